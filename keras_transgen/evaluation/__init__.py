@@ -1,0 +1,44 @@
+"""Metrics of generated data. Importing this room imports neither TensorFlow nor scikit-learn."""
+
+from keras_transgen.evaluation.accuracy_scores import (
+    classification_accuracy_score,
+    conditional_accuracy,
+    judged_accuracy,
+)
+from keras_transgen.evaluation.active_units import active_units
+from keras_transgen.evaluation.distances import (
+    KernelDistance,
+    frechet_distance,
+    frechet_distance_from_statistics,
+    kernel_distance,
+    kernel_distance_with_error,
+)
+from keras_transgen.evaluation.feature_extractor import FeatureExtractor
+from keras_transgen.evaluation.precision_recall import (
+    DensityCoverage,
+    PrecisionRecall,
+    density_coverage,
+    precision_recall,
+)
+from keras_transgen.evaluation.sample_quality import SampleQuality, SampleQualityResult
+from keras_transgen.evaluation.streaming_statistics import StreamingStatistics
+
+__all__ = [
+    "DensityCoverage",
+    "FeatureExtractor",
+    "KernelDistance",
+    "PrecisionRecall",
+    "SampleQuality",
+    "SampleQualityResult",
+    "StreamingStatistics",
+    "active_units",
+    "classification_accuracy_score",
+    "conditional_accuracy",
+    "density_coverage",
+    "frechet_distance",
+    "frechet_distance_from_statistics",
+    "judged_accuracy",
+    "kernel_distance",
+    "kernel_distance_with_error",
+    "precision_recall",
+]

@@ -1,0 +1,265 @@
+"""Any network as a function from images to a row of features each."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+_TOLERANCE = 0.05
+
+
+class FeatureExtractor:
+    """A network that gives each image a row of features, with its name and digest.
+
+    Images are brought to what the network takes: resized to its input size, grey ones repeated to
+    its channels, values mapped from their range to its range. What is not images `[batch, height,
+    width, channels]` is passed on as it is.
+
+    Args:
+        backbone: A Keras layer or model, or any callable, from a batch to `[batch, features]`.
+            A Keras layer runs in inference mode.
+        name: What the metrics are named after; defaults to the backbone's own name.
+        image_size: Height and width the network takes, or one number for both. Defaults to what
+            a backbone of this package or a Keras model says, else to the images' own.
+        backbone_range: `(low, high)` of the values the network takes. Defaults to what a backbone
+            of this package says, else to `(0.0, 1.0)`.
+        batch_size: Images per call of the network, at most. Defaults to 64.
+
+    Raises:
+        ValueError: If the backbone cannot be called, or has no name and none is given.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_transgen.evaluation import FeatureExtractor
+
+        extractor = FeatureExtractor(keras.layers.Flatten(name="pixels"))
+        (features,) = extractor.batches(np.zeros((3, 4, 4, 1), "uint8"))
+        assert features.shape == (3, 16)
+        ```
+    """
+
+    def __init__(
+        self,
+        backbone: Callable[..., Any],
+        name: str | None = None,
+        *,
+        image_size: int | tuple[int, int] | None = None,
+        backbone_range: tuple[float, float] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        if not callable(backbone):
+            raise ValueError(
+                "Expected a backbone that can be called with images: a Keras layer, a model or a "
+                f"function. Received: backbone={backbone!r}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
+        found = name or getattr(backbone, "name", None) or getattr(backbone, "__name__", None)
+        if not found:
+            raise ValueError(
+                "Expected a name for a backbone that has none; the metrics are named after it. "
+                f"Received: name={name!r}, backbone={backbone!r}"
+            )
+        self.name = str(found)
+        self.batch_size = batch_size
+        self._backbone = backbone
+        contract = getattr(backbone, "input_contract", None)
+        shape = getattr(contract, "shape", None) or getattr(backbone, "input_shape", None)
+        shape = shape if isinstance(shape, tuple) and len(shape) == 4 else (None,) * 4
+        self._size = _pair(image_size) if image_size else _known_size(shape)
+        self._channels = shape[3]
+        self._range = backbone_range or getattr(contract, "value_range", None) or (0.0, 1.0)
+        self._dtype = getattr(contract, "dtype", None) or "float32"
+        self._call: Callable[..., Any] | None = None
+        self._warned = False
+
+    def digest(self) -> str:
+        """Hash of the network and of how images are brought to it, 64 hexadecimal digits.
+
+        A backbone of this package gives its own; of another Keras layer the configuration and the
+        weights count; of a plain function only the name can.
+        """
+        parts = hashlib.sha256(f"{self._size}{self._range}".encode())
+        parts.update(_network_digest(self._backbone, self.name))
+        return parts.hexdigest()
+
+    def batches(
+        self, images: Any, value_range: tuple[float, float] = (0.0, 1.0)
+    ) -> Iterator[np.ndarray]:
+        """Features of images, batch after batch.
+
+        Args:
+            images: Array or tensor `[count, height, width, channels]`, a `tf.data.Dataset`, a
+                `keras.utils.PyDataset` or another iterable of such batches; of `(images, labels)`
+                batches the images are taken.
+            value_range: `(low, high)` of float images; integer ones are 0 to 255.
+
+        Yields:
+            Features `[batch, features]`.
+
+        Raises:
+            ValueError: If a batch is no array of images, the data set has no end, or the network
+                does not give one row of features per image.
+        """
+        if not len(value_range) == 2 or not value_range[0] < value_range[1]:
+            raise ValueError(
+                f"Expected value_range as (low, high), low below high. Received: {value_range}"
+            )
+        for batch in _arrays(images):
+            for start in range(0, len(batch), self.batch_size):
+                part = batch[start : start + self.batch_size]
+                yield self._features(part, value_range)
+
+    def _features(self, images: Any, value_range: tuple[float, float]) -> np.ndarray:
+        self._warn_outside(images, value_range)
+        if self._call is None:
+            self._call = self._compiled()
+        features = self._call(images, *(float(limit) for limit in value_range))
+        features = np.asarray(features)
+        if features.ndim != 2 or len(features) != len(images):
+            raise ValueError(
+                "Expected a backbone that gives one row of features per image, "
+                "[batch, features]; pool feature maps with keras.layers.GlobalAveragePooling2D. "
+                f"Received: {features.shape} from {self.name!r} for {len(images)} images"
+            )
+        return features
+
+    def _compiled(self) -> Callable[..., Any]:
+        import keras
+        import tensorflow as tf
+
+        def extract(images: Any, low: float, high: float) -> Any:
+            prepared = self._prepared(images, low, high)
+            if isinstance(self._backbone, keras.layers.Layer):
+                return self._backbone(prepared, training=False)
+            return self._backbone(prepared)
+
+        # A plain function may leave TensorFlow, so it is not traced.
+        if isinstance(self._backbone, keras.layers.Layer):
+            return tf.function(extract, reduce_retracing=True)
+        return extract
+
+    def _prepared(self, images: Any, low: float, high: float) -> Any:
+        import tensorflow as tf
+
+        images = tf.convert_to_tensor(images)
+        if images.shape.rank != 4:
+            return images
+        if images.dtype.is_integer:
+            low, high = 0.0, 255.0
+        images = tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
+        if self._size is not None and tuple(images.shape[1:3]) != self._size:
+            images = tf.image.resize(images, self._size, antialias=True)
+        if self._channels not in (None, images.shape[3]):
+            images = self._with_channels(images)
+        bottom, top = self._range
+        return tf.cast(images * (top - bottom) + bottom, self._dtype)
+
+    def _with_channels(self, images: Any) -> Any:
+        import tensorflow as tf
+
+        received = images.shape[3]
+        if received == 1:
+            return tf.repeat(images, self._channels, axis=3)
+        if received == 3 and self._channels == 1:
+            return tf.image.rgb_to_grayscale(images)
+        raise ValueError(
+            f"Expected images with 1 or {self._channels} channels for {self.name!r}. "
+            f"Received: images with {received}"
+        )
+
+    def _warn_outside(self, images: Any, value_range: tuple[float, float]) -> None:
+        """Say once that values outside their range, which will be clipped, are more than noise."""
+        values = np.asarray(images)
+        if self._warned or values.ndim != 4 or values.dtype.kind != "f":
+            return
+        low, high = value_range
+        margin = _TOLERANCE * (high - low)
+        outside = np.mean((values < low - margin) | (values > high + margin))
+        if outside > 0.01:
+            self._warned = True
+            warnings.warn(
+                f"{100 * outside:.0f} % of the pixels lie outside value_range={value_range} and "
+                "are clipped; give the range of your images. Received: values from "
+                f"{values.min():.4g} to {values.max():.4g}",
+                UserWarning,
+                stacklevel=5,
+            )
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(f"Expected image_size in pixels or (height, width). Received: {size}")
+    return pair
+
+
+def _known_size(shape: tuple[Any, ...]) -> tuple[int, int] | None:
+    return None if None in shape[1:3] else (int(shape[1]), int(shape[2]))
+
+
+def _network_digest(backbone: Any, name: str) -> bytes:
+    if callable(getattr(backbone, "digest", None)):
+        return str(backbone.digest()).encode()
+    import keras
+
+    if not isinstance(backbone, keras.layers.Layer):
+        return name.encode()
+    total = hashlib.sha256(type(backbone).__name__.encode())
+    for weight in backbone.weights:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
+        total.update(f"{weight.path.split('/')[-1]}{values.dtype}{values.shape}".encode())
+        total.update(values.tobytes())
+    return total.digest()
+
+
+def _arrays(images: Any) -> Iterator[Any]:
+    """The arrays in what a Keras user calls data."""
+    if hasattr(images, "shape") and hasattr(images, "dtype"):
+        yield _checked(images)
+        return
+    for batch in _all_batches(images):
+        yield _checked(batch[0] if isinstance(batch, (tuple, list)) else batch)
+
+
+def _all_batches(images: Any) -> Iterator[Any]:
+    import keras
+    import tensorflow as tf
+
+    if isinstance(images, tf.data.Dataset):
+        if images.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "Expected a data set with an end: take a number of batches with "
+                f"dataset.take(n). Received: {images}"
+            )
+        yield from images
+    elif isinstance(images, keras.utils.PyDataset):
+        if images.num_batches is None:
+            raise ValueError(
+                f"Expected a PyDataset with a length. Received: {images} without __len__"
+            )
+        for i in range(images.num_batches):
+            yield images[i]
+    elif hasattr(images, "__iter__") and not isinstance(images, (dict, str, bytes)):
+        yield from images
+    else:
+        raise ValueError(
+            "Expected images as an array, a tf.data.Dataset or a keras.utils.PyDataset. "
+            f"Received: {type(images).__name__}"
+        )
+
+
+def _checked(batch: Any) -> Any:
+    if not hasattr(batch, "shape") or len(batch.shape) < 2:
+        shape = getattr(batch, "shape", None)
+        raise ValueError(
+            "Expected batches of images [batch, height, width, channels]. "
+            f"Received: {type(batch).__name__} of shape {shape}"
+        )
+    return batch
