@@ -10,6 +10,9 @@ import keras
 import pytest
 import tensorflow as tf
 
+from tests.fresh_process import FreshProcess
+from tests.harness import Tools
+
 # Two logical devices must exist before TensorFlow starts, in every test process.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -19,16 +22,34 @@ tf.config.set_logical_device_configuration(
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test starts from the same random state and the float32 policy."""
+    """Every test starts from the same random state and the float32 policy, and leaves no graph."""
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
-    """MirroredStrategy over the two logical CPU devices."""
+    """MirroredStrategy over the two logical CPU devices.
+
+    One for the session: a second strategy in a process numbers its collectives from the start
+    again, and TensorFlow takes them for the first one's ("Shape mismatch in the collective").
+    """
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def fresh_process(tmp_path_factory):
+    """A process that loads what the tests save and knows nothing else of them."""
+    process = FreshProcess(tmp_path_factory.mktemp("fresh_home"))
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def tools(tmp_path, fresh_process, two_replicas) -> Tools:
+    """What the harness's checks use."""
+    return Tools(tmp_path, fresh_process, two_replicas)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,39 @@
+"""Transfer learning and generative models for Keras 3, through plain `model.fit`.
+
+Public names are imported when they are first used, so that `import keras_transgen` costs little
+more than importing Keras and TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_ROOMS = ("backbones", "callbacks", "datasets", "evaluation", "generative", "plotting", "training")
+_NAMES = {
+    "keras_transgen.backbones": (
+        "Backbone",
+        "KerasBackbone",
+        "SavedModelBackbone",
+        "load_backbone",
+        "load_model",
+    ),
+    "keras_transgen.training": ("TrainerModel",),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
+
+__all__ = ["__version__", *_ROOMS, *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"keras_transgen.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'keras_transgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,95 @@
+"""Arrays in an order that depends on the run's seed and step, not on how often it was started."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.training.progress import Progress
+
+
+def is_arrays(data: Any) -> bool:
+    """Whether every leaf of a structure is an array held in memory."""
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+    return bool(leaves) and all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)
+
+
+def check_lengths(data: Any) -> int:
+    """The common first dimension of arrays.
+
+    Raises:
+        ValueError: If they have no rows, or unequal numbers of rows.
+    """
+    lengths = [int(leaf.shape[0]) for leaf in keras.tree.flatten(data) if leaf is not None]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            "All arrays must have the same number of rows (the first dimension). "
+            f"Received: {lengths}"
+        )
+    if lengths[0] == 0:
+        raise ValueError("The data are empty: there must be at least one row. Received: 0 rows")
+    return lengths[0]
+
+
+def split_last(data: Any, fraction: float) -> tuple[Any, Any]:
+    """Split arrays as Keras' `validation_split` does: the last rows are held out.
+
+    Raises:
+        ValueError: If one side would be empty.
+    """
+    rows = check_lengths(data)
+    cut = math.floor(rows * (1.0 - fraction))
+    if not 0 < cut < rows:
+        raise ValueError(
+            "validation_split must leave rows on both sides. "
+            f"Received: validation_split={fraction} with {rows} rows"
+        )
+    first = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:cut], data)
+    second = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[cut:], data)
+    return first, second
+
+
+def shuffled_batches(data: tuple, batch_size: int, progress: Progress) -> tf.data.Dataset:
+    """Batches of arrays, shuffled anew each epoch by the run's seed and the epoch's first step.
+
+    Keras shuffles by a generator that starts afresh in a new process, so that a resumed epoch sees
+    another order than the epoch it repeats. Here the order is a function of what is saved with the
+    weights.
+
+    Args:
+        data: Tuple `(x, y, sample_weight)` of arrays, or structures of arrays, of equal lengths.
+        batch_size: Examples a batch, over all replicas.
+        progress: The run's counters.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality.
+    """
+    rows = check_lengths(data)
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, data)
+
+    def permutation() -> np.ndarray:
+        key = [int(progress.seed.numpy()) & 0xFFFFFFFF, progress.epoch_start()]
+        return np.random.default_rng(key).permutation(rows)
+
+    def ordered(_: tf.Tensor) -> tf.Tensor:
+        order = tf.numpy_function(permutation, [], tf.int64)
+        return tf.ensure_shape(order, [rows])
+
+    def gather(indices: tf.Tensor) -> Any:
+        return keras.tree.map_structure(lambda t: tf.gather(t, indices), tensors)
+
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    batches = (
+        tf.data.Dataset.range(1)
+        .map(ordered)
+        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+        .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+        .apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    return batches.with_options(options)

@@ -1,0 +1,593 @@
+"""The one training core: XLA inside the replica, replicas, workers, seeds, precision, resume."""
+
+from __future__ import annotations
+
+import functools
+import os
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.epoch_shuffle import (
+    check_lengths,
+    is_arrays,
+    shuffled_batches,
+    split_last,
+)
+from keras_transgen.training.gradients import (
+    apply_gradients,
+    gradients_of,
+    loss_weight,
+    num_replicas,
+)
+from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
+from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
+from keras_transgen.training.replica_noise import (
+    replica_seed,
+    seed_states,
+    spread_seed_generators,
+)
+from keras_transgen.training.whole_file import write_whole
+
+_PROGRESS = "training_progress"
+_SEEDS = "seed_generator_states"
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class TrainerModel(keras.Model):
+    """A `keras.Model` whose `fit` works compiled, on several replicas and on several machines.
+
+    It is used like any Keras model; every model of the package is one. As it stands it trains
+    like `keras.Model`: one network given by `call`, one optimizer, losses and metrics by `compile`.
+    A model with a training step of its own overrides `draw_noise`, `update_step` and, for
+    evaluation, `evaluation_step`:
+
+    - `draw_noise(data, seed, training)` draws all random numbers of a step, outside of what XLA
+      compiles (the same seed gives other numbers inside).
+    - `update_step(data, noise)` computes gradients in a function wrapped by `replica_function`, and applies
+      them by `apply_gradients`. With one replica the whole step is compiled; with several, each
+      replica's wrapped functions are, and the optimizers stay outside.
+
+    Args:
+        seed: Seed of the model's own randomness (noise, order of the examples). The default is
+            drawn from Keras' global generator, so `keras.utils.set_random_seed` fixes it.
+        **kwargs: Passed to `keras.Model`.
+
+    Example:
+        ```python
+        import keras, keras_transgen as ktg
+
+        class Classifier(ktg.training.TrainerModel):
+            def __init__(self):
+                super().__init__()
+                self.dense = keras.layers.Dense(10)
+                self.build((None, 64))
+
+            def build(self, input_shape):
+                self.dense.build(input_shape)
+                self.built = True
+
+            def call(self, x):
+                return self.dense(x)
+
+        images, labels = ktg.datasets.load_digits()
+        model = Classifier()
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        history = model.fit(images.reshape(-1, 64), labels, epochs=1, verbose=0)
+        ```
+
+    Reference:
+        Frostig, Johnson and Leary, Compiling machine learning programs via high-level tracing,
+        2018 (the idea of compiling the pure part of a step).
+    """
+
+    def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.progress = Progress()
+        if seed is not None:
+            self.progress.seed.assign(seed)
+        self._jit_setting: bool | str = "auto"
+        self._compile_arguments: types.SimpleNamespace | None = None
+        self._checking_disabled = False
+
+    # Compiling
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Configure the model for training, with Keras' arguments.
+
+        Args:
+            optimizer: Keras optimizer or its name; `None` for a model that keeps its own.
+            loss: Keras loss, name or callable.
+            loss_weights: See `keras.Model.compile`.
+            metrics: See `keras.Model.compile`.
+            weighted_metrics: See `keras.Model.compile`.
+            run_eagerly: Run step by step in Python, for debugging.
+            steps_per_execution: Batches that one call of the training function takes.
+            jit_compile: `True`, `False` or `"auto"`. Automatic compilation is on where a GPU is
+                visible, and on a CPU for networks without convolutions. It also works with several
+                replicas.
+            auto_scale_loss: Wrap the optimizer in a `LossScaleOptimizer` under `mixed_float16`.
+
+        Raises:
+            ValueError: If `jit_compile` is none of its values.
+        """
+        decision = resolve_jit_compile(self, jit_compile)
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer=optimizer,
+                loss=loss,
+                loss_weights=loss_weights,
+                metrics=metrics,
+                weighted_metrics=weighted_metrics,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=False,
+                auto_scale_loss=auto_scale_loss,
+            )
+            self._jit_setting = jit_compile
+            self.jit_compile = decision and not run_eagerly
+            if self.optimizer is not None and self.built and not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+
+    def remember_compile(self, **arguments: Any) -> None:
+        """Keep the arguments of a `compile` of one's own, so that a saved file compiles again.
+
+        Args:
+            **arguments: What `compile` shall be called with after loading: optimizers, losses,
+                numbers, anything Keras serialises. `jit_compile` is added.
+        """
+        # In a namespace, since Keras would save the optimizers of a dictionary a second time.
+        self._compile_arguments = types.SimpleNamespace(**arguments)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile`, for saving; with `jit_compile` as it was asked for."""
+        if self._compile_arguments is not None:
+            config = keras.saving.serialize_keras_object(vars(self._compile_arguments))
+        else:
+            config = super().get_compile_config()
+        if config:
+            config["jit_compile"] = self._jit_setting
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with the arguments that `get_compile_config` gave."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def prepare_optimizer(
+        self, optimizer: Any, variables: Sequence[keras.Variable], auto_scale_loss: bool = True
+    ) -> keras.optimizers.Optimizer:
+        """Make an optimizer ready for the variables it will train; used by `compile`.
+
+        An optimizer other than `self.optimizer` must be built within the strategy's scope before
+        training, or neither strategies nor `save_weights` nor `BackupAndRestore` can use it.
+
+        Args:
+            optimizer: Keras optimizer, its name or its configuration.
+            variables: The variables it will train.
+            auto_scale_loss: Wrap it in a `LossScaleOptimizer` under `mixed_float16`.
+
+        Returns:
+            The optimizer, built.
+
+        Raises:
+            ValueError: If the optimizer is built for other variables already.
+        """
+        with self.distribute_strategy.scope():
+            optimizer = keras.optimizers.get(optimizer)
+            if (
+                auto_scale_loss
+                and self.dtype_policy.name == "mixed_float16"
+                and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            ):
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            if not optimizer.built:
+                optimizer.build(list(variables))
+            known = {id(v) for v in getattr(optimizer, "_trainable_variables", variables)}
+            if known != {id(variable) for variable in variables}:
+                raise ValueError(
+                    "An optimizer keeps a state for the variables it first met, and this one has "
+                    "met others. Give every network an optimizer of its own, and a new one after "
+                    "changing what trains. "
+                    f"Received: {optimizer.name!r}, built for {len(known)} variables, asked to "
+                    f"train {len(list(variables))}"
+                )
+        return optimizer
+
+    # What a model with a step of its own overrides
+
+    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
+        """Draw the random numbers of one step on one replica; `None` by default.
+
+        Args:
+            data: The replica's batch, as `update_step` receives it.
+            seed: Int32 `[2]`, for `tf.random.stateless_*`; differs per replica and step.
+            training: Whether the step trains or evaluates.
+        """
+        return None
+
+    def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Take one training step on a replica's batch and return its logs."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        size = batch_size_of(x)
+        weight = loss_weight(size, self.optimizer)
+        gradients, loss, y_pred = self.replica_function(self._supervised_gradients)(
+            x, y, sample_weight, weight
+        )
+        self.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        self._loss_tracker.update_state(loss, sample_weight=size)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def evaluation_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Evaluate a replica's batch and return its logs."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        loss, y_pred = self.replica_function(self._supervised_loss)(x, y, sample_weight, False)
+        self._loss_tracker.update_state(loss, sample_weight=batch_size_of(x))
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Look at data before training starts, and raise a `ValueError` that says what is wrong.
+
+        Arrays are handed over whole; of other data the first batch. The default takes anything.
+        """
+
+    # The building blocks of a step
+
+    def replica_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function of a step so that XLA compiles it inside each replica.
+
+        With one replica, or with compilation off, the function is returned as it is: the whole step
+        around it is compiled, or nothing is.
+        """
+        return compiled(function, bool(self.jit_compile) and num_replicas() > 1)
+
+    def gradients_of(
+        self,
+        loss_function: Callable[[], tuple[tf.Tensor, Any]],
+        variables: Sequence[keras.Variable],
+        weight: tf.Tensor,
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
+        """Differentiate a loss in a function that XLA compiles; see `training.gradients_of`.
+
+        Args:
+            loss_function: Returns the mean loss over the replica's examples and anything else.
+            variables: The variables to differentiate by.
+            weight: What `keras_transgen.training.loss_weight` returned for the optimizer.
+        """
+        return self.replica_function(lambda w: gradients_of(loss_function, variables, w))(weight)
+
+    def apply_gradients(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[tf.Tensor | None],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Apply a replica's gradients; see `keras_transgen.training.apply_gradients`."""
+        apply_gradients(optimizer, gradients, variables)
+
+    def _supervised_gradients(
+        self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
+        return gradients_of(
+            functools.partial(self._supervised_loss, x, y, sample_weight, True),
+            self.trainable_variables,
+            weight,
+        )
+
+    def _supervised_loss(
+        self, x: Any, y: Any, sample_weight: Any, training: bool
+    ) -> tuple[tf.Tensor, Any]:
+        y_pred = self(x, training=training) if self._call_has_training_arg else self(x)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
+        # Keras' losses divide by the number of replicas; `loss_weight` is where that happens here.
+        return loss * num_replicas(), y_pred
+
+    # Keras' own hooks
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step on one replica: noise drawn outside, then the step, compiled if it is alone."""
+        seed = replica_seed(self.progress.seed.value, self.progress.step.value)
+        noise = self.draw_noise(data, seed, training=True)
+        whole = bool(self.jit_compile) and num_replicas() == 1
+        return compiled(self.update_step, whole)(data, noise)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One evaluation step on one replica, with noise that depends on the step alone."""
+        seed = replica_seed(~self.progress.seed.value, self.progress.test_step.value)
+        noise = self.draw_noise(data, seed, training=False)
+        whole = bool(self.jit_compile) and num_replicas() == 1
+        return compiled(self.evaluation_step, whole)(data, noise)
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
+        """Make the function that takes the next batches from an iterator and trains on them."""
+        if self.train_function is not None and not force:
+            return self.train_function
+        if num_replicas_of(self) > 1:
+            spread_seed_generators(self)
+        run = self._make_function(self.train_step, self._after_train_step)
+
+        def train_function(iterator: Any) -> dict[str, tf.Tensor]:
+            skipped = 0
+            while self.progress.steps_to_skip and skipped < self.steps_per_execution:
+                next(iterator)
+                self.progress.steps_to_skip -= 1
+                skipped += 1
+            return {} if skipped else run(iterator)
+
+        self.train_function = train_function
+        return train_function
+
+    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
+        """Make the function that takes the next batches from an iterator and evaluates them."""
+        if self.test_function is not None and not force:
+            return self.test_function
+        self.test_function = self._make_function(self.test_step, self._after_test_step)
+        return self.test_function
+
+    def _after_train_step(self, logs: dict[str, tf.Tensor]) -> None:
+        progress = self.progress
+        progress.step.assign_add(1)
+        progress.step_in_epoch.assign_add(1)
+        bad = first_bad_step(logs, progress.step.value, progress.first_bad_step.value)
+        progress.first_bad_step.assign(bad)
+
+    def _after_test_step(self, logs: dict[str, tf.Tensor]) -> None:
+        self.progress.test_step.assign_add(1)
+
+    def _make_function(
+        self, step_function: Callable[..., Any], after: Callable[..., None]
+    ) -> Callable[..., Any]:
+        strategy = self.distribute_strategy
+
+        def one_step(data: Any) -> dict[str, tf.Tensor]:
+            logs = strategy.run(step_function, args=(data,))
+            # Keras reduces along an axis that scalars do not have, and fails on several machines.
+            logs = keras.tree.map_structure(
+                lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), logs
+            )
+            after(logs)
+            return logs
+
+        if not self.run_eagerly:
+            one_step = tf.function(one_step, reduce_retracing=True, autograph=False)
+
+        def several_steps(iterator: Any) -> dict[str, tf.Tensor]:
+            logs = one_step(iterator.get_next())
+            if self.steps_per_execution == 1:
+                return logs
+
+            def more(step: tf.Tensor, has_data: tf.Tensor, _: Any) -> tf.Tensor:
+                return has_data & (step < self.steps_per_execution)
+
+            def take(step: tf.Tensor, _: tf.Tensor, logs: Any) -> tuple:
+                batch = iterator.get_next_as_optional()
+                has_data = batch.has_value()
+                logs = tf.cond(has_data, lambda: one_step(batch.get_value()), lambda: logs)
+                return step + 1, has_data, logs
+
+            return tf.while_loop(more, take, (tf.constant(1), tf.constant(True), logs))[2]
+
+        in_graph = several_steps
+        if not self.run_eagerly:
+            in_graph = tf.function(several_steps, reduce_retracing=True, autograph=False)
+
+        def function(iterator: Any) -> dict[str, tf.Tensor]:
+            if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+                return in_graph(iterator)
+            logs: dict[str, tf.Tensor] = {}
+            for _, data in zip(range(self.steps_per_execution), iterator):
+                logs = one_step(data)
+            return logs
+
+        return function
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Build what the first batch tells the shapes of, and check that batch.
+
+        Keras averages the batch over all workers here, which fails (keras-team/keras#20585), and
+        offers no public hook in its place. The local part of the batch says as much.
+        """
+        if iterator is not None:
+            if type(iterator.data_adapter).__name__ == "GeneratorDataAdapter":
+                # A Python generator gives its batches once; looking would cost one.
+                iterator = None
+            else:
+                for _, _, batches in iterator:
+                    data_batch = next(batches)
+                    break
+        if data_batch is None:
+            if iterator is not None:
+                raise ValueError("The data are empty: there is no batch. Received: 0 batches")
+            return
+        local = keras.tree.map_structure(self._local_part, data_batch)
+        if not self._checking_disabled:
+            self.check_data(*keras.utils.unpack_x_y_sample_weight(local), training=True)
+        with self.distribute_strategy.scope():
+            self.build_for_batch(local)
+
+    def build_for_batch(self, data: Any) -> None:
+        """Create the variables that wait for data (metrics, mostly), within the scope."""
+        self._symbolic_build(data_batch=data)
+
+    def _local_part(self, value: Any) -> Any:
+        return self.distribute_strategy.experimental_local_results(value)[0]
+
+    # fit, evaluate, saving
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> keras.callbacks.History:
+        """Train the model, with the arguments and the result of `keras.Model.fit`.
+
+        Arrays are shuffled by the model's seed and the step, so that a run resumed by
+        `keras.callbacks.BackupAndRestore`, within an epoch too (`save_freq=n`), ends with the
+        weights of a run that was never stopped.
+
+        Raises:
+            ValueError: If the data do not fit the model, before training starts.
+            NonFiniteLossError: If the loss becomes NaN or infinite.
+        """
+        arrays = is_arrays((x, y, sample_weight))
+        if arrays and validation_split and validation_data is None:
+            (x, y, sample_weight), held_out = split_last((x, y, sample_weight), validation_split)
+            validation_data, validation_split = held_out, 0.0
+        if arrays:
+            check_lengths((x, y, sample_weight))
+            self.check_data(x, y, sample_weight, training=True)
+        if validation_data is not None:
+            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+            if is_arrays(parts):
+                check_lengths(parts)
+                self.check_data(*parts, training=False)
+        self._checking_disabled = arrays
+        if arrays and shuffle is True:
+            data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+            data = data if isinstance(data, tuple) else (data,)
+            x, shuffle = shuffled_batches(data, batch_size or 32, self.progress), False
+            y = sample_weight = None
+            if validation_batch_size is None and is_arrays(validation_data):
+                validation_batch_size = batch_size
+            batch_size = None
+        self.progress.step_in_epoch.assign(0)
+        self.progress.steps_to_skip = 0
+        try:
+            return super().fit(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=self._with_own_callbacks(callbacks),
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
+            )
+        finally:
+            self._checking_disabled = False
+            self.progress.steps_to_skip = 0
+
+    def _with_own_callbacks(self, callbacks: Any) -> Any:
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return callbacks
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        given = [callback for callback in given if callback is not None]
+        guard = NaNGuard()
+        guard.watch(given)
+        return [guard, EpochMarker(), *given, EpochResumer()]
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        self.progress.test_step.assign(0)
+        return super().evaluate(*args, **kwargs)
+
+    def synchronize_statistics(self) -> None:
+        """Average moving statistics over workers, each of which keeps its own while it trains.
+
+        Called at the end of every epoch, so that all workers evaluate and save the same model.
+        Does nothing on one machine.
+        """
+        strategy = self.distribute_strategy
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return
+        statistics = [
+            variable
+            for variable in self.non_trainable_weights
+            if keras.backend.is_float_dtype(variable.dtype)
+        ]
+        if not statistics:
+            return
+
+        def average() -> None:
+            replica = tf.distribute.get_replica_context()
+            means = replica.all_reduce(
+                tf.distribute.ReduceOp.MEAN, [tf.convert_to_tensor(v.value) for v in statistics]
+            )
+            for variable, mean in zip(statistics, means):
+                variable.assign(mean)
+
+        strategy.run(tf.function(average, autograph=False))
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
+
+        The file is written beside and moved into place: a kill while saving leaves the old one.
+        """
+        write_whole(
+            os.fspath(filepath),
+            lambda path: super(TrainerModel, self).save_weights(path, overwrite=True, **kwargs),
+            overwrite=overwrite,
+        )
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the model to a `.keras` file, written beside and moved into place."""
+        write_whole(
+            os.fspath(filepath),
+            lambda path: super(TrainerModel, self).save(path, overwrite=True, **kwargs),
+            overwrite=overwrite,
+        )
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save what belongs to the run: its seed and step, and the states of seed generators."""
+        super().save_own_variables(store)
+        store[_PROGRESS] = self.progress.state()
+        states = [np.asarray(state) for state in seed_states(self)]
+        store[_SEEDS] = np.array(states, "uint32").reshape(-1, 2)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved; files without a run's state load too."""
+        own = {key: store[key] for key in store.keys() if key not in (_PROGRESS, _SEEDS)}
+        super().load_own_variables(own)
+        if _PROGRESS in store.keys():
+            self.progress.restore(store[_PROGRESS])
+        states = seed_states(self)
+        if _SEEDS in store.keys() and len(store[_SEEDS]) == len(states):
+            for state, saved in zip(states, np.asarray(store[_SEEDS])):
+                state.assign(saved)
+
+
+def num_replicas_of(model: keras.Model) -> int:
+    """The number of replicas that a model was made for."""
+    return model.distribute_strategy.num_replicas_in_sync
+
+
+def batch_size_of(data: Any) -> tf.Tensor:
+    """The number of examples in a batch."""
+    return tf.shape(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None))[0]

@@ -1,0 +1,339 @@
+"""The checks that every layer and every model of the package goes through.
+
+A test file lists its cases and runs all checks over them:
+
+    @pytest.mark.parametrize("check", MODEL_CHECKS)
+    def test_model(check, tools):
+        check(ModelCase(make=..., data=..., moves=...), tools)
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.fresh_process import FreshProcess
+from tests.training.models import NetworkModel
+
+
+@dataclasses.dataclass
+class Tools:
+    """What a check may use besides its case; the fixture `tools` hands it over."""
+
+    folder: Path
+    fresh_process: FreshProcess
+    two_replicas: tf.distribute.Strategy
+
+
+@dataclasses.dataclass
+class ModelCase:
+    """A model under test.
+
+    Attributes:
+        make: Makes the model, built. Called anew by every check, within a strategy's scope or not.
+        data: The positional arguments of `fit`, arrays of at most a few dozen rows.
+        compile: Compiles the model; receives `jit_compile`.
+        outputs: Method whose result tells whether two models are equal, and its arguments; the
+            default is `predict` on the first array of `data`.
+        moves: Tells by its path whether a trainable or non-trainable weight must change in `fit`.
+            `None` for "every trainable weight must, and no other".
+        may_move: Tells of further weights that may or may not change (moving statistics, say).
+        imports: Modules that a new process must import to know the class.
+        tolerance: Allowed difference of outputs between two replicas and one after two steps, or
+            `None` where the model's own noise makes them differ.
+        supports_xla: Whether the step can be compiled at all (string inputs cannot).
+        same_under_xla: Whether compiled and plain training end alike; Keras' dropout draws other
+            masks in a compiled function.
+        fit: Further keyword arguments of `fit`.
+    """
+
+    make: Callable[[], keras.Model]
+    data: tuple
+    compile: Callable[..., None] = lambda model, **kwargs: model.compile(**kwargs)
+    outputs: tuple[str, tuple, dict] | None = None
+    moves: Callable[[str], bool] | None = None
+    may_move: Callable[[str], bool] = lambda path: False
+    imports: tuple[str, ...] = ()
+    tolerance: float | None = 1e-5
+    supports_xla: bool = True
+    same_under_xla: bool = True
+    fit: dict = dataclasses.field(default_factory=dict)
+
+    def ready(self, jit_compile: bool | str = False) -> keras.Model:
+        keras.utils.set_random_seed(1)
+        model = self.make()
+        self.compile(model, jit_compile=jit_compile)
+        return model
+
+    def train(self, model: keras.Model, **kwargs: Any) -> None:
+        model.fit(*self.data, **{"batch_size": 8, "verbose": 0, **self.fit, **kwargs})
+
+    def call(self) -> tuple[str, tuple, dict]:
+        return self.outputs or ("predict", (self.data[0],), {"verbose": 0})
+
+    def result(self, model: keras.Model) -> list[np.ndarray]:
+        method, args, kwargs = self.call()
+        return arrays(getattr(model, method)(*args, **kwargs))
+
+
+def arrays(structure: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in keras.tree.flatten(structure)]
+
+
+def assert_equal_outputs(actual: Any, expected: Any, tolerance: float = 1e-5) -> None:
+    actual, expected = arrays(actual), arrays(expected)
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+
+
+def check_config_round_trip(case: ModelCase, tools: Tools) -> None:
+    model = case.make()
+    config = model.get_config()
+    again = type(model).from_config(config)
+    # JSON is what a file holds, so compare what would be written.
+    assert keras.saving.serialize_keras_object(again) == keras.saving.serialize_keras_object(model)
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+
+
+def check_right_weights_move(case: ModelCase, tools: Tools) -> None:
+    model = case.ready()
+    trainable = {weight.path for weight in model.trainable_weights}
+    assert trainable, "nothing trains, so this check cannot fail"
+    before = {weight.path: weight.numpy() for weight in model.weights}
+    assert len(before) == len(model.weights), "two weights share a path"
+    case.train(model)
+    moves = case.moves or trainable.__contains__
+    for weight in model.weights:
+        if case.may_move(weight.path):
+            continue
+        moved = not np.array_equal(before[weight.path], weight.numpy())
+        assert moved == moves(weight.path), f"{weight.path} moved: {moved}"
+
+
+def check_file_in_new_process(case: ModelCase, tools: Tools) -> None:
+    model = case.ready()
+    case.train(model)
+    path = tools.folder / "model.keras"
+    model.save(path)
+    method, args, kwargs = case.call()
+    result = tools.fresh_process.call(path, method, *args, imports=case.imports, **kwargs)
+    assert_equal_outputs(result, case.result(model))
+
+
+def check_training_goes_on_from_file(case: ModelCase, tools: Tools) -> None:
+    model = case.ready()
+    case.train(model)
+    path = tools.folder / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    case.train(model)
+    case.train(loaded)
+    for one, other in zip(model.weights, loaded.weights):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6, err_msg=one.path)
+
+
+def check_save_and_load_weights(case: ModelCase, tools: Tools) -> None:
+    model = case.ready()
+    case.train(model)
+    path = tools.folder / "model.weights.h5"
+    model.save_weights(path)
+    other = case.ready()
+    other.load_weights(path)
+    assert_equal_outputs(case.result(other), case.result(model))
+
+
+def _check_mixed_precision(policy: str, case: ModelCase, tools: Tools) -> None:
+    keras.config.set_dtype_policy(policy)
+    model = case.ready()
+    assert all(
+        weight.dtype == "float32"
+        for weight in model.trainable_weights
+        if keras.backend.is_float_dtype(weight.dtype)
+    )
+    before = [weight.numpy() for weight in model.trainable_weights]
+    case.train(model)
+    assert any(
+        not np.array_equal(old, new.numpy()) for old, new in zip(before, model.trainable_weights)
+    )
+    assert all(np.isfinite(output).all() for output in case.result(model))
+
+
+def check_mixed_float16(case: ModelCase, tools: Tools) -> None:
+    _check_mixed_precision("mixed_float16", case, tools)
+
+
+def check_mixed_bfloat16(case: ModelCase, tools: Tools) -> None:
+    _check_mixed_precision("mixed_bfloat16", case, tools)
+
+
+def check_xla_equals_plain(case: ModelCase, tools: Tools) -> None:
+    if not case.supports_xla:
+        return
+    plain, fast = case.ready(jit_compile=False), case.ready(jit_compile=True)
+    assert fast.jit_compile
+    for model in (plain, fast):
+        case.train(model)
+    if not case.same_under_xla:
+        assert all(np.isfinite(output).all() for output in case.result(fast))
+        return
+    for one, other in zip(plain.weights, fast.weights):
+        np.testing.assert_allclose(
+            one.numpy(), other.numpy(), rtol=1e-3, atol=1e-4, err_msg=one.path
+        )
+
+
+def _check_two_replicas(jit_compile: bool, case: ModelCase, tools: Tools) -> None:
+    if jit_compile and not case.supports_xla:
+        return
+    with tools.two_replicas.scope():
+        two = case.ready(jit_compile=jit_compile)
+    case.train(two)
+    assert_mirrored(two)
+    if case.tolerance is not None:
+        one = case.ready(jit_compile=False)
+        case.train(one)
+        for alone, together in zip(one.trainable_weights, two.trainable_weights):
+            np.testing.assert_allclose(
+                alone.numpy(), together.numpy(), atol=case.tolerance, err_msg=alone.path
+            )
+
+
+def check_two_replicas(case: ModelCase, tools: Tools) -> None:
+    _check_two_replicas(False, case, tools)
+
+
+def check_two_replicas_xla(case: ModelCase, tools: Tools) -> None:
+    _check_two_replicas(True, case, tools)
+
+
+def assert_mirrored(model: keras.Model) -> None:
+    """Both replicas hold the same trainable weights."""
+    for weight in model.trainable_weights:
+        first, second = (copy.numpy() for copy in weight.value.values)
+        np.testing.assert_array_equal(first, second, err_msg=weight.path)
+
+
+FAST_MODEL_CHECKS = [
+    check_config_round_trip,
+    check_right_weights_move,
+    check_save_and_load_weights,
+    check_mixed_bfloat16,
+]
+SLOW_MODEL_CHECKS = [
+    check_file_in_new_process,
+    check_training_goes_on_from_file,
+    check_mixed_float16,
+    check_xla_equals_plain,
+    check_two_replicas,
+    check_two_replicas_xla,
+]
+
+
+def _parameters(fast: list[Callable], slow: list[Callable]) -> list:
+    quick = [pytest.param(check, id=check.__name__.removeprefix("check_")) for check in fast]
+    return quick + [
+        pytest.param(check, id=check.__name__.removeprefix("check_"), marks=pytest.mark.slow)
+        for check in slow
+    ]
+
+
+MODEL_CHECKS = _parameters(FAST_MODEL_CHECKS, SLOW_MODEL_CHECKS)
+
+
+@dataclasses.dataclass
+class LayerCase:
+    """A layer under test: checked alone, and as the base of a small classifier.
+
+    Attributes:
+        make: Makes the layer.
+        inputs: A batch of at most a few dozen rows, or a structure of such.
+        moves: As in `ModelCase`, for the layer's weights.
+        may_move: As in `ModelCase`.
+        imports: Modules that a new process must import to know the class.
+        supports_xla: Whether XLA can compile it.
+    """
+
+    make: Callable[[], keras.layers.Layer]
+    inputs: Any
+    moves: Callable[[str], bool] | None = None
+    may_move: Callable[[str], bool] = lambda path: False
+    imports: tuple[str, ...] = ()
+    supports_xla: bool = True
+
+    def as_model(self) -> ModelCase:
+        return ModelCase(
+            make=functools.partial(_classifier_on, self),
+            data=(self.inputs, np.arange(len(keras.tree.flatten(self.inputs)[0])) % 3),
+            compile=_compile_classifier,
+            moves=self.moves,
+            may_move=self.may_move,
+            imports=(*self.imports, "tests.training.models"),
+            supports_xla=self.supports_xla,
+        )
+
+
+def _classifier_on(case: LayerCase) -> keras.Model:
+    inputs = keras.tree.map_structure(
+        lambda value: keras.Input(value.shape[1:], dtype=str(value.dtype)), case.inputs
+    )
+    features = keras.tree.flatten(case.make()(inputs))[-1]
+    if len(features.shape) > 2:
+        features = keras.layers.Flatten()(features)
+    head = keras.layers.Dense(3, dtype="float32", name="head")
+    return NetworkModel(keras.Model(inputs, head(features)))
+
+
+def _compile_classifier(model: keras.Model, **kwargs: Any) -> None:
+    model.compile(
+        optimizer=keras.optimizers.Adam(0.01),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        **kwargs,
+    )
+
+
+def check_layer_config_round_trip(case: LayerCase, tools: Tools) -> None:
+    layer = case.make()
+    layer(case.inputs)
+    config = layer.get_config()
+    again = type(layer).from_config(config)
+    assert again.get_config() == config
+    again(case.inputs)
+    assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
+
+
+def check_symbolic_equals_eager_shape(case: LayerCase, tools: Tools) -> None:
+    layer = case.make()
+    symbolic = layer(
+        keras.tree.map_structure(
+            lambda value: keras.Input(value.shape[1:], dtype=str(value.dtype)), case.inputs
+        )
+    )
+    eager = layer(case.inputs)
+    for one, other in zip(keras.tree.flatten(symbolic), keras.tree.flatten(eager)):
+        assert one.shape[1:] == tuple(other.shape[1:])
+        assert one.dtype == keras.backend.standardize_dtype(other.dtype)
+
+
+def _as_model_check(check: Callable[[ModelCase, Tools], None]) -> Callable:
+    @functools.wraps(check)
+    def run(case: LayerCase, tools: Tools) -> None:
+        check(case.as_model(), tools)
+
+    return run
+
+
+LAYER_CHECKS = _parameters(
+    [
+        check_layer_config_round_trip,
+        check_symbolic_equals_eager_shape,
+        *[_as_model_check(check) for check in FAST_MODEL_CHECKS[1:]],
+    ],
+    [_as_model_check(check) for check in SLOW_MODEL_CHECKS],
+)
