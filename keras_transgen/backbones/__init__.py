@@ -1,0 +1,19 @@
+"""Pretrained networks from anywhere, each as one trainable Keras layer."""
+
+from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.input_contract import InputContract
+from keras_transgen.backbones.keras_model import KerasBackbone
+from keras_transgen.backbones.load import load_backbone
+from keras_transgen.backbones.load_model import load_model
+from keras_transgen.backbones.parameter_groups import ParameterGroup
+from keras_transgen.backbones.saved_model import SavedModelBackbone
+
+__all__ = [
+    "Backbone",
+    "InputContract",
+    "KerasBackbone",
+    "ParameterGroup",
+    "SavedModelBackbone",
+    "load_backbone",
+    "load_model",
+]

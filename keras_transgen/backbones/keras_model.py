@@ -1,0 +1,243 @@
+"""Any Keras model as a backbone, cut where its features are wanted."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class KerasBackbone(Backbone):
+    """A `keras.Model` (keras.applications, KerasHub, one's own) as one layer with a contract.
+
+    The model is not copied: its variables are the backbone's, and `trainable` and the
+    normalisation policy are set on its layers.
+
+    With `normalization="frozen"` every `BatchNormalization` runs in inference mode with its
+    statistics fixed, while its scale and offset train like other parameters. Dropout follows the
+    model around it as long as the backbone trains.
+
+    Args:
+        model: The model, built. It must be functional or Sequential to be cut.
+        trainable: Whether the model's parameters are trained. Defaults to False.
+        normalization: `"frozen"` (default) or `"adapt"`; with `"adapt"`, `BatchNormalization`
+            layers whose parameters all are frozen still stay as they are.
+        output_layers: Name of the layer whose output is the feature, or a list of names for
+            features at several scales, which come as a list. `None`: the model's own outputs.
+        value_range: Range of the input values that the model was trained on; it is only used to
+            warn. Defaults to `None`: not known.
+        **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
+
+    Raises:
+        ValueError: The model is not built, or has no such layer.
+
+    Example:
+        ```python
+        import keras
+        from keras_transgen.backbones import KerasBackbone
+
+        network = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Conv2D(4, 3, name="conv_1"),
+                keras.layers.Conv2D(8, 3, name="conv_2"),
+            ]
+        )
+        backbone = KerasBackbone(network, output_layers=["conv_1", "conv_2"])
+        shapes = backbone.compute_output_shape((None, 8, 8, 1))
+        assert shapes == [(None, 6, 6, 4), (None, 4, 4, 8)]
+        ```
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        trainable: bool = False,
+        normalization: str = "frozen",
+        output_layers: str | Sequence[str] | None = None,
+        value_range: tuple[float, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"model must be a keras.Model. Received: model={model!r}")
+        if not model.built:
+            raise ValueError(
+                "The model must be built, so that its weights and shapes are known: give it a "
+                f"keras.Input, or call it once. Received: the unbuilt model {model.name!r}"
+            )
+        super().__init__(trainable=trainable, normalization=normalization, **kwargs)
+        self.output_layers = (
+            output_layers if isinstance(output_layers, str | None) else list(output_layers)
+        )
+        self.value_range = None if value_range is None else tuple(value_range)
+        self.network = model if output_layers is None else _cut(model, self.output_layers)
+        # What can be trained at all shows while nothing is frozen.
+        self.network.trainable = True
+        self._parameter_ids = {id(weight) for weight in self.network.trainable_weights}
+        for layer in self._normalization_layers():
+            self._parameter_ids |= {id(each) for each in (layer.gamma, layer.beta)}
+        self._contract = _read_contract(self.network, self.value_range)
+        self.supports_jit = all(layer.supports_jit for layer in _layers_of(self.network))
+        self.set_up()
+
+    def _normalization_layers(self) -> list[keras.layers.BatchNormalization]:
+        return [
+            layer
+            for layer in _layers_of(self.network)
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+
+    def _apply_freeze(self) -> None:
+        for layer in self._normalization_layers():
+            # An untrainable BatchNormalization computes with its moving statistics and leaves
+            # them alone. Its scale and offset are trained all the same, through their own flags.
+            layer.trainable = self.trainable and self.normalization == "adapt"
+            for parameter in (layer.gamma, layer.beta):
+                if parameter is not None:
+                    parameter.trainable = self.trainable
+        super()._apply_freeze()
+        for layer in self._normalization_layers():
+            parameters = [each for each in (layer.gamma, layer.beta) if each is not None]
+            if layer.trainable and parameters and not any(each.trainable for each in parameters):
+                layer.trainable = False
+
+    @property
+    def input_contract(self) -> Any:
+        """What the model expects: an `InputContract`, or a dict or list of them."""
+        return self._contract
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        check_structure(self._contract, inputs, "inputs", InputContract.check_form)
+        trains = self.trains()
+        # Somebody may have switched layers of the model since.
+        self._apply_freeze()
+        outputs = self.network(inputs, training=bool(training) and trains)
+        return keras.tree.map_structure(self._to_compute_dtype, outputs)
+
+    def _to_compute_dtype(self, output: Any) -> Any:
+        if keras.backend.is_float_dtype(keras.backend.standardize_dtype(output.dtype)):
+            return keras.ops.cast(output, self.compute_dtype)
+        return output
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        check_structure(self._contract, inputs, "inputs", InputContract.check_form)
+        outputs = self.network.compute_output_spec(inputs, training=False)
+        return keras.tree.map_structure(
+            lambda output: keras.KerasTensor(
+                output.shape,
+                self.compute_dtype if keras.backend.is_float_dtype(output.dtype) else output.dtype,
+            ),
+            outputs,
+        )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The model's variables, one group a block, from input to output."""
+        weights = self.network.weights
+        paths = [weight.path for weight in weights]
+        return group_by_block(paths, weights, [id(each) in self._parameter_ids for each in weights])
+
+    def structure(self) -> str:
+        """The network's graph, in words that do not depend on how its layers are called."""
+        names = {
+            layer.name: f"layer_{index}" for index, layer in enumerate(_layers_of(self.network))
+        }
+        names[self.network.name] = "network"
+        config = keras.saving.serialize_keras_object(self.network)
+        return json.dumps(_renamed(config, names), sort_keys=True, default=str)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the backbone from, the cut network included."""
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.network),
+            "output_layers": self.output_layers,
+            "value_range": self.value_range,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "KerasBackbone":
+        """Rebuild the backbone, with fresh weights, from its configuration."""
+        config = dict(config)
+        config["model"] = keras.saving.deserialize_keras_object(config["model"])
+        return cls(**config)
+
+
+def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
+    names = [output_layers] if isinstance(output_layers, str) else output_layers
+    if not names:
+        raise ValueError("output_layers must name at least one layer. Received: output_layers=[]")
+    known = [layer.name for layer in model.layers]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"output_layers must be names of the model's layers. Received: {unknown}; the model "
+            f"has {known}"
+        )
+    if getattr(model, "inputs", None) is None:
+        raise ValueError(
+            "Only a functional or Sequential model can be cut at a layer: its graph is known. "
+            f"Received: model of class {type(model).__name__}, output_layers={output_layers!r}"
+        )
+    outputs = [model.get_layer(name).output for name in names]
+    inputs = model.input
+    return keras.Model(
+        inputs, outputs[0] if isinstance(output_layers, str) else outputs, name=model.name
+    )
+
+
+def _layers_of(network: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """All layers inside a network in order, those that layers hold as attributes included."""
+    found: dict[int, keras.layers.Layer] = {}
+
+    def visit(value: Any) -> None:
+        if isinstance(value, keras.layers.Layer):
+            if id(value) not in found:
+                found[id(value)] = value
+                for child in (
+                    value.layers if isinstance(value, keras.Model) else vars(value).values()
+                ):
+                    visit(child)
+        elif isinstance(value, (list, tuple)):
+            for child in value:
+                visit(child)
+        elif isinstance(value, dict):
+            visit(list(value.values()))
+
+    visit(network)
+    return [layer for layer in found.values() if layer is not network]
+
+
+def _read_contract(network: keras.Model, value_range: tuple[float, float] | None) -> Any:
+    inputs = getattr(network, "inputs", None)
+    if inputs is None:
+        return InputContract(None, None, value_range)
+    structure = network.input
+
+    def contract(tensor: keras.KerasTensor) -> InputContract:
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        is_float = keras.backend.is_float_dtype(dtype)
+        return InputContract(tuple(tensor.shape), dtype, value_range if is_float else None)
+
+    if isinstance(structure, dict):
+        return {key: contract(tensor) for key, tensor in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return [contract(tensor) for tensor in structure]
+    return contract(structure)
+
+
+def _renamed(config: Any, names: dict[str, str]) -> Any:
+    """The configuration without trainable flags, its layers called by their place."""
+    if isinstance(config, dict):
+        return {
+            names.get(key, key): _renamed(value, names)
+            for key, value in config.items()
+            if key not in ("trainable", "build_config", "compile_config")
+        }
+    if isinstance(config, (list, tuple)):
+        return [_renamed(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config

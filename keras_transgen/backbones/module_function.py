@@ -1,0 +1,245 @@
+"""The callable of a loaded SavedModel: what it takes, what it gives, what it holds."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class ModuleFunction:
+    """Finds a loaded module's entry point and reads its signature, without running it.
+
+    Looked for in this order: `__call__` (TF-Hub's reusable form), `serve` (written by
+    `keras.Model.export`), the `serving_default` signature, the only signature.
+
+    Args:
+        module: What `tf.saved_model.load` returned.
+        arguments: Further keyword arguments for every call.
+        output_key: Which entry of a dict of outputs to return. `None`: all of them, or the one
+            there is.
+
+    Raises:
+        ValueError: The module cannot be called, does not know an argument, was not saved with
+            these arguments, or has no such output.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        arguments: dict[str, Any] | None = None,
+        output_key: str | None = None,
+    ) -> None:
+        self.module = module
+        self.arguments = dict(arguments or {})
+        self.output_key = output_key
+        self.function, self.entry = _find_entry(module)
+        self.is_signature = self.entry.startswith("signatures")
+        self._parameters = list(inspect.signature(self.function).parameters.values())
+        self.takes_training = self._knows("training")
+        self._refuse_unknown_arguments()
+        self._traces = self._matching_traces(training=False)
+        self._is_single_named_input = False
+        self.input_spec = self._read_input_spec()
+        self.output_spec = self._select(self._traces[0].structured_outputs, "saved")
+
+    def __call__(self, inputs: Any, training: bool = False) -> Any:
+        """Run the module on inputs of the structure and dtypes of `input_spec`."""
+        if self.is_signature:
+            if self._is_single_named_input:
+                inputs = {self._signature_names()[0]: inputs}
+            return self._select(self.function(**inputs), "computed")
+        keywords = dict(self.arguments)
+        if self.takes_training:
+            # TF2 modules branch on a Python bool: one trace for each.
+            keywords["training"] = training
+        return self._select(self.function(inputs, **keywords), "computed")
+
+    @property
+    def can_train(self) -> bool:
+        """Whether the entry point belongs to the module itself; a signature is for serving."""
+        return not self.is_signature
+
+    def can_adapt(self) -> bool:
+        """Whether the module was saved with a training mode."""
+        return self.takes_training and bool(self._matching_traces(training=True, strict=False))
+
+    def variables(self) -> list[tf.Variable]:
+        """The variables that the function reads, in the order it first reads them."""
+        seen: dict[int, tf.Variable] = {}
+        for trace in self._traces:
+            for variable in trace.variables:
+                seen.setdefault(id(variable), variable)
+        return list(seen.values())
+
+    def trainable_ids(self) -> set[int]:
+        """`id`s of the variables that the module says may be trained."""
+        listed = getattr(self.module, "trainable_variables", None)
+        if listed is None:
+            return {id(variable) for variable in self.variables() if variable.trainable}
+        return {id(variable) for variable in listed}
+
+    def regularization_losses(self) -> list[Callable[[], tf.Tensor]]:
+        """The module's regularisation losses, each a function without arguments."""
+        return list(getattr(self.module, "regularization_losses", None) or [])
+
+    def attribute_paths(self) -> dict[int, str]:
+        """Where in the module's attributes each variable hangs, by `id`."""
+        paths: dict[int, str] = {}
+        kind = type(self.module).__module__
+        lists = ("variables", "trainable_variables", "non_trainable_variables", "_all_variables")
+        for name, value in vars(self.module).items():
+            if not name.startswith("_") and name not in lists:
+                for path, variable in _walk(value, name, kind, set()):
+                    paths.setdefault(id(variable), path)
+        return paths
+
+    def input_dtypes(self) -> set[str]:
+        """The dtypes the module's traces take, over all inputs."""
+        return {spec.dtype.name for spec in keras.tree.flatten(self.input_spec)}
+
+    def _knows(self, name: str) -> bool:
+        if self.is_signature:
+            return False
+        kinds = {parameter.kind for parameter in self._parameters}
+        named = {parameter.name for parameter in self._parameters[1:]}
+        return name in named or (name != "training" and inspect.Parameter.VAR_KEYWORD in kinds)
+
+    def _refuse_unknown_arguments(self) -> None:
+        unknown = [name for name in self.arguments if not self._knows(name)]
+        if not unknown:
+            return
+        known = [parameter.name for parameter in self._parameters[1:]]
+        raise ValueError(
+            f"The module's {self.entry} takes these further arguments: {known or 'none'}. "
+            f"Received: arguments={self.arguments!r}"
+        )
+
+    def _matching_traces(self, training: bool, strict: bool = True) -> list[Any]:
+        traces = [self.function] if self.is_signature else self.function.concrete_functions
+        matching = [trace for trace in traces if self._matches(trace, training)]
+        if matching or not strict:
+            return matching
+        if not traces:
+            raise ValueError(
+                f"The module's {self.entry} was saved without a single trace, so there is nothing "
+                "to run. Call it once, or give its tf.function an input_signature, before saving."
+            )
+        said = sorted({str(self._python_arguments(trace)) for trace in traces})
+        raise ValueError(
+            "The module was not saved for these arguments. It was saved for: "
+            f"{'; '.join(said)}. Received: arguments={self.arguments!r}"
+        )
+
+    def _matches(self, trace: Any, training: bool) -> bool:
+        saved = self._python_arguments(trace)
+        wanted = {**self.arguments, **({"training": training} if self.takes_training else {})}
+        defaults = {
+            parameter.name: parameter.default
+            for parameter in self._parameters[1:]
+            if parameter.default is not inspect.Parameter.empty
+        }
+        return all(
+            isinstance(value, tf.TypeSpec) or value == wanted.get(name, defaults.get(name, value))
+            for name, value in saved.items()
+        )
+
+    def _python_arguments(self, trace: Any) -> dict[str, Any]:
+        """The arguments after the inputs that a trace was made with."""
+        positional, keywords = trace.structured_input_signature
+        names = [parameter.name for parameter in self._parameters[1:]]
+        return {**dict(zip(names, positional[1:])), **({} if self.is_signature else keywords)}
+
+    def _signature_names(self) -> list[str]:
+        return sorted(self.function.structured_input_signature[1])
+
+    def _read_input_spec(self) -> Any:
+        if self.is_signature:
+            named = dict(self.function.structured_input_signature[1])
+            if len(named) != 1:
+                return named
+            self._is_single_named_input = True
+            return next(iter(named.values()))
+        positional, keywords = self._traces[0].structured_input_signature
+        if not self._parameters or not (positional or keywords):
+            raise ValueError(
+                f"The module's {self.entry} takes no input, so it is no network. "
+                f"Received: a module with the attributes {_public_names(self.module)}"
+            )
+        spec = positional[0] if positional else keywords[self._parameters[0].name]
+        return _plain(spec)
+
+    def _select(self, outputs: Any, how: str) -> Any:
+        if not isinstance(outputs, dict):
+            if self.output_key is not None and how == "saved":
+                raise ValueError(
+                    "This module gives one tensor, not a dict: leave output_key away. "
+                    f"Received: output_key={self.output_key!r}"
+                )
+            return _plain(outputs)
+        if self.output_key is not None:
+            if self.output_key not in outputs:
+                raise ValueError(
+                    f"output_key must be one of {sorted(outputs)}. "
+                    f"Received: output_key={self.output_key!r}"
+                )
+            return outputs[self.output_key]
+        if self.is_signature and len(outputs) == 1:
+            return next(iter(outputs.values()))
+        return _plain(outputs)
+
+
+def _find_entry(module: Any) -> tuple[Callable, str]:
+    # A restored tf.function carries the traces it was saved with.
+    call = getattr(module, "__call__", None)  # noqa: B004
+    if callable(module) and hasattr(call, "concrete_functions"):
+        return call, "__call__"
+    if hasattr(getattr(module, "serve", None), "concrete_functions"):
+        return module.serve, "serve"
+    signatures = getattr(module, "signatures", {})
+    if "serving_default" in signatures:
+        return signatures["serving_default"], "signatures['serving_default']"
+    if len(signatures) == 1:
+        name = next(iter(signatures))
+        return signatures[name], f"signatures[{name!r}]"
+    raise ValueError(
+        "The module has nothing to call: a __call__ method, a serve function or a "
+        "serving_default signature. Received: a module with the attributes "
+        f"{_public_names(module)} and the signatures {sorted(signatures)}"
+    )
+
+
+def _public_names(module: Any) -> list[str]:
+    return sorted(name for name in vars(module) if not name.startswith("_"))
+
+
+def _plain(structure: Any) -> Any:
+    """The same structure in plain dicts, lists and tuples."""
+    if isinstance(structure, dict):
+        return {key: _plain(value) for key, value in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return {key: _plain(value) for key, value in structure._asdict().items()}
+    if isinstance(structure, (list, tuple)):
+        return [_plain(value) for value in structure]
+    return structure
+
+
+def _walk(value: Any, path: str, kind: str, seen: set[int]) -> Iterator[tuple[str, tf.Variable]]:
+    """All variables below an attribute; `kind` is the Python module restored objects come from."""
+    if isinstance(value, tf.Variable):
+        yield path, value
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, dict):
+        children = [(str(key), child) for key, child in value.items()]
+    elif isinstance(value, (list, tuple)):
+        children = [(str(index), child) for index, child in enumerate(value)]
+    elif type(value).__module__ == kind:
+        children = [(key, child) for key, child in vars(value).items() if not key.startswith("_")]
+    else:
+        return
+    for key, child in children:
+        yield from _walk(child, f"{path}/{key}", kind, seen)

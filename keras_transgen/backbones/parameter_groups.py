@@ -1,0 +1,128 @@
+"""A network's variables in groups, one a block, ordered from input to output."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+# A name that says only "normalisation" belongs to the layer that it normalises.
+_NORMALIZATION = re.compile(
+    r"(?:^|_)(?:bn|batch_?norm(?:alization)?|group_?norm(?:alization)?|layer_?norm(?:alization)?"
+    r"|norm(?:alization)?)(?=_|$|\d)",
+    re.IGNORECASE,
+)
+# The shortest beginning of a name that ends in a number: block_10_expand -> block_10.
+_NUMBERED = re.compile(r"^(.*?[A-Za-z]_?\d+[a-z]?)(?=_|$)")
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterGroup:
+    """One block of a network.
+
+    Args:
+        name: What the block's variables have in common in their paths.
+        variables: The parameters that can be trained, in the order the network uses them.
+        statistics: State that is no parameter, such as moving means.
+    """
+
+    name: str
+    variables: tuple[Any, ...]
+    statistics: tuple[Any, ...] = ()
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable scalars in the group."""
+        return sum(_size(variable) for variable in self.variables)
+
+
+def group_by_block(
+    paths: Sequence[str], variables: Sequence[Any], is_parameter: Sequence[bool]
+) -> list[ParameterGroup]:
+    """Group variables by the block named in their paths.
+
+    Blocks are recognised by the way networks are named: `block_3_expand/kernel` and
+    `block_3_project_BN/gamma` are `block_3`, `encoder/layer_0/attention/query/kernel` is
+    `encoder/layer_0`, `stem_conv` and `stem_bn` are `stem`. The order of the groups is the order
+    in which their first parameter comes.
+
+    Args:
+        paths: One path a variable, ending in the variable's own name.
+        variables: The variables, in the order the network uses them.
+        is_parameter: Whether the variable can be trained.
+
+    Returns:
+        The groups that hold at least one parameter, from input to output.
+
+    Example:
+        ```python
+        from keras_transgen.backbones.parameter_groups import group_by_block
+
+        paths = ["Conv1/kernel", "bn_Conv1/gamma", "block_1_expand/kernel", "block_1_BN/beta"]
+        groups = group_by_block(paths, range(4), [True] * 4)
+        assert [group.name for group in groups] == ["Conv1", "block_1"]
+        ```
+    """
+    layers = _without_common_prefix([path.split("/")[:-1] for path in paths])
+    names = _merge_unnumbered([_block_name(layer) for layer in layers])
+    parameters: dict[str, list[Any]] = {}
+    statistics: dict[str, list[Any]] = {}
+    for name, variable, trains in zip(names, variables, is_parameter, strict=True):
+        (parameters if trains else statistics).setdefault(name, []).append(variable)
+    return [
+        ParameterGroup(name, tuple(members), tuple(statistics.get(name, ())))
+        for name, members in parameters.items()
+    ]
+
+
+def _without_common_prefix(layers: list[list[str]]) -> list[list[str]]:
+    """Drop the leading components that all paths share, but never a path's last one."""
+    while len(layers) > 1 and all(len(layer) > 1 for layer in layers):
+        if len({layer[0] for layer in layers}) > 1:
+            break
+        layers = [layer[1:] for layer in layers]
+    return layers
+
+
+def _block_name(layer: list[str]) -> str:
+    """Name of the block a layer belongs to; empty for a normalisation layer without one."""
+    cleaned = [_NORMALIZATION.sub("", component).strip("_") for component in layer]
+    for depth, component in enumerate(cleaned):
+        numbered = _NUMBERED.match(component)
+        if numbered:
+            return "/".join([*layer[:depth], numbered.group(1)])
+    first = next((component for component in cleaned if component), "")
+    return "" if first.isdigit() else first
+
+
+def _merge_unnumbered(names: list[str]) -> list[str]:
+    """Give nameless layers their neighbour's name, and shorten names that begin alike."""
+    first_named = next((name for name in names if name), "network")
+    filled: list[str] = []
+    for name in names:
+        filled.append(name or (filled[-1] if filled else first_named))
+    tokens: dict[str, list[list[str]]] = {}
+    for name in filled:
+        if not _NUMBERED.match(name) and "/" not in name:
+            tokens.setdefault(name.split("_")[0], []).append(name.split("_"))
+    shared = {first: "_".join(_common_prefix(split)) for first, split in tokens.items()}
+    return [
+        name if _NUMBERED.match(name) or "/" in name else shared[name.split("_")[0]]
+        for name in filled
+    ]
+
+
+def _common_prefix(split_names: list[list[str]]) -> list[str]:
+    prefix = split_names[0]
+    for other in split_names[1:]:
+        length = 0
+        while length < min(len(prefix), len(other)) and prefix[length] == other[length]:
+            length += 1
+        prefix = prefix[:length]
+    return prefix
+
+
+def _size(variable: Any) -> int:
+    size = 1
+    for axis in variable.shape:
+        size *= int(axis)
+    return size

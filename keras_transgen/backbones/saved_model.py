@@ -1,0 +1,303 @@
+"""A TensorFlow SavedModel as a Keras layer whose parameters can be trained."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.backbones.adopted_variable import AdoptedVariable
+from keras_transgen.backbones.audit import audit_module
+from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.handles import resolve
+from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.module_function import ModuleFunction
+from keras_transgen.backbones.module_store import find_module, pack_module, store_module
+from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+
+# Name of a packed module inside a `.keras` file.
+PACKED_NAME = "module-{digest}.tar"
+# Modules that the user let in with allow_unsafe_ops=True in this process: a config never can.
+_let_in: set[str] = set()
+
+
+def let_in(digest: str) -> None:
+    """Remember that the user allowed this module's unsafe ops, for the rest of the process."""
+    _let_in.add(digest)
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class SavedModelBackbone(Backbone):
+    """A TF-Hub module or any other SavedModel, as one Keras layer.
+
+    The module's own variables become the layer's weights (not copies), so optimizers, weight
+    files, regularisers and summaries act on the module itself. Under a distribution strategy,
+    construct it inside `strategy.scope()`.
+
+    Inputs are cast to the dtype the module was saved with, and float outputs to the compute dtype
+    of the layer's policy; inside, a module always computes in its own precision, because its
+    graph was traced with it.
+
+    The `training` argument of a module is one switch for its normalisation and its dropout
+    together. With `normalization="frozen"` it is never switched on: the parameters train, scales
+    and offsets of normalisation included, statistics stay fixed and dropout is off. With
+    `"adapt"` it follows the model around it.
+
+    A `.keras` file of a model with this layer carries the module with it; load it with
+    `keras_transgen.load_model`.
+
+    Args:
+        handle: Folder, archive, or address of the module, as `backbones.handles.resolve` takes
+            it.
+        trainable: Whether the module's parameters are trained. Defaults to False.
+        normalization: `"frozen"` (default) or `"adapt"`, see above.
+        output_key: Which output to return when the module gives a dict. `None` returns the dict.
+        arguments: Further keyword arguments for the module's `__call__`; JSON values.
+        value_range: Range of the image values that the module expects; it is only used to warn.
+            Defaults to TF-Hub's convention for images, and is ignored for other inputs.
+        allow_unsafe_ops: Load the module though it can read or write files or call Python.
+        digest: Digest of a module in the local module store. It is what a saved model holds; the
+            handle is then for information only.
+        **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
+
+    Raises:
+        ValueError: The handle leads nowhere, the module is broken or unsafe or cannot be called,
+            or it was asked to train and cannot.
+
+    Example:
+        ```python
+        import keras
+        import tensorflow as tf
+        from keras_transgen.backbones import SavedModelBackbone
+
+        module = tf.Module()
+        module.kernel = tf.Variable(tf.ones([3, 2]), name="dense/kernel")
+        module.__call__ = tf.function(
+            lambda x: x @ module.kernel, input_signature=[tf.TensorSpec([None, 3])]
+        )
+        tf.saved_model.save(module, "/tmp/tiny_module")
+
+        backbone = SavedModelBackbone("/tmp/tiny_module", trainable=True)
+        model = keras.Sequential([keras.Input((3,)), backbone, keras.layers.Dense(1)])
+        ```
+    """
+
+    def __init__(
+        self,
+        handle: str | os.PathLike[str],
+        trainable: bool = False,
+        normalization: str = "frozen",
+        output_key: str | None = None,
+        arguments: dict[str, Any] | None = None,
+        value_range: tuple[float, float] | None = (0.0, 1.0),
+        allow_unsafe_ops: bool = False,
+        digest: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(trainable=trainable, normalization=normalization, **kwargs)
+        self.handle = os.fspath(handle)
+        self.output_key = output_key
+        self.arguments = dict(arguments or {})
+        self.value_range = None if value_range is None else tuple(value_range)
+        self.module_digest, folder = _obtain(handle, digest, allow_unsafe_ops)
+        self._strategy = tf.distribute.get_strategy()
+        # Kept as an attribute, so that exports of the model find the module's resources.
+        self._module = tf.saved_model.load(str(folder))
+        self._function = ModuleFunction(self._module, self.arguments, output_key)
+        self._refuse_what_it_cannot(trainable, normalization)
+        self._adopt_variables()
+        self._contract = self._read_contract()
+        # XLA has no strings.
+        self.supports_jit = "string" not in self._function.input_dtypes()
+        self.set_up()
+
+    def _refuse_what_it_cannot(self, trainable: bool, normalization: str) -> None:
+        if trainable and not self._function.can_train:
+            raise ValueError(
+                f"This module can only be called through {self._function.entry}, which is for "
+                "inference: save it with a __call__ method to train it, or use trainable=False. "
+                f"Received: trainable=True, handle={self.handle!r}"
+            )
+        if normalization == "adapt" and not self._function.can_adapt():
+            raise ValueError(
+                "This module was saved without a training mode, so its statistics cannot follow "
+                "the data: use normalization='frozen'. "
+                f"Received: normalization='adapt', handle={self.handle!r}"
+            )
+
+    def _adopt_variables(self) -> None:
+        """Make the module's variables the layer's weights, in the order the module uses them."""
+        variables = [each for each in self._function.variables() if _is_adoptable(each)]
+        trained = self._function.trainable_ids() if self._function.can_train else set()
+        paths = _variable_paths(variables, self._function.attribute_paths())
+        self._is_parameter = [id(variable) in trained for variable in variables]
+        self._adopted = [
+            AdoptedVariable(variable, path, is_parameter)
+            for variable, path, is_parameter in zip(
+                variables, paths, self._is_parameter, strict=True
+            )
+        ]
+
+    def _read_contract(self) -> Any:
+        def contract(spec: tf.TensorSpec) -> InputContract:
+            is_image = spec.shape.rank == 4 and spec.dtype.is_floating
+            return InputContract(
+                None if spec.shape.rank is None else tuple(spec.shape.as_list()),
+                spec.dtype.name,
+                self.value_range if is_image else None,
+            )
+
+        return _map_structure(contract, self._function.input_spec)
+
+    @property
+    def input_contract(self) -> Any:
+        """What the module expects: an `InputContract`, or a dict or list of them."""
+        return self._contract
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        self._refuse_other_strategy()
+        inputs = _to_tensors(self._contract, inputs)
+        check_structure(self._contract, inputs, "inputs", InputContract.check_form)
+        trains = self.trains()
+        adapts = bool(training) and trains and self.normalization == "adapt"
+        outputs = self._function(_cast_to(self._function.input_spec, inputs), training=adapts)
+        if trains:
+            for loss in self._function.regularization_losses():
+                self.add_loss(loss())
+        return _map_structure(self._to_compute_dtype, outputs)
+
+    def _to_compute_dtype(self, output: tf.Tensor) -> tf.Tensor:
+        return tf.cast(output, self.compute_dtype) if output.dtype.is_floating else output
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
+        check_structure(self._contract, inputs, "inputs", InputContract.check_form)
+        batch = keras.tree.flatten(inputs)[0].shape[0]
+
+        def spec(output: tf.TensorSpec) -> keras.KerasTensor:
+            if output.shape.rank is None:
+                raise ValueError(
+                    "The module does not say the rank of its output, so it fits no functional or "
+                    "Sequential model. Save it with a tf.ensure_shape on its output. "
+                    f"Received: handle={self.handle!r}"
+                )
+            shape = output.shape.as_list()
+            if shape and shape[0] is None:
+                shape[0] = batch
+            is_float = output.dtype.is_floating
+            return keras.KerasTensor(shape, self.compute_dtype if is_float else output.dtype.name)
+
+        return _map_structure(spec, self._function.output_spec)
+
+    def _refuse_other_strategy(self) -> None:
+        strategy = tf.distribute.get_strategy()
+        if strategy.num_replicas_in_sync > 1 and strategy is not self._strategy:
+            raise ValueError(
+                "The module was loaded outside this distribution strategy, so its variables live "
+                "on one device only. Construct the backbone inside `with strategy.scope():`. "
+                f"Received: {type(strategy).__name__} with {strategy.num_replicas_in_sync} "
+                f"replicas, backbone {self.name!r}"
+            )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The module's variables, one group a block, from input to output."""
+        paths = [variable.path for variable in self._adopted]
+        return group_by_block(paths, self._adopted, self._is_parameter)
+
+    def structure(self) -> str:
+        """The module's digest, and how it is called."""
+        return json.dumps(
+            [self.module_digest, self._function.entry, self.output_key, self.arguments],
+            sort_keys=True,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the backbone from, where the module store holds its module."""
+        return {
+            **super().get_config(),
+            "handle": _portable(self.handle),
+            "output_key": self.output_key,
+            "arguments": dict(self.arguments),
+            "value_range": self.value_range,
+            "digest": self.module_digest,
+        }
+
+    def save_assets(self, folder: str) -> None:
+        """Put the module into the `.keras` file; once, however many layers hold it."""
+        name = PACKED_NAME.format(digest=self.module_digest)
+        archive = next(
+            (parent for parent in Path(folder).parents if parent.name == "assets"), Path(folder)
+        )
+        if not any(archive.rglob(name)):
+            pack_module(self.module_digest, Path(folder, name))
+
+
+def _obtain(
+    handle: str | os.PathLike[str], digest: str | None, allow_unsafe_ops: bool
+) -> tuple[str, Path]:
+    """Find the module, hold it against the audit, and give its digest and stored folder."""
+    if digest is None:
+        folder = resolve(handle)
+        audit_module(folder, allow_unsafe_ops=allow_unsafe_ops)
+        digest = store_module(folder)
+        if allow_unsafe_ops:
+            let_in(digest)
+    stored = find_module(digest)
+    if stored is None:
+        raise ValueError(
+            "The SavedModel of this backbone is not in the local module store. Load the file with "
+            "keras_transgen.load_model, which takes the module out of it. "
+            f"Received: digest={digest!r}, handle={os.fspath(handle)!r}"
+        )
+    audit_module(stored, allow_unsafe_ops=allow_unsafe_ops or digest in _let_in)
+    return digest, stored
+
+
+def _portable(handle: str) -> str:
+    """The handle as other machines may see it: an address whole, a local path by its name."""
+    return handle if "://" in handle and not handle.startswith("file://") else Path(handle).name
+
+
+def _is_adoptable(variable: tf.Variable) -> bool:
+    is_number = variable.dtype.is_floating or variable.dtype.is_integer or variable.dtype.is_bool
+    return is_number and variable.shape.is_fully_defined()
+
+
+def _variable_paths(variables: list[tf.Variable], attributes: dict[int, str]) -> list[str]:
+    """A unique path for each variable: its name where names say enough, else its attribute."""
+    names = [variable.name.split(":")[0] for variable in variables]
+    if len(set(names)) < len(names) or not all("/" in name for name in names):
+        names = [attributes.get(id(each), name) for each, name in zip(variables, names)]
+    counts: dict[str, int] = {}
+    paths = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        paths.append(name if counts[name] == 1 else f"{name}_{counts[name] - 1}")
+    return paths
+
+
+def _to_tensors(contract: Any, inputs: Any) -> Any:
+    """Tensors where the contract has tensors; a structure that does not fit stays as it is."""
+    if isinstance(contract, dict) and isinstance(inputs, dict):
+        return {key: _to_tensors(contract.get(key), value) for key, value in inputs.items()}
+    if isinstance(contract, list) and isinstance(inputs, (list, tuple)):
+        return [_to_tensors(part, value) for part, value in zip(contract, inputs)]
+    return inputs if isinstance(inputs, dict) else tf.convert_to_tensor(inputs)
+
+
+def _cast_to(spec: Any, inputs: Any) -> Any:
+    if isinstance(spec, dict):
+        return {key: _cast_to(part, inputs[key]) for key, part in spec.items()}
+    if isinstance(spec, list):
+        return [_cast_to(part, value) for part, value in zip(spec, inputs)]
+    return inputs if inputs.dtype == spec.dtype else tf.cast(inputs, spec.dtype)
+
+
+def _map_structure(function: Any, structure: Any) -> Any:
+    """`tree.map_structure` that takes a tuple for a list and leaves anything else as a leaf."""
+    if isinstance(structure, dict):
+        return {key: _map_structure(function, value) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return [_map_structure(function, value) for value in structure]
+    return function(structure)
