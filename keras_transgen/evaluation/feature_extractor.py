@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -105,19 +106,22 @@ class FeatureExtractor:
 
         Raises:
             ValueError: If a batch is no array of images, the data set has no end, or the network
-                does not give one row of features per image.
+                does not give one row of finite features per image (the image is numbered).
         """
         if not len(value_range) == 2 or not value_range[0] < value_range[1]:
             raise ValueError(
                 f"Expected value_range as (low, high), low below high. Received: {value_range}"
             )
+        seen = 0
         for batch in _arrays(images):
+            if seen == 0:
+                self._warn_outside(batch[: self.batch_size], value_range)
             for start in range(0, len(batch), self.batch_size):
                 part = batch[start : start + self.batch_size]
-                yield self._features(part, value_range)
+                yield self._features(part, value_range, seen)
+                seen += len(part)
 
-    def _features(self, images: Any, value_range: tuple[float, float]) -> np.ndarray:
-        self._warn_outside(images, value_range)
+    def _features(self, images: Any, value_range: tuple[float, float], first: int) -> np.ndarray:
         if self._call is None:
             self._call = self._compiled()
         features = self._call(images, *(float(limit) for limit in value_range))
@@ -127,6 +131,13 @@ class FeatureExtractor:
                 "Expected a backbone that gives one row of features per image, "
                 "[batch, features]; pool feature maps with keras.layers.GlobalAveragePooling2D. "
                 f"Received: {features.shape} from {self.name!r} for {len(images)} images"
+            )
+        finite = np.isfinite(features).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                "Expected images with finite features; a diverged generator gives others. "
+                f"Received: NaN or infinity for {np.sum(~finite)} image(s), the first is image "
+                f"{first + np.argmin(finite)}"
             )
         return features
 
@@ -189,7 +200,7 @@ class FeatureExtractor:
                 "are clipped; give the range of your images. Received: values from "
                 f"{values.min():.4g} to {values.max():.4g}",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
 
@@ -211,12 +222,22 @@ def _network_digest(backbone: Any, name: str) -> bytes:
 
     if not isinstance(backbone, keras.layers.Layer):
         return name.encode()
-    total = hashlib.sha256(type(backbone).__name__.encode())
+    total = hashlib.sha256(json.dumps(_structure(backbone), default=repr).encode())
     for weight in backbone.weights:
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
         total.update(f"{weight.path.split('/')[-1]}{values.dtype}{values.shape}".encode())
         total.update(values.tobytes())
     return total.digest()
+
+
+def _structure(layer: Any) -> Any:
+    """Classes and settings of a layer and of those in it, without what differs between copies."""
+    inner = getattr(layer, "layers", None)
+    if inner is not None:
+        return [type(layer).__name__, [_structure(each) for each in inner]]
+    config = layer.get_config()
+    kept = {key: config[key] for key in sorted(config) if key not in ("name", "trainable", "dtype")}
+    return [type(layer).__name__, kept]
 
 
 def _arrays(images: Any) -> Iterator[Any]:
