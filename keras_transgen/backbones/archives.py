@@ -1,0 +1,324 @@
+"""Unpack a module's archive without trusting it.
+
+Python's own `tarfile` is not strict enough for what comes from the network: it stops in silence
+at a header that is damaged or missing, so an archive cut between two files unpacks "well", and
+it follows links and sizes as the archive's author wishes. Here an archive either arrives whole,
+inside its folder and within its limits, or nothing of it stays.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import struct
+import tarfile
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+MAX_MEMBERS = 100_000
+MAX_BYTES = 16 * 2**30
+MAX_RATIO = 200.0
+# Freshly initialised weights are mostly zeros and compress a thousandfold: the ratio says
+# something about intent only once the unpacked size could hurt.
+RATIO_FLOOR = 256 * 2**20
+
+_BLOCK = 512
+_CHUNK = 2**20
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+    ValueError,
+)
+
+
+class ArchiveError(ValueError):
+    """An archive that is damaged, cut short, or would do more than unpack a module."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    members: int
+    bytes: int
+    ratio: float
+    ratio_floor: int
+
+    def check(self, name: str, unpacked: int, packed: int) -> None:
+        if unpacked > self.bytes:
+            raise ArchiveError(
+                f"expected an archive that unpacks to at most {self.bytes:,} bytes; if you trust "
+                f"this one, unpack it yourself and pass the folder. Received: {name}, which "
+                f"unpacks to {unpacked:,} bytes or more"
+            )
+        if unpacked > self.ratio_floor and unpacked > self.ratio * max(packed, 1):
+            raise ArchiveError(
+                f"expected an archive that unpacks to at most {self.ratio:g} times its size (more "
+                "is the mark of a decompression bomb); if you trust this one, unpack it yourself "
+                f"and pass the folder. Received: {name}, {unpacked:,} bytes out of {packed:,}"
+            )
+
+
+def unpack_archive(
+    archive: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    check: Callable[[Path], object] | None = None,
+    max_members: int = MAX_MEMBERS,
+    max_bytes: int = MAX_BYTES,
+    max_ratio: float = MAX_RATIO,
+    ratio_floor: int = RATIO_FLOOR,
+) -> Path:
+    """Unpacks a tar.gz, tar or zip archive into a new folder, or leaves nothing behind.
+
+    The files go into a temporary folder beside `target`, which takes the name `target` in one
+    step after everything, `check` included, has passed. The format is read from the content,
+    not from the file's name. Permissions, owners and times in the archive are ignored.
+
+    Args:
+        archive: File to unpack.
+        target: Folder to create. It must not exist, or be empty.
+        name: What error messages call the archive. Defaults to its path.
+        check: Called with the temporary folder before it is moved into place; whatever it
+            raises is raised, and nothing stays. Defaults to no check.
+        max_members: Most files and folders. Defaults to 100,000.
+        max_bytes: Most unpacked bytes (a tar's own headers count). Defaults to 16 GiB.
+        max_ratio: Most unpacked bytes per packed byte. Defaults to 200.
+        ratio_floor: Unpacked bytes below which `max_ratio` is not applied. Defaults to 256 MiB.
+
+    Returns:
+        The folder, `target`.
+
+    Raises:
+        ArchiveError: When the archive is no archive, damaged, cut short, empty, beyond a limit,
+            or holds an absolute path, `..`, a link, a device or the same name twice.
+
+    Example:
+        ```python
+        import tarfile, tempfile
+        from pathlib import Path
+        from keras_transgen.backbones.archives import unpack_archive
+
+        folder = Path(tempfile.mkdtemp())
+        (folder / "labels.txt").write_text("ant bee")
+        with tarfile.open(folder / "module.tar.gz", "w:gz") as tar:
+            tar.add(folder / "labels.txt", "assets/labels.txt")
+        module = unpack_archive(folder / "module.tar.gz", folder / "module")
+        assert (module / "assets" / "labels.txt").read_text() == "ant bee"
+        ```
+    """
+    archive, target = Path(archive), Path(target)
+    limits = _Limits(max_members, max_bytes, max_ratio, ratio_floor)
+    partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
+    partial.mkdir()
+    try:
+        _unpack_into(archive, name or str(archive), partial, limits)
+        if check is not None:
+            check(partial)
+        os.replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def is_archive(file: str | os.PathLike[str]) -> bool:
+    """Whether a file begins or ends like an archive that `unpack_archive` reads."""
+    return _format(Path(file)) is not None
+
+
+def _format(archive: Path) -> str | None:
+    with archive.open("rb") as file:
+        head = file.read(_BLOCK)
+    if head.startswith(b"\x1f\x8b"):
+        return "tar.gz"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    # Byte 257 on is "ustar" in every tar of the last thirty years.
+    return "tar" if head[257:262] == b"ustar" else None
+
+
+def _unpack_into(archive: Path, name: str, folder: Path, limits: _Limits) -> None:
+    unpack = {"tar.gz": _unpack_tar, "tar": _unpack_tar, "zip": _unpack_zip}
+    kind = _format(archive)
+    if kind is None:
+        raise ArchiveError(
+            "expected a .tar.gz, .tar or .zip archive; check that the file is the module and not, "
+            f"say, a web page saved under its name. Received: {name}, "
+            f"{archive.stat().st_size:,} bytes of something else"
+        )
+    try:
+        unpack[kind](archive, _Destination(name, folder, limits.members), limits)
+    except ArchiveError:
+        raise
+    except _DAMAGE as error:
+        raise _damaged(name, str(error) or type(error).__name__) from error
+    if not any(folder.iterdir()):
+        raise _damaged(name, "it holds no files")
+
+
+def _damaged(name: str, reason: str) -> ArchiveError:
+    return ArchiveError(
+        "expected a whole archive; this one is damaged or cut short: fetch it again. "
+        f"Received: {name}, where {reason}"
+    )
+
+
+class _Destination:
+    """The folder an archive unpacks into, which decides what may be written where."""
+
+    def __init__(self, archive: str, folder: Path, max_members: int):
+        self.archive = archive
+        self._folder = folder
+        self._room = max_members
+        self._names: set[PurePosixPath] = set()
+
+    def add_folder(self, name: str) -> None:
+        self._place(name).mkdir(parents=True, exist_ok=True)
+
+    def add_file(self, name: str, chunks: Iterator[bytes], size: int) -> None:
+        path = self._place(name)
+        if path == self._folder:
+            raise self._refusal(name, "a file without a name")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("xb")
+        except (FileExistsError, NotADirectoryError):
+            raise self._refusal(name, "the same name twice") from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise self._refusal(name[:80] + "...", "a name that is too long") from None
+        with file:
+            written = sum(file.write(chunk) for chunk in chunks)
+        if written != size:
+            raise _damaged(self.archive, f"{name!r} has {written:,} of its {size:,} bytes")
+
+    def refuse(self, name: str, kind: str) -> None:
+        raise self._refusal(name, kind)
+
+    def _place(self, name: str) -> Path:
+        self._room -= 1
+        if self._room < 0:
+            raise ArchiveError(
+                "expected an archive of fewer files; a SavedModel has a few dozen. Check that it "
+                f"is a module. Received: {self.archive}, with too many files and folders in it"
+            )
+        inside = PurePosixPath(name)
+        if "\\" in name or "\0" in name or (inside.parts and ":" in inside.parts[0]):
+            raise self._refusal(name, "a path of another system")
+        if inside.is_absolute():
+            raise self._refusal(name, "an absolute path")
+        if ".." in inside.parts:
+            raise self._refusal(name, "a path that climbs out of its folder")
+        return self._folder.joinpath(*inside.parts)
+
+    def _refusal(self, name: str, kind: str) -> ArchiveError:
+        return ArchiveError(
+            "expected an archive of plain files and folders inside one folder, as a module is. "
+            "Nothing of it was kept; do not unpack it by hand unless you know who made it. "
+            f"Received: {self.archive}, which holds {kind}: {name!r}"
+        )
+
+
+class _MeasuredStream:
+    """A stream of unpacked bytes that knows how far it has come and where it became zeros."""
+
+    def __init__(self, archive: str, packed: IO[bytes], unpacked: IO[bytes], limits: _Limits):
+        self._archive = archive
+        self._packed = packed
+        self._unpacked = unpacked
+        self._limits = limits
+        self.total = 0
+        self.end_of_content = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._unpacked.read(size)
+        content = len(data.rstrip(b"\0"))
+        if content:
+            self.end_of_content = self.total + content
+        self.total += len(data)
+        self._limits.check(self._archive, self.total, self._packed.tell())
+        return data
+
+    def drain(self) -> None:
+        while self.read(_CHUNK):
+            pass
+
+
+def _unpack_tar(archive: Path, destination: _Destination, limits: _Limits) -> None:
+    with archive.open("rb") as packed:
+        unpacked: Any = packed
+        if _format(archive) == "tar.gz":
+            unpacked = gzip.GzipFile(fileobj=packed)
+        stream: Any = _MeasuredStream(destination.archive, packed, unpacked, limits)
+        end = 0
+        # The stream mode never seeks, so a large archive is read once and held nowhere.
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
+            for member in tar:
+                _unpack_member(tar, member, destination)
+                end = member.offset_data
+                if member.isreg():
+                    end += -(-member.size // _BLOCK) * _BLOCK
+        # Reading on to the end checks the gzip trailer, and shows what tarfile does not say:
+        # whether it stopped at the end of the archive or at a header it could not read.
+        stream.drain()
+    if stream.end_of_content > end or stream.total < end + 2 * _BLOCK:
+        raise _damaged(destination.archive, f"the list of files breaks off after {end:,} bytes")
+
+
+def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, to: _Destination) -> None:
+    if member.isdir():
+        to.add_folder(member.name)
+    elif member.isreg() and not member.issparse() and member.size >= 0:
+        content = tar.extractfile(member)
+        assert content is not None
+        to.add_file(member.name, iter(lambda: content.read(_CHUNK), b""), member.size)
+    else:
+        to.refuse(member.name, _tar_kind(member))
+
+
+def _tar_kind(member: tarfile.TarInfo) -> str:
+    if member.issym():
+        return "a symbolic link"
+    if member.islnk():
+        return "a hard link"
+    if member.isdev():
+        return "a device or pipe"
+    return "an entry that is no plain file"
+
+
+def _unpack_zip(archive: Path, destination: _Destination, limits: _Limits) -> None:
+    with zipfile.ZipFile(archive) as file:
+        members = file.infolist()
+        packed, unpacked = archive.stat().st_size, sum(member.file_size for member in members)
+        limits.check(destination.archive, unpacked, packed)
+        for member in members:
+            if not 0 <= member.header_offset < packed:
+                raise _damaged(destination.archive, f"{member.filename!r} lies outside of it")
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                link = kind == stat.S_IFLNK
+                destination.refuse(member.filename, "a symbolic link" if link else "a device")
+            if member.is_dir():
+                destination.add_folder(member.filename)
+                continue
+            with file.open(member) as content:
+                chunks = iter(lambda: content.read(_CHUNK), b"")
+                destination.add_file(member.filename, chunks, member.file_size)

@@ -1,0 +1,104 @@
+"""One process at a time, and none that waits for a dead one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: the final move is still atomic, two downloads are only wasteful.
+    fcntl = None  # type: ignore[assignment]
+
+# What file systems without locks answer (NFS without lockd, Lustre without -o flock).
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+@contextlib.contextmanager
+def file_lock(
+    file: str | os.PathLike[str], purpose: str, tell: Callable[[str], object]
+) -> Iterator[None]:
+    """Holds a file's lock, across processes and threads, for the length of a `with`.
+
+    The kernel releases the lock when its holder dies, however it dies.
+
+    Args:
+        file: Lock file; made when it is needed, removed when it is released.
+        purpose: What the lock is held for, as a waiter is to read it ("downloading ...").
+        tell: Called with one line, once, when another holds the lock and this caller waits.
+
+    Yields:
+        Nothing.
+
+    Example:
+        ```python
+        import tempfile
+        from pathlib import Path
+        from keras_transgen.backbones.file_lock import file_lock
+
+        lock = Path(tempfile.mkdtemp()) / ".lock"
+        with file_lock(lock, "counting", print):
+            assert lock.exists()
+        assert not lock.exists()
+        ```
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = _acquire(Path(file), tell)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _holder(purpose).encode(), 0)
+        yield
+    finally:
+        # Removed while still held: who waits notices that the name no longer is this file.
+        Path(file).unlink(missing_ok=True)
+        # Closing is not enough where a forked child has inherited the descriptor.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _acquire(file: Path, tell: Callable[[str], object]) -> int:
+    told = False
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if not _try_lock(descriptor):
+                if not told:
+                    holder = os.pread(descriptor, 2000, 0).decode(errors="replace")
+                    tell(f"Waiting for {holder or 'another process'}")
+                    told = True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_the_file(descriptor, file):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def _is_the_file(descriptor: int, file: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holder(purpose: str) -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}, which is {purpose}"

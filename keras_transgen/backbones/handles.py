@@ -1,0 +1,362 @@
+"""From a handle, as users write them, to a folder that holds a whole SavedModel.
+
+The cache is tensorflow_hub's own (same place, same names), so what one has fetched the other
+finds; tensorflow_hub itself is not imported, since it does not import beside today's setuptools.
+Unlike tensorflow_hub, a folder in the cache is not trusted for being there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import difflib
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import urllib.parse
+import urllib.request
+import uuid
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_transgen.backbones.archives import ArchiveError, is_archive, unpack_archive
+from keras_transgen.backbones.downloads import download
+from keras_transgen.backbones.file_lock import file_lock
+from keras_transgen.backbones.saved_model_folder import (
+    BrokenModuleError,
+    HandleError,
+    check_saved_model_folder,
+)
+
+__all__ = ["BrokenModuleError", "HandleError", "check_saved_model_folder", "resolve"]
+
+_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
+_FORMAT_QUERY = "tf-hub-format=compressed"
+
+
+def resolve(
+    handle: str | os.PathLike[str],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Finds or fetches a module and returns its folder.
+
+    | handle | what happens |
+    | --- | --- |
+    | a folder, `file://` folder | is checked and returned |
+    | a `.tar.gz`, `.tgz`, `.tar` or `.zip` file, by path or `file://` | is unpacked into the cache |
+    | `https://tfhub.dev/...`, `https://www.kaggle.com/models/...`, any other http(s) address | is asked for its archive by TF-Hub's protocol |
+    | an http(s) address that ends like an archive | is fetched as it stands |
+    | `gs://` and whatever else `tf.io.gfile` reads | is copied into the cache |
+    | `kaggle://owner/model/framework/variation[/version]` | goes through `kagglehub` |
+
+    What is fetched arrives in a temporary folder, is checked, and is then moved into place in one
+    step; of several processes that ask at once, one fetches and the others wait for it. A folder
+    in the cache that is damaged is fetched again, with a warning.
+
+    Args:
+        handle: The handle.
+        cache_dir: Folder of the cache. Defaults to the environment variable `TFHUB_CACHE_DIR`,
+            else `tfhub_modules` in the system's temporary folder, as in tensorflow_hub.
+        progress: Whether to show progress on stderr. Defaults to True.
+
+    Returns:
+        A folder that holds a whole SavedModel.
+
+    Raises:
+        HandleError: When the handle leads nowhere.
+        BrokenModuleError: When what it leads to is no whole SavedModel. A `HandleError` too.
+
+    Example:
+        ```python
+        import tempfile
+        from keras_transgen.backbones.handles import HandleError, resolve
+
+        try:
+            resolve("no/such/folder", cache_dir=tempfile.mkdtemp())
+        except HandleError as error:
+            assert "no/such/folder" in str(error)
+        ```
+    """  # noqa: E501 (a table's row is one line)
+    handle = os.fspath(handle) if isinstance(handle, os.PathLike) else handle
+    if not isinstance(handle, str) or not handle.strip():
+        raise HandleError(f"expected a folder or a module's address. Received: handle={handle!r}")
+    scheme = handle.partition("://")[0].lower() if "://" in handle else ""
+    find = _FINDERS.get(scheme, _from_tensorflow_files)
+    return find(handle, _Cache(_cache_folder(cache_dir), progress))
+
+
+def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
+    folder = cache_dir or os.environ.get("TFHUB_CACHE_DIR")
+    if folder:
+        return Path(folder).expanduser().absolute()
+    return Path(tempfile.gettempdir(), "tfhub_modules")
+
+
+@dataclass(frozen=True)
+class _Cache:
+    """A folder of modules by the SHA-1 of their handles, laid out as tensorflow_hub does."""
+
+    folder: Path
+    progress: bool
+
+    def get(self, handle: str, fetch: Callable[[Path], Path], name: str | None = None) -> Path:
+        """Returns the module's folder, after `fetch(work)` has put it somewhere in `work`."""
+        key = hashlib.sha1((name or handle).encode()).hexdigest()
+        target = self.folder / key
+        if _fault(target) is None:
+            return target
+        self._make_folder()
+        with file_lock(self.folder / f".{key}.ktg-lock", f"fetching {handle}", self.tell):
+            self._fetch_once(handle, target, fetch)
+        return target
+
+    def _make_folder(self) -> None:
+        reason = "it may not be written"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = str(error)
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise HandleError(
+                "expected a cache folder that can be made and written; set TFHUB_CACHE_DIR to "
+                f"another. Received: cache_dir={self.folder}, and {reason}"
+            )
+
+    def _fetch_once(self, handle: str, target: Path, fetch: Callable[[Path], Path]) -> None:
+        fault = _fault(target)
+        if fault is None:
+            return
+        # Left by processes that were killed: nobody else works on this key while it is locked.
+        for abandoned in self.folder.glob(f".{target.name}.*.partial"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        if _holds_something(target):
+            warnings.warn(
+                f"The cached copy of {handle} is broken and is fetched again: {fault}",
+                stacklevel=5,
+            )
+        work = self.folder / f".{target.name}.{uuid.uuid4().hex}.partial"
+        work.mkdir()
+        try:
+            module = fetch(work)
+            check_saved_model_folder(module)
+            _describe(handle, target, work)
+            _put_in_place(module, target, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def tell(self, line: str) -> None:
+        logging.getLogger("keras_transgen").info(line)
+        if self.progress:
+            from rich.console import Console
+
+            Console(stderr=True, soft_wrap=True).print(line, markup=False, highlight=False)
+
+
+def _fault(folder: Path) -> str | None:
+    try:
+        check_saved_model_folder(folder)
+    except BrokenModuleError as error:
+        return str(error)
+    return None
+
+
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
+
+
+def _describe(handle: str, target: Path, work: Path) -> None:
+    # tensorflow_hub writes this beside every module, for people who look into the cache.
+    text = (
+        f"Module: {handle}\nDownload Time: {datetime.datetime.today()}\n"
+        f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})"
+    )
+    (work / "descriptor.txt").write_text(text)
+    os.replace(work / "descriptor.txt", target.with_name(f"{target.name}.descriptor.txt"))
+
+
+def _put_in_place(module: Path, target: Path, work: Path) -> None:
+    # A folder cannot replace one that is not empty: the broken one steps aside first. A process
+    # killed in between leaves no module at all, which the next call fetches.
+    if os.path.lexists(target):
+        os.replace(target, work / "replaced")
+    try:
+        os.replace(module, target)
+    except OSError:
+        # tensorflow_hub keeps other locks than ours and may have been faster.
+        if _fault(target) is not None:
+            raise
+
+
+def _unpack(handle: str, archive: Path, work: Path) -> Path:
+    try:
+        return _module_in(unpack_archive(archive, work / "module", name=handle))
+    except ArchiveError as error:
+        raise BrokenModuleError(str(error)) from error
+
+
+def _module_in(folder: Path) -> Path:
+    """The module in an unpacked archive: at its top, or in its one folder that is a module."""
+    if not (folder / "saved_model.pb").exists():
+        inside = list(folder.glob("*/saved_model.pb"))
+        if len(inside) == 1:
+            return inside[0].parent
+    return folder
+
+
+def _from_path(handle: str, cache: _Cache) -> Path:
+    path = Path(handle).expanduser().absolute()
+    if path.is_dir():
+        check_saved_model_folder(path)
+        return path
+    if path.is_file():
+        return _from_archive(path, cache)
+    raise HandleError(
+        f"expected a folder, an archive or an address.{_suggestion(handle, path)} "
+        f"Received: {handle!r}, and there is nothing at {path}"
+    )
+
+
+def _from_file_url(handle: str, cache: _Cache) -> Path:
+    address = urllib.parse.urlsplit(handle)
+    if address.netloc not in ("", "localhost"):
+        raise HandleError(
+            "expected file:/// and an absolute path (three slashes). "
+            f"Received: {handle!r}, which names the host {address.netloc!r}"
+        )
+    return _from_path(urllib.request.url2pathname(address.path), cache)
+
+
+def _from_archive(file: Path, cache: _Cache) -> Path:
+    if file.name in ("saved_model.pb", "variables.index"):
+        folder = file.parent if file.name == "saved_model.pb" else file.parent.parent
+        raise HandleError(
+            f"expected the module's folder. Did you mean {str(folder)!r}? Received: {file}"
+        )
+    if file.suffix in (".keras", ".h5"):
+        raise HandleError(
+            "expected a SavedModel; a Keras file is loaded with keras.saving.load_model, and the "
+            f"model passed in its place. Received: {file}"
+        )
+    if not is_archive(file):
+        raise HandleError(
+            f"expected a SavedModel's folder or archive ({', '.join(_ARCHIVES)}). "
+            f"Received: {file}, which is neither"
+        )
+    # By content: another file under the same path is another module.
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return cache.get(str(file), lambda work: _unpack(str(file), file, work), f"archive:{digest}")
+
+
+def _suggestion(handle: str, path: Path) -> str:
+    if handle.startswith(("tfhub.dev/", "www.kaggle.com/", "kaggle.com/")):
+        return f" Did you mean {'https://' + handle!r}?"
+    there = next((parent for parent in path.parents if parent.is_dir()), path.parent)
+    wanted = path.relative_to(there).parts[0]
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = difflib.get_close_matches(wanted, os.listdir(there), n=3, cutoff=0.5)
+    if names:
+        return f" Did you mean {' or '.join(repr(str(there / name)) for name in names)}?"
+    if len(path.parts) > 3 and handle.count("/") in (3, 4) and not handle.startswith(("/", ".")):
+        return f" A Kaggle model's handle begins with kaggle://, as in {'kaggle://' + handle!r}."
+    return ""
+
+
+def _from_web(handle: str, cache: _Cache) -> Path:
+    def fetch(work: Path) -> Path:
+        download(_archive_address(handle), work / "archive", progress=cache.progress)
+        return _unpack(handle, work / "archive", work)
+
+    return cache.get(handle, fetch)
+
+
+def _archive_address(handle: str) -> str:
+    address = urllib.parse.urlsplit(handle)
+    # A plain archive's address may be signed, and then bears no change.
+    if not address.path.lower().endswith(_ARCHIVES) and _FORMAT_QUERY not in address.query:
+        query = f"{address.query}&{_FORMAT_QUERY}" if address.query else _FORMAT_QUERY
+        address = address._replace(query=query)
+    return urllib.parse.urlunsplit(address._replace(fragment=""))
+
+
+def _from_kaggle(handle: str, cache: _Cache) -> Path:
+    name = handle.partition("://")[2].strip("/")
+    if name.count("/") not in (3, 4):
+        raise HandleError(
+            "expected kaggle://owner/model/framework/variation, with /version at the end if one "
+            f"is wanted. Received: {handle!r}"
+        )
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise HandleError(
+            "expected kagglehub to be installed for a kaggle:// handle: pip install kagglehub. "
+            f"Received: {handle!r}"
+        ) from error
+    try:
+        folder = Path(kagglehub.model_download(name))
+        fault = _fault(folder)
+        if fault is not None:
+            warnings.warn(f"{fault} It is fetched again.", stacklevel=3)
+            folder = Path(kagglehub.model_download(name, force_download=True))
+    except Exception as error:  # Its errors differ from version to version.
+        raise HandleError(
+            "expected kagglehub to fetch the model; check the handle, the network and "
+            f"kagglehub.login(). Received: {handle!r}, {type(error).__name__}: {error}"
+        ) from error
+    check_saved_model_folder(folder)
+    return folder
+
+
+def _from_tensorflow_files(handle: str, cache: _Cache) -> Path:
+    return cache.get(handle, lambda work: _copy_with_tensorflow(handle, work))
+
+
+def _copy_with_tensorflow(handle: str, work: Path) -> Path:
+    import tensorflow as tf
+
+    scheme = handle.partition("://")[0]
+    known = sorted({"http", "https", "kaggle"} | set(tf.io.gfile.get_registered_schemes()) - {""})
+    if scheme not in known:
+        raise HandleError(
+            f"expected an address that begins with one of {', '.join(known)}, or a path. "
+            f"Received: {handle!r}"
+        )
+    try:
+        if not tf.io.gfile.isdir(handle):
+            tf.io.gfile.copy(handle, str(work / "archive"))
+            return _unpack(handle, work / "archive", work)
+        return _copy_folder(handle.rstrip("/"), work / "module")
+    except tf.errors.OpError as error:
+        raise HandleError(
+            "expected a module that TensorFlow can read there; check the address, the network and "
+            f"the access rights. Received: {handle!r}, {type(error).__name__}: {error.message}"
+        ) from error
+
+
+def _copy_folder(source: str, target: Path) -> Path:
+    import tensorflow as tf
+
+    for place, _, names in tf.io.gfile.walk(source):
+        folder = target / place.rstrip("/")[len(source) :].strip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            tf.io.gfile.copy(f"{place.rstrip('/')}/{name}", str(folder / name))
+    return target
+
+
+_FINDERS: dict[str, Callable[[str, _Cache], Path]] = {
+    "": _from_path,
+    "file": _from_file_url,
+    "http": _from_web,
+    "https": _from_web,
+    "kaggle": _from_kaggle,
+}

@@ -1,0 +1,128 @@
+"""Whether a folder is a whole SavedModel, said before TensorFlow loads anything of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+_SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
+
+
+class HandleError(ValueError):
+    """A handle that leads to no module."""
+
+
+class BrokenModuleError(HandleError):
+    """A folder or archive that should be a SavedModel and is damaged or not one."""
+
+
+def check_saved_model_folder(path: str | os.PathLike[str]) -> None:
+    """Raises unless a folder holds a whole SavedModel.
+
+    The graph must parse, and its variables must be there in full: the index, every shard, and
+    at least as many bytes as the index promises. Nothing is loaded and no op is run.
+
+    Args:
+        path: Folder of the SavedModel.
+
+    Raises:
+        BrokenModuleError: When the folder is no SavedModel or a damaged one.
+
+    Example:
+        ```python
+        import tempfile
+        from keras_transgen.backbones.handles import BrokenModuleError, check_saved_model_folder
+
+        try:
+            check_saved_model_folder(tempfile.mkdtemp())
+        except BrokenModuleError as error:
+            assert "saved_model.pb" in str(error)
+        ```
+    """
+    folder = Path(path)
+    if not (folder / "saved_model.pb").is_file():
+        raise BrokenModuleError(
+            f"expected the folder of a SavedModel, with a saved_model.pb in it.{_advice(folder)} "
+            f"Received: {folder}"
+        )
+    graph = _parse(folder / "saved_model.pb")
+    has_variables = any(part.HasField("saver_def") for part in graph.meta_graphs)
+    if has_variables or (folder / "variables").exists():
+        _check_variables(folder / "variables")
+
+
+def _parse(file: Path) -> Any:
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    try:
+        graph = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    except DecodeError as error:
+        raise _broken(file, f"it does not parse ({error})") from error
+    # A file cut after its first field parses, and so does an empty one.
+    if not graph.meta_graphs:
+        raise _broken(file, "it holds no graph")
+    return graph
+
+
+def _check_variables(folder: Path) -> None:
+    import tensorflow as tf
+
+    index = folder / "variables.index"
+    if not index.is_file():
+        raise _broken(index, "it is missing")
+    shards = _check_shards(folder)
+    try:
+        reader = tf.train.load_checkpoint(str(folder / "variables"))
+        shapes = reader.get_variable_to_shape_map()
+        types = reader.get_variable_to_dtype_map()
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise _broken(index, f"it cannot be read ({str(error).splitlines()[0]})") from error
+    # Strings have no fixed size, so this is a lower bound: a cut shard falls below it as a rule.
+    promised = sum(
+        math.prod(shape) * types[name].size
+        for name, shape in shapes.items()
+        if types[name] != tf.string
+    )
+    if shards < promised:
+        raise _broken(folder, f"its shards hold {shards:,} bytes of at least {promised:,}")
+
+
+def _check_shards(folder: Path) -> int:
+    names = [found for file in folder.iterdir() if (found := _SHARD.fullmatch(file.name))]
+    if not names:
+        raise _broken(folder, "it has no variables.data-00000-of-0000n")
+    counts = {name.group(2) for name in names}
+    if len(counts) > 1:
+        raise _broken(folder, f"its shards belong to several saves: {', '.join(sorted(counts))}")
+    count = int(counts.pop())
+    missing = set(range(count)) - {int(name.group(1)) for name in names}
+    if missing:
+        lost = ", ".join(f"variables.data-{i:05d}-of-{count:05d}" for i in sorted(missing))
+        raise _broken(folder, f"it lacks {lost}")
+    return sum((folder / name.group()).stat().st_size for name in names)
+
+
+def _broken(path: Path, reason: str) -> BrokenModuleError:
+    return BrokenModuleError(
+        "expected a whole SavedModel; this one is damaged or cut short: fetch or export it again. "
+        f"Received: {path}, and {reason}"
+    )
+
+
+def _advice(folder: Path) -> str:
+    if not folder.is_dir():
+        return ""
+    inside = sorted(file.parent for file in folder.glob("*/saved_model.pb"))
+    if inside:
+        return f" Did you mean {' or '.join(repr(str(path)) for path in inside[:5])}?"
+    if (folder / "saved_model.pbtxt").exists():
+        return " A SavedModel in text form (saved_model.pbtxt) must be exported in binary form."
+    if any((folder / name).exists() for name in ("config.json", "model.weights.h5")):
+        return " This looks like an unpacked Keras model: load it with keras and pass the model."
+    names = sorted(entry.name for entry in folder.iterdir())
+    held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f" The folder holds {held or 'nothing'}."
