@@ -11,8 +11,9 @@ _NORMALIZATION = re.compile(
     r"|norm(?:alization)?)(?=_|$|\d)",
     re.IGNORECASE,
 )
-# The shortest beginning of a name that ends in a number: block_10_expand -> block_10.
-_NUMBERED = re.compile(r"^(.*?[A-Za-z]_?\d+[a-z]?)(?=_|$)")
+# The shortest beginning of a name that ends in a number: block_10_expand -> block_10. The number
+# in conv2d counts axes, not blocks.
+_NUMBERED = re.compile(r"^(.*?(?!(?<=con)v[123]d(?:_|$))[A-Za-z]_?\d+[a-z]?)(?=_|$)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,15 +101,21 @@ def _merge_unnumbered(names: list[str]) -> list[str]:
     filled: list[str] = []
     for name in names:
         filled.append(name or (filled[-1] if filled else first_named))
-    tokens: dict[str, list[list[str]]] = {}
-    for name in filled:
-        if not _NUMBERED.match(name) and "/" not in name:
-            tokens.setdefault(name.split("_")[0], []).append(name.split("_"))
-    shared = {first: "_".join(_common_prefix(split)) for first, split in tokens.items()}
-    return [
-        name if _NUMBERED.match(name) or "/" in name else shared[name.split("_")[0]]
-        for name in filled
-    ]
+    shared: dict[str, str] = {}
+    run: list[str] = []
+    for name in dict.fromkeys(filled):
+        if run and not _begin_alike(run[-1], name):
+            run = []
+        run.append(name)
+        prefix = "_".join(_common_prefix([each.split("_") for each in run]))
+        shared.update(dict.fromkeys(run, prefix))
+    return [shared[name] for name in filled]
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """Whether both are names without a number that share their first word."""
+    unnumbered = not any(_NUMBERED.match(name) or "/" in name for name in (one, other))
+    return unnumbered and one.split("_")[0] == other.split("_")[0]
 
 
 def _common_prefix(split_names: list[list[str]]) -> list[str]:
