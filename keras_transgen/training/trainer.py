@@ -535,15 +535,17 @@ class TrainerModel(keras.Model):
         if not statistics:
             return
 
-        def average() -> None:
-            replica = tf.distribute.get_replica_context()
-            means = replica.all_reduce(
-                tf.distribute.ReduceOp.MEAN, [tf.convert_to_tensor(v.value) for v in statistics]
-            )
+        def assign(means: list[tf.Tensor]) -> None:
             for variable, mean in zip(statistics, means):
                 variable.assign(mean)
 
-        strategy.run(tf.function(average, autograph=False))
+        @tf.function(autograph=False)
+        def average() -> None:
+            local = strategy.run(lambda: [tf.identity(v.value) for v in statistics])
+            mean = [strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for v in local]
+            strategy.run(assign, args=(mean,))
+
+        average()
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
@@ -575,10 +577,10 @@ class TrainerModel(keras.Model):
         """Load what `save_own_variables` saved; files without a run's state load too."""
         own = {key: store[key] for key in store.keys() if key not in (_PROGRESS, _SEEDS)}
         super().load_own_variables(own)
-        if _PROGRESS in store.keys():
+        if _PROGRESS in store:
             self.progress.restore(store[_PROGRESS])
         states = seed_states(self)
-        if _SEEDS in store.keys() and len(store[_SEEDS]) == len(states):
+        if _SEEDS in store and len(store[_SEEDS]) == len(states):
             for state, saved in zip(states, np.asarray(store[_SEEDS])):
                 state.assign(saved)
 

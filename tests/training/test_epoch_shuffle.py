@@ -1,0 +1,52 @@
+"""The order of the examples depends on the seed and the step, and covers every row once."""
+
+import numpy as np
+import pytest
+
+from keras_transgen.training.epoch_shuffle import check_lengths, shuffled_batches, split_last
+from keras_transgen.training.progress import Progress
+
+
+def order(progress, rows=10, batch_size=4):
+    x = np.arange(rows)
+    batches = [
+        (a.numpy(), b.numpy()) for a, b in shuffled_batches((x, x * 2), batch_size, progress)
+    ]
+    for one, other in batches:
+        np.testing.assert_array_equal(one * 2, other)
+    assert [len(one) for one, _ in batches] == [4, 4, 2]
+    return np.concatenate([one for one, _ in batches])
+
+
+def test_every_row_once_and_anew_each_epoch():
+    progress = Progress()
+    progress.seed.assign(1)
+    first = order(progress)
+    np.testing.assert_array_equal(np.sort(first), np.arange(10))
+    progress.step.assign(3)
+    second = order(progress)
+    assert (first != second).any()
+    # Within the epoch the order stays: the third step of an epoch that began at step 0.
+    progress.step_in_epoch.assign(3)
+    np.testing.assert_array_equal(order(progress), first)
+
+
+def test_cardinality_is_known():
+    assert int(shuffled_batches((np.zeros(10),), 4, Progress()).cardinality()) == 3
+
+
+def test_lengths_are_checked():
+    assert check_lengths((np.zeros((3, 2)), np.zeros(3), None)) == 3
+    with pytest.raises(ValueError, match=r"same number of rows.*\[3, 2\]"):
+        check_lengths((np.zeros(3), np.zeros(2)))
+    with pytest.raises(ValueError, match="empty"):
+        check_lengths((np.zeros((0, 2)),))
+
+
+def test_split_holds_out_the_last_rows():
+    (x, y, _), (held_x, held_y, _) = split_last((np.arange(10), np.arange(10) * 2, None), 0.3)
+    np.testing.assert_array_equal(x, np.arange(7))
+    np.testing.assert_array_equal(held_x, [7, 8, 9])
+    np.testing.assert_array_equal(held_y, [14, 16, 18])
+    with pytest.raises(ValueError, match="validation_split"):
+        split_last((np.arange(3),), 1.0)

@@ -1,0 +1,36 @@
+"""A run killed by SIGKILL and resumed ends with the weights of the run that was not killed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.resume_worker import run
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return run(None, "epoch", None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("save_freq", "kill_at"),
+    [("epoch", 8), ("1", 12), ("2", 14)],
+    ids=["in the second epoch", "every step", "every second step"],
+)
+def test_killed_run_goes_on_where_it_was(tmp_path, uninterrupted, save_freq, kill_at):
+    """5 steps an epoch, 4 epochs; dropout, batch normalization, Adam and shuffling included."""
+    command = [sys.executable, "-m", "tests.training.resume_worker"]
+    folder = str(tmp_path / "backup")
+    killed = subprocess.run(
+        [*command, folder, save_freq, str(kill_at)], cwd=Path(__file__).parents[2], check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "backup" / "latest.weights.h5").exists()
+    resumed = run(folder, save_freq, None)
+    for one, other in zip(uninterrupted, resumed):
+        np.testing.assert_array_equal(one, other)
