@@ -1,0 +1,241 @@
+"""What all generative models share: examples in, checked and scaled once; samples by seed."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.training import TrainerModel
+
+_LARGEST_BYTE = 255.0
+_DEFAULT_BATCH_SIZE = 32
+
+
+class GenerativeModel(TrainerModel):
+    """A `TrainerModel` that learns the distribution of examples of one shape.
+
+    It knows what an example looks like (`example_shape`) and in which range its values lie
+    (`value_range`). Data that do not fit are refused before training; uint8 images are scaled to
+    the range on the device, in the step itself, so they travel as bytes. `fit` and `evaluate`
+    compile the model with its defaults where the user has not.
+
+    A model overrides `check_values` for another rule about values and `check_labels` for one about
+    the second part of the data, and calls `unpack` first in its step.
+
+    Args:
+        example_shape: Shape of one example, without the batch: `(height, width, channels)` for
+            images, `(features,)` for vectors.
+        value_range: `(low, high)` of the values, to which uint8 0..255 is scaled. `None` for
+            examples without bounds, such as vectors of measurements; uint8 is then scaled to
+            [0, 1].
+        **kwargs: Passed to `TrainerModel`.
+
+    Raises:
+        ValueError: If the shape is empty or the range is not an interval.
+    """
+
+    def __init__(
+        self,
+        example_shape: tuple[int, ...],
+        value_range: tuple[float, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.example_shape = _checked_shape(example_shape)
+        self.value_range = _checked_range(value_range)
+
+    # Data on their way in
+
+    def scaled(self, x: Any) -> tf.Tensor:
+        """Examples as float32 in the value range: uint8 scaled, other types only cast.
+
+        Args:
+            x: Batch of examples of any numeric type.
+
+        Returns:
+            Float32 tensor of the same shape.
+        """
+        x = tf.convert_to_tensor(x)
+        if x.dtype != tf.uint8:
+            return tf.cast(x, tf.float32)
+        low, high = self.value_range or (0.0, 1.0)
+        return tf.cast(x, tf.float32) * ((high - low) / _LARGEST_BYTE) + low
+
+    def unpack(self, data: Any) -> tuple[tf.Tensor, Any, Any]:
+        """Split a step's batch into examples, scaled, and what came with them.
+
+        Args:
+            data: What `update_step` and `evaluation_step` receive.
+
+        Returns:
+            `(x, y, sample_weight)`; the last two are `None` where the data have none.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return self.scaled(x), y, sample_weight
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
+        self.check_examples(x)
+        self.check_labels(y)
+
+    def check_examples(self, x: Any, name: str = "x") -> None:
+        """Refuse what is not a batch of examples of this model.
+
+        Args:
+            x: The batch, or the whole array.
+            name: What the caller's argument is called, for the message.
+
+        Raises:
+            ValueError: If shape, type or values are wrong.
+        """
+        shape = tuple(np.shape(x))
+        if len(shape) != len(self.example_shape) + 1 or shape[1:] != self.example_shape:
+            raise ValueError(
+                f"{type(self).__name__} expects {name} of shape "
+                f"[batch, {', '.join(map(str, self.example_shape))}]"
+                f"{self._shape_advice(shape)}. Received: {name} of shape {list(shape)}"
+            )
+        values = np.asarray(x)
+        if values.dtype.kind not in "buif":
+            raise ValueError(
+                f"{type(self).__name__} expects numbers. Received: {name} of type {values.dtype}"
+            )
+        if values.size == 0:
+            raise ValueError(f"The data are empty. Received: {name} of shape {list(shape)}")
+        if values.dtype == np.uint8:
+            _check_bytes(values, name)
+            return
+        low, high = float(values.min()), float(values.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ValueError(
+                "Examples must be finite numbers; remove or replace NaN and infinite values. "
+                f"Received: {name} with values from {low} to {high}"
+            )
+        self.check_values(values, low, high, name)
+
+    def check_values(self, values: np.ndarray, low: float, high: float, name: str) -> None:
+        """Refuse values that are not uint8 and lie outside the value range.
+
+        Args:
+            values: The examples.
+            low: The smallest value.
+            high: The largest value.
+            name: What the caller's argument is called, for the message.
+
+        Raises:
+            ValueError: If a value lies outside.
+        """
+        if self.value_range is None:
+            return
+        lowest, highest = self.value_range
+        tolerance = 1e-3 * (highest - lowest)
+        if low < lowest - tolerance or high > highest + tolerance:
+            raise ValueError(
+                f"{type(self).__name__} expects float values in [{lowest:g}, {highest:g}] or uint8 "
+                "images, which it scales itself. Scale the data, or pass their range as "
+                f"value_range=. Received: {name} with values from {low:g} to {high:g}"
+            )
+        if lowest < 0.0 <= low and values.size > 1 and high > low:
+            warnings.warn(
+                f"All values lie in [{low:g}, {high:g}], but the model's value_range is "
+                f"({lowest:g}, {highest:g}), the range of its samples too. If the data lie in "
+                "[0, 1], pass value_range=(0.0, 1.0) or scale them.",
+                stacklevel=3,
+            )
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse labels or conditions that do not fit; the default takes any and ignores them."""
+
+    def _shape_advice(self, shape: tuple[int, ...]) -> str:
+        if self.example_shape[-1] == 1 and shape[1:] == self.example_shape[:-1]:
+            return "; add the channel axis with x[..., None]"
+        if len(shape) == len(self.example_shape):
+            return "; a single example needs a batch axis, x[None]"
+        return ""
+
+    # fit and evaluate
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model; compiles it with its defaults if `compile` has not been called.
+
+        Takes the arguments of `keras.Model.fit` and returns its history. See `TrainerModel.fit`.
+
+        Raises:
+            ValueError: If the data do not fit the model or a batch is too small for the replicas,
+                before training starts.
+        """
+        self._compile_if_needed()
+        self._check_batch_size(x, args[0] if args else kwargs.get("batch_size"))
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        self._compile_if_needed()
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            self.check_examples(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _compile_if_needed(self) -> None:
+        if not self.compiled:
+            self.compile()
+
+    def _check_batch_size(self, x: Any, batch_size: int | None) -> None:
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if replicas == 1 or not isinstance(x, (np.ndarray, tf.Tensor)):
+            return
+        largest = min(batch_size or _DEFAULT_BATCH_SIZE, int(x.shape[0]))
+        if largest < replicas:
+            raise ValueError(
+                "A batch is shared by all replicas, and each needs an example of it. Raise "
+                f"batch_size to at least {replicas}. Received: {largest} examples a batch for "
+                f"{replicas} replicas"
+            )
+
+
+def sampling_seed(seed: int | None) -> tf.Tensor:
+    """The stateless seed of a public method that draws: the same for the same number.
+
+    Args:
+        seed: Any integer, or `None` for fresh draws (fixed by `keras.utils.set_random_seed`).
+
+    Returns:
+        Int32 `[2]` for `tf.random.stateless_*`.
+    """
+    if seed is None:
+        seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
+    low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
+    return tf.constant(np.array([low, high], "uint32").view("int32"))
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if not shape or not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
+        raise ValueError(
+            "The shape of one example must be positive integers, such as (28, 28, 1) or (64,). "
+            f"Received: {shape}"
+        )
+    return tuple(int(size) for size in shape)
+
+
+def _checked_range(value_range: Any) -> tuple[float, float] | None:
+    if value_range is None:
+        return None
+    low, high = (float(value) for value in value_range)
+    if not low < high:
+        raise ValueError(
+            f"value_range must be (low, high) with low < high. Received: value_range={value_range}"
+        )
+    return low, high
+
+
+def _check_bytes(values: np.ndarray, name: str) -> None:
+    if int(values.max()) == 1:
+        raise ValueError(
+            "uint8 values count as 0..255 and are scaled, but the largest here is 1, as if the "
+            "data were binary. Cast them to float32. Received: uint8 "
+            f"{name} with values from {int(values.min())} to 1"
+        )
