@@ -145,11 +145,10 @@ class TestCheck:
     def test_a_whole_module_passes(self, module):
         check_saved_model_folder(module)
 
+    @pytest.mark.shared_data
     def test_real_modules_pass(self, shared_folder):
         for folder in (shared_folder / "hub").iterdir():
             check_saved_model_folder(folder)
-
-    test_real_modules_pass = pytest.mark.shared_data(test_real_modules_pass)
 
     def test_a_module_without_variables_in_the_old_format_passes(self, tmp_path):
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
@@ -217,6 +216,12 @@ class TestDownload:
         assert sorted(left_in(cache)) == [sha1(handle), f"{sha1(handle)}.descriptor.txt"]
         assert handle in (cache / f"{sha1(handle)}.descriptor.txt").read_text()
         assert "Downloading" in capfd.readouterr().err
+
+    @pytest.mark.shared_data
+    def test_a_real_module(self, hub, shared_folder, cache):
+        module = shared_folder / "hub" / "mobilenet_v1_025_224_feature_vector"
+        folder = resolve(hub.add_module(PATH, module), progress=False)
+        assert files(folder) == files(module)
 
     def test_a_second_call_asks_nobody(self, hub, saved, cache, capfd):
         handle = hub.add_module(PATH, saved)
