@@ -1,0 +1,127 @@
+"""What a transfer model may be asked to predict: the loss, metrics and checks of each task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_transgen.transfer.data_checks import (
+    check_class_labels,
+    check_multi_labels,
+    check_targets,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class ClassificationLoss(keras.losses.Loss):
+    """Cross-entropy of logits, for integer labels and for rows of class probabilities.
+
+    Args:
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1).
+            Defaults to 0.
+        **kwargs: `name`, `reduction` and `dtype`, as in `keras.losses.Loss`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.transfer.tasks import ClassificationLoss
+
+        loss = ClassificationLoss()
+        logits = np.zeros((2, 4), "float32")
+        assert np.isclose(loss(np.array([0, 3]), logits), np.log(4))
+        assert np.isclose(loss(np.eye(4)[[0, 3]], logits), np.log(4))
+        ```
+
+    Reference:
+        Szegedy et al., Rethinking the Inception Architecture for Computer Vision, 2016 (label
+        smoothing).
+    """
+
+    def __init__(
+        self, label_smoothing: float = 0.0, name: str = "cross_entropy", **kwargs: Any
+    ) -> None:
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(
+                f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}"
+            )
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Cross-entropy of each example, `[batch]`, in nats."""
+        classes = y_pred.shape[-1]
+        if len(y_true.shape) == 2 and y_true.shape[-1] == classes and classes > 1:
+            rows = keras.ops.cast(y_true, y_pred.dtype)
+        else:
+            rows = keras.ops.one_hot(
+                keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32"), classes, y_pred.dtype
+            )
+        if self.label_smoothing:
+            rows = rows * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+        return -keras.ops.sum(rows * keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the loss from."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A kind of prediction.
+
+    Args:
+        name: Name of the task.
+        loss: Makes the loss of the head's outputs.
+        metrics: Makes the metrics that `fit` logs.
+        check: Called with labels, the number of outputs, and whether these are all labels.
+        probabilities: Turns logits into probabilities; `None` where there are none.
+    """
+
+    name: str
+    loss: Callable[[], keras.losses.Loss]
+    metrics: Callable[[], list[Any]]
+    check: Callable[[Any, int, bool], None]
+    probabilities: Callable[[Any], Any] | None
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task(
+            "classification",
+            ClassificationLoss,
+            # Keras picks the accuracy for integers or for rows by the shape of the labels.
+            lambda: ["accuracy"],
+            check_class_labels,
+            lambda logits: keras.ops.softmax(logits, axis=-1),
+        ),
+        Task(
+            "multi_label",
+            lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+            lambda: [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+            check_multi_labels,
+            keras.ops.sigmoid,
+        ),
+        Task(
+            "regression",
+            keras.losses.MeanSquaredError,
+            lambda: [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")],
+            check_targets,
+            None,
+        ),
+    )
+}
+
+
+def task_named(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in TASKS:
+        raise ValueError(f"task must be one of {sorted(TASKS)}. Received: task={name!r}")
+    return TASKS[name]

@@ -1,0 +1,496 @@
+"""A pretrained network and a head as one model, from raw input to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.backbones import Backbone, ParameterGroup, load_backbone
+from keras_transgen.training import TrainerModel
+from keras_transgen.training.gradients import num_replicas
+from keras_transgen.transfer.data_checks import check_sample_weight
+from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
+from keras_transgen.transfer.parameter_table import parameter_table
+from keras_transgen.transfer.tasks import task_named
+from keras_transgen.transfer.training_data import as_arrays, is_in_memory, some_rows, steps_of
+
+HEAD_INITIALIZATIONS = ("random", "probe")
+_LAYERS = ("backbone", "head", "preprocessing", "augmentation")
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class TransferModel(TrainerModel):
+    """A pretrained network with a head for a new task; base of the three kinds of transfer.
+
+    As it stands it trains the head, and of the backbone what its `trainable` and `freeze_to` say.
+    Data go through `augmentation` (while training only) and `preprocessing`, then through the
+    backbone; feature maps are averaged over their positions; the head gives logits.
+
+    `compile` need not be called: `fit` then compiles with defaults that suit the kind.
+
+    Args:
+        backbone: A backbone, or anything `keras_transgen.load_backbone` takes.
+        num_classes: Number of classes, labels or regression outputs. May be left out with a head
+            of one's own; for regression it defaults to 1.
+        head: Keras layer, model or list of layers from features to logits. The default is one
+            dense layer in float32.
+        task: `"classification"` (default; integer labels or rows of probabilities),
+            `"multi_label"` (zeros and ones, `[batch, num_classes]`) or `"regression"`.
+        preprocessing: Keras layer, model or list of layers that makes the backbone's input of raw
+            input (`keras.layers.Rescaling`, `Resizing`, `TextVectorization`, ...); part of the
+            model, so `predict` takes raw input.
+        augmentation: Keras layer, model or list of layers that alters raw input at random, in
+            `fit` only. It runs before the preprocessing, and outside what XLA compiles.
+        dropout: Share of the features left out before the default head in training. Default 0.
+        pooling: How feature maps become vectors: `"average"`, `"max"` or `"none"`. The default is
+            `"average"`, and `"none"` with a head of one's own.
+        normalize_features: Divide each of the backbone's outputs by its norm. Defaults to False.
+        head_initialization: `"random"` (default) or `"probe"`: before the first training, the
+            head is fitted as a linear probe on features extracted once.
+        seed: Seed of noise and of the order of examples.
+        **kwargs: `name`, `dtype` and `trainable`, as in `keras.Model`.
+
+    Raises:
+        ValueError: An argument is none of its values, or the head does not fit.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+
+        images, labels = ktg.datasets.load_digits()
+        model = ktg.TransferModel("digits", num_classes=10)
+        model.fit(images[:64], labels[:64], epochs=1, verbose=0)
+        assert model.predict(images[:5], verbose=0).shape == (5, 10)
+        ```
+
+    Reference:
+        Pan and Yang, A Survey on Transfer Learning, 2010.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        num_classes: int | None = None,
+        *,
+        head: Any = None,
+        task: str = "classification",
+        preprocessing: Any = None,
+        augmentation: Any = None,
+        dropout: float = 0.0,
+        pooling: str | None = None,
+        normalize_features: bool = False,
+        head_initialization: str = "random",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if head_initialization not in HEAD_INITIALIZATIONS:
+            raise ValueError(
+                f"head_initialization must be one of {HEAD_INITIALIZATIONS}. "
+                f"Received: head_initialization={head_initialization!r}"
+            )
+        # Images keep their precision on the way in, whatever the policy: backbones cast inside.
+        super().__init__(seed=seed, autocast=False, **kwargs)
+        self._task = task_named(task)
+        self._seed = seed
+        self.dropout = dropout
+        self.pooling = pooling
+        self.normalize_features = normalize_features
+        self.head_initialization = head_initialization
+        self._own_head = head is not None
+        self._compiled_by_default = False
+        self._whole_data = False
+        self.backbone = load_backbone(backbone)
+        self.preprocessing = as_layer(preprocessing, "preprocessing")
+        self.augmentation = as_layer(augmentation, "augmentation")
+        self.feature_join = FeatureJoin(
+            pooling or ("none" if self._own_head else "average"),
+            normalize_features,
+            dtype="float32",
+            name="feature_join",
+        )
+        num_classes = self._checked_count(num_classes)
+        self.head = as_layer(head, "head") if self._own_head else default_head(num_classes, dropout)
+        self._num_classes = num_classes
+        self._build_head()
+
+    def _checked_count(self, num_classes: int | None) -> int | None:
+        if num_classes is None and self.task == "regression" and not self._own_head:
+            return 1
+        if num_classes is None and self._own_head:
+            return None
+        least = 2 if self.task == "classification" else 1
+        if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
+            raise ValueError(
+                "num_classes must be given as a whole number, or a head of one's own. "
+                f"Received: num_classes={num_classes!r}"
+            )
+        if num_classes < least:
+            raise ValueError(
+                f"num_classes must be at least {least} for task={self.task!r}; two classes are "
+                f"num_classes=2. Received: num_classes={num_classes}"
+            )
+        return int(num_classes)
+
+    def _build_head(self) -> None:
+        """Build the head for the backbone's features, where the backbone says their shape."""
+        features = self.feature_spec()
+        if features is None:
+            # The first batch will tell.
+            return
+        if not self.head.built:
+            self.head.build(features.shape)
+        logits = self.head.compute_output_spec(features)
+        if len(logits.shape) != 2 or self._num_classes not in (None, logits.shape[-1]):
+            raise ValueError(
+                "The head must give logits [batch, num_classes]. "
+                f"Received: a head with outputs of shape {tuple(logits.shape)}, "
+                f"num_classes={self._num_classes}"
+            )
+        self._num_classes = logits.shape[-1]
+        self.built = True
+
+    def feature_spec(self) -> keras.KerasTensor | None:
+        """Shape and dtype of the joined features; `None` where the backbone does not know."""
+        contracts = keras.tree.flatten(self.backbone.input_contract)
+        if any(each.shape is None or len(each.shape) == 0 for each in contracts):
+            return None
+        inputs = keras.tree.map_structure(
+            lambda each: keras.KerasTensor((None, *each.shape[1:]), each.dtype or "float32"),
+            self.backbone.input_contract,
+        )
+        return self.feature_join.compute_output_spec(self.backbone.compute_output_spec(inputs))
+
+    # What it is
+
+    @property
+    def task(self) -> str:
+        """`"classification"`, `"multi_label"` or `"regression"`."""
+        return self._task.name
+
+    @property
+    def num_classes(self) -> int:
+        """Number of outputs."""
+        return self._num_classes
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The backbone's groups from input to output, then the head."""
+        head = ParameterGroup("head", tuple(self.head.trainable_weights or self.head.weights))
+        return [*self.backbone.parameter_groups(), head]
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print how many parameters of each group train and how many are frozen.
+
+        Args:
+            line_length: Width of the table in characters.
+            positions: Taken for Keras' sake, and unused.
+            print_fn: Receives the text. Defaults to `print`.
+            **kwargs: Keras' further arguments, unused.
+        """
+        (print_fn or print)(parameter_table(self, line_length))
+
+    # From raw input to logits
+
+    def call(self, inputs: Any, training: bool = False, prepared: bool = False) -> Any:
+        """Compute logits.
+
+        Args:
+            inputs: Raw input.
+            training: Whether dropout and, where it is so set, normalisation are in training mode.
+            prepared: Whether the inputs went through `preprocessing` already.
+
+        Returns:
+            Logits `[batch, num_classes]`.
+        """
+        return self.head(self.features(inputs, training, prepared), training=training)
+
+    def features(self, inputs: Any, training: bool = False, prepared: bool = False) -> Any:
+        """Compute what the head receives.
+
+        Args:
+            inputs: Raw input.
+            training: As in `call`.
+            prepared: As in `call`.
+
+        Returns:
+            Features `[batch, size]`.
+        """
+        if not prepared and self.preprocessing is not None:
+            inputs = self.preprocessing(inputs, training=False)
+        return self.feature_join(self.backbone(inputs, training=training))
+
+    def predict_probabilities(self, x: Any, **kwargs: Any) -> np.ndarray:
+        """Probabilities of the classes, or of each label.
+
+        Args:
+            x: Raw input, as `predict` takes it.
+            **kwargs: As in `predict`.
+
+        Returns:
+            Float array `[count, num_classes]`.
+
+        Raises:
+            ValueError: A regression has none.
+        """
+        if self._task.probabilities is None:
+            raise ValueError(
+                f"There are no probabilities in a regression. Use predict. Received: {self.task!r}"
+            )
+        logits = self.predict(x, **kwargs)
+        return keras.ops.convert_to_numpy(self._task.probabilities(logits))
+
+    def classify(self, x: Any, **kwargs: Any) -> np.ndarray:
+        """The most probable class; with multiple labels, those more probable than not.
+
+        Args:
+            x: Raw input, as `predict` takes it.
+            **kwargs: As in `predict`.
+
+        Returns:
+            int64 `[count]`, or for multiple labels bool `[count, num_classes]`.
+
+        Raises:
+            ValueError: A regression has no classes.
+        """
+        probabilities = self.predict_probabilities(x, **kwargs)
+        if self.task == "multi_label":
+            return probabilities > 0.5
+        return probabilities.argmax(axis=-1)
+
+    # The training core's hooks
+
+    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
+        """Prepare the batch outside what XLA compiles: augmentation if training, and preprocessing.
+
+        Random layers draw other numbers inside a compiled function, and some cannot be compiled.
+        """
+        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        if training and self.augmentation is not None:
+            x = self.augmentation(x, training=True)
+        if self.preprocessing is not None:
+            x = self.preprocessing(x, training=False)
+        return x
+
+    def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Take one training step on prepared input."""
+        return super().update_step(_with_inputs(data, noise), None)
+
+    def evaluation_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Evaluate prepared input."""
+        return super().evaluation_step(_with_inputs(data, noise), None)
+
+    def _supervised_loss(
+        self, x: Any, y: Any, sample_weight: Any, training: bool
+    ) -> tuple[tf.Tensor, Any]:
+        y_pred = self(x, training=training, prepared=True)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=training)
+        # Keras' losses divide by the number of replicas; the training core does so itself.
+        return loss * num_replicas(), y_pred
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Refuse data that cannot be learned from, and warn of an unlikely range of values.
+
+        Raises:
+            ValueError: Inputs of the wrong shape or dtype, or not finite; labels outside the
+                classes, of the wrong shape or dtype, or of one class only.
+        """
+        prepared = x
+        if self.preprocessing is not None:
+            prepared = self.preprocessing(some_rows(x), training=False)
+        self.backbone.check_inputs(prepared)
+        if self._num_classes is not None:
+            self._task.check(y, self._num_classes, self._whole_data and training)
+        check_sample_weight(sample_weight)
+
+    # compile and fit
+
+    def compile(
+        self,
+        optimizer: Any = None,
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = "default",
+        **kwargs: Any,
+    ) -> None:
+        """Configure training, with Keras' arguments; what is left out suits the task.
+
+        Args:
+            optimizer: Keras optimizer or its name. Defaults to `default_optimizer()`.
+            loss: Keras loss of labels and logits. Defaults to the task's.
+            loss_weights: See `keras.Model.compile`.
+            metrics: See `keras.Model.compile`. Defaults to the task's; `None` for none.
+            **kwargs: As in `keras_transgen.training.TrainerModel.compile`.
+        """
+        self._compiled_by_default = False
+        super().compile(
+            optimizer=self.default_optimizer() if optimizer is None else optimizer,
+            loss=self._task.loss() if loss is None else loss,
+            loss_weights=loss_weights,
+            metrics=self._task.metrics() if metrics == "default" else metrics,
+            **kwargs,
+        )
+
+    def default_optimizer(
+        self, steps_per_epoch: int | None = None, epochs: int | None = None
+    ) -> keras.optimizers.Optimizer:
+        """The optimizer of a model that is not compiled by its user.
+
+        Args:
+            steps_per_epoch: Steps an epoch of the coming `fit`; `None` if not known.
+            epochs: Epochs of the coming `fit`; `None` if not known.
+        """
+        return keras.optimizers.Adam(1e-3)
+
+    def default_optimizer_is_for_one_fit(self) -> bool:
+        """Whether `default_optimizer` depends on the steps, so that every `fit` needs a new one."""
+        return False
+
+    def compile_by_default(
+        self, steps_per_epoch: int | None = None, epochs: int | None = None
+    ) -> None:
+        """Compile as `fit` does for a user who did not.
+
+        Args:
+            steps_per_epoch: Steps an epoch of the coming `fit`; `None` if not known.
+            epochs: Epochs of the coming `fit`; `None` if not known.
+        """
+        self.compile(optimizer=self.default_optimizer(steps_per_epoch, epochs))
+        self._compiled_by_default = True
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile`, and whether they are the defaults."""
+        config = super().get_compile_config()
+        if config:
+            config["by_default"] = self._compiled_by_default
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with the arguments that `get_compile_config` gave."""
+        config = dict(config)
+        by_default = config.pop("by_default", False)
+        super().compile_from_config(config)
+        self._compiled_by_default = by_default
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train, with the arguments and the result of `keras.Model.fit`.
+
+        Raises:
+            ValueError: If the data do not fit the model, before training starts.
+            NonFiniteLossError: If the loss becomes NaN or infinite.
+        """
+        y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+        self._whole_data = is_in_memory(x, y)
+        try:
+            if self.head_initialization == "probe" and not int(self.progress.step.numpy()):
+                self.initialize_head(x, y, sample_weight, class_weight, batch_size, verbose)
+            if not self.compiled or (
+                self._compiled_by_default and self.default_optimizer_is_for_one_fit()
+            ):
+                steps = steps_per_epoch or steps_of(x, batch_size, validation_split)
+                self.compile_by_default(steps, epochs - initial_epoch)
+            return super().fit(
+                x=x,
+                y=y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                **kwargs,
+            )
+        finally:
+            self._whole_data = False
+
+    def initialize_head(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        batch_size: int | None = None,
+        verbose: Any = 0,
+    ) -> None:
+        """Fit the head as a linear probe on features extracted once.
+
+        Args:
+            x: Raw input or a data set, as `fit` takes it.
+            y: Labels.
+            sample_weight: Weight of each example.
+            class_weight: Weight of each class.
+            batch_size: Examples a batch during extraction. Defaults to 32.
+            verbose: 0 for silence.
+        """
+        from keras_transgen.transfer.linear_probe import fit_head_as_probe
+
+        fit_head_as_probe(self, x, y, sample_weight, class_weight, batch_size or 32, verbose)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""
+        if not self.compiled:
+            self.compile_by_default()
+        return super().evaluate(*args, **kwargs)
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the model from, backbone included."""
+        config = {
+            **super().get_config(),
+            "num_classes": self._num_classes,
+            "task": self.task,
+            "dropout": self.dropout,
+            "pooling": self.pooling,
+            "normalize_features": self.normalize_features,
+            "head_initialization": self.head_initialization,
+            "seed": self._seed,
+        }
+        for name in _LAYERS:
+            layer = getattr(self, name)
+            if name != "head" or self._own_head:
+                config[name] = layer and keras.saving.serialize_keras_object(layer)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TransferModel:
+        """Rebuild a model from what `get_config` gave."""
+        config = dict(config)
+        for name in _LAYERS:
+            if isinstance(config.get(name), dict):
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+def _with_inputs(data: Any, x: Any) -> tuple:
+    _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    return x, y, sample_weight
