@@ -8,25 +8,18 @@ Unlike tensorflow_hub, a folder in the cache is not trusted for being there.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import difflib
 import hashlib
-import logging
 import os
-import shutil
-import socket
-import tempfile
 import urllib.parse
 import urllib.request
-import uuid
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from keras_transgen.backbones.archives import ArchiveError, is_archive, unpack_archive
 from keras_transgen.backbones.downloads import download
-from keras_transgen.backbones.file_lock import file_lock
+from keras_transgen.backbones.module_cache import ModuleCache, cache_folder, fault_of
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,
@@ -75,8 +68,7 @@ def resolve(
 
     Example:
         ```python
-        import tempfile
-        from keras_transgen.backbones.handles import HandleError, resolve
+                from keras_transgen.backbones.handles import HandleError, resolve
 
         try:
             resolve("no/such/folder", cache_dir=tempfile.mkdtemp())
@@ -89,109 +81,7 @@ def resolve(
         raise HandleError(f"expected a folder or a module's address. Received: handle={handle!r}")
     scheme = handle.partition("://")[0].lower() if "://" in handle else ""
     find = _FINDERS.get(scheme, _from_tensorflow_files)
-    return find(handle, _Cache(_cache_folder(cache_dir), progress))
-
-
-def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
-    folder = cache_dir or os.environ.get("TFHUB_CACHE_DIR")
-    if folder:
-        return Path(folder).expanduser().absolute()
-    return Path(tempfile.gettempdir(), "tfhub_modules")
-
-
-@dataclass(frozen=True)
-class _Cache:
-    """A folder of modules by the SHA-1 of their handles, laid out as tensorflow_hub does."""
-
-    folder: Path
-    progress: bool
-
-    def get(self, handle: str, fetch: Callable[[Path], Path], name: str | None = None) -> Path:
-        """Returns the module's folder, after `fetch(work)` has put it somewhere in `work`."""
-        key = hashlib.sha1((name or handle).encode()).hexdigest()
-        target = self.folder / key
-        if _fault(target) is None:
-            return target
-        self._make_folder()
-        with file_lock(self.folder / f".{key}.ktg-lock", f"fetching {handle}", self.tell):
-            self._fetch_once(handle, target, fetch)
-        return target
-
-    def _make_folder(self) -> None:
-        reason = "it may not be written"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = str(error)
-        if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise HandleError(
-                "expected a cache folder that can be made and written; set TFHUB_CACHE_DIR to "
-                f"another. Received: cache_dir={self.folder}, and {reason}"
-            )
-
-    def _fetch_once(self, handle: str, target: Path, fetch: Callable[[Path], Path]) -> None:
-        fault = _fault(target)
-        if fault is None:
-            return
-        # Left by processes that were killed: nobody else works on this key while it is locked.
-        for abandoned in self.folder.glob(f".{target.name}.*.partial"):
-            shutil.rmtree(abandoned, ignore_errors=True)
-        if _holds_something(target):
-            warnings.warn(
-                f"The cached copy of {handle} is broken and is fetched again: {fault}",
-                stacklevel=5,
-            )
-        work = self.folder / f".{target.name}.{uuid.uuid4().hex}.partial"
-        work.mkdir()
-        try:
-            module = fetch(work)
-            check_saved_model_folder(module)
-            _describe(handle, target, work)
-            _put_in_place(module, target, work)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-
-    def tell(self, line: str) -> None:
-        logging.getLogger("keras_transgen").info(line)
-        if self.progress:
-            from rich.console import Console
-
-            Console(stderr=True, soft_wrap=True).print(line, markup=False, highlight=False)
-
-
-def _fault(folder: Path) -> str | None:
-    try:
-        check_saved_model_folder(folder)
-    except BrokenModuleError as error:
-        return str(error)
-    return None
-
-
-def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
-
-
-def _describe(handle: str, target: Path, work: Path) -> None:
-    # tensorflow_hub writes this beside every module, for people who look into the cache.
-    text = (
-        f"Module: {handle}\nDownload Time: {datetime.datetime.today()}\n"
-        f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})"
-    )
-    (work / "descriptor.txt").write_text(text)
-    os.replace(work / "descriptor.txt", target.with_name(f"{target.name}.descriptor.txt"))
-
-
-def _put_in_place(module: Path, target: Path, work: Path) -> None:
-    # A folder cannot replace one that is not empty: the broken one steps aside first. A process
-    # killed in between leaves no module at all, which the next call fetches.
-    if os.path.lexists(target):
-        os.replace(target, work / "replaced")
-    try:
-        os.replace(module, target)
-    except OSError:
-        # tensorflow_hub keeps other locks than ours and may have been faster.
-        if _fault(target) is not None:
-            raise
+    return find(handle, ModuleCache(cache_folder(cache_dir), progress))
 
 
 def _unpack(handle: str, archive: Path, work: Path) -> Path:
@@ -210,7 +100,7 @@ def _module_in(folder: Path) -> Path:
     return folder
 
 
-def _from_path(handle: str, cache: _Cache) -> Path:
+def _from_path(handle: str, cache: ModuleCache) -> Path:
     path = Path(handle).expanduser().absolute()
     if path.is_dir():
         check_saved_model_folder(path)
@@ -223,7 +113,7 @@ def _from_path(handle: str, cache: _Cache) -> Path:
     )
 
 
-def _from_file_url(handle: str, cache: _Cache) -> Path:
+def _from_file_url(handle: str, cache: ModuleCache) -> Path:
     address = urllib.parse.urlsplit(handle)
     if address.netloc not in ("", "localhost"):
         raise HandleError(
@@ -233,7 +123,7 @@ def _from_file_url(handle: str, cache: _Cache) -> Path:
     return _from_path(urllib.request.url2pathname(address.path), cache)
 
 
-def _from_archive(file: Path, cache: _Cache) -> Path:
+def _from_archive(file: Path, cache: ModuleCache) -> Path:
     if file.name in ("saved_model.pb", "variables.index"):
         folder = file.parent if file.name == "saved_model.pb" else file.parent.parent
         raise HandleError(
@@ -270,7 +160,7 @@ def _suggestion(handle: str, path: Path) -> str:
     return ""
 
 
-def _from_web(handle: str, cache: _Cache) -> Path:
+def _from_web(handle: str, cache: ModuleCache) -> Path:
     def fetch(work: Path) -> Path:
         download(_archive_address(handle), work / "archive", progress=cache.progress)
         return _unpack(handle, work / "archive", work)
@@ -287,7 +177,7 @@ def _archive_address(handle: str) -> str:
     return urllib.parse.urlunsplit(address._replace(fragment=""))
 
 
-def _from_kaggle(handle: str, cache: _Cache) -> Path:
+def _from_kaggle(handle: str, cache: ModuleCache) -> Path:
     name = handle.partition("://")[2].strip("/")
     if name.count("/") not in (3, 4):
         raise HandleError(
@@ -303,7 +193,7 @@ def _from_kaggle(handle: str, cache: _Cache) -> Path:
         ) from error
     try:
         folder = Path(kagglehub.model_download(name))
-        fault = _fault(folder)
+        fault = fault_of(folder)
         if fault is not None:
             warnings.warn(f"{fault} It is fetched again.", stacklevel=3)
             folder = Path(kagglehub.model_download(name, force_download=True))
@@ -316,7 +206,7 @@ def _from_kaggle(handle: str, cache: _Cache) -> Path:
     return folder
 
 
-def _from_tensorflow_files(handle: str, cache: _Cache) -> Path:
+def _from_tensorflow_files(handle: str, cache: ModuleCache) -> Path:
     return cache.get(handle, lambda work: _copy_with_tensorflow(handle, work))
 
 
@@ -353,7 +243,7 @@ def _copy_folder(source: str, target: Path) -> Path:
     return target
 
 
-_FINDERS: dict[str, Callable[[str, _Cache], Path]] = {
+_FINDERS: dict[str, Callable[[str, ModuleCache], Path]] = {
     "": _from_path,
     "file": _from_file_url,
     "http": _from_web,

@@ -22,7 +22,6 @@ from keras_transgen.backbones import downloads, handles
 from keras_transgen.backbones.handles import (
     BrokenModuleError,
     HandleError,
-    check_saved_model_folder,
     resolve,
 )
 from tests.backbones.hub_server import Fault, HubServer, pack_tar_gz, save_tiny_module
@@ -139,69 +138,6 @@ class TestFolders:
 
     def test_a_file_url_with_a_host(self, cache):
         assert "three slashes" in fetch_fails("file://models/tiny", cache)
-
-
-class TestCheck:
-    def test_a_whole_module_passes(self, module):
-        check_saved_model_folder(module)
-
-    @pytest.mark.shared_data
-    def test_real_modules_pass(self, shared_folder):
-        for folder in (shared_folder / "hub").iterdir():
-            check_saved_model_folder(folder)
-
-    def test_a_module_without_variables_in_the_old_format_passes(self, tmp_path):
-        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-            tf.constant(1.0)
-            builder = tf.compat.v1.saved_model.Builder(str(tmp_path / "old"))
-            builder.add_meta_graph_and_variables(session, ["serve"])
-            builder.save()
-        assert not list((tmp_path / "old").rglob("variables.index"))
-        (tmp_path / "old" / "variables").rmdir()
-        check_saved_model_folder(tmp_path / "old")
-
-    def test_every_cut_of_the_graph_is_noticed(self, module):
-        graph = (module / "saved_model.pb").read_bytes()
-        for cut in [*range(20), *range(20, len(graph), len(graph) // 50), len(graph) - 1]:
-            (module / "saved_model.pb").write_bytes(graph[:cut])
-            with pytest.raises(BrokenModuleError, match=r"saved_model\.pb"):
-                check_saved_model_folder(module)
-
-    @pytest.mark.parametrize("name", ["variables.index", "variables.data-00000-of-00001"])
-    def test_a_missing_or_cut_file_of_the_variables_is_noticed(self, module, name):
-        file = module / "variables" / name
-        content = file.read_bytes()
-        for cut in (0, 1, len(content) // 2, len(content) * 3 // 4):
-            file.write_bytes(content[:cut])
-            with pytest.raises(BrokenModuleError, match="variables"):
-                check_saved_model_folder(module)
-        file.unlink()
-        with pytest.raises(BrokenModuleError, match=r"variables"):
-            check_saved_model_folder(module)
-
-    def test_a_missing_shard_is_named(self, module):
-        shard = module / "variables" / "variables.data-00000-of-00001"
-        shard.rename(module / "variables" / "variables.data-00001-of-00003")
-        with pytest.raises(BrokenModuleError) as error:
-            check_saved_model_folder(module)
-        assert "variables.data-00000-of-00003, variables.data-00002-of-00003" in str(error.value)
-
-    def test_shards_of_two_saves_are_noticed(self, module):
-        (module / "variables" / "variables.data-00000-of-00002").write_bytes(b"")
-        with pytest.raises(BrokenModuleError, match="several saves"):
-            check_saved_model_folder(module)
-
-    def test_missing_variables_are_noticed(self, module):
-        shutil.rmtree(module / "variables")
-        with pytest.raises(BrokenModuleError, match=r"variables\.index"):
-            check_saved_model_folder(module)
-
-    def test_other_folders_are_named_for_what_they_are(self, tmp_path):
-        with pytest.raises(BrokenModuleError, match="holds nothing"):
-            check_saved_model_folder(tmp_path)
-        (tmp_path / "model.weights.h5").write_bytes(b"")
-        with pytest.raises(BrokenModuleError, match="unpacked Keras model"):
-            check_saved_model_folder(tmp_path)
 
 
 class TestDownload:
