@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.training.worker_statistics import synchronize_statistics
+
 
 class Progress:
     """Counters of a run: its seed, its step, the step within the epoch, the first bad step.
@@ -60,7 +62,7 @@ class EpochMarker(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.model.progress.step_in_epoch.assign(0)
-        self.model.synchronize_statistics()
+        synchronize_statistics(self.model)
 
 
 class EpochResumer(keras.callbacks.Callback):

@@ -32,6 +32,7 @@ from keras_transgen.training.replica_noise import (
     seed_states,
     spread_seed_generators,
 )
+from keras_transgen.training.step_function import make_step_function
 from keras_transgen.training.whole_file import write_whole
 
 _PROGRESS = "training_progress"
@@ -49,9 +50,10 @@ class TrainerModel(keras.Model):
 
     - `draw_noise(data, seed, training)` draws all random numbers of a step, outside of what XLA
       compiles (the same seed gives other numbers inside).
-    - `update_step(data, noise)` computes gradients in a function wrapped by `replica_function`, and applies
-      them by `apply_gradients`. With one replica the whole step is compiled; with several, each
-      replica's wrapped functions are, and the optimizers stay outside.
+    - `update_step(data, noise)` computes gradients by `gradients_of` (or in a function of its own,
+      wrapped by `replica_function`) and applies them by `apply_gradients`. With one replica the
+      whole step is compiled; with several, each replica's wrapped functions are, and the
+      optimizers stay outside.
 
     Args:
         seed: Seed of the model's own randomness (noise, order of the examples). The default is
@@ -319,7 +321,7 @@ class TrainerModel(keras.Model):
             return self.train_function
         if num_replicas_of(self) > 1:
             spread_seed_generators(self)
-        run = self._make_function(self.train_step, self._after_train_step)
+        run = make_step_function(self, self.train_step, self._after_train_step)
 
         def train_function(iterator: Any) -> dict[str, tf.Tensor]:
             skipped = 0
@@ -336,7 +338,7 @@ class TrainerModel(keras.Model):
         """Make the function that takes the next batches from an iterator and evaluates them."""
         if self.test_function is not None and not force:
             return self.test_function
-        self.test_function = self._make_function(self.test_step, self._after_test_step)
+        self.test_function = make_step_function(self, self.test_step, self._after_test_step)
         return self.test_function
 
     def _after_train_step(self, logs: dict[str, tf.Tensor]) -> None:
@@ -348,53 +350,6 @@ class TrainerModel(keras.Model):
 
     def _after_test_step(self, logs: dict[str, tf.Tensor]) -> None:
         self.progress.test_step.assign_add(1)
-
-    def _make_function(
-        self, step_function: Callable[..., Any], after: Callable[..., None]
-    ) -> Callable[..., Any]:
-        strategy = self.distribute_strategy
-
-        def one_step(data: Any) -> dict[str, tf.Tensor]:
-            logs = strategy.run(step_function, args=(data,))
-            # Keras reduces along an axis that scalars do not have, and fails on several machines.
-            logs = keras.tree.map_structure(
-                lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), logs
-            )
-            after(logs)
-            return logs
-
-        if not self.run_eagerly:
-            one_step = tf.function(one_step, reduce_retracing=True, autograph=False)
-
-        def several_steps(iterator: Any) -> dict[str, tf.Tensor]:
-            logs = one_step(iterator.get_next())
-            if self.steps_per_execution == 1:
-                return logs
-
-            def more(step: tf.Tensor, has_data: tf.Tensor, _: Any) -> tf.Tensor:
-                return has_data & (step < self.steps_per_execution)
-
-            def take(step: tf.Tensor, _: tf.Tensor, logs: Any) -> tuple:
-                batch = iterator.get_next_as_optional()
-                has_data = batch.has_value()
-                logs = tf.cond(has_data, lambda: one_step(batch.get_value()), lambda: logs)
-                return step + 1, has_data, logs
-
-            return tf.while_loop(more, take, (tf.constant(1), tf.constant(True), logs))[2]
-
-        in_graph = several_steps
-        if not self.run_eagerly:
-            in_graph = tf.function(several_steps, reduce_retracing=True, autograph=False)
-
-        def function(iterator: Any) -> dict[str, tf.Tensor]:
-            if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-                return in_graph(iterator)
-            logs: dict[str, tf.Tensor] = {}
-            for _, data in zip(range(self.steps_per_execution), iterator):
-                logs = one_step(data)
-            return logs
-
-        return function
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Build what the first batch tells the shapes of, and check that batch.
@@ -408,7 +363,7 @@ class TrainerModel(keras.Model):
                 iterator = None
             else:
                 for _, _, batches in iterator:
-                    data_batch = next(batches)
+                    data_batch = next(batches, None)
                     break
         if data_batch is None:
             if iterator is not None:
@@ -518,35 +473,6 @@ class TrainerModel(keras.Model):
         self.progress.test_step.assign(0)
         return super().evaluate(*args, **kwargs)
 
-    def synchronize_statistics(self) -> None:
-        """Average moving statistics over workers, each of which keeps its own while it trains.
-
-        Called at the end of every epoch, so that all workers evaluate and save the same model.
-        Does nothing on one machine.
-        """
-        strategy = self.distribute_strategy
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return
-        statistics = [
-            variable
-            for variable in self.non_trainable_weights
-            if keras.backend.is_float_dtype(variable.dtype)
-        ]
-        if not statistics:
-            return
-
-        def assign(means: list[tf.Tensor]) -> None:
-            for variable, mean in zip(statistics, means):
-                variable.assign(mean)
-
-        @tf.function(autograph=False)
-        def average() -> None:
-            local = strategy.run(lambda: [tf.identity(v.value) for v in statistics])
-            mean = [strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for v in local]
-            strategy.run(assign, args=(mean,))
-
-        average()
-
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
 
@@ -575,14 +501,16 @@ class TrainerModel(keras.Model):
 
     def load_own_variables(self, store: Any) -> None:
         """Load what `save_own_variables` saved; files without a run's state load too."""
-        own = {key: store[key] for key in store.keys() if key not in (_PROGRESS, _SEEDS)}
-        super().load_own_variables(own)
-        if _PROGRESS in store:
-            self.progress.restore(store[_PROGRESS])
+        # The store of an HDF5 file has `keys` and nothing else of a mapping.
+        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118
+        run, seeds = saved.pop(_PROGRESS, None), saved.pop(_SEEDS, None)
+        super().load_own_variables(saved)
+        if run is not None:
+            self.progress.restore(run)
         states = seed_states(self)
-        if _SEEDS in store and len(store[_SEEDS]) == len(states):
-            for state, saved in zip(states, np.asarray(store[_SEEDS])):
-                state.assign(saved)
+        if seeds is not None and len(seeds) == len(states):
+            for state, seed in zip(states, np.asarray(seeds)):
+                state.assign(seed)
 
 
 def num_replicas_of(model: keras.Model) -> int:

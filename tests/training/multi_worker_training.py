@@ -19,7 +19,7 @@ def main(name: str, jit_compile: bool, folder: Path) -> None:
     case = CASES[name]
     with STRATEGY.scope():
         model = case.ready(jit_compile=jit_compile)
-    history = model.fit(*case.data, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    history = model.fit(*case.data, batch_size=8, epochs=2, verbose=0)
     logs = {}
     if name != "two networks":
         # After training, with statistics that all workers share.

@@ -44,7 +44,7 @@ def test_lengths_are_checked():
 
 
 def test_split_holds_out_the_last_rows():
-    (x, y, _), (held_x, held_y, _) = split_last((np.arange(10), np.arange(10) * 2, None), 0.3)
+    (x, _, _), (held_x, held_y, _) = split_last((np.arange(10), np.arange(10) * 2, None), 0.3)
     np.testing.assert_array_equal(x, np.arange(7))
     np.testing.assert_array_equal(held_x, [7, 8, 9])
     np.testing.assert_array_equal(held_y, [14, 16, 18])

@@ -24,7 +24,7 @@ def test_two_workers_end_with_identical_weights(name, jit_compile, tmp_path):
         return  # Its noise or statistics differ between replicas by design.
     case = CASES[name]
     alone = case.ready()
-    history = alone.fit(*case.data, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    history = alone.fit(*case.data, batch_size=8, epochs=2, verbose=0)
     evaluated = alone.evaluate(*case.data, batch_size=8, verbose=0, return_dict=True)
     for key, weight in zip(first, alone.weights):
         np.testing.assert_allclose(first[key], weight.numpy(), atol=1e-5)
