@@ -1,4 +1,4 @@
-"""What each worker of the test runs: arguments are the case, True or False for XLA, and a folder."""
+"""What each worker of the test runs; arguments: the case, True or False for XLA, a folder."""
 
 import json
 import sys

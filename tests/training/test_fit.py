@@ -39,7 +39,7 @@ FITS = {
     "tf.data": lambda: ((dataset(),), {}),
     "PyDataset": lambda: ((Batches(),), {"shuffle": False}),
     "generator": lambda: (
-        ((IMAGES[i : i + 8], LABELS[i : i + 8]) for i in [0, 8, 16] * 3),
+        (((IMAGES[i : i + 8], LABELS[i : i + 8]) for i in [0, 8, 16] * 3),),
         {"steps_per_epoch": 3},
     ),
     "repeated, with steps": lambda: ((dataset().repeat(),), {"steps_per_epoch": 3}),

@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python 3.11 (or later) and make, nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test test-fast lint types imports bench format dist clean help
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed; say which by: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing keras_transgen and what it needs into $(VENV) (TensorFlow is large: some minutes)"
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY) ## Set up and run the main job on the embedded data; results under runs/demo/
+	$(BIN)/keras-transgen demo --output runs/demo
+
+test: $(READY) ## Set up and run all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(READY) ## The tests that take seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY) ## Lint and format check, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Run every benchmark (long) and write benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run_all.py
+
+dist: $(READY) ## Build the wheel and the source distribution
+	$(BIN)/python -m build
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) build dist *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
