@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.backbones import Backbone, ParameterGroup, load_backbone
+from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.transfer.data_checks import check_sample_weight
