@@ -224,7 +224,7 @@ def _network_digest(backbone: Any, name: str) -> bytes:
         return name.encode()
     total = hashlib.sha256(json.dumps(_structure(backbone), default=repr).encode())
     for weight in backbone.weights:
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight))
+        values = np.ascontiguousarray(weight.numpy())
         total.update(f"{weight.path.split('/')[-1]}{values.dtype}{values.shape}".encode())
         total.update(values.tobytes())
     return total.digest()

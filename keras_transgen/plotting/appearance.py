@@ -1,0 +1,96 @@
+"""How every figure of the package looks: colours for colour-blind readers, quiet axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, "Color Universal Design", 2008, without its yellow, which vanishes on white.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Markers tell lines apart where colours cannot.
+LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# Paul Tol's muted scheme: ten classes that stay apart.
+CLASS_COLOURS = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#DDCC77",
+    "#88CCEE",
+    "#882255",
+    "#44AA99",
+    "#AA4499",
+    "#999933",
+    "#777777",
+)
+TEXT = "#262626"
+QUIET = "#6B6B6B"
+FAINT = "#DDDDDD"
+
+
+def new_figure(width: float, height: float, title: str | None = None) -> Figure:
+    """An empty white figure of its own, unknown to pyplot.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        title: Above all axes, if given.
+
+    Returns:
+        A Matplotlib figure whose layout keeps labels from overlapping.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", color=TEXT, fontsize=13, fontweight="bold")
+    return figure
+
+
+def tidy(
+    axes: Axes,
+    *,
+    title: str | None = None,
+    x_label: str = "",
+    y_label: str = "",
+    grid: Literal["x", "y", "both", "none"] = "y",
+) -> None:
+    """Give axes the house's look.
+
+    Args:
+        axes: To change.
+        title: Above the axes, if given.
+        x_label: With its unit.
+        y_label: With its unit.
+        grid: `"x"`, `"y"`, `"both"` or `"none"`.
+    """
+    axes.set_facecolor("white")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    axes.tick_params(colors=QUIET, labelcolor=TEXT, labelsize=9)
+    axes.tick_params(which="minor", colors=FAINT)
+    axes.set_axisbelow(True)
+    axes.grid(False)
+    if grid != "none":
+        axes.grid(axis=grid, color=FAINT, linewidth=0.8)
+    if title:
+        axes.set_title(title, loc="left", color=TEXT, fontsize=11, fontweight="bold")
+    axes.set_xlabel(x_label, color=TEXT, fontsize=10)
+    axes.set_ylabel(y_label, color=TEXT, fontsize=10)
+
+
+def legend(axes: Axes, **options: Any) -> None:
+    """A legend without a box, in the house's colours.
+
+    Args:
+        axes: With labelled artists.
+        **options: Of `Axes.legend`.
+    """
+    axes.legend(frameon=False, fontsize=9, labelcolor=TEXT, **options)
+
+
+def readable(name: str) -> str:
+    """A metric's name as words: `"kernel_distance"` becomes `"kernel distance"`."""
+    return name.replace("_", " ")

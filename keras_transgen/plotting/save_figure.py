@@ -1,0 +1,66 @@
+"""Write a figure to a file that is never half-written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
+    """Write a figure beside its place and move it there.
+
+    Whoever looks at the path, a notebook or a browser that reloads, sees the old figure or the new
+    one. Missing folders are made.
+
+    Args:
+        figure: A Matplotlib figure.
+        path: The file; its suffix is the format: `.png`, `.svg`, `.pdf`, `.jpg`.
+        dpi: Pixels per inch. Defaults to 150.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the suffix is no format that Matplotlib writes.
+
+    Example:
+        ```python
+        import tempfile
+        from keras_transgen.plotting import plot_learning_curves, save_figure
+
+        figure = plot_learning_curves({"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]})
+        save_figure(figure, tempfile.mkdtemp() + "/curves.png")
+        ```
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    path = Path(path)
+    formats = sorted(FigureCanvasAgg.get_supported_filetypes())
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in formats:
+        raise ValueError(
+            f"Expected a path that ends in one of {formats}. Received: path={str(path)!r}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    try:
+        figure.savefig(beside, dpi=dpi, format=suffix, facecolor=figure.get_facecolor())
+        # mkstemp lets only the owner read; a figure is for whoever may read the folder.
+        os.chmod(beside, 0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
