@@ -15,6 +15,7 @@ _LARGEST_BYTE = 255.0
 _DEFAULT_BATCH_SIZE = 32
 
 
+@keras.saving.register_keras_serializable(package="keras_transgen")
 class GenerativeModel(TrainerModel):
     """A `TrainerModel` that learns the distribution of examples of one shape.
 
@@ -107,7 +108,7 @@ class GenerativeModel(TrainerModel):
         if values.size == 0:
             raise ValueError(f"The data are empty. Received: {name} of shape {list(shape)}")
         if values.dtype == np.uint8:
-            _check_bytes(values, name)
+            self.check_bytes(values, name)
             return
         low, high = float(values.min()), float(values.max())
         if not (np.isfinite(low) and np.isfinite(high)):
@@ -116,6 +117,23 @@ class GenerativeModel(TrainerModel):
                 f"Received: {name} with values from {low} to {high}"
             )
         self.check_values(values, low, high, name)
+
+    def check_bytes(self, values: np.ndarray, name: str) -> None:
+        """Refuse uint8 values that are no image of 0..255.
+
+        Args:
+            values: The examples, uint8.
+            name: What the caller's argument is called, for the message.
+
+        Raises:
+            ValueError: If the values look binary.
+        """
+        if int(values.max()) == 1:
+            raise ValueError(
+                "uint8 values count as 0..255 and are scaled, but the largest here is 1, as if the "
+                "data were binary. Cast them to float32. Received: uint8 "
+                f"{name} with values from {int(values.min())} to 1"
+            )
 
     def check_values(self, values: np.ndarray, low: float, high: float, name: str) -> None:
         """Refuse values that are not uint8 and lie outside the value range.
@@ -230,12 +248,3 @@ def _checked_range(value_range: Any) -> tuple[float, float] | None:
             f"value_range must be (low, high) with low < high. Received: value_range={value_range}"
         )
     return low, high
-
-
-def _check_bytes(values: np.ndarray, name: str) -> None:
-    if int(values.max()) == 1:
-        raise ValueError(
-            "uint8 values count as 0..255 and are scaled, but the largest here is 1, as if the "
-            "data were binary. Cast them to float32. Received: uint8 "
-            f"{name} with values from {int(values.min())} to 1"
-        )
