@@ -1,0 +1,277 @@
+"""Runs data through a frozen backbone once, and keeps the features on disk."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transgen.backbones.batch_source import BatchSource, empty_data
+from keras_transgen.backbones.feature_cache import (
+    ArrayWriter,
+    StoredArrays,
+    cache_key,
+    full_disk_error,
+    open_arrays,
+)
+from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows
+from keras_transgen.backbones.file_lock import file_lock
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """What a backbone makes of data, mapped from the disk.
+
+    Attributes:
+        features: `np.memmap` `[rows * views, ...]` in the order of the data; the structure of
+            them that the backbone gives where it has several outputs.
+        labels: The labels `[rows * views, ...]` in the same order, or None.
+        sample_weight: The sample weights `[rows * views]`, or None.
+        path: The folder that holds them.
+        views: How many views of each example there are; they follow one another.
+    """
+
+    features: Any
+    labels: Any
+    sample_weight: Any
+    path: Path
+    views: int = 1
+
+    @property
+    def rows(self) -> int:
+        """How many examples the data have, views not counted."""
+        return len(keras.tree.flatten(self.features)[0]) // self.views
+
+
+def extract_features(
+    backbone: keras.layers.Layer,
+    data: Any,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    batch_size: int = 32,
+    preprocessing: Callable[[Any], Any] | None = None,
+    views: int = 1,
+    augmentation: Callable[..., Any] | None = None,
+    seed: int = 0,
+    dtype: str | None = None,
+    data_key: str | None = None,
+    progress: bool = True,
+) -> Features:
+    """Runs data through a frozen backbone once, a batch at a time, onto the disk.
+
+    With `cache_dir` the features are found again when the backbone's weights, the preprocessing
+    and the data are the same, and an interrupted extraction goes on where it stopped. That takes
+    a key for each of them. Arrays and Keras layers have one. A `tf.data.Dataset`, a `PyDataset`
+    and a plain Python function have none that could be trusted: with these the features go to a
+    temporary folder, removed with the result, unless `data_key` names the data and the functions.
+    Such data must come in the same order each time: shuffle the features, not the data.
+
+    Args:
+        backbone: The layer or model. It runs in inference mode, whatever its `trainable`.
+        data: Arrays `[rows, ...]` or a dict of them, `(x, y)`, `(x, y, sample_weight)`, a
+            `tf.data.Dataset` of batches of these, or a `keras.utils.PyDataset`.
+        cache_dir: Folder for features to be found again. None: a temporary folder (`TMPDIR`),
+            removed with the result.
+        batch_size: Rows a batch of arrays. Defaults to 32.
+        preprocessing: Layer or function from the data's batches to the backbone's inputs.
+        views: How many views of each example to keep: the plain one first, then augmented ones.
+        augmentation: Layer (called with `training=True`) or function for the other views, before
+            `preprocessing`. A function with an argument `seed` is given two integers, different
+            for each batch and view.
+        seed: Seed of the augmentation. Defaults to 0.
+        dtype: `"float32"` or `"float16"` to store the features in. None: as they come.
+        data_key: Text that changes whenever a data set, or a function given here, does.
+        progress: Show a progress bar.
+
+    Returns:
+        `Features`.
+
+    Raises:
+        ValueError: If the data are empty or endless, or hold NaN or infinite values (the row is
+            named), if features are not finite, or if the features have no common shape.
+        OSError: If the disk is full. Nothing unfinished is taken for a cache, and finished blocks
+            are gone on from.
+
+    Example:
+        ```python
+        import keras
+        import numpy as np
+        from keras_transgen.backbones.extraction import extract_features
+
+        backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        x, y = np.ones((10, 4), "float32"), np.arange(10)
+        found = extract_features(backbone, (x, y), progress=False)
+        print(found.features.shape, found.labels.shape)  # (10, 2) (10,)
+        ```
+    """
+    _check_arguments(batch_size, views, augmentation, dtype)
+    source = BatchSource(data, batch_size)
+    function = FeatureFunction(
+        backbone, source.input_specification(), preprocessing, augmentation, views, seed, dtype
+    )
+    key = None if cache_dir is None else _key(function, source, data_key)
+    if key is None:
+        return _extract_for_now(function, source, cache_dir, progress)
+    folder = Path(cache_dir) / f"features-{key[:32]}"  # type: ignore[arg-type]
+    stored = open_arrays(folder, key)
+    if stored is None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder.with_suffix(".lock"), "extracting features", print):
+            # Another process may have made it while this one waited.
+            stored = open_arrays(folder, key) or _extract(function, source, folder, key, progress)
+    return _as_features(stored, views)
+
+
+def _check_arguments(batch_size: int, views: int, augmentation: Any, dtype: str | None) -> None:
+    if batch_size < 1:
+        raise ValueError(f"Expected batch_size of at least 1. Received: batch_size={batch_size}")
+    if views < 1 or (views > 1) != (augmentation is not None):
+        raise ValueError(
+            "Expected views=1 without augmentation, or views of 2 or more with it: the first view "
+            f"is the plain one. Received: views={views}, augmentation={augmentation}"
+        )
+    if dtype not in (None, "float16", "float32"):
+        raise ValueError(f"Expected dtype None, 'float16' or 'float32'. Received: dtype={dtype!r}")
+
+
+def _key(function: FeatureFunction, source: BatchSource, data_key: str | None) -> str | None:
+    """The cache key, or None where a part of the work has none."""
+    data = source.fingerprint()
+    if data_key is None and (data is None or function.has_plain_functions):
+        return None
+    return cache_key(data=data, data_key=data_key, **function.key_parts())
+
+
+def _extract_for_now(
+    function: FeatureFunction, source: BatchSource, cache_dir: Any, progress: bool
+) -> Features:
+    """Extracts into a folder that goes with the result."""
+    if cache_dir is not None:
+        Path(cache_dir).mkdir(parents=True, exist_ok=True)
+    parent = Path(tempfile.mkdtemp(prefix="keras-transgen-features-", dir=cache_dir))
+    try:
+        stored = _extract(function, source, parent / "features", "once", progress)
+        found = _as_features(stored, function.views)
+    except BaseException:
+        shutil.rmtree(parent, ignore_errors=True)
+        raise
+    weakref.finalize(found, shutil.rmtree, parent, ignore_errors=True)
+    return found
+
+
+def _extract(
+    function: FeatureFunction, source: BatchSource, folder: Path, key: str, progress: bool
+) -> StoredArrays:
+    writer = ArrayWriter(folder, key)
+    try:
+        with contextlib.closing(writer):
+            _write_batches(function, source, writer, progress)
+            if writer.rows == 0:
+                raise empty_data("data that gave no batch")
+            writer.finish()
+    except ValueError:
+        # The data or the backbone are at fault, and going on from here would find the same.
+        writer.discard()
+        raise
+    stored = open_arrays(folder, key)
+    if stored is None:
+        raise OSError(errno.EIO, f"The features were written but cannot be read back: {folder}")
+    return stored
+
+
+def _write_batches(
+    function: FeatureFunction, source: BatchSource, writer: ArrayWriter, progress: bool
+) -> None:
+    views, total = function.views, source.rows
+    bar = keras.utils.Progbar(total, unit_name="row") if progress else None
+    checked = False
+    for x, y, weight in source.batches(writer.batches, writer.rows // views):
+        row = writer.rows // views
+        if not checked:
+            function.check_first(x)
+        features = function(x, row)
+        labels = _labels(y, row, views, "labels")
+        weights = _labels(weight, row, views, "sample weights")
+        arrays: list[np.ndarray] = []
+        layout = [_describe(part, arrays) for part in (features, labels, weights)]
+        _check_lengths(arrays, row)
+        writer.append(arrays, layout)
+        if not checked and total is not None:
+            _check_space(writer, total * views)
+        checked = True
+        if bar is not None:
+            bar.update(writer.rows // views, finalize=writer.rows // views == total)
+    if bar is not None and total is None:
+        bar.update(writer.rows // views, finalize=True)
+
+
+def _labels(values: Any, row: int, views: int, what: str) -> Any:
+    """Labels or weights of a batch as arrays, each row once for each view."""
+
+    def repeated(value: Any) -> Any:
+        if value is None:
+            return None
+        array = np.asarray(value)
+        if array.dtype.hasobject or array.ndim == 0:
+            raise ValueError(
+                f"Expected {what} as numbers [rows, ...]. Give classes as integers. "
+                f"Received: {what} of dtype {array.dtype} and shape {array.shape}"
+            )
+        if array.dtype.kind == "f":
+            refuse_rows(
+                np.isfinite(array).reshape(len(array), -1).all(1),
+                row,
+                f"NaN or infinite values in the {what}",
+            )
+        return array if views == 1 else np.repeat(array, views, axis=0)
+
+    return keras.tree.map_structure(repeated, values)
+
+
+def _check_lengths(arrays: list[np.ndarray], row: int) -> None:
+    lengths = [len(array) for array in arrays]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            "Expected inputs, labels and sample weights with one row for each example. "
+            f"Received: {lengths} rows in the batch that starts at row {row}"
+        )
+
+
+def _check_space(writer: ArrayWriter, rows: int) -> None:
+    """Says that the disk is too small before the hours that it would take to fill it."""
+    needed = (rows - writer.rows) * writer.row_bytes
+    if needed > shutil.disk_usage(writer.folder.parent).free:
+        raise full_disk_error(errno.ENOSPC, writer.folder, writer.rows, needed)
+
+
+def _describe(structure: Any, arrays: list[np.ndarray]) -> Any:
+    """Puts a structure's arrays into the list, and gives the structure with their places."""
+    if isinstance(structure, dict):
+        return {str(name): _describe(structure[name], arrays) for name in sorted(structure)}
+    if isinstance(structure, list | tuple):
+        return [_describe(part, arrays) for part in structure]
+    if structure is None:
+        return None
+    arrays.append(structure)
+    return len(arrays) - 1
+
+
+def _restore(layout: Any, arrays: list[Any]) -> Any:
+    if isinstance(layout, dict):
+        return {name: _restore(part, arrays) for name, part in layout.items()}
+    if isinstance(layout, list):
+        return [_restore(part, arrays) for part in layout]
+    return None if layout is None else arrays[layout]
+
+
+def _as_features(stored: StoredArrays, views: int) -> Features:
+    features, labels, weights = _restore(stored.layout, stored.arrays)
+    return Features(features, labels, weights, stored.folder, views)
