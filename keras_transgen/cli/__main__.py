@@ -1,0 +1,5 @@
+"""`python -m keras_transgen.cli`."""
+
+from keras_transgen.cli.application import main
+
+main()

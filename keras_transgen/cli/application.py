@@ -1,0 +1,157 @@
+"""The commands and their options. What they run is imported when it runs, so help is quick."""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="keras-transgen",
+    help="Transfer learning and generative models for Keras 3.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A TF-Hub or Kaggle handle, an archive, a folder with a SavedModel, a .keras file, or "
+        "'digits' (the small network that comes with the package).",
+        show_default=False,
+    ),
+]
+Images = Annotated[
+    Path, typer.Argument(help="A folder with one folder of images per class.", show_default=False)
+]
+UnsafeOps = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unsafe-ops", help="Load a module that reads or writes files or calls Python."
+    ),
+]
+
+
+class Method(enum.StrEnum):
+    """How a pretrained network is put to use."""
+
+    feature = "feature"
+    parameter = "parameter"
+    lora = "lora"
+    ia3 = "ia3"
+    bias = "bias"
+    normalization = "normalization"
+    last = "last"
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the figure and models.")] = Path(
+        "runs/demo"
+    ),
+    shots: Annotated[int, typer.Option(min=1, help="Labelled examples per class.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other examples.")] = 3,
+) -> None:
+    """The main job on embedded data: three transfers to handwritten digits against no transfer."""
+    from keras_transgen.cli.demo import run_demo
+
+    run_demo(output, shots=shots, seeds=seeds)
+
+
+@app.command()
+def transfer(
+    backbone: Source,
+    images: Images,
+    method: Annotated[Method, typer.Option(help="The kind of transfer.")] = Method.feature,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the images; not used by 'feature'. [default: 5]"),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
+        "runs/transfer"
+    ),
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Folder of validation images; otherwise a fifth is held out."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Side in pixels, where the module takes any.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of LoRA's matrices.")] = 8,
+    seed: Annotated[int, typer.Option(help="Of the split, the head and the training.")] = 0,
+    allow_unsafe_ops: UnsafeOps = False,
+) -> None:
+    """Train a classifier for a folder of images on a pretrained network."""
+    from keras_transgen.cli.transfer import run_transfer
+
+    run_transfer(
+        backbone,
+        images,
+        method=method.value,
+        epochs=epochs,
+        output=output,
+        validation=validation,
+        image_size=image_size,
+        batch_size=batch_size,
+        rank=rank,
+        seed=seed,
+        allow_unsafe_ops=allow_unsafe_ops,
+    )
+
+
+@app.command()
+def inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> None:
+    """Show a module's input contract, parameter groups, ops and digest."""
+    from keras_transgen.cli.inspect import run_inspect
+
+    run_inspect(source, allow_unsafe_ops=allow_unsafe_ops)
+
+
+@app.command()
+def extract(
+    backbone: Source,
+    images: Annotated[
+        Path, typer.Argument(help="A folder of images, by class or not.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Argument(help="File to write: .npz.", show_default=False)],
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Side in pixels, where the module takes any.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    allow_unsafe_ops: UnsafeOps = False,
+) -> None:
+    """Write the features of a folder of images to a file."""
+    from keras_transgen.cli.extract import run_extract
+
+    run_extract(
+        backbone,
+        images,
+        output,
+        image_size=image_size,
+        batch_size=batch_size,
+        allow_unsafe_ops=allow_unsafe_ops,
+    )
+
+
+def main() -> None:
+    """Run the command; an error that says what to do is shown without its traceback.
+
+    `KERAS_TRANSGEN_TRACEBACK=1` shows it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        app()
+    except (ValueError, OSError, ArithmeticError, ImportError) as error:
+        if os.environ.get("KERAS_TRANSGEN_TRACEBACK"):
+            raise
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print("[bold red]Error[/]", end=" ")
+        console.print(str(error), markup=False, highlight=False)
+        sys.exit(1)

@@ -1,0 +1,67 @@
+"""`keras-transgen extract`: the features of a folder of images, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from keras_transgen.cli.image_input import image_input, open_backbone
+
+
+def run_extract(
+    source: str,
+    images: Path,
+    output: Path,
+    *,
+    image_size: int | None = None,
+    batch_size: int = 32,
+    allow_unsafe_ops: bool = False,
+) -> Path:
+    """Write `features`, `files`, and for a folder by class `labels` and `class_names`.
+
+    Args:
+        source: What `keras_transgen.load_backbone` takes.
+        images: Folder of images, with a folder per class or without.
+        output: The `.npz` file to write.
+        image_size: Side in pixels, for a backbone that takes any.
+        batch_size: Images a batch.
+        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If the output is no `.npz`, or the backbone takes no images.
+    """
+    if output.suffix != ".npz":
+        raise ValueError(f"The output must be an .npz file. Received: {output}")
+    console = Console()
+    console.print("Loading TensorFlow ...")
+    from keras_transgen.backbones.extraction import extract_features
+    from keras_transgen.datasets import image_folder, index_images
+    from keras_transgen.training import write_whole
+
+    labelled = any(entry.is_dir() for entry in images.iterdir()) if images.is_dir() else True
+    index = index_images(images, labelled=labelled)
+    backbone = open_backbone(source, allow_unsafe_ops)
+    data = image_folder(
+        images,
+        batch_size=batch_size,
+        labelled=labelled,
+        **image_input(backbone, image_size).options(),
+    )
+    extracted = extract_features(backbone, data, batch_size=batch_size)
+    arrays = {"files": np.array(index.paths), "digest": np.array(backbone.digest())}
+    if isinstance(extracted.features, dict):
+        arrays.update({f"features_{name}": value for name, value in extracted.features.items()})
+    else:
+        arrays["features"] = extracted.features
+    if labelled:
+        arrays["labels"] = np.asarray(index.labels)
+        arrays["class_names"] = np.array(index.class_names)
+    write_whole(str(output), lambda path: np.savez(path, **arrays))
+    shapes = {name: value.shape for name, value in arrays.items() if name.startswith("features")}
+    console.print(f"{len(index.paths)} images, {shapes} -> {output}", highlight=False)
+    return output

@@ -1,0 +1,71 @@
+"""Which images a backbone wants, for the commands that read folders of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageInput:
+    """How images must be read.
+
+    Attributes:
+        size: Height and width in pixels.
+        color_mode: `"rgb"` or `"grayscale"`.
+        value_range: Lowest and highest value.
+    """
+
+    size: tuple[int, int]
+    color_mode: str
+    value_range: tuple[float, float]
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for `keras_transgen.datasets.image_folder`."""
+        return {
+            "image_size": self.size,
+            "color_mode": self.color_mode,
+            "value_range": self.value_range,
+        }
+
+
+def image_input(backbone: Any, image_size: int | None) -> ImageInput:
+    """Read from a backbone's contract how its images must be read.
+
+    Args:
+        backbone: A backbone.
+        image_size: Side in pixels, for a backbone that takes any.
+
+    Raises:
+        ValueError: If it does not take images, or takes them in another size or in any size.
+    """
+    contract = backbone.input_contract
+    shape = getattr(contract, "shape", None)
+    if shape is None or len(shape) != 4 or shape[-1] not in (1, 3, None):
+        raise ValueError(
+            "This command needs a backbone that takes images [batch, height, width, 1 or 3]. "
+            f"Received: {backbone.name!r} with input {contract}"
+        )
+    fixed = shape[1:3]
+    if None in fixed and image_size is None:
+        raise ValueError(
+            "This backbone takes images of any size: say which with --image-size. "
+            f"Received: {backbone.name!r} with input shape {shape}"
+        )
+    size = (fixed[0] or image_size, fixed[1] or image_size)
+    if image_size is not None and size != (image_size, image_size):
+        raise ValueError(
+            f"This backbone takes images of {size[0]}x{size[1]} pixels only; leave out "
+            f"--image-size. Received: {image_size}"
+        )
+    return ImageInput(
+        size, "grayscale" if shape[-1] == 1 else "rgb", contract.value_range or (0.0, 1.0)
+    )
+
+
+def open_backbone(source: str, allow_unsafe_ops: bool) -> Any:
+    """Load a backbone; `allow_unsafe_ops` reaches those that ask for it."""
+    import keras_transgen as ktg
+
+    options = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
+    return ktg.load_backbone(source, **options)

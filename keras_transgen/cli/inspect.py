@@ -1,0 +1,82 @@
+"""`keras-transgen inspect`: what a module takes, holds and may do, before anybody trains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from keras_transgen.cli.image_input import open_backbone
+
+
+def run_inspect(source: str, allow_unsafe_ops: bool = False) -> Any:
+    """Print a module's audit, input contract, parameter groups and digest.
+
+    Args:
+        source: What `keras_transgen.load_backbone` takes, or a `.keras` file of any model.
+        allow_unsafe_ops: Look at a module that reads or writes files or calls Python, too.
+
+    Returns:
+        What was looked at: a backbone, or the model of a `.keras` file.
+    """
+    console = Console()
+    console.print("Loading TensorFlow ...")
+    import keras_transgen as ktg
+
+    if source.endswith(".keras") and Path(source).exists():
+        model = ktg.load_model(source, compile=False, allow_unsafe_ops=allow_unsafe_ops)
+        console.print(
+            f"[bold]{source}[/]: {type(model).__name__}, {model.count_params():,} weights"
+        )
+        backbone = getattr(model, "backbone", None)
+        if backbone is None:
+            model.summary(print_fn=console.print)
+            return model
+        _show_backbone(console, backbone)
+        return model
+    if source != "digits":
+        _show_audit(console, source, allow_unsafe_ops)
+    backbone = open_backbone(source, allow_unsafe_ops)
+    _show_backbone(console, backbone)
+    return backbone
+
+
+def _show_audit(console: Console, source: str, allow_unsafe_ops: bool) -> None:
+    from keras_transgen.backbones.audit import audit_module
+    from keras_transgen.backbones.handles import resolve
+
+    folder = resolve(source)
+    report = audit_module(folder, allow_unsafe_ops=allow_unsafe_ops)
+    common = sorted(report.ops.items(), key=lambda item: -item[1])
+    table = Table(title=f"{sum(report.ops.values()):,} ops of {len(report.ops)} kinds in {folder}")
+    table.add_column("op")
+    table.add_column("count", justify="right")
+    for op, count in common[:12]:
+        table.add_row(op, f"{count:,}")
+    if len(common) > 12:
+        table.add_row(f"and {len(common) - 12} kinds more", "")
+    console.print(table)
+    for unsafe in report.unsafe:
+        console.print(f"[bold red]unsafe[/] {unsafe.op} in {unsafe.where}: {unsafe.reason}")
+    if not report.unsafe:
+        console.print("[green]No op reads or writes files outside the assets, or calls Python.[/]")
+
+
+def _show_backbone(console: Console, backbone: Any) -> None:
+    console.print(f"input     {backbone.input_contract}", highlight=False)
+    console.print(f"digest    {backbone.digest()}", highlight=False)
+    table = Table(title=f"Parameter groups of {backbone.name}, from input to output")
+    table.add_column("group")
+    table.add_column("variables", justify="right")
+    table.add_column("parameters", justify="right")
+    total = 0
+    for group in backbone.parameter_groups():
+        count = int(sum(np.prod(variable.shape) for variable in group.variables))
+        total += count
+        table.add_row(group.name, str(len(group.variables)), f"{count:,}")
+    table.add_section()
+    table.add_row("all groups", "", f"{total:,}")
+    console.print(table)
