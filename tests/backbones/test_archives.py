@@ -138,6 +138,18 @@ def test_refuses_a_zip_cut_anywhere(refuse):
         refuse(packed[:cut])
 
 
+def test_reads_to_the_end_of_the_gzip_stream(refuse, tmp_path):
+    # Padded to whole reads, so that nothing but reading on meets what comes after.
+    padded = tar_bytes().ljust(2**21, b"\0")
+    packed = bytearray(gzip.compress(padded))
+    packed[-5] ^= 1  # the checksum
+    refuse(bytes(packed))
+    refuse(gzip.compress(padded)[:-8])
+    refuse(gzip.compress(padded + b"more"))
+    (tmp_path / "archive").write_bytes(gzip.compress(padded))
+    unpack_archive(tmp_path / "archive", tmp_path / "module")
+
+
 def test_refuses_a_damaged_header_in_the_middle(refuse):
     packed = bytearray(tar_bytes())
     second_header = packed.index(b"variables/variables.index")
