@@ -1,0 +1,38 @@
+"""Run every benchmark, each in a process of its own; a failing one does not stop the others."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SCRIPTS = (
+    "import_time.py",
+    "feature_transfer.py",
+    "fine_tuning_step.py",
+    "lora.py",
+    "extraction_memory.py",
+    "vae_speed.py",
+    "vae_likelihood.py",
+    "gan_step.py",
+    "gan_quality.py",
+    "gpu.py",
+)
+
+
+def main() -> int:
+    folder = Path(__file__).parent
+    failed = []
+    for number, script in enumerate(SCRIPTS, start=1):
+        if not (folder / script).exists():
+            continue
+        print(f"== {number}/{len(SCRIPTS)} {script}", flush=True)
+        start = time.perf_counter()
+        if subprocess.run([sys.executable, str(folder / script)], check=False).returncode:
+            failed.append(script)
+        print(f"== {script}: {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"failed: {failed}" if failed else "all benchmarks ran; see benchmarks/RESULTS.md")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
