@@ -1,0 +1,35 @@
+"""Deltas: small changes to a frozen backbone that can be trained, switched, merged and saved."""
+
+from keras_transgen.transfer.deltas.adapter import Adapter, BottleneckAdapter
+from keras_transgen.transfer.deltas.copy import CopiedParameter, Copy, CopyReport, copy_parameters
+from keras_transgen.transfer.deltas.delta import DELTAS, Delta, register_delta
+from keras_transgen.transfer.deltas.delta_file import SavedDelta, read_delta, write_delta
+from keras_transgen.transfer.deltas.delta_set import DeltaSet
+from keras_transgen.transfer.deltas.ia3 import IA3
+from keras_transgen.transfer.deltas.lora import LoRA
+from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
+from keras_transgen.transfer.deltas.reinitialize import Reinitialize
+from keras_transgen.transfer.deltas.selection import Bias, Last, Normalization
+
+__all__ = [
+    "DELTAS",
+    "IA3",
+    "Adapter",
+    "Bias",
+    "BottleneckAdapter",
+    "CopiedParameter",
+    "Copy",
+    "CopyReport",
+    "Delta",
+    "DeltaSet",
+    "Last",
+    "LoRA",
+    "Normalization",
+    "ParameterDelta",
+    "Reinitialize",
+    "SavedDelta",
+    "copy_parameters",
+    "read_delta",
+    "register_delta",
+    "write_delta",
+]

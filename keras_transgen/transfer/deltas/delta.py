@@ -1,0 +1,173 @@
+"""What a delta is: a small change to a frozen backbone, which can be switched, merged and saved."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.transfer.deltas.targets import Target
+
+DELTAS: dict[str, type[Delta]] = {}
+
+
+def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
+    """Make a class known under the name that users give as `method=`.
+
+    Args:
+        method: The name.
+
+    Example:
+        ```python
+        from keras_transgen.transfer.deltas import DELTAS
+
+        assert "lora" in DELTAS
+        ```
+    """
+
+    def register(cls: type[Delta]) -> type[Delta]:
+        cls.method = method
+        DELTAS[method] = cls
+        return cls
+
+    return register
+
+
+def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, Any]) -> Delta:
+    """Make a delta from its method's name.
+
+    Args:
+        method: A key of `DELTAS`.
+        backbone: The backbone that it changes, at its base.
+        name: Name of the delta.
+        arguments: Further arguments of the method's constructor.
+
+    Raises:
+        ValueError: There is no such method, or it takes no such argument.
+    """
+    if method not in DELTAS:
+        raise ValueError(f"method must be one of {sorted(DELTAS)}. Received: method={method!r}")
+    taken = [key for key in inspect.signature(DELTAS[method]).parameters if key not in _GIVEN]
+    unknown = [key for key in arguments if key not in taken]
+    if unknown:
+        raise ValueError(
+            f"method={method!r} takes {', '.join(taken) or 'no further arguments'}. "
+            f"Received: {', '.join(f'{key}={arguments[key]!r}' for key in unknown)}"
+        )
+    return DELTAS[method](backbone, name=name, **arguments)
+
+
+_GIVEN = ("backbone", "name")
+
+
+class Delta(keras.layers.Layer):
+    """A change to a frozen backbone: base class.
+
+    A delta is inactive when it is made. `DeltaSet` activates one at a time, and takes care of the
+    values of the parameters that it touches.
+
+    Attributes:
+        method: The name in the registry.
+        mergeable: Whether the change can be held by the backbone's own parameters.
+        learning_rate: Adam's learning rate where the user gives no optimizer.
+        touched: The backbone's variables whose values differ from the base while it is active.
+    """
+
+    method: ClassVar[str]
+    mergeable: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 1e-3
+
+    def __init__(self, backbone: Any, name: str) -> None:
+        # Deltas hold parameters of float32 under every policy, as optimizers want them.
+        super().__init__(name=name, dtype="float32")
+        self.trainable = False
+        self.built = True
+
+    @property
+    def touched(self) -> Sequence[Target]:
+        """The backbone's variables whose values differ from the base while it is active."""
+        return ()
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments to make the delta again from, as JSON values."""
+        raise NotImplementedError
+
+    def activate(self, base: Mapping[int, tf.Variable]) -> None:
+        """Change the backbone, whose touched variables hold their base values, and train.
+
+        Args:
+            base: The base values of the touched variables, by their index.
+        """
+        self.trainable = True
+
+    def deactivate(self) -> None:
+        """Stop training, and keep whatever the touched variables alone hold."""
+        self.trainable = False
+
+    def freeze(self) -> None:
+        """Stop training, the change staying in force."""
+        self.trainable = False
+
+    def unfreeze(self) -> None:
+        """Train again after `freeze`."""
+        self.trainable = True
+
+    def features(self, backbone: Any, inputs: Any, training: bool | None) -> Any:
+        """The backbone's output with the delta in force."""
+        return backbone(inputs, training=training)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What was trained: arrays by names that mean the same in every process."""
+        raise NotImplementedError
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` gave, while inactive.
+
+        Raises:
+            ValueError: The state is another delta's.
+        """
+        raise NotImplementedError
+
+
+def refuse_adapting(backbone: Any, method: str) -> None:
+    """Refuse a backbone whose statistics shall follow the data, for a method that keeps them.
+
+    Args:
+        backbone: The backbone.
+        method: Name of the method.
+
+    Raises:
+        ValueError: The backbone was made with `normalization="adapt"`.
+    """
+    if backbone.normalization == "adapt":
+        raise ValueError(
+            f"With method={method!r} the base computes in inference mode, so its statistics stay. "
+            "Make the backbone with normalization='frozen', or use method='last' or "
+            f"'reinitialize'. Received: backbone {backbone.name!r} with normalization='adapt'"
+        )
+
+
+def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse arrays that are not those of a delta, by name and shape.
+
+    Args:
+        state: What is to be restored.
+        shapes: The shapes that the delta has.
+
+    Raises:
+        ValueError: A name or a shape differs.
+    """
+    received = {key: tuple(value.shape) for key, value in state.items()}
+    if received != dict(shapes):
+        differing = sorted(
+            key for key in {*received, *shapes} if received.get(key) != shapes.get(key)
+        )[:3]
+        raise ValueError(
+            "The delta's arrays must be those of this method on this backbone. "
+            f"Received: {', '.join(f'{key} {received.get(key)}' for key in differing)}; expected: "
+            f"{', '.join(f'{key} {shapes.get(key)}' for key in differing)}"
+        )

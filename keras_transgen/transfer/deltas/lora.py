@@ -1,0 +1,136 @@
+"""Low-rank adaptation: a kernel plus the product of two thin matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.transfer.deltas.delta import register_delta
+from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
+from keras_transgen.transfer.deltas.targets import (
+    Target,
+    default_targets,
+    is_dense,
+    is_depthwise,
+    is_kernel,
+    match_targets,
+    matrix_shape,
+)
+
+# A kernel whose two factors hold more than this share of it is not worth factors.
+WORTHWHILE = 1 / 8
+
+
+@register_delta("lora")
+class LoRA(ParameterDelta):
+    """W = W0 + (alpha / rank) A B, where only A `[inputs, rank]` and B `[rank, outputs]` train.
+
+    With gradient dW of the kernel, dA = s dW B', dB = s A' dW, where s = alpha / rank. A starts at
+    random (He, uniform) and B at zero, so that nothing changes at first.
+
+    By default the kernels of dense layers and 1x1 convolutions are adapted; where a network has
+    none, those of its other convolutions. Depthwise kernels are left alone, and so are kernels so
+    small that their factors would hold more than an eighth of them (unless all are).
+
+    Args:
+        backbone: The backbone, at its base.
+        name: Name of the delta.
+        rank: Columns of A and rows of B; fewer where a kernel has fewer. Defaults to 8.
+        alpha: Numerator of the scale s. Defaults to `rank`, which makes it 1.
+        targets: Regular expression for the paths of the kernels, or several; depthwise kernels
+            and embeddings may be named too. `None`: see above.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+        from keras_transgen.transfer.deltas import LoRA
+
+        delta = LoRA(ktg.load_backbone("digits"), name="thin", rank=2, targets="block3")
+        assert [tuple(v.shape) for v in delta.weights] == [(576, 2), (2, 128)]
+        ```
+
+    Reference:
+        Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        name: str = "lora",
+        rank: int = 8,
+        alpha: float | None = None,
+        targets: str | Sequence[str] | None = None,
+    ) -> None:
+        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+            raise ValueError(f"rank must be a whole number from 1 up. Received: rank={rank!r}")
+        if alpha is not None and not alpha > 0:
+            raise ValueError(f"alpha must be positive. Received: alpha={alpha!r}")
+        self.rank = rank
+        self.alpha = alpha
+        self.target_patterns = targets
+        if targets is None:
+            chosen = _worthwhile(_default_kernels(backbone), rank)
+        else:
+            chosen = match_targets(backbone, targets, _is_matrix, "kernels")
+        super().__init__(backbone, name, chosen)
+
+    @property
+    def scale(self) -> float:
+        """What the product A B is multiplied by."""
+        return 1.0 if self.alpha is None else self.alpha / self.rank
+
+    def make_own(self, target: Target) -> tuple[keras.Variable, ...]:
+        """Create A and B."""
+        rows, columns = matrix_shape(target)
+        rank = min(self.rank, rows, columns)
+        name = target.path.replace("/", "_")
+        return (
+            self.add_weight(shape=(rows, rank), initializer="he_uniform", name=f"{name}_a"),
+            self.add_weight(shape=(rank, columns), initializer="zeros", name=f"{name}_b"),
+        )
+
+    def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
+        """W0 + s A B."""
+        a, b = own
+        return base + self.scale * tf.reshape(a @ b, base.shape)
+
+    def pull_back(
+        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Gradients of A and B: s dW B' and s A' dW."""
+        a, b = own
+        matrix = tf.reshape(gradient, [a.shape[0], b.shape[1]])
+        return (
+            self.scale * tf.matmul(matrix, b, transpose_b=True),
+            self.scale * tf.matmul(a, matrix, transpose_a=True),
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments to make the delta again from."""
+        return {"rank": self.rank, "alpha": self.alpha, "targets": self.target_patterns}
+
+
+def _is_matrix(target: Target) -> bool:
+    return len(target.shape) >= 2
+
+
+def _default_kernels(backbone: Any) -> list[Target]:
+    try:
+        return default_targets(backbone, is_dense, "lora", "dense kernels")
+    except ValueError:
+        return default_targets(
+            backbone,
+            lambda target: is_kernel(target) and not is_depthwise(target),
+            "lora",
+            "the kernels of dense and convolution layers",
+        )
+
+
+def _worthwhile(kernels: list[Target], rank: int) -> list[Target]:
+    worthwhile = [
+        kernel for kernel in kernels if rank * sum(matrix_shape(kernel)) <= WORTHWHILE * kernel.size
+    ]
+    return worthwhile or kernels

@@ -1,0 +1,147 @@
+"""Deltas that write a parameter as a function of its base value and few numbers of their own."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.transfer.deltas.delta import Delta, check_state, refuse_adapting
+from keras_transgen.transfer.deltas.targets import Target
+
+
+class ParameterDelta(Delta):
+    """Each targeted parameter is `effective(base, *own)`: base class of LoRA, (IA)^3 and others.
+
+    A SavedModel's graph cannot be opened, but its parameters can be assigned. The tape gives the
+    gradient with respect to the parameter, `pull_back` turns it into the gradients of the delta's
+    own variables by the chain rule, the optimizer updates those, and `write` assigns the parameter
+    anew. This is exactly training through `effective`, without a change to the graph, and it is
+    the same for Keras layers, of which only some offer `enable_lora`.
+
+    The base values are kept beside, so that the parameter is computed from them at every step and
+    never drifts, and the base comes back bit for bit. They cost the memory of the targeted
+    parameters once more.
+
+    Args:
+        backbone: The backbone, at its base.
+        name: Name of the delta.
+        targets: The parameters.
+    """
+
+    def __init__(self, backbone: Any, name: str, targets: Sequence[Target]) -> None:
+        refuse_adapting(backbone, self.method)
+        super().__init__(backbone, name)
+        self._targets = tuple(targets)
+        # In a namespace, which Keras does not look into: the base is not the delta's to save.
+        self._links = types.SimpleNamespace(base={})
+        self.own = [self.make_own(target) for target in self._targets]
+        for variable in self.variables:
+            variable.trainable = False
+
+    @property
+    def touched(self) -> Sequence[Target]:
+        """The targeted parameters."""
+        return self._targets
+
+    # What a method gives
+
+    def make_own(self, target: Target) -> tuple[keras.Variable, ...]:
+        """Create the delta's variables for one target, such that nothing changes at first."""
+        raise NotImplementedError
+
+    def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
+        """The value of a targeted parameter."""
+        raise NotImplementedError
+
+    def pull_back(
+        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Gradients of the delta's variables from the gradient of the parameter."""
+        raise NotImplementedError
+
+    # What the training step uses
+
+    def differentiated(self) -> list[keras.Variable]:
+        """The parameters whose gradients `own_gradients` needs."""
+        return [target.variable for target in self._targets]
+
+    def own_gradients(
+        self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None]
+    ) -> dict[int, tf.Tensor | None]:
+        """The gradients of the delta's own variables, by the variables' `id`.
+
+        Args:
+            gradients: Gradients of `differentiated()`; `None` where the loss does not depend on it.
+        """
+        result: dict[int, tf.Tensor | None] = {}
+        for target, gradient, own in zip(self._targets, gradients, self.own, strict=True):
+            pulled: Sequence[tf.Tensor | None] = (None,) * len(own)
+            if gradient is not None:
+                pulled = self.pull_back(
+                    tf.cast(tf.convert_to_tensor(gradient), "float32"),
+                    tf.cast(self._links.base[target.index], "float32"),
+                    *[tf.convert_to_tensor(variable.value) for variable in own],
+                )
+            result.update((id(variable), each) for variable, each in zip(own, pulled, strict=True))
+        return result
+
+    def write(self) -> None:
+        """Assign the targeted parameters from the delta's variables, the same in every replica."""
+        for target, own in zip(self._targets, self.own, strict=True):
+            _update(
+                target.variable.value,
+                self._assign_effective,
+                (self._links.base[target.index], *[variable.value for variable in own]),
+            )
+
+    def _assign_effective(self, storage: Any, base: Any, *own: Any) -> None:
+        value = self.effective(
+            tf.cast(tf.convert_to_tensor(base), "float32"),
+            *[tf.convert_to_tensor(variable) for variable in own],
+        )
+        storage.assign(tf.cast(value, storage.dtype))
+
+    # Switching and storing
+
+    def activate(self, base: Mapping[int, tf.Variable]) -> None:
+        """Assign the targeted parameters and train."""
+        self._links.base = {target.index: base[target.index] for target in self._targets}
+        super().activate(base)
+        self.write()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The delta's own variables, named by the parameter's index and their own place."""
+        return {key: keras.ops.convert_to_numpy(value.value) for key, value in self._named()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take over what `state` gave; `write` or `activate` brings it into force."""
+        check_state(state, {key: tuple(value.shape) for key, value in self._named()})
+        for key, variable in self._named():
+            variable.assign(state[key])
+
+    def _named(self) -> list[tuple[str, keras.Variable]]:
+        return [
+            (f"{target.index}.{place}", variable)
+            for target, own in zip(self._targets, self.own, strict=True)
+            for place, variable in enumerate(own)
+        ]
+
+
+def _update(storage: Any, function: Any, arguments: tuple) -> None:
+    if not tf.distribute.has_strategy():
+        function(storage, *arguments)
+        return
+
+    def across_replicas(strategy: tf.distribute.Strategy, *given: Any) -> None:
+        strategy.extended.update(storage, function, args=given, group=False)
+
+    strategy = tf.distribute.get_strategy()
+    if tf.distribute.in_cross_replica_context():
+        across_replicas(strategy, *arguments)
+    else:
+        tf.distribute.get_replica_context().merge_call(across_replicas, args=arguments)

@@ -1,0 +1,392 @@
+"""Transfer of a structure: the pretrained network stays, and a small delta of it is trained."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.backbones import ParameterGroup
+from keras_transgen.training import gradients_of
+from keras_transgen.transfer.deltas import (
+    Delta,
+    DeltaSet,
+    ParameterDelta,
+    SavedDelta,
+    read_delta,
+    write_delta,
+)
+from keras_transgen.transfer.transfer_model import TransferModel
+
+# Methods for which a probe on the features would be fitted to what is thrown away.
+_WITHOUT_FEATURES = ("reinitialize",)
+_SIZED = ("lora", "adapter")
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class StructureTransfer(TransferModel):
+    """Keeps a pretrained network and trains a small part, or an addition, of it: a delta.
+
+    | method | what trains |
+    | --- | --- |
+    | `"lora"` | two thin matrices for each dense or 1x1 kernel; `rank`, `alpha`, `targets` |
+    | `"ia3"` | one factor for each output channel of each kernel; `targets` |
+    | `"bias"` | offsets: `bias`, `beta`; `targets` |
+    | `"normalization"` | `gamma` and `beta` of normalisation layers; `targets` |
+    | `"adapter"` | bottleneck layers put between the network's; `rank`, `targets`, `activation` |
+    | `"last"` | the last `groups` of the backbone's parameter groups |
+    | `"reinitialize"` | the structure with fresh parameters; `from_group`, `seed` |
+    | `"copy"` | all, from the parameters of another network that fit; `source` |
+
+    The head trains along. Everything else is frozen, statistics of normalisation included. At
+    first a delta changes nothing (but for `"reinitialize"` and `"copy"`, whose purpose it is).
+
+    All methods work on SavedModels as on Keras models. LoRA and the other methods that alter
+    parameters assign them from base values kept beside, which cost the memory of the targeted
+    parameters once more; Keras' own `enable_lora` is not used, so that one implementation serves
+    every layer, and files are the same for both kinds of backbones.
+
+    Several named deltas can live on one backbone, one of them in force. Each has values of the
+    head of its own; `set_delta(None)` gives back the base and its head, bit for bit.
+
+    Args:
+        backbone: A backbone, or anything `keras_transgen.load_backbone` takes.
+        num_classes: Number of classes, labels or regression outputs.
+        method: One of the methods above, or `None` to start without a delta.
+        rank: Rank of LoRA, width of an adapter's bottleneck. Defaults to 8.
+        alpha: LoRA's scale is `alpha / rank`. Defaults to `rank`.
+        targets: Regular expression, or several, for the paths of the parameters (for adapters: the
+            names of layers) that the delta acts on. `None`: the method's own choice.
+        **kwargs: The method's further arguments (see the table), and those of `TransferModel`.
+            `head_initialization` defaults to `"probe"` here, or `"random"` for `"reinitialize"`.
+
+    Raises:
+        ValueError: No such method, an argument that it does not take, or targets that match
+            nothing.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+        from keras_transgen.transfer.structure import StructureTransfer
+
+        images, labels = ktg.datasets.load_digits()
+        model = StructureTransfer("digits", num_classes=10, method="lora", rank=4)
+        model.fit(images[:64], labels[:64], epochs=1, verbose=0)
+        model.save_delta("/tmp/digits.delta")
+        ```
+
+    Reference:
+        Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021; Houlsby et al.,
+        Parameter-Efficient Transfer Learning for NLP, 2019.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        num_classes: int | None = None,
+        method: str | None = "lora",
+        rank: int = 8,
+        alpha: float | None = None,
+        targets: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        arguments = {"alpha": alpha, "targets": targets}
+        arguments |= {key: kwargs.pop(key) for key in _FURTHER if key in kwargs}
+        arguments = {key: value for key, value in arguments.items() if value is not None}
+        if method in _SIZED:
+            arguments["rank"] = rank
+        if method == "reinitialize" and kwargs.get("seed") is not None:
+            arguments["seed"] = kwargs["seed"]
+        kwargs.setdefault(
+            "head_initialization", "random" if method in _WITHOUT_FEATURES else "probe"
+        )
+        super().__init__(backbone, num_classes, **kwargs)
+        self.delta_set = DeltaSet(self.backbone, self._head_weights)
+        if method is not None:
+            self.add_delta(method, method, **arguments)
+
+    def _head_weights(self) -> list[keras.Variable]:
+        head: Any = self.head
+        return list(head.weights)
+
+    # Deltas
+
+    @property
+    def deltas(self) -> dict[str, Delta]:
+        """The deltas by name."""
+        return dict(self.delta_set.deltas)
+
+    @property
+    def active_delta(self) -> str | None:
+        """Name of the delta in force, `None` for the base."""
+        return self.delta_set.active
+
+    def add_delta(self, name: str, method: str = "lora", **arguments: Any) -> Delta:
+        """Add a delta and bring it into force; the one before keeps what it has learnt.
+
+        Training goes on with a fresh optimizer of the same settings, since optimizers belong to
+        the variables that they have met.
+
+        Args:
+            name: Its name.
+            method: One of the class's methods.
+            **arguments: The method's arguments, as in the constructor.
+
+        Returns:
+            The delta.
+
+        Raises:
+            ValueError: As in the constructor; or the name is taken.
+        """
+        with self.distribute_strategy.scope():
+            delta = self.delta_set.add(name, method, arguments)
+        self.set_delta(name)
+        return delta
+
+    def set_delta(self, name: str | None) -> None:
+        """Bring a delta into force, with its head; `None` gives the base, exactly.
+
+        Args:
+            name: Name of a delta, or `None`.
+
+        Raises:
+            ValueError: There is no such delta, or the one in force is merged.
+        """
+        if name == self.delta_set.active:
+            return
+        with self.distribute_strategy.scope():
+            self.delta_set.activate(name)
+        self._after_change()
+
+    def merge(self) -> None:
+        """Make the delta in force part of the backbone, which then stands by itself.
+
+        The outputs stay the same; only the head trains then. `model.backbone` can be used
+        elsewhere, without the delta.
+
+        Raises:
+            ValueError: No delta is in force, or it adds layers (adapters).
+        """
+        self.delta_set.merge()
+        self._after_change()
+
+    def unmerge(self) -> None:
+        """Undo `merge`: the delta trains again, and can be switched."""
+        self.delta_set.unmerge()
+        self._after_change()
+
+    def _after_change(self) -> None:
+        """Optimizers and compiled functions belong to what trained before."""
+        for function in ("train_function", "test_function", "predict_function"):
+            setattr(self, function, None)
+        if not self.compiled:
+            return
+        if self._compiled_by_default:
+            self.compile_by_default()
+            return
+        met: Any = self.optimizer
+        if met is not None:
+            with self.distribute_strategy.scope():
+                fresh = type(met).from_config(met.get_config())
+                fresh.build(self.trainable_variables)
+                self.optimizer = fresh
+
+    def save_delta(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Save what a delta has learnt, its head, and the digest of the backbone it belongs to.
+
+        Args:
+            path: The file, `"name.delta"`; a few per cent of the model's size.
+            name: Name of the delta. Defaults to the one in force.
+
+        Raises:
+            ValueError: There is no such delta, or none is in force.
+        """
+        name = self.delta_set.active if name is None else name
+        if name not in self.delta_set.deltas:
+            raise ValueError(
+                "There is no such delta to save; the deltas are "
+                f"{list(self.delta_set.deltas)}. Received: name={name!r}"
+            )
+        delta = self.delta_set.deltas[name]
+        saved = SavedDelta(
+            name=name,
+            method=delta.method,
+            arguments=delta.arguments(),
+            digest=self.delta_set.base_digest(),
+            backbone=self.backbone.name,
+            state=delta.state(),
+            head=self.delta_set.head_values(name),
+        )
+        write_delta(path, saved)
+
+    def load_delta(
+        self, path: str | os.PathLike[str], name: str | None = None, head: bool = True
+    ) -> Delta:
+        """Add a delta from a file and bring it into force, with its head.
+
+        Args:
+            path: The file.
+            name: Its name here. Defaults to the name it was saved under.
+            head: Whether to take its head too. Defaults to True.
+
+        Returns:
+            The delta.
+
+        Raises:
+            ValueError: The file is none, the delta is another backbone's, its head does not fit,
+                or the name is taken.
+        """
+        saved = read_delta(path)
+        digest = self.delta_set.base_digest()
+        if saved.digest != digest:
+            raise ValueError(
+                "The delta must be one of this very backbone: it was trained on another structure "
+                "or other weights. Load the backbone it belongs to, or train a delta anew. "
+                f"Received: path={os.fspath(path)!r} with a delta of backbone {saved.backbone!r}, "
+                f"digest {saved.digest}; this backbone is {self.backbone.name!r}, digest {digest}"
+            )
+        shapes = [tuple(value.shape) for value in saved.head]
+        own_shapes = [tuple(variable.shape) for variable in self._head_weights()]
+        if head and shapes != own_shapes:
+            raise ValueError(
+                "The delta's head must fit this model's: use the same num_classes and head, or "
+                f"head=False. Received: path={os.fspath(path)!r} with a head of shapes {shapes}; "
+                f"the model's are {own_shapes}"
+            )
+        name = saved.name if name is None else name
+        with self.distribute_strategy.scope():
+            delta = self.delta_set.add(name, saved.method, saved.arguments, saved.state)
+            self.delta_set.activate(name)
+            if head:
+                self.delta_set.set_head(saved.head)
+        self._after_change()
+        return delta
+
+    # Training
+
+    def _parameter_delta(self) -> ParameterDelta | None:
+        delta = self.delta_set.active_delta
+        if self.delta_set.merged or not isinstance(delta, ParameterDelta):
+            return None
+        return delta
+
+    def _supervised_gradients(
+        self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
+        """Gradients of what trains; a delta's own by way of the parameters that it writes."""
+        delta = self._parameter_delta()
+        if delta is None:
+            return super()._supervised_gradients(x, y, sample_weight, weight)
+        own = {id(variable) for variable in delta.variables}
+        direct = [each for each in self.trainable_variables if id(each) not in own]
+        gradients, loss, y_pred = gradients_of(
+            functools.partial(self._supervised_loss, x, y, sample_weight, True),
+            [*direct, *delta.differentiated()],
+            weight,
+        )
+        by_variable = delta.own_gradients(gradients[len(direct) :])
+        by_variable |= {id(each): gradient for each, gradient in zip(direct, gradients)}
+        return [by_variable[id(each)] for each in self.trainable_variables], loss, y_pred
+
+    def apply_gradients(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[tf.Tensor | None],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Apply a replica's gradients, and write the parameters that follow from a delta."""
+        super().apply_gradients(optimizer, gradients, variables)
+        delta = self._parameter_delta()
+        if delta is not None:
+            delta.write()
+
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Train, with the arguments and the result of `keras.Model.fit`.
+
+        Raises:
+            ValueError: If the data do not fit the model, before training starts.
+            NonFiniteLossError: If the loss becomes NaN or infinite.
+        """
+        history = super().fit(*args, **kwargs)
+        delta = self._parameter_delta()
+        if delta is not None and getattr(self.optimizer, "use_ema", False):
+            # Keras has just put averages in the place of the delta's variables.
+            delta.write()
+        return history
+
+    def default_optimizer(
+        self, steps_per_epoch: int | None = None, epochs: int | None = None
+    ) -> keras.optimizers.Optimizer:
+        """Adam, with the learning rate of the delta in force.
+
+        Args:
+            steps_per_epoch: Unused.
+            epochs: Unused.
+        """
+        delta = self.delta_set.active_delta
+        return keras.optimizers.Adam(1e-3 if delta is None else delta.learning_rate)
+
+    # What it is
+
+    def features(self, inputs: Any, training: bool = False, prepared: bool = False) -> Any:
+        """Compute what the head receives, with the delta in force.
+
+        Args:
+            inputs: Raw input.
+            training: As in `call`.
+            prepared: As in `call`.
+
+        Returns:
+            Features `[batch, size]`.
+        """
+        delta = self.delta_set.active_delta
+        if delta is None:
+            return super().features(inputs, training, prepared)
+        if not prepared and self.preprocessing is not None:
+            inputs = self.preprocessing(inputs, training=False)
+        return self.feature_join(delta.features(self.backbone, inputs, training))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The backbone's groups from input to output, then the deltas' own variables, the head."""
+        *groups, head = super().parameter_groups()
+        groups += [
+            ParameterGroup(f"delta {name}", tuple(delta.variables))
+            for name, delta in self.delta_set.deltas.items()
+            if delta.variables
+        ]
+        return [*groups, head]
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the model from, backbone and deltas included."""
+        deltas = {
+            "specifications": self.delta_set.specifications(),
+            "active": self.delta_set.active,
+            "merged": self.delta_set.merged,
+        }
+        return {**super().get_config(), "method": None, "deltas": deltas}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StructureTransfer:
+        """Rebuild a model from what `get_config` gave."""
+        config = dict(config)
+        deltas = config.pop("deltas")
+        model = super().from_config(config)
+        model._take_up(deltas)
+        return model
+
+    def _take_up(self, deltas: Mapping[str, Any]) -> None:
+        for each in deltas["specifications"]:
+            self.delta_set.add(each["name"], each["method"], each["arguments"])
+        self.delta_set.activate(deltas["active"])
+        if deltas["merged"]:
+            self.delta_set.merge()
+
+
+# Arguments of single methods, told apart from those of TransferModel.
+_FURTHER = ("groups", "from_group", "source", "activation")
