@@ -1,0 +1,155 @@
+"""The command as a user meets it: help, results on disk, errors that say what to do."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import keras_transgen as ktg
+from keras_transgen.cli.application import app
+from keras_transgen.cli.demo import run_demo
+from keras_transgen.cli.extract import run_extract
+from keras_transgen.cli.transfer import run_transfer
+from keras_transgen.datasets import image_folder
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "keras_transgen.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "", "COLUMNS": "200", "HOME": "/tmp"},
+    )
+
+
+def test_help_lists_the_commands_and_imports_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; "
+        "from keras_transgen.cli.application import app; "
+        "result = CliRunner().invoke(app, ['--help']); print(result.output); "
+        "assert result.exit_code == 0; "
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib', 'tf_keras'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    for name in ("demo", "transfer", "inspect", "extract"):
+        assert name in result.stdout
+
+
+@pytest.mark.parametrize("name", ["demo", "transfer", "inspect", "extract"])
+def test_every_command_explains_itself(name):
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_transfer_writes_the_model_the_report_and_the_figures(digit_folder, tmp_path):
+    output = tmp_path / "out"
+    report = run_transfer("digits", digit_folder, image_size=8, output=output)
+    assert report == json.loads((output / "report.json").read_text())
+    assert report["classes"] == ["four", "one", "zero"]
+    assert report["validation_images"] == 15
+    assert report["validation_accuracy"] >= 0.9
+    assert (output / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
+    # The file holds the model that the report speaks of: the same images, read by hand.
+    model = ktg.load_model(output / "model.keras")
+    data = image_folder(digit_folder, image_size=8, color_mode="grayscale")
+    labels = np.concatenate([batch[1] for batch in data])
+    assert np.mean(model.classify(data, verbose=0) == labels) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["parameter", "lora", "bias"])
+def test_transfer_by_other_methods(digit_folder, tmp_path, method):
+    report = run_transfer(
+        "digits",
+        digit_folder,
+        method=method,
+        epochs=2,
+        image_size=8,
+        validation=digit_folder,
+        output=tmp_path,
+    )
+    assert report["validation_images"] == 72
+    assert report["validation_accuracy"] >= 0.9
+    assert (tmp_path / "learning_curves.png").exists()
+    whole = report["trainable_parameters"] > 0.9 * report["parameters"]
+    assert whole == (method == "parameter")
+
+
+def test_extract_writes_what_the_backbone_computes(digit_folder, tmp_path):
+    output = run_extract("digits", digit_folder, tmp_path / "features.npz", image_size=8)
+    with np.load(output) as saved:
+        assert list(saved["class_names"]) == ["four", "one", "zero"]
+        np.testing.assert_array_equal(np.bincount(saved["labels"]), [24, 24, 24])
+        backbone = ktg.load_backbone("digits")
+        data = image_folder(digit_folder, image_size=8, color_mode="grayscale")
+        again = np.concatenate([np.asarray(backbone(images)) for images, _ in data])
+        np.testing.assert_allclose(saved["features"], again, atol=1e-5)
+        assert str(saved["digest"]) == backbone.digest()
+        assert saved["files"][0].endswith("four/00.png")
+
+
+def test_extract_from_a_folder_without_classes(digit_folder, tmp_path):
+    output = run_extract("digits", digit_folder / "one", tmp_path / "one.npz", image_size=8)
+    with np.load(output) as saved:
+        assert "labels" not in saved
+        assert saved["features"].shape == (24, 128)
+
+
+def test_inspect_shows_groups_and_digest():
+    result = CliRunner().invoke(app, ["inspect", "digits"])
+    assert result.exit_code == 0, result.output
+    backbone = ktg.load_backbone("digits")
+    assert backbone.digest() in result.output.replace("\n", "")
+    assert f"{backbone.count_params():,}" in result.output
+    for group in backbone.parameter_groups():
+        assert group.name in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["transfer", "digits", "nowhere", "--image-size", "8"], "nowhere"),
+        (["transfer", "digits", "{folder}"], "--image-size"),
+        (["transfer", "digits", "{folder}", "--image-size", "8", "--epochs", "3"], "--epochs"),
+        (["extract", "digits", "{folder}", "out.txt", "--image-size", "8"], "npz"),
+        (["inspect", "/no/such/module"], "/no/such/module"),
+    ],
+)
+@pytest.mark.slow
+def test_errors_say_what_to_do_without_a_traceback(digit_folder, arguments, message):
+    result = command(*[argument.format(folder=digit_folder) for argument in arguments])
+    assert result.returncode == 1
+    assert "Error" in result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_demo_makes_its_table_figure_and_models(tmp_path):
+    results = {row.name: row for row in run_demo(tmp_path, shots=5, seeds=1)}
+    assert len(results) == 4
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {
+        "accuracy.png",
+        "from_scratch.keras",
+        "feature_transfer.keras",
+        "parameter_transfer.keras",
+        "structure_transfer.keras",
+    }
+    # What the project exists for: with five labels a class every transfer beats none.
+    scratch = results.pop("from scratch").accuracies[0]
+    assert all(row.accuracies[0] > scratch for row in results.values())
+    # A head of 128 x 10 weights and 10 biases is all that feature transfer trains.
+    assert results["feature transfer"].trainable == 128 * 10 + 10
+    _, (x, y) = ktg.datasets.load_digits_split(test_fraction=0.5)
+    model = ktg.load_model(tmp_path / "structure_transfer.keras")
+    accuracy = np.mean(model.classify(x, verbose=0) == y)
+    assert accuracy == pytest.approx(results["structure transfer (LoRA)"].accuracies[0])
