@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -53,7 +54,7 @@ def run_extract(
         **image_input(backbone, image_size).options(),
     )
     extracted = extract_features(backbone, data, batch_size=batch_size)
-    arrays = {"files": np.array(index.paths), "digest": np.array(backbone.digest())}
+    arrays: dict[str, Any] = {"files": np.array(index.paths), "digest": np.array(backbone.digest())}
     if isinstance(extracted.features, dict):
         arrays.update({f"features_{name}": value for name, value in extracted.features.items()})
     else:

@@ -46,13 +46,13 @@ def image_input(backbone: Any, image_size: int | None) -> ImageInput:
             "This command needs a backbone that takes images [batch, height, width, 1 or 3]. "
             f"Received: {backbone.name!r} with input {contract}"
         )
-    fixed = shape[1:3]
-    if None in fixed and image_size is None:
+    height, width = shape[1] or image_size, shape[2] or image_size
+    if height is None or width is None:
         raise ValueError(
             "This backbone takes images of any size: say which with --image-size. "
             f"Received: {backbone.name!r} with input shape {shape}"
         )
-    size = (fixed[0] or image_size, fixed[1] or image_size)
+    size = (height, width)
     if image_size is not None and size != (image_size, image_size):
         raise ValueError(
             f"This backbone takes images of {size[0]}x{size[1]} pixels only; leave out "

@@ -67,13 +67,13 @@ def run_transfer(
     )
 
     keras.utils.set_random_seed(seed)
-    names = list(index_images(images).class_names)
+    names = list(index_images(images).class_names or ())
     backbone = open_backbone(source, allow_unsafe_ops)
     reading = image_input(backbone, image_size).options()
     if validation is None:
         train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
     else:
-        other = list(index_images(validation).class_names)
+        other = list(index_images(validation).class_names or ())
         if other != names:
             raise ValueError(
                 "Both folders must have the same classes. "

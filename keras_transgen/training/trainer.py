@@ -88,6 +88,9 @@ class TrainerModel(keras.Model):
         2018 (the idea of compiling the pure part of a step).
     """
 
+    train_function: Callable[..., Any] | None
+    test_function: Callable[..., Any] | None
+
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.progress = Progress()
@@ -371,7 +374,8 @@ class TrainerModel(keras.Model):
             return
         local = keras.tree.map_structure(self._local_part, data_batch)
         if not self._checking_disabled:
-            self.check_data(*keras.utils.unpack_x_y_sample_weight(local), training=True)
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(local)
+            self.check_data(x, y, sample_weight, training=True)
         with self.distribute_strategy.scope():
             self.build_for_batch(local)
 
@@ -424,7 +428,8 @@ class TrainerModel(keras.Model):
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             if is_arrays(parts):
                 check_lengths(parts)
-                self.check_data(*parts, training=False)
+                held_x, held_y, held_weight = parts
+                self.check_data(held_x, held_y, held_weight, training=False)
         self._checking_disabled = arrays
         if arrays and shuffle is True:
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
