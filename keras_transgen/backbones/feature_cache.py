@@ -348,7 +348,7 @@ def _whole_blocks(
 
 
 def _is_whole(
-    block: dict[str, Any], row: int, files: list[BinaryIO], described: list[dict[str, Any]]
+    block: dict[str, Any], row: int, files: Sequence[BinaryIO], described: list[dict[str, Any]]
 ) -> bool:
     for file, each, checksum in zip(files, described, block["sha256"]):
         file.seek(_row_offset(each, row))
