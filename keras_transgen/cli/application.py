@@ -138,6 +138,125 @@ def extract(
     )
 
 
+generate = typer.Typer(help="Train a generative model on images, and draw samples from it.")
+app.add_typer(generate, name="generate", no_args_is_help=True)
+
+
+class Generator(enum.StrEnum):
+    """The kinds of generative models."""
+
+    vae = "vae"
+    gan = "gan"
+    conditional_gan = "conditional-gan"
+
+
+class Color(enum.StrEnum):
+    """Channels of the images."""
+
+    rgb = "rgb"
+    grayscale = "grayscale"
+
+
+@generate.command("train")
+def generate_train(
+    images: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of images (by class for the conditional GAN), or 'digits', which come "
+            "with the package."
+        ),
+    ] = "digits",
+    model: Annotated[Generator, typer.Option(help="What to train.")] = Generator.vae,
+    size: Annotated[
+        int | None,
+        typer.Option(min=4, help="Side of the images in pixels. [default: 64; 8 for 'digits']"),
+    ] = None,
+    color: Annotated[Color, typer.Option(help="Channels of a folder's images.")] = Color.rgb,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    latent_dim: Annotated[
+        int | None, typer.Option(min=1, help="Size of the latent vector. [default: the model's]")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
+        "runs/generate"
+    ),
+    seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
+) -> None:
+    """Train a VAE, a GAN or a conditional GAN."""
+    from keras_transgen.cli.generate import run_train
+
+    run_train(
+        images,
+        model=model.value,
+        size=size,
+        color=color.value,
+        epochs=epochs,
+        batch_size=batch_size,
+        latent_dim=latent_dim,
+        output=output,
+        seed=seed,
+    )
+
+
+@generate.command("sample")
+def generate_sample(
+    model_file: Annotated[
+        Path, typer.Argument(help="The .keras file of a generative model.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Argument(help="PNG file; with --separate, a folder.", show_default=False)
+    ],
+    count: Annotated[
+        int, typer.Option(min=1, help="How many; per class, without --condition.")
+    ] = 64,
+    condition: Annotated[
+        int | None, typer.Option(min=0, help="Class to draw, for a conditional GAN.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes the samples reproducible.")] = None,
+    separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
+) -> None:
+    """Draw samples from a trained model's file."""
+    from keras_transgen.cli.generate import run_sample
+
+    run_sample(model_file, output, count=count, condition=condition, seed=seed, separate=separate)
+
+
+@app.command()
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Folder of real images.", show_default=False)],
+    generated: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of samples, or the .keras file of a generative model.",
+            show_default=False,
+        ),
+    ],
+    backbone: Annotated[
+        str, typer.Option(help="Whose features are compared; its name is in the metrics' names.")
+    ] = "digits",
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Side in pixels, where the module takes any.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=2, help="Samples to draw from a model's file.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
+    allow_unsafe_ops: UnsafeOps = False,
+) -> None:
+    """Fréchet and kernel distance, precision and recall of samples against real images."""
+    from keras_transgen.cli.evaluate import run_evaluate
+
+    run_evaluate(
+        real,
+        generated,
+        backbone=backbone,
+        image_size=image_size,
+        count=count,
+        seed=seed,
+        output=output,
+        allow_unsafe_ops=allow_unsafe_ops,
+    )
+
+
 def main() -> None:
     """Run the command; an error that says what to do is shown without its traceback.
 
