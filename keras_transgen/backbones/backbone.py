@@ -59,7 +59,7 @@ class Backbone(keras.layers.Layer):
                 "This network has nothing that can be trained: it is for inference only. Use "
                 f"trainable=False. Received: trainable=True, name={self.name!r}"
             )
-        self.trainable = self._asked_trainable
+        self._set_trainable(self._asked_trainable)
 
     @property
     def normalization(self) -> str:
@@ -104,6 +104,11 @@ class Backbone(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        self._set_trainable(value)
+
+    def _set_trainable(self, value: bool) -> None:
+        # TensorFlow drops an assignment of the value that an attribute has already, so this is
+        # called, not assigned, where only the rest of the state has changed.
         keras.layers.Layer.trainable.fset(self, value)
         # Keras has just put every variable to `value`, those of frozen groups too.
         self._apply_freeze()
@@ -130,7 +135,7 @@ class Backbone(keras.layers.Layer):
             ```
         """
         self._frozen_to = None if group is None else self._group_index(group)
-        self.trainable = self.trainable
+        self._set_trainable(self.trainable)
 
     def _group_index(self, group: int | str) -> int:
         names = [each.name for each in self.parameter_groups()]

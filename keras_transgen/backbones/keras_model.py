@@ -1,5 +1,6 @@
 """Any Keras model as a backbone, cut where its features are wanted."""
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,8 @@ import keras
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+
+_WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -143,11 +146,8 @@ class KerasBackbone(Backbone):
 
     def structure(self) -> str:
         """The network's graph, in words that do not depend on how its layers are called."""
-        names = {
-            layer.name: f"layer_{index}" for index, layer in enumerate(_layers_of(self.network))
-        }
-        names[self.network.name] = "network"
         config = keras.saving.serialize_keras_object(self.network)
+        names = {name: f"layer_{place}" for place, name in enumerate(_names_in(config))}
         return json.dumps(_renamed(config, names), sort_keys=True, default=str)
 
     def get_config(self) -> dict[str, Any]:
@@ -162,7 +162,8 @@ class KerasBackbone(Backbone):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "KerasBackbone":
         """Rebuild the backbone, with fresh weights, from its configuration."""
-        config = dict(config)
+        # Keras takes a configuration apart while it reads it.
+        config = copy.deepcopy(config)
         config["model"] = keras.saving.deserialize_keras_object(config["model"])
         return cls(**config)
 
@@ -184,10 +185,14 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
             f"Received: model of class {type(model).__name__}, output_layers={output_layers!r}"
         )
     outputs = [model.get_layer(name).output for name in names]
-    inputs = model.input
     return keras.Model(
-        inputs, outputs[0] if isinstance(output_layers, str) else outputs, name=model.name
+        _input_of(model), outputs[0] if isinstance(output_layers, str) else outputs, name=model.name
     )
+
+
+def _input_of(model: keras.Model) -> Any:
+    """The symbolic input; a Sequential model that nobody has called knows it as a list only."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def _layers_of(network: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -216,7 +221,7 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
     inputs = getattr(network, "inputs", None)
     if inputs is None:
         return InputContract(None, None, value_range)
-    structure = network.input
+    structure = _input_of(network)
 
     def contract(tensor: keras.KerasTensor) -> InputContract:
         dtype = keras.backend.standardize_dtype(tensor.dtype)
@@ -230,13 +235,24 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
     return contract(structure)
 
 
+def _names_in(config: Any) -> list[str]:
+    """The names of all layers in a configuration, in order, each once."""
+    if isinstance(config, dict) and config.get("class_name") != "DTypePolicy":
+        own = config.get("name")
+        inner = [name for value in config.values() for name in _names_in(value)]
+        return list(dict.fromkeys([own, *inner] if isinstance(own, str) else inner))
+    if isinstance(config, (list, tuple)):
+        return list(dict.fromkeys(name for value in config for name in _names_in(value)))
+    return []
+
+
 def _renamed(config: Any, names: dict[str, str]) -> Any:
-    """The configuration without trainable flags, its layers called by their place."""
+    """The configuration without what no output depends on, its layers called by their place."""
     if isinstance(config, dict):
         return {
             names.get(key, key): _renamed(value, names)
             for key, value in config.items()
-            if key not in ("trainable", "build_config", "compile_config")
+            if key not in _WITHOUT_EFFECT
         }
     if isinstance(config, (list, tuple)):
         return [_renamed(value, names) for value in config]

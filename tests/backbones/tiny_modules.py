@@ -9,7 +9,7 @@ import tensorflow as tf
 MOMENTUM = 0.9
 
 
-class ConvolutionModule(tf.Module):
+class ConvolutionModule(tf.train.Checkpoint):
     """TF-Hub's reusable form: two blocks, normalisation, dropout, a training argument."""
 
     def __init__(self, seed: int = 0) -> None:
@@ -60,7 +60,7 @@ def convolution_module(folder: Path, size: int | None = 8, seed: int = 0) -> Pat
     return save(module, folder)
 
 
-def save(module: tf.Module, folder: Path, **kwargs: object) -> Path:
+def save(module: tf.train.Checkpoint | tf.Module, folder: Path, **kwargs: object) -> Path:
     tf.saved_model.save(module, str(folder), **kwargs)
     return folder
 

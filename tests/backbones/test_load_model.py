@@ -1,0 +1,219 @@
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transgen.backbones import SavedModelBackbone, load_model
+from keras_transgen.backbones.audit import UnsafeModuleError
+from tests.backbones import tiny_modules as tiny
+
+IMAGES = np.random.default_rng(0).random((4, 8, 8, 1)).astype("float32")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Call it to change to a module store that holds nothing."""
+
+    def move(name: str) -> Path:
+        monkeypatch.setenv("KERAS_TRANSGEN_HOME", str(tmp_path / name))
+        return tmp_path / name
+
+    move("first_home")
+    return move
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tiny.convolution_module(tmp_path / "module")
+
+
+def trained(*backbones: keras.layers.Layer) -> keras.Model:
+    images = keras.Input((8, 8, 1))
+    features = [backbone(images) for backbone in backbones]
+    joined = keras.layers.Concatenate()(features) if len(features) > 1 else features[0]
+    model = keras.Model(images, keras.layers.Dense(2)(joined))
+    model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
+    model.fit(IMAGES, np.ones((4, 2)), verbose=0)
+    return model
+
+
+def packed(file: Path) -> list[str]:
+    with zipfile.ZipFile(file) as archive:
+        return [name for name in archive.namelist() if name.endswith(".tar")]
+
+
+def rewritten(file: Path, change) -> Path:
+    """A copy of an archive with its members changed by `change(name, content)`."""
+    target = file.with_name("changed.keras")
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            for new_name, content in change(name, source.read(name)):
+                copy.writestr(new_name, content)
+    return target
+
+
+def test_file_stands_alone(folder, home, tmp_path):
+    backbone = SavedModelBackbone(folder, trainable=True)
+    model = trained(backbone)
+    expected = model.predict(IMAGES, verbose=0)
+    model.save(tmp_path / "model.keras")
+    shutil.rmtree(folder)
+    home("empty_home")
+    loaded = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(IMAGES, verbose=0), expected)
+    assert loaded.layers[1].digest() == backbone.digest()
+    for one, other in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    loaded.fit(IMAGES, np.ones((4, 2)), verbose=0)
+
+
+def test_plain_keras_says_what_to_call_and_finds_the_module_afterwards(folder, home, tmp_path):
+    model = trained(SavedModelBackbone(folder))
+    model.save(tmp_path / "model.keras")
+    home("empty_home")
+    with pytest.raises(Exception, match=r"keras_transgen\.load_model"):
+        keras.saving.load_model(tmp_path / "model.keras")
+    load_model(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(
+        loaded.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0)
+    )
+
+
+def test_a_module_held_twice_is_packed_once(folder, home, tmp_path):
+    model = trained(SavedModelBackbone(folder), SavedModelBackbone(folder, trainable=True))
+    model.save(tmp_path / "model.keras")
+    assert len(packed(tmp_path / "model.keras")) == 1
+    home("empty_home")
+    loaded = load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        loaded.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0)
+    )
+
+
+def test_the_file_tells_nothing_of_local_paths(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert str(tmp_path) not in archive.read("config.json").decode()
+    assert load_model(tmp_path / "model.keras").layers[1].handle == "module"
+
+
+def test_saving_again_after_loading(folder, home, tmp_path):
+    model = trained(SavedModelBackbone(folder))
+    model.save(tmp_path / "model.keras")
+    home("second_home")
+    load_model(tmp_path / "model.keras").save(tmp_path / "again.keras")
+    home("third_home")
+    again = load_model(tmp_path / "again.keras")
+    np.testing.assert_array_equal(
+        again.predict(IMAGES, verbose=0), model.predict(IMAGES, verbose=0)
+    )
+
+
+def unsafe_module(folder: Path, written: Path) -> Path:
+    module = tf.Module()
+
+    def call(x):
+        tf.io.write_file(str(written), "x")
+        return tf.reduce_mean(x, [1, 2])
+
+    module.__call__ = tf.function(call, input_signature=[tf.TensorSpec([None, 8, 8, 1])])
+    return tiny.save(module, folder)
+
+
+def test_a_file_cannot_let_its_own_module_in(home, tmp_path):
+    written = tmp_path / "written"
+    backbone = SavedModelBackbone(unsafe_module(tmp_path / "m", written), allow_unsafe_ops=True)
+    model = keras.Sequential([keras.Input((8, 8, 1)), backbone])
+    model.save(tmp_path / "model.keras")
+    # In another process nobody has allowed it.
+    from keras_transgen.backbones import saved_model
+
+    saved_model._let_in.clear()
+    home("empty_home")
+    with pytest.raises(UnsafeModuleError, match="WriteFile"):
+        load_model(tmp_path / "model.keras")
+    with pytest.raises(Exception, match="WriteFile"):
+        keras.saving.load_model(tmp_path / "model.keras")
+    load_model(tmp_path / "model.keras", allow_unsafe_ops=True)
+    assert not written.exists()
+
+
+def test_a_module_that_is_not_what_its_name_says_is_refused(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    other = tmp_path / "other.keras"
+    trained(SavedModelBackbone(tiny.convolution_module(tmp_path / "o", seed=1))).save(other)
+    with zipfile.ZipFile(other) as archive:
+        (name,) = packed(other)
+        foreign = archive.read(name)
+
+    def swap(name: str, content: bytes):
+        yield name, foreign if name.endswith(".tar") else content
+
+    home("empty_home")
+    with pytest.raises(ValueError, match="not the one its name says"):
+        load_model(rewritten(tmp_path / "model.keras", swap))
+
+
+def test_paths_in_the_archive_are_not_trusted(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+
+    def climb(name: str, content: bytes):
+        yield name, content
+        if name.endswith(".tar"):
+            yield f"assets/../../../climbed/{name.rsplit('/')[-1]}", content
+
+    file = rewritten(tmp_path / "model.keras", climb)
+    home("empty_home")
+    # Keras unpacks assets itself and refuses such a path; whoever does, nothing may get out.
+    with pytest.raises(Exception):  # noqa: B017
+        load_model(file)
+    assert not list(tmp_path.rglob("climbed"))
+    assert not list(tmp_path.parent.glob("climbed"))
+
+
+def test_files_that_are_no_whole_archive(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    content = (tmp_path / "model.keras").read_bytes()
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes(content[: len(content) // 2])
+    with pytest.raises(
+        ValueError, match=rf"(?s)truncated.*cut\.keras.*{len(content) // 2:,} bytes"
+    ):
+        load_model(cut)
+    text = tmp_path / "text.keras"
+    text.write_text("<html>404</html>")
+    with pytest.raises(ValueError, match=r"no \.keras archive.*16 bytes"):
+        load_model(text)
+    with pytest.raises(ValueError, match="no such file"):
+        load_model(tmp_path / "absent.keras")
+    with pytest.raises(ValueError, match="load_backbone"):
+        load_model(folder)
+    archive = tmp_path / "archive.keras"
+    with zipfile.ZipFile(archive, "w") as empty:
+        empty.writestr("readme.txt", "x")
+    with pytest.raises(ValueError, match=r"lacks \['config\.json', 'metadata\.json'\]"):
+        load_model(archive)
+
+
+def test_a_flipped_bit_is_noticed(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    content = bytearray((tmp_path / "model.keras").read_bytes())
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        weights = archive.getinfo("model.weights.h5")
+    content[weights.header_offset + 200] ^= 0xFF
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged: model\.weights\.h5"):
+        load_model(damaged)
+
+
+def test_files_without_a_module_load_as_ever(home, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.save(tmp_path / "model.keras")
+    x = np.ones((1, 3))
+    np.testing.assert_array_equal(load_model(tmp_path / "model.keras")(x), model(x))
