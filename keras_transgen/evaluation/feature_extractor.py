@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+from keras_transgen.evaluation.extractor_identity import name_of, network_digest
 
 _TOLERANCE = 0.05
 
@@ -23,7 +24,8 @@ class FeatureExtractor:
     Args:
         backbone: A Keras layer or model, or any callable, from a batch to `[batch, features]`.
             A Keras layer runs in inference mode.
-        name: What the metrics are named after; defaults to the backbone's own name.
+        name: What the metrics are named after; defaults to the backbone's own name, or to what
+            it was loaded from.
         image_size: Height and width the network takes, or one number for both. Defaults to what
             a backbone of this package or a Keras model says, else to the images' own.
         backbone_range: `(low, high)` of the values the network takes. Defaults to what a backbone
@@ -61,13 +63,13 @@ class FeatureExtractor:
             )
         if batch_size < 1:
             raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
-        found = name or getattr(backbone, "name", None) or getattr(backbone, "__name__", None)
+        found = name or name_of(backbone)
         if not found:
             raise ValueError(
                 "Expected a name for a backbone that has none; the metrics are named after it. "
                 f"Received: name={name!r}, backbone={backbone!r}"
             )
-        self.name = str(found)
+        self.name = found
         self.batch_size = batch_size
         self._backbone = backbone
         contract = getattr(backbone, "input_contract", None)
@@ -87,7 +89,7 @@ class FeatureExtractor:
         weights count; of a plain function only the name can.
         """
         parts = hashlib.sha256(f"{self._size}{self._range}".encode())
-        parts.update(_network_digest(self._backbone, self.name))
+        parts.update(network_digest(self._backbone, self.name))
         return parts.hexdigest()
 
     def batches(
@@ -213,31 +215,6 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _known_size(shape: tuple[Any, ...]) -> tuple[int, int] | None:
     return None if None in shape[1:3] else (int(shape[1]), int(shape[2]))
-
-
-def _network_digest(backbone: Any, name: str) -> bytes:
-    if callable(getattr(backbone, "digest", None)):
-        return str(backbone.digest()).encode()
-    import keras
-
-    if not isinstance(backbone, keras.layers.Layer):
-        return name.encode()
-    total = hashlib.sha256(json.dumps(_structure(backbone), default=repr).encode())
-    for weight in backbone.weights:
-        values = np.ascontiguousarray(weight.numpy())
-        total.update(f"{weight.path.split('/')[-1]}{values.dtype}{values.shape}".encode())
-        total.update(values.tobytes())
-    return total.digest()
-
-
-def _structure(layer: Any) -> Any:
-    """Classes and settings of a layer and of those in it, without what differs between copies."""
-    inner = getattr(layer, "layers", None)
-    if inner is not None:
-        return [type(layer).__name__, [_structure(each) for each in inner]]
-    config = layer.get_config()
-    kept = {key: config[key] for key in sorted(config) if key not in ("name", "trainable", "dtype")}
-    return [type(layer).__name__, kept]
 
 
 def _arrays(images: Any) -> Iterator[Any]:

@@ -95,30 +95,6 @@ def test_a_plain_function_on_vectors_is_an_extractor():
     np.testing.assert_array_equal(extracted(extractor, vectors), 2 * vectors)
 
 
-def network(pool=keras.layers.AveragePooling2D):
-    keras.utils.set_random_seed(3)
-    return keras.Sequential(
-        [
-            keras.layers.Input((4, 4, 1)),
-            keras.layers.Conv2D(2, 3, padding="same"),
-            pool(2),
-            keras.layers.Flatten(),
-        ]
-    )
-
-
-def test_the_digest_knows_weights_structure_and_input_but_no_names():
-    digest = FeatureExtractor(network(), "a").digest()
-    assert len(digest) == 64
-    assert FeatureExtractor(network(), "b").digest() == digest
-    moved = network()
-    moved.layers[0].bias.assign([1e-6, 0.0])
-    assert FeatureExtractor(moved, "a").digest() != digest
-    assert FeatureExtractor(network(keras.layers.MaxPooling2D), "a").digest() != digest
-    assert FeatureExtractor(network(), "a", image_size=8).digest() != digest
-    assert FeatureExtractor(network(), "a", backbone_range=(-1, 1)).digest() != digest
-
-
 def test_values_outside_their_range_are_told_once():
     extractor = FeatureExtractor(keras.layers.Flatten())
     with pytest.warns(UserWarning, match=r"value_range=\(0.0, 1.0\).*from -1 to"):

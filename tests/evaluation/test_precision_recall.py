@@ -52,6 +52,15 @@ def test_exact_copies_of_few_images_are_precise_and_recall_only_those():
     assert precision_recall(real, copies, k=3) == (1.0, 3 / 300)
 
 
+def test_rounding_does_not_part_copies():
+    """Two copies of a point have a ball of radius 0, in which only the point itself lies."""
+    real = np.random.default_rng(0).normal(size=(300, 700))
+    # Another memory order, in which sums round otherwise.
+    copies = np.asfortranarray(np.repeat(real[:100], 2, axis=0))
+    for block_size in (1, 33, 1024):
+        assert precision_recall(real, copies, k=1, block_size=block_size) == (1.0, 100 / 300)
+
+
 def test_noise_around_everything_has_high_recall_and_low_precision():
     random = np.random.default_rng(0)
     precision, recall = precision_recall(

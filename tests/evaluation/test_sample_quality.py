@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.datasets import load_digits
+from keras_transgen.backbones import load_backbone
+from keras_transgen.datasets import image_folder, load_digits
 from keras_transgen.evaluation import (
     SampleQuality,
     density_coverage,
@@ -213,6 +214,32 @@ def test_too_few_images_and_features_that_are_not_finite_are_refused():
         quality.update_generated(broken)
     with pytest.raises(ValueError, match="keep=1"):
         SampleQuality(projection(), keep=1)
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_flowers_are_nearer_to_flowers_than_to_ants_and_bees_than_to_noise(shared_folder):
+    """The metrics of a real module on real photographs are in the order everybody sees."""
+    name = "mobilenet_v1_025_224_feature_vector"
+    folder = shared_folder / "data/flowers5_96"
+    flowers = image_folder(folder, 96, 64, shuffle=True, seed=0, check="none")
+    quality = SampleQuality(load_backbone(str(shared_folder / "hub" / name)))
+    quality.update_real(flowers.take(5))
+    others = [
+        flowers.skip(5).take(5),
+        image_folder(shared_folder / "data/ants_bees/train", 96, 64).take(5),
+        np.random.default_rng(0).integers(0, 256, (320, 32, 32, 3), "uint8"),
+    ]
+    rows = []
+    for images in others:
+        quality.reset_generated()
+        quality.update_generated(images)
+        metrics = quality.result().metrics()
+        rows.append([metrics[f"{m}[{name}]"] for m in ("kernel_distance", "precision", "coverage")])
+    kernel, precision, coverage = np.array(rows).T
+    assert kernel[0] < 0.1 < kernel[1] < kernel[2]
+    assert precision[0] > 0.85 > precision[1] > precision[2] == 0.0
+    assert coverage[0] > 0.9 > coverage[1] > coverage[2] == 0.0
 
 
 def test_importing_the_room_is_light():
