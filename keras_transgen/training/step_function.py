@@ -32,7 +32,10 @@ def make_step_function(
         logs = keras.tree.map_structure(
             lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), logs
         )
-        after(logs)
+        # Without this order a graph may count the step before its batch is there, and the batch's
+        # order is drawn, in another thread, from the count.
+        with tf.control_dependencies(keras.tree.flatten(logs)):
+            after(logs)
         return logs
 
     if not model.run_eagerly:
