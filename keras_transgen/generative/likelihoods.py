@@ -25,7 +25,12 @@ class Likelihood(keras.layers.Layer):
 
     A subclass says which shape it needs (`parameter_shape`), makes the distribution
     (`distribution`) and knows which values can occur (`check_support`).
+
+    Attributes:
+        bounded: Whether examples lie in [0, 1].
     """
+
+    bounded = True
 
     def prepare(self, example_shape: tuple[int, ...]) -> None:
         """Learn the shape of an example and create variables, if there are any."""
@@ -135,6 +140,8 @@ class Gaussian(Likelihood):
         Rybkin, Daniilidis and Levine, "Simple and Effective VAE Training with Calibrated
         Decoders", 2021 (the shared, learned scale).
     """
+
+    bounded = False
 
     def __init__(self, sigma: float | str = "learned", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -277,6 +284,8 @@ class CustomLikelihood(Likelihood):
     Raises:
         ValueError: If it is not callable.
     """
+
+    bounded = False
 
     def __init__(self, function: Callable[[Any], Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
