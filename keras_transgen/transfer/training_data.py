@@ -39,13 +39,19 @@ def some_rows(x: Any, count: int = LOOKED_AT) -> Any:
     return keras.tree.map_structure(lambda leaf: leaf[::step], x)
 
 
-def steps_of(x: Any, batch_size: int | None, validation_split: float = 0.0) -> int | None:
+def take_steps(x: Any, steps: int | None) -> Any:
+    """An endless data set cut to the steps of one epoch; anything else as it is."""
+    if steps and isinstance(x, tf.data.Dataset) and int(x.cardinality()) < 0:
+        return x.take(steps)
+    return x
+
+
+def steps_of(x: Any, batch_size: int | None) -> int | None:
     """Steps in an epoch over data, or `None` where only their end would tell.
 
     Args:
         x: Arrays, `tf.data.Dataset`, `keras.utils.PyDataset` or a generator.
         batch_size: Examples a batch of arrays; 32 if `None`.
-        validation_split: Share of arrays that `fit` holds out.
     """
     if isinstance(x, tf.data.Dataset):
         steps = int(x.cardinality())
@@ -54,7 +60,4 @@ def steps_of(x: Any, batch_size: int | None, validation_split: float = 0.0) -> i
         return x.num_batches
     if not is_arrays(x):
         return None
-    rows = rows_of(x)
-    if validation_split:
-        rows = math.floor(rows * (1.0 - validation_split))
-    return max(1, math.ceil(rows / (batch_size or 32)))
+    return math.ceil(rows_of(x) / (batch_size or 32))

@@ -11,12 +11,20 @@ import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.transfer.data_checks import check_sample_weight
+from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.tasks import task_named
-from keras_transgen.transfer.training_data import as_arrays, is_in_memory, some_rows, steps_of
+from keras_transgen.transfer.training_data import (
+    as_arrays,
+    is_in_memory,
+    some_rows,
+    steps_of,
+    take_steps,
+)
 
 HEAD_INITIALIZATIONS = ("random", "probe")
 _LAYERS = ("backbone", "head", "preprocessing", "augmentation")
@@ -103,6 +111,7 @@ class TransferModel(TrainerModel):
         self._own_head = head is not None
         self._compiled_by_default = False
         self._whole_data = False
+        self._inputs_checked = False
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
@@ -303,13 +312,26 @@ class TransferModel(TrainerModel):
             ValueError: Inputs of the wrong shape or dtype, or not finite; labels outside the
                 classes, of the wrong shape or dtype, or of one class only.
         """
-        prepared = x
-        if self.preprocessing is not None:
-            prepared = self.preprocessing(some_rows(x), training=False)
-        self.backbone.check_inputs(prepared)
-        if self._num_classes is not None:
-            self._task.check(y, self._num_classes, self._whole_data and training)
+        if not (training and self._inputs_checked):
+            prepared = x
+            if self.preprocessing is not None:
+                prepared = self.preprocessing(some_rows(x), training=False)
+            self.backbone.check_inputs(prepared)
+        self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
+
+    def check_labels(self, y: Any, whole: bool) -> None:
+        """Refuse labels that the head cannot learn.
+
+        Args:
+            y: Labels.
+            whole: Whether these are all the labels there are to learn from.
+
+        Raises:
+            ValueError: Labels outside the classes, of the wrong shape or dtype, or of one class.
+        """
+        if self._num_classes is not None:
+            self._task.check(y, self._num_classes, whole)
 
     # compile and fit
 
@@ -405,13 +427,19 @@ class TransferModel(TrainerModel):
         """
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         self._whole_data = is_in_memory(x, y)
+        if self._whole_data and validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = split_last(
+                (x, y, sample_weight), validation_split
+            )
+            validation_split = 0.0
         try:
             if self.head_initialization == "probe" and not int(self.progress.step.numpy()):
-                self.initialize_head(x, y, sample_weight, class_weight, batch_size, verbose)
+                finite = take_steps(x, steps_per_epoch)
+                self.initialize_head(finite, y, sample_weight, class_weight, batch_size, verbose)
             if not self.compiled or (
                 self._compiled_by_default and self.default_optimizer_is_for_one_fit()
             ):
-                steps = steps_per_epoch or steps_of(x, batch_size, validation_split)
+                steps = steps_per_epoch or steps_of(x, batch_size)
                 self.compile_by_default(steps, epochs - initial_epoch)
             return super().fit(
                 x=x,
@@ -430,7 +458,7 @@ class TransferModel(TrainerModel):
                 **kwargs,
             )
         finally:
-            self._whole_data = False
+            self._whole_data = self._inputs_checked = False
 
     def initialize_head(
         self,
@@ -451,9 +479,10 @@ class TransferModel(TrainerModel):
             batch_size: Examples a batch during extraction. Defaults to 32.
             verbose: 0 for silence.
         """
-        from keras_transgen.transfer.linear_probe import fit_head_as_probe
-
-        fit_head_as_probe(self, x, y, sample_weight, class_weight, batch_size or 32, verbose)
+        fit_head_as_probe(
+            self, x, y, sample_weight, class_weight, batch_size or 32, verbose not in (0, 2)
+        )
+        self._inputs_checked = True
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""

@@ -1,0 +1,178 @@
+"""A transfer model's features, extracted once, with what a fit on them needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.backbones.extraction import Features, extract_features
+
+if TYPE_CHECKING:
+    from keras_transgen.transfer.transfer_model import TransferModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CachedFeatures:
+    """Features with labels and weights.
+
+    Attributes:
+        features: `[rows, size]`, mapped from the disk.
+        labels: Labels as they were given, `[rows, ...]`.
+        targets: Labels as rows `[rows, outputs]`: probabilities, zeros and ones, or numbers.
+        weights: Product of the sample's and its class's weight, `[rows]`.
+        views: Rows that follow one another and show the same example.
+        source: What keeps the files on the disk.
+    """
+
+    features: Any
+    labels: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    views: int
+    source: Features
+
+
+class _JoinedFeatures:
+    """The part of a transfer model that makes features, as the extraction wants to see it."""
+
+    def __init__(self, model: TransferModel) -> None:
+        self._model = model
+        self.dtype_policy = model.backbone.dtype_policy
+
+    def __call__(self, x: Any, training: bool = False) -> Any:
+        return self._model.features(x, training=False, prepared=True)
+
+    def check_inputs(self, x: Any) -> None:
+        self._model.backbone.check_inputs(x)
+
+    def digest(self) -> str:
+        join = self._model.feature_join.get_config()
+        text = f"{self._model.backbone.digest()} {join['pooling']} {join['normalize']}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cache_features(
+    model: TransferModel,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: dict[int, float] | None = None,
+    *,
+    batch_size: int = 32,
+    views: int = 1,
+    cache_dir: str | os.PathLike[str] | None = None,
+    data_key: str | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    training: bool = True,
+) -> CachedFeatures:
+    """Run data through a model's preprocessing and backbone once, and check the labels.
+
+    Args:
+        model: The model.
+        x: Raw input, or a data set of batches.
+        y: Labels, where `x` does not bring them.
+        sample_weight: Weight of each example, where `x` does not bring them.
+        class_weight: Weight of each class.
+        batch_size: Examples a batch of arrays.
+        views: Views of each example, by the model's augmentation.
+        cache_dir: As in `extract_features`.
+        data_key: As in `extract_features`.
+        seed: Seed of the augmentation.
+        progress: Whether to show a progress bar.
+        training: Whether these data are to be trained on.
+
+    Returns:
+        The features.
+
+    Raises:
+        ValueError: The data or labels do not fit the model.
+    """
+    if y is None:
+        _refuse_one_time_data(x)
+    else:
+        # Before hours of extraction, where it is known already.
+        model.check_labels(np.asarray(y), training)
+    data = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
+    found = extract_features(
+        _JoinedFeatures(model),  # type: ignore[arg-type]
+        data,
+        cache_dir=cache_dir,
+        batch_size=batch_size,
+        preprocessing=model.preprocessing,
+        views=views,
+        augmentation=model.augmentation if views > 1 else None,
+        seed=seed,
+        data_key=data_key,
+        progress=progress,
+    )
+    model.check_labels(found.labels, training)
+    labels = np.asarray(found.labels)
+    targets = targets_of(labels, model.task, model.num_classes)
+    weights = weights_of(targets, found.sample_weight, class_weight)
+    return CachedFeatures(found.features, labels, targets, weights, views, found)
+
+
+def targets_of(labels: np.ndarray, task: str, outputs: int) -> np.ndarray:
+    """Labels as rows `[count, outputs]` in float64.
+
+    Args:
+        labels: Checked labels.
+        task: Name of the task.
+        outputs: Number of classes, labels or targets.
+    """
+    if task == "classification" and not (labels.ndim == 2 and labels.shape[1] == outputs):
+        return np.eye(outputs)[labels.reshape(-1).astype("int64")]
+    return labels.astype("float64").reshape(len(labels), outputs)
+
+
+def weights_of(
+    targets: np.ndarray, sample_weight: Any, class_weight: dict[int, float] | None
+) -> np.ndarray:
+    """Weight of each example, as Keras combines sample and class weights.
+
+    Args:
+        targets: `[count, outputs]`.
+        sample_weight: `[count]`, or `None`.
+        class_weight: Weight by class; classes left out weigh one.
+
+    Raises:
+        ValueError: The weights are negative or all zero.
+    """
+    weights = np.ones(len(targets))
+    if sample_weight is not None:
+        weights = weights * np.asarray(sample_weight, "float64").reshape(-1)
+    if class_weight:
+        unknown = [each for each in class_weight if not 0 <= int(each) < targets.shape[1]]
+        if unknown:
+            raise ValueError(
+                f"class_weight has classes that do not exist. Received: {unknown} of "
+                f"{targets.shape[1]} classes"
+            )
+        by_class = np.ones(targets.shape[1])
+        for each, weight in class_weight.items():
+            by_class[int(each)] = weight
+        weights = weights * by_class[targets.argmax(axis=1)]
+    if weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            "Weights must not be negative, and one at least must be positive. "
+            f"Received: weights in [{weights.min():g}, {weights.max():g}]"
+        )
+    return weights
+
+
+def _refuse_one_time_data(x: Any) -> None:
+    if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)) or hasattr(x, "shape"):
+        return
+    if hasattr(x, "__next__"):
+        raise ValueError(
+            "A Python generator gives its batches once, so features cannot be extracted before "
+            "training. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset, or use "
+            f"head_initialization='random'. Received: x of type {type(x).__name__}"
+        )
