@@ -110,7 +110,6 @@ class Backbone(keras.layers.Layer):
         # TensorFlow drops an assignment of the value that an attribute has already, so this is
         # called, not assigned, where only the rest of the state has changed.
         keras.layers.Layer.trainable.fset(self, value)
-        # Keras has just put every variable to `value`, those of frozen groups too.
         self._apply_freeze()
 
     def freeze_to(self, group: int | str | None) -> None:
@@ -149,11 +148,11 @@ class Backbone(keras.layers.Layer):
         )
 
     def _apply_freeze(self) -> None:
-        if self._frozen_to is None:
-            return
-        for group in self.parameter_groups()[: self._frozen_to + 1]:
+        """Set every parameter's flag, whoever set it before."""
+        first = 0 if self._frozen_to is None else self._frozen_to + 1
+        for index, group in enumerate(self.parameter_groups()):
             for variable in group.variables:
-                variable.trainable = False
+                variable.trainable = bool(self.trainable and index >= first)
 
     def trains(self) -> bool:
         """Whether at least one of the network's parameters is being trained."""

@@ -77,13 +77,9 @@ class KerasBackbone(Backbone):
         self.output_layers = (
             output_layers if isinstance(output_layers, str | None) else list(output_layers)
         )
-        self.value_range = None if value_range is None else tuple(value_range)
-        self.network = model if output_layers is None else _cut(model, self.output_layers)
-        # What can be trained at all shows while nothing is frozen.
-        self.network.trainable = True
-        self._parameter_ids = {id(weight) for weight in self.network.trainable_weights}
-        for layer in self._normalization_layers():
-            self._parameter_ids |= {id(each) for each in (layer.gamma, layer.beta)}
+        self.value_range = None if value_range is None else (value_range[0], value_range[1])
+        self.network = model if self.output_layers is None else _cut(model, self.output_layers)
+        self._parameter_ids = {id(weight) for weight in _all_parameters(self.network)}
         self._contract = _read_contract(self.network, self.value_range)
         self.supports_jit = all(layer.supports_jit for layer in _layers_of(self.network))
         self.set_up()
@@ -96,18 +92,22 @@ class KerasBackbone(Backbone):
         ]
 
     def _apply_freeze(self) -> None:
-        for layer in self._normalization_layers():
-            # An untrainable BatchNormalization computes with its moving statistics and leaves
-            # them alone. Its scale and offset are trained all the same, through their own flags.
-            layer.trainable = self.trainable and self.normalization == "adapt"
-            for parameter in (layer.gamma, layer.beta):
-                if parameter is not None:
-                    parameter.trainable = self.trainable
         super()._apply_freeze()
+        self._hold_statistics()
+
+    def _hold_statistics(self) -> None:
+        """Keep the policy on every BatchNormalization and leave its parameters' flags alone.
+
+        One that is untrainable as a layer computes with its moving statistics and does not touch
+        them; its scale and offset train all the same where their own flags say so.
+        """
         for layer in self._normalization_layers():
             parameters = [each for each in (layer.gamma, layer.beta) if each is not None]
-            if layer.trainable and parameters and not any(each.trainable for each in parameters):
-                layer.trainable = False
+            flags = [parameter.trainable for parameter in parameters]
+            trains = any(flags) if flags else self.trains()
+            layer.trainable = trains and self.normalization == "adapt"
+            for parameter, flag in zip(parameters, flags, strict=True):
+                parameter.trainable = flag
 
     @property
     def input_contract(self) -> Any:
@@ -118,7 +118,7 @@ class KerasBackbone(Backbone):
         check_structure(self._contract, inputs, "inputs", InputContract.check_form)
         trains = self.trains()
         # Somebody may have switched layers of the model since.
-        self._apply_freeze()
+        self._hold_statistics()
         outputs = self.network(inputs, training=bool(training) and trains)
         return keras.tree.map_structure(self._to_compute_dtype, outputs)
 
@@ -188,6 +188,16 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
     return keras.Model(
         _input_of(model), outputs[0] if isinstance(output_layers, str) else outputs, name=model.name
     )
+
+
+def _all_parameters(network: keras.Model) -> list[keras.Variable]:
+    """What can be trained at all: it shows while nothing is frozen."""
+    for layer in [network, *_layers_of(network)]:
+        # TensorFlow drops an assignment that changes nothing, and with it Keras' pass over the
+        # layers inside, so each layer is switched off before it is switched on.
+        layer.trainable = False
+        layer.trainable = True
+    return list(network.trainable_weights)
 
 
 def _input_of(model: keras.Model) -> Any:

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _check_archive(file: Path) -> None:
 def _first_damaged(archive: zipfile.ZipFile) -> str | None:
     try:
         return archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, zipfile.zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
         return str(error)
 
 
@@ -142,6 +143,11 @@ def _take_in(
             f"module {member.filename!r} with digest {digest}"
         )
     folder = find_module(digest)
+    if folder is None:
+        raise ValueError(
+            "The module was taken out of the file and is gone from the local store: somebody "
+            f"removed it at the same moment. Load again. Received: path={str(file)!r}"
+        )
     audit_module(folder, allow_unsafe_ops=allow_unsafe_ops)
     if allow_unsafe_ops:
         let_in(digest)

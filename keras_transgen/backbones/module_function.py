@@ -34,6 +34,7 @@ class ModuleFunction:
         self.module = module
         self.arguments = dict(arguments or {})
         self.output_key = output_key
+        self.function: Any
         self.function, self.entry = _find_entry(module)
         self.is_signature = self.entry.startswith("signatures")
         self._parameters = list(inspect.signature(self.function).parameters.values())
@@ -190,9 +191,9 @@ class ModuleFunction:
         return _plain(outputs)
 
 
-def _find_entry(module: Any) -> tuple[Callable, str]:
+def _find_entry(module: Any) -> tuple[Any, str]:
     # A restored tf.function carries the traces it was saved with.
-    call = getattr(module, "__call__", None)  # noqa: B004
+    call: Any = getattr(module, "__call__", None)  # noqa: B004
     if callable(module) and hasattr(call, "concrete_functions"):
         return call, "__call__"
     if hasattr(getattr(module, "serve", None), "concrete_functions"):
@@ -219,7 +220,7 @@ def _plain(structure: Any) -> Any:
     if isinstance(structure, dict):
         return {key: _plain(value) for key, value in structure.items()}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-        return {key: _plain(value) for key, value in structure._asdict().items()}
+        return {key: _plain(getattr(structure, key)) for key in structure._fields}
     if isinstance(structure, (list, tuple)):
         return [_plain(value) for value in structure]
     return structure

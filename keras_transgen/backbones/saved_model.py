@@ -100,7 +100,7 @@ class SavedModelBackbone(Backbone):
         self.handle = os.fspath(handle)
         self.output_key = output_key
         self.arguments = dict(arguments or {})
-        self.value_range = None if value_range is None else tuple(value_range)
+        self.value_range = None if value_range is None else (value_range[0], value_range[1])
         self.module_digest, folder = _obtain(handle, digest, allow_unsafe_ops)
         self._strategy = tf.distribute.get_strategy()
         # Kept as an attribute, so that exports of the model find the module's resources.

@@ -99,6 +99,26 @@ def test_policy_outlives_switching_trainable_and_layers():
     assert not moved_in_fit(backbone) & STATISTICS
 
 
+def test_flags_of_single_variables_are_left_alone():
+    # Biases only, as StructureTransfer asks for it.
+    backbone = KerasBackbone(network(), trainable=True)
+    wanted = {"block_1_conv/bias", "block_1_bn/beta"}
+    for weight in backbone.trainable_weights:
+        weight.trainable = weight.path in wanted
+    assert moved_in_fit(backbone) == wanted
+
+
+def test_what_the_user_froze_can_train_again():
+    model = network()
+    model.get_layer("block_1_conv").trainable = False
+    backbone = KerasBackbone(model, trainable=True)
+    assert len(backbone.trainable_weights) == 7
+    backbone.freeze_to(0)
+    assert len(backbone.trainable_weights) == 3
+    backbone.freeze_to(None)
+    assert len(backbone.trainable_weights) == 7
+
+
 def test_adapting_leaves_frozen_groups_alone():
     backbone = KerasBackbone(network(), trainable=True, normalization="adapt")
     backbone.freeze_to("block_1")

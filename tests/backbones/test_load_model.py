@@ -1,4 +1,5 @@
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -169,8 +170,8 @@ def test_paths_in_the_archive_are_not_trusted(folder, home, tmp_path):
 
     file = rewritten(tmp_path / "model.keras", climb)
     home("empty_home")
-    # Keras unpacks assets itself and refuses such a path; whoever does, nothing may get out.
-    with pytest.raises(Exception):  # noqa: B017
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras tells of the path that it skips.
         load_model(file)
     assert not list(tmp_path.rglob("climbed"))
     assert not list(tmp_path.parent.glob("climbed"))
