@@ -21,7 +21,7 @@ REPEATS = 3
 
 def data():
     folder = shared("data", "ants_bees")
-    read = {"image_size": 224, "value_range": (0.0, 1.0)}
+    read = {"image_size": 224, "crop_to_aspect_ratio": True}
     train = ktg.datasets.image_folder(folder / "train", shuffle=True, **read)
     validation = ktg.datasets.image_folder(folder / "val", **read)
     return train.cache(), validation.cache()

@@ -16,7 +16,7 @@ STEP_REPEATS = 7
 
 def arrays(part: str):
     folder = shared("data", "ants_bees", part)
-    batches = list(ktg.datasets.image_folder(folder, image_size=224))
+    batches = list(ktg.datasets.image_folder(folder, image_size=224, crop_to_aspect_ratio=True))
     return tuple(np.concatenate([np.asarray(batch[i]) for batch in batches]) for i in (0, 1))
 
 

@@ -11,7 +11,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("backbones", "callbacks", "datasets", "evaluation", "generative", "plotting", "training")
+_ROOMS = (
+    "backbones",
+    "callbacks",
+    "datasets",
+    "evaluation",
+    "generative",
+    "plotting",
+    "training",
+    "transfer",
+)
 _NAMES = {
     "keras_transgen.backbones": (
         "Backbone",
@@ -21,6 +30,16 @@ _NAMES = {
         "load_model",
     ),
     "keras_transgen.training": ("TrainerModel",),
+    "keras_transgen.transfer": (
+        "FeatureTransfer",
+        "ParameterTransfer",
+        "StructureTransfer",
+        "TransferModel",
+        "copy_parameters",
+        "few_shot_evaluation",
+        "find_learning_rate",
+    ),
+    "keras_transgen.generative": ("GAN", "VAE", "ConditionalGAN"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

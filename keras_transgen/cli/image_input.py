@@ -21,11 +21,15 @@ class ImageInput:
     value_range: tuple[float, float]
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for `keras_transgen.datasets.image_folder`."""
+        """Keyword arguments for `keras_transgen.datasets.image_folder`.
+
+        Photographs are cropped rather than stretched: networks have seen the world in proportion.
+        """
         return {
             "image_size": self.size,
             "color_mode": self.color_mode,
             "value_range": self.value_range,
+            "crop_to_aspect_ratio": True,
         }
 
 

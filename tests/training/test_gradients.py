@@ -56,7 +56,13 @@ def trained(optimizer, batch_size=8, epochs=2) -> tuple[NetworkModel, keras.call
     return model, history
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+QUICK = ("clipped norm", "accumulated")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in OPTIMIZERS],
+)
 def test_two_replicas_take_the_step_of_one(name, two_replicas):
     # 22 rows in batches of 8 leave a last batch of 6; batches of 7 split unevenly into 4 and 3.
     one, history_of_one = trained(OPTIMIZERS[name], batch_size=7)
