@@ -269,7 +269,7 @@ class StructureTransfer(TransferModel):
     # Training
 
     def _parameter_delta(self) -> ParameterDelta | None:
-        delta = self.delta_set.active_delta
+        delta = self.delta_set.in_force()
         if self.delta_set.merged or not isinstance(delta, ParameterDelta):
             return None
         return delta
@@ -327,8 +327,10 @@ class StructureTransfer(TransferModel):
             steps_per_epoch: Unused.
             epochs: Unused.
         """
-        delta = self.delta_set.active_delta
-        return keras.optimizers.Adam(1e-3 if delta is None else delta.learning_rate)
+        delta = self.delta_set.in_force()
+        # A head that knows nothing yet would learn too slowly beside a careful delta.
+        careful = delta is not None and self.head_initialization == "probe"
+        return keras.optimizers.Adam(delta.learning_rate if careful else 1e-3)
 
     # What it is
 
@@ -343,7 +345,7 @@ class StructureTransfer(TransferModel):
         Returns:
             Features `[batch, size]`.
         """
-        delta = self.delta_set.active_delta
+        delta = self.delta_set.in_force()
         if delta is None:
             return super().features(inputs, training, prepared)
         if not prepared and self.preprocessing is not None:

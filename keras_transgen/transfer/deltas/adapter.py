@@ -130,7 +130,8 @@ class Adapter(Delta):
             self._links.adapted = self._insert(backbone)
         else:
             self._stand_behind(backbone)
-        self.trainable = False
+        for adapter in self.adapters:
+            adapter.trainable = False
 
     def _insert(self, backbone: KerasBackbone) -> KerasBackbone:
         names = _target_layers(backbone.network, self.target_patterns)

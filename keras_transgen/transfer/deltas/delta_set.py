@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ import tensorflow as tf
 from keras_transgen.transfer.deltas.delta import Delta, make_delta
 from keras_transgen.transfer.deltas.targets import Target
 
+# What TensorFlow takes for a scope.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _BASE = "base."
 _ASIDE = "aside."
 _HEAD = "head."
@@ -49,9 +52,11 @@ class DeltaSet(keras.layers.Layer):
         """Name of the delta in force, `None` for the base."""
         return self._active
 
-    @property
-    def active_delta(self) -> Delta | None:
-        """The delta in force, `None` for the base."""
+    def in_force(self) -> Delta | None:
+        """The delta in force, `None` for the base.
+
+        No property: Keras' saver looks through those, and would file the delta under this name.
+        """
         return None if self._active is None else self.deltas[self._active]
 
     @property
@@ -80,9 +85,10 @@ class DeltaSet(keras.layers.Layer):
             ValueError: The name is taken, or the method cannot be used so.
         """
         self._refuse_if_merged()
-        if not isinstance(name, str) or not name or "/" in name:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"A delta's name must be text without slashes. Received: name={name!r}"
+                "A delta's name must be made of letters, digits, '_', '-' and '.', since its "
+                f"variables bear it. Received: name={name!r}"
             )
         if name in self.deltas:
             raise ValueError(
@@ -131,7 +137,7 @@ class DeltaSet(keras.layers.Layer):
         Raises:
             ValueError: No delta is in force, or its change cannot be held by parameters.
         """
-        delta = self.active_delta
+        delta = self.in_force()
         if delta is None:
             raise ValueError(
                 "There is no delta in force to be merged: choose one by set_delta. "
@@ -159,7 +165,7 @@ class DeltaSet(keras.layers.Layer):
             )
 
     def _to_base(self) -> None:
-        delta = self.active_delta
+        delta = self.in_force()
         if delta is None:
             return
         delta.deactivate()
@@ -211,7 +217,8 @@ class DeltaSet(keras.layers.Layer):
 
     def base_digest(self) -> str:
         """The backbone's digest without any delta."""
-        touched = () if self.active_delta is None else self.active_delta.touched
+        delta = self.in_force()
+        touched = () if delta is None else delta.touched
         present = [keras.ops.convert_to_numpy(target.variable.value) for target in touched]
         try:
             for target in touched:
@@ -260,11 +267,12 @@ class DeltaSet(keras.layers.Layer):
         active = saved.pop(_ACTIVE, np.zeros(0, "uint8")).astype("uint8").tobytes().decode()
         base = {int(key[len(_BASE) :]) for key in saved if key.startswith(_BASE)}
         if active != (self._active or "") or base != set(self._links.base):
+            received = f"weights with {active or None!r} in force, {len(base)} base values"
             raise ValueError(
                 "The weights must be those of a model with the same deltas, and the same one in "
                 "force: use add_delta and set_delta first. "
-                f"Received: weights with the delta {active or None!r} in force and {len(base)} "
-                f"base values; the model has {self._active!r} and {len(self._links.base)}"
+                f"Received: {received if saved else 'other weights'}; the model has "
+                f"{self._active!r} in force, {len(self._links.base)} base values"
             )
         for index, variable in self._links.base.items():
             variable.assign(saved[f"{_BASE}{index}"])

@@ -56,6 +56,8 @@ class LoRA(ParameterDelta):
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.
     """
 
+    learning_rate = 2e-4
+
     def __init__(
         self,
         backbone: Any,

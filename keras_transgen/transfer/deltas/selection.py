@@ -177,7 +177,7 @@ class Last(GroupDelta):
             raise ValueError(
                 f"groups must be a whole number from 1 up. Received: groups={groups!r}"
             )
-        if groups > len(names):
+        if names and groups > len(names):
             raise ValueError(
                 f"groups must be at most {len(names)}, the number of groups of this backbone: "
                 f"{names}. Received: groups={groups}"

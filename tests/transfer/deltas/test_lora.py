@@ -1,0 +1,157 @@
+"""LoRA against the definition: explicit W0 + s A B, differentiated by TensorFlow itself."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transgen.transfer.deltas import LoRA
+from keras_transgen.transfer.structure import StructureTransfer
+from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, values
+
+RANK, ALPHA = 2, 5.0
+KERNELS = ["stem_conv/kernel", "block_1_project/kernel", "block_2_dense/kernel"]
+
+
+def explicit_logits(images, adapted, head):
+    """The network of `networks.py` and its head, written down once more."""
+    v = {**{path: tf.constant(value) for path, value in values().items()}, **adapted}
+    x = tf.nn.conv2d(images, v["stem_conv/kernel"], 2, "VALID")
+    scale = v["stem_bn/gamma"] / tf.sqrt(v["stem_bn/moving_variance"] + 1e-3)
+    x = tf.nn.relu((x - v["stem_bn/moving_mean"]) * scale + v["stem_bn/beta"])
+    x = tf.nn.depthwise_conv2d(x, v["block_1_depthwise/kernel"], [1, 1, 1, 1], "VALID")
+    x = tf.nn.relu(
+        tf.nn.conv2d(x, v["block_1_project/kernel"], 1, "VALID") + v["block_1_project/bias"]
+    )
+    x = tf.tensordot(x, v["block_2_dense/kernel"], 1) + v["block_2_dense/bias"]
+    return tf.reduce_mean(x, [1, 2]) @ head[0] + head[1]
+
+
+def explicit_step(factors, head):
+    """Gradients of A, B and the head, with W0 + (alpha / rank) A B in the graph."""
+    base = values()
+    factors = {path: [tf.Variable(each) for each in pair] for path, pair in factors.items()}
+    head = [tf.Variable(each) for each in head]
+    trained = [*(each for path in KERNELS for each in factors[path]), *head]
+    with tf.GradientTape() as tape:
+        adapted = {
+            path: base[path] + ALPHA / RANK * tf.reshape(a @ b, base[path].shape)
+            for path, (a, b) in factors.items()
+        }
+        logits = explicit_logits(IMAGES, adapted, head)
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS.astype("int32"), logits)
+        )
+    return [gradient.numpy() for gradient in tape.gradient(loss, trained)], loss.numpy()
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_one_step_of_gradient_descent_is_that_of_the_definition(kind):
+    model = StructureTransfer(
+        BACKBONES[kind](),
+        3,
+        rank=RANK,
+        alpha=ALPHA,
+        targets=KERNELS,
+        head_initialization="random",
+    )
+    delta = model.deltas["lora"]
+    rng = np.random.default_rng(0)
+    start = {key: rng.normal(0, 0.3, v.shape).astype("float32") for key, v in delta.state().items()}
+    model.set_delta(None)
+    delta.restore(start)
+    model.set_delta("lora")
+    by_path = {
+        target.path: [variable.numpy() for variable in own]
+        for target, own in zip(delta.touched, delta.own)
+    }
+    head = [variable.numpy() for variable in model.head.weights]
+    gradients, loss = explicit_step(by_path, head)
+
+    np.testing.assert_allclose(
+        model.predict(IMAGES, verbose=0),
+        explicit_logits(
+            IMAGES,
+            {
+                path: values()[path] + ALPHA / RANK * (a @ b).reshape(values()[path].shape)
+                for path, (a, b) in by_path.items()
+            },
+            head,
+        ),
+        atol=1e-5,
+    )
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    history = model.fit(IMAGES, LABELS, batch_size=24, shuffle=False, verbose=0)
+    steps = [old - new.numpy() for old, new in zip(before, model.trainable_variables)]
+
+    assert history.history["loss"][0] == pytest.approx(loss, abs=1e-6)
+    paths = [variable.path for variable in model.trainable_variables]
+    expected = dict(zip([*_own_paths(delta), *(v.path for v in model.head.weights)], gradients))
+    assert set(paths) == set(expected)
+    for path, step in zip(paths, steps):
+        np.testing.assert_allclose(step, expected[path], atol=1e-6, err_msg=path)
+
+    for target, (a, b) in zip(delta.touched, delta.own):
+        base = values()[target.path]
+        written = base + ALPHA / RANK * (a.numpy() @ b.numpy()).reshape(base.shape)
+        np.testing.assert_allclose(target.variable.numpy(), written, atol=1e-6)
+
+
+def _own_paths(delta):
+    paths = {
+        target.path: [variable.path for variable in own]
+        for target, own in zip(delta.touched, delta.own)
+    }
+    return [each for path in KERNELS for each in paths[path]]
+
+
+@pytest.mark.parametrize(
+    ("targets", "rank", "shapes"),
+    [
+        ("block_2", 3, [(6, 3), (3, 5)]),
+        ("stem_conv", 2, [(9, 2), (2, 4)]),
+        # The rank is at most that of the kernel.
+        ("block_1_project", 8, [(4, 4), (4, 6)]),
+        ("block_1_depthwise", 2, [(9, 2), (2, 4)]),
+    ],
+)
+def test_ranks(targets, rank, shapes):
+    delta = LoRA(BACKBONES["keras"](), rank=rank, targets=targets)
+    assert [tuple(variable.shape) for variable in delta.variables] == shapes
+
+
+def test_by_default_dense_and_1x1_kernels():
+    delta = LoRA(BACKBONES["saved"](), rank=1)
+    assert [target.path for target in delta.touched] == KERNELS[1:]
+
+
+def test_by_default_only_kernels_worth_factors():
+    inputs = keras.Input((4, 4, 64))
+    x = keras.layers.Conv2D(8, 1, name="thin")(inputs)
+    x = keras.layers.Conv2D(64, 1, name="wide")(keras.layers.Concatenate()([x, inputs]))
+    network = keras.Model(inputs, x)
+    # wide: 72 x 64, factors of rank 1 hold 136 of 4608; thin: 64 x 8, they hold 72 of 512.
+    chosen = LoRA(_backbone(network), rank=1).touched
+    assert [target.path for target in chosen] == ["wide/kernel"]
+    assert len(LoRA(_backbone(network), rank=64).touched) == 2
+
+
+def _backbone(network):
+    from keras_transgen.backbones import KerasBackbone
+
+    return KerasBackbone(network)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rank": 0}, "rank must be a whole number from 1 up. Received: rank=0"),
+        ({"rank": 2.5}, "rank must be"),
+        ({"alpha": 0.0}, "alpha must be positive"),
+        ({"targets": "attention"}, "must match at least one"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LoRA(BACKBONES["keras"](), **arguments)

@@ -1,0 +1,78 @@
+"""Kinds of parameters told by path and shape, and patterns that match nothing."""
+
+import types
+
+import pytest
+
+from keras_transgen.transfer.deltas.targets import (
+    Target,
+    is_dense,
+    is_depthwise,
+    is_kernel,
+    match_targets,
+    matrix_shape,
+    parameters_of,
+)
+from tests.transfer.deltas.networks import BACKBONES
+
+
+def target(path, shape):
+    return Target(0, types.SimpleNamespace(path=path, shape=shape))
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "kinds", "matrix"),
+    [
+        ("dense/kernel", (6, 5), {"kernel", "dense"}, (6, 5)),
+        ("conv/kernel", (1, 1, 4, 6), {"kernel", "dense"}, (4, 6)),
+        ("conv/kernel", (3, 2, 4, 6), {"kernel"}, (24, 6)),
+        ("conv1d/kernel", (3, 4, 6), {"kernel"}, (12, 6)),
+        ("dw/depthwise_kernel", (3, 3, 4, 2), {"kernel", "depthwise"}, (9, 8)),
+        ("dw/kernel", (3, 3, 4, 1), {"kernel", "depthwise"}, (9, 4)),
+        # Query and output kernels of 12 heads of 64: both are 768 x 768 matrices.
+        ("attention/query/kernel", (768, 12, 64), {"kernel", "dense"}, (768, 768)),
+        ("attention/attention_output/kernel", (12, 64, 768), {"kernel", "dense"}, (768, 768)),
+        ("tokens/embeddings", (100, 8), set(), (100, 8)),
+        ("bn/gamma", (4,), set(), None),
+    ],
+)
+def test_kinds(path, shape, kinds, matrix):
+    one = target(path, shape)
+    found = {
+        kind
+        for kind, fits in (("kernel", is_kernel), ("dense", is_dense), ("depthwise", is_depthwise))
+        if fits(one)
+    }
+    assert found == kinds
+    if matrix is not None:
+        assert matrix_shape(one) == matrix
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_parameters_are_found_at_their_index(kind):
+    backbone = BACKBONES[kind]()
+    targets = parameters_of(backbone)
+    assert len(targets) == 8
+    assert all(backbone.weights[each.index] is each.variable for each in targets)
+    assert not any("moving" in each.path for each in targets)
+
+
+def test_patterns_choose_in_the_networks_order():
+    backbone = BACKBONES["keras"]()
+    chosen = match_targets(backbone, ["block_2.*kernel", "stem_conv"], is_kernel, "kernels")
+    assert [each.path for each in chosen] == ["stem_conv/kernel", "block_2_dense/kernel"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("attention", "at least one of the backbone's kernels.*stem_conv/kernel.*'attention'"),
+        (["stem_conv", "attention"], "'attention'"),
+        ("bias$", "matches other parameters only: block_1_project/bias"),
+        ("(", "regular expression"),
+        ([], "targets must be a pattern"),
+    ],
+)
+def test_patterns_that_match_nothing(pattern, message):
+    with pytest.raises(ValueError, match=message):
+        match_targets(BACKBONES["keras"](), pattern, is_kernel, "kernels")
