@@ -55,8 +55,8 @@ def load_model(
 
         backbone = ktg.load_backbone("digits")
         model = keras.Sequential([keras.Input((8, 8, 1)), backbone, keras.layers.Dense(10)])
-        model.save("/tmp/digits_classifier.keras")
-        again = ktg.load_model("/tmp/digits_classifier.keras")
+        model.save("digits_classifier.keras")
+        again = ktg.load_model("digits_classifier.keras")
         ```
     """
     file = Path(path)

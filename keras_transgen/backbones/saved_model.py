@@ -77,9 +77,9 @@ class SavedModelBackbone(Backbone):
         module.__call__ = tf.function(
             lambda x: x @ module.kernel, input_signature=[tf.TensorSpec([None, 3])]
         )
-        tf.saved_model.save(module, "/tmp/tiny_module")
+        tf.saved_model.save(module, "tiny_module")
 
-        backbone = SavedModelBackbone("/tmp/tiny_module", trainable=True)
+        backbone = SavedModelBackbone("tiny_module", trainable=True)
         model = keras.Sequential([keras.Input((3,)), backbone, keras.layers.Dense(1)])
         ```
     """
