@@ -20,6 +20,7 @@ from keras_transgen.transfer.deltas import (
     read_delta,
     write_delta,
 )
+from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.transfer_model import TransferModel
 
 # Methods for which a probe on the features would be fitted to what is thrown away.
@@ -61,8 +62,9 @@ class StructureTransfer(TransferModel):
         alpha: LoRA's scale is `alpha / rank`. Defaults to `rank`.
         targets: Regular expression, or several, for the paths of the parameters (for adapters: the
             names of layers) that the delta acts on. `None`: the method's own choice.
+        head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"` for
+            `"reinitialize"` and with a head of one's own that is not one dense layer.
         **kwargs: The method's further arguments (see the table), and those of `TransferModel`.
-            `head_initialization` defaults to `"probe"` here, or `"random"` for `"reinitialize"`.
 
     Raises:
         ValueError: No such method, an argument that it does not take, or targets that match
@@ -92,6 +94,8 @@ class StructureTransfer(TransferModel):
         rank: int = 8,
         alpha: float | None = None,
         targets: str | Sequence[str] | None = None,
+        *,
+        head_initialization: str | None = None,
         **kwargs: Any,
     ) -> None:
         arguments = {"alpha": alpha, "targets": targets}
@@ -101,10 +105,12 @@ class StructureTransfer(TransferModel):
             arguments["rank"] = rank
         if method == "reinitialize" and kwargs.get("seed") is not None:
             arguments["seed"] = kwargs["seed"]
-        kwargs.setdefault(
-            "head_initialization", "random" if method in _WITHOUT_FEATURES else "probe"
+        super().__init__(
+            backbone, num_classes, head_initialization=head_initialization or "random", **kwargs
         )
-        super().__init__(backbone, num_classes, **kwargs)
+        is_linear = not self.built or dense_of(self.head) is not None
+        if head_initialization is None and method not in _WITHOUT_FEATURES and is_linear:
+            self.head_initialization = "probe"
         self.delta_set = DeltaSet(self.backbone, self._head_weights)
         if method is not None:
             self.add_delta(method, method, **arguments)
@@ -188,10 +194,10 @@ class StructureTransfer(TransferModel):
         if self._compiled_by_default:
             self.compile_by_default()
             return
-        met: Any = self.optimizer
+        met = self.optimizer
         if met is not None:
             with self.distribute_strategy.scope():
-                fresh = type(met).from_config(met.get_config())
+                fresh: Any = type(met).from_config(met.get_config())
                 fresh.build(self.trainable_variables)
                 self.optimizer = fresh
 
@@ -329,8 +335,9 @@ class StructureTransfer(TransferModel):
         """
         delta = self.delta_set.in_force()
         # A head that knows nothing yet would learn too slowly beside a careful delta.
-        careful = delta is not None and self.head_initialization == "probe"
-        return keras.optimizers.Adam(delta.learning_rate if careful else 1e-3)
+        if delta is None or self.head_initialization == "random":
+            return keras.optimizers.Adam(1e-3)
+        return keras.optimizers.Adam(delta.learning_rate)
 
     # What it is
 

@@ -319,7 +319,7 @@ def test_summary_counts_the_delta():
     assert "60 of" in text
 
 
-def case(kind: str, method: str) -> ModelCase:
+def case(kind: str, method: str, **fit) -> ModelCase:
     own = ("lora/", "ia3/", "adapter")
 
     def moves(path: str) -> bool:
@@ -331,13 +331,15 @@ def case(kind: str, method: str) -> ModelCase:
         compile=lambda model, **kwargs: model.compile(keras.optimizers.Adam(0.02), **kwargs),
         moves=moves,
         imports=("keras_transgen.transfer.structure",),
+        fit=fit,
     )
 
 
 CASES = {
     "lora on keras": case("keras", "lora"),
     "lora on saved model": case("saved", "lora"),
-    "adapter on keras": case("keras", "adapter"),
+    # The first steps in float16 find a loss scale that does not overflow, and change nothing.
+    "adapter on keras": case("keras", "adapter", epochs=3),
     "last on saved model": case("saved", "last"),
 }
 
