@@ -24,7 +24,9 @@ _ROOMS = (
 _NAMES = {
     "keras_transgen.backbones": (
         "Backbone",
+        "InputContract",
         "KerasBackbone",
+        "ParameterGroup",
         "SavedModelBackbone",
         "load_backbone",
         "load_model",

@@ -55,11 +55,14 @@ def demo(
     ),
     shots: Annotated[int, typer.Option(min=1, help="Labelled examples per class.")] = 10,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other examples.")] = 3,
+    generation: Annotated[
+        bool, typer.Option(help="Train a VAE and a conditional GAN on the digits, too.")
+    ] = True,
 ) -> None:
-    """The main job on embedded data: three transfers to handwritten digits against no transfer."""
+    """The main job on embedded data: three transfers against none, and two generative models."""
     from keras_transgen.cli.demo import run_demo
 
-    run_demo(output, shots=shots, seeds=seeds)
+    run_demo(output, shots=shots, seeds=seeds, generation=generation)
 
 
 @app.command()

@@ -90,13 +90,16 @@ def methods() -> list[DemoMethod]:
     ]
 
 
-def run_demo(output: Path, shots: int = 10, seeds: int = 3) -> list[DemoResult]:
+def run_demo(
+    output: Path, shots: int = 10, seeds: int = 3, generation: bool = True
+) -> list[DemoResult]:
     """Run every method on every seed, print one table, and write a figure and the models.
 
     Args:
         output: Folder for `accuracy.png` and a `.keras` file per method.
         shots: Labelled examples per class.
         seeds: Repetitions, each with other labelled examples.
+        generation: Whether a VAE and a conditional GAN learn to write digits, too.
 
     Returns:
         The results, a row a method.
@@ -152,6 +155,10 @@ def run_demo(output: Path, shots: int = 10, seeds: int = 3) -> list[DemoResult]:
     save_figure(figure, output / "accuracy.png")
     console.print(f"Figure: {output / 'accuracy.png'}")
     console.print(f"Models: {', '.join(str(output / f'{row.file}.keras') for row in rows)}")
+    if generation:
+        from keras_transgen.cli.demo_generation import run_generation
+
+        run_generation(output, console)
     return results
 
 

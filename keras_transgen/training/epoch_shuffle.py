@@ -69,7 +69,8 @@ def shuffled_batches(data: tuple, batch_size: int, progress: Progress) -> tf.dat
         A `tf.data.Dataset` of known cardinality.
     """
     rows = check_lengths(data)
-    tensors = keras.tree.map_structure(tf.convert_to_tensor, data)
+    # A list that leaves a function of tf.data is stacked into one tensor; a tuple is not.
+    tensors = keras.tree.map_structure(tf.convert_to_tensor, keras.tree.lists_to_tuples(data))
 
     def permutation() -> np.ndarray:
         key = [int(progress.seed.numpy()) & 0xFFFFFFFF, progress.epoch_start()]

@@ -50,3 +50,11 @@ def test_split_holds_out_the_last_rows():
     np.testing.assert_array_equal(held_y, [14, 16, 18])
     with pytest.raises(ValueError, match="validation_split"):
         split_last((np.arange(3),), 1.0)
+
+
+def test_several_inputs_stay_several():
+    first, second = np.arange(6), np.arange(6).astype("float32") * 10
+    data = shuffled_batches(([first, second], np.arange(6)), 3, Progress())
+    for (one, other), labels in data:
+        np.testing.assert_array_equal(one, labels)
+        np.testing.assert_array_equal(other, labels.numpy() * 10.0)
