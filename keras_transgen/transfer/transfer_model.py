@@ -450,7 +450,8 @@ class TransferModel(TrainerModel):
                 callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=validation_data,
-                shuffle=shuffle,
+                # Keras warns of its own default where data sets bring their order.
+                shuffle=shuffle and not isinstance(x, tf.data.Dataset),
                 class_weight=class_weight,
                 sample_weight=sample_weight,
                 initial_epoch=initial_epoch,
