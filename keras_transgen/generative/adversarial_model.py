@@ -1,0 +1,299 @@
+"""The part of adversarial models that trains: two players, their step and their optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.generative.adversarial_networks import check_networks
+from keras_transgen.generative.adversarial_noise import Phase, draw_phases
+from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
+from keras_transgen.generative.generative_model import GenerativeModel
+from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
+from keras_transgen.training.trainer import batch_size_of
+
+STEPS: dict[str, Callable[..., Logs]] = {
+    "one_stage": one_stage_step,
+    "shared": shared_step,
+    "two_stage": two_stage_step,
+}
+
+_AUTOMATIC = "shared"
+_GENERATOR_RATE = 2e-4
+_DISCRIMINATOR_RATE = 4e-4
+_LOGS = (
+    "generator_loss",
+    "discriminator_loss",
+    "real_score",
+    "fake_score",
+    "generator_gradient_norm",
+    "discriminator_gradient_norm",
+)
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says of examples.
+
+    Attributes:
+        logits: Float32 `[batch]`.
+        class_logits: Float32 `[batch, classes]`, or `None`.
+    """
+
+    logits: tf.Tensor
+    class_logits: tf.Tensor | None
+
+
+class AdversarialModel(GenerativeModel):
+    """Two players on the training core; a model derives from it and makes the networks.
+
+    It expects the attributes that `GAN.__init__` sets: both networks, the loss, the penalty, the
+    augmentation, the moving average and the numbers that go with them.
+    """
+
+    has_class_logits = False
+    generator: keras.Model
+    discriminator: keras.Model
+    latent_dim: int
+    _drop_probability = 0.0
+
+    # The networks
+
+    def _build_networks(self) -> None:
+        check_networks(
+            self.generator,
+            keras.Input((self.latent_dim,)),
+            self.discriminator,
+            self.discriminator_inputs(),
+            self.example_shape,
+        )
+
+    def discriminator_inputs(self) -> Any:
+        """Symbolic inputs of the discriminator."""
+        return keras.Input(self.example_shape)
+
+    @property
+    def generator_layers(self) -> list[keras.layers.Layer]:
+        """The layers that train as the generator, and that the moving average follows."""
+        return [self.generator]
+
+    @property
+    def discriminator_layers(self) -> list[keras.layers.Layer]:
+        """The layers that train as the discriminator."""
+        return [self.discriminator]
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]:
+        """The variables that the generator's optimizer moves."""
+        return _trainable(self.generator_layers)
+
+    @property
+    def discriminator_variables(self) -> list[keras.Variable]:
+        """The variables that the discriminator's optimizer moves."""
+        return _trainable(self.discriminator_layers)
+
+    def _resolved_step(self) -> str:
+        reason = why_not_one_stage(self)
+        if self.step_setting == "auto":
+            return _AUTOMATIC if _AUTOMATIC != "one_stage" or reason is None else "shared"
+        if self.step_setting == "one_stage" and reason is not None:
+            raise ValueError(
+                f"step='one_stage' would not give the exact gradients: {reason}. Use "
+                "step='shared' or 'two_stage'. Received: step='one_stage'"
+            )
+        return self.step_setting
+
+    # What a step is made of
+
+    def condition_for(self, y: Any, phase: Phase) -> Any:
+        """The condition of a pass; nothing for an unconditional model."""
+        return ()
+
+    def generate(self, latent: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
+        """Examples, float32, from latent vectors by the generator as it is."""
+        return tf.cast(self.generator(latent, training=training), tf.float32)
+
+    def judge(
+        self, examples: tf.Tensor, condition: Any, corruption: dict[str, tf.Tensor], training: bool
+    ) -> Judgement:
+        """What the discriminator says of examples, after augmentation and instance noise.
+
+        Args:
+            examples: `[batch, *example_shape]`.
+            condition: What `condition_for` returned.
+            corruption: Random numbers; without any the examples are judged as they are.
+            training: Whether the discriminator trains.
+        """
+        if "uniform" in corruption and self.augmentation is not None:
+            examples = self.augmentation(examples, corruption["uniform"])
+        if "normal" in corruption:
+            examples = examples + self.instance_noise * corruption["normal"]
+        outputs = self.discriminator(
+            self._discriminator_call(examples, condition), training=training
+        )
+        logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
+        return Judgement(tf.reshape(tf.cast(logit, tf.float32), [-1]), classes)
+
+    def judge_both(
+        self, real: tf.Tensor, fake: tf.Tensor, condition: Any, phase: Phase, training: bool
+    ) -> tuple[Judgement, Judgement]:
+        """Judge real examples and samples: in one pass, unless it would mix their statistics."""
+        if self._batch_coupled:
+            return (
+                self.judge(real, condition, phase["real"], training),
+                self.judge(fake, condition, phase["fake"], training),
+            )
+        size = batch_size_of(real)
+        both = keras.tree.map_structure(
+            lambda one, other: tf.concat([one, other], axis=0),
+            (real, condition, phase["real"]),
+            (fake, condition, phase["fake"]),
+        )
+        logits, classes = self.judge(*both, training)
+        return (
+            Judgement(logits[:size], None if classes is None else classes[:size]),
+            Judgement(logits[size:], None if classes is None else classes[size:]),
+        )
+
+    def _discriminator_call(self, examples: tf.Tensor, condition: Any) -> Any:
+        return examples
+
+    def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
+        """What an auxiliary classifier adds to both losses; nothing here."""
+        return tf.constant(0.0)
+
+    # Compiling and training
+
+    def compile(
+        self,
+        generator_optimizer: Any = None,
+        discriminator_optimizer: Any = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Configure the model for training; `fit` does it with the defaults if nobody has.
+
+        Args:
+            generator_optimizer: Keras optimizer or its name. Defaults to Adam with a learning rate
+                of 2e-4 and `beta_1=0.5`.
+            discriminator_optimizer: Another one. Defaults to Adam with twice the learning rate.
+            jit_compile: `True`, `False` or `"auto"`; see `TrainerModel.compile`.
+            **kwargs: `run_eagerly`, `steps_per_execution`; see `TrainerModel.compile`.
+
+        Raises:
+            ValueError: If one optimizer is given twice.
+        """
+        if generator_optimizer is discriminator_optimizer and isinstance(
+            generator_optimizer, keras.optimizers.Optimizer
+        ):
+            raise ValueError(
+                "The two networks need an optimizer each, since an optimizer keeps a state for the "
+                "variables it trains. Make a second one. Received: the same instance "
+                f"{generator_optimizer.name!r} twice"
+            )
+        with self.distribute_strategy.scope():
+            if generator_optimizer is None:
+                generator_optimizer = keras.optimizers.Adam(_GENERATOR_RATE, beta_1=0.5)
+            if discriminator_optimizer is None:
+                discriminator_optimizer = keras.optimizers.Adam(_DISCRIMINATOR_RATE, beta_1=0.5)
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        self.generator_optimizer = self.prepare_optimizer(
+            generator_optimizer, self.generator_variables
+        )
+        self.discriminator_optimizer = self.prepare_optimizer(
+            discriminator_optimizer, self.discriminator_variables
+        )
+        self.remember_compile(
+            generator_optimizer=generator_optimizer,
+            discriminator_optimizer=discriminator_optimizer,
+            **kwargs,
+        )
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
+        super().check_data(x, y, sample_weight, training)
+        if sample_weight is not None:
+            raise ValueError(
+                f"{type(self).__name__} does not weigh examples: leave sample_weight and "
+                "class_weight out. Received: sample weights"
+            )
+
+    def build_for_batch(self, data: Any) -> None:
+        """Nothing waits for data: the constructor builds both networks."""
+
+    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> list[Phase]:
+        """The random numbers of a step: a set for each pass of the generator."""
+        passes = self.discriminator_steps + (self.step_kind == "two_stage") if training else 1
+        return draw_phases(
+            passes,
+            batch_size_of(data),
+            seed,
+            self.latent_dim,
+            noisy_shape=self.example_shape if training and self.instance_noise else None,
+            augmented=training and self.augmentation is not None,
+            positions=self.penalty is not None,
+            drop_probability=self._drop_probability if training else 0.0,
+        )
+
+    def update_step(self, data: Any, noise: list[Phase]) -> Logs:
+        """Move both players and return the logs."""
+        real, y, _ = self.unpack(data)
+        logs = STEPS[self.step_kind](self, real, y, noise)
+        if self.average is not None:
+            self.average.update(self.progress.step.value)
+        real_sign = logs.pop("real_sign")
+        if self.augmentation is not None and self.augmentation.target is not None:
+            self.augmentation.adapt_to(real_sign, batch_size_of(real))
+            logs["augmentation_probability"] = self.augmentation.probability.value
+        return self._epoch_means(logs, batch_size_of(real))
+
+    def evaluation_step(self, data: Any, noise: list[Phase]) -> Logs:
+        """Losses and scores on held-out data, against samples of the generator as it is."""
+        real, y, _ = self.unpack(data)
+        size = batch_size_of(real)
+
+        def evaluated(phase: Phase) -> Logs:
+            condition = self.condition_for(y, phase)
+            fake = self.generate(phase["latent"], condition, training=False)
+            on_real = self.judge(real, condition, {}, training=False)
+            on_fake = self.judge(fake, condition, {}, training=False)
+            losses = self.adversarial_loss(on_real.logits, on_fake.logits)
+            return {
+                "generator_loss": losses.generator + self.class_loss(on_fake, condition),
+                "discriminator_loss": losses.discriminator + self.class_loss(on_real, condition),
+                "real_score": tf.reduce_mean(on_real.logits),
+                "fake_score": tf.reduce_mean(on_fake.logits),
+            }
+
+        return self._epoch_means(self.replica_function(evaluated)(noise[0]), size)
+
+    def _log_names(self) -> list[str]:
+        names = list(_LOGS)
+        if self.penalty is not None:
+            names.append("gradient_penalty")
+        if self.augmentation is not None and self.augmentation.target is not None:
+            names.append("augmentation_probability")
+        return names
+
+    def _epoch_means(self, logs: Logs, size: tf.Tensor) -> Logs:
+        """Means over the epoch so far; overflows that a loss scale skips do not count."""
+        results = {}
+        for tracker in self._trackers:
+            if tracker.name not in logs:
+                continue
+            value = tf.cast(logs[tracker.name], tf.float32)
+            counts = size > 0
+            if tracker.name.endswith("norm"):
+                counts &= tf.math.is_finite(value)
+            tracker.update_state(
+                tf.where(counts, value, 0.0), sample_weight=tf.where(counts, size, 0)
+            )
+            results[tracker.name] = tracker.result()
+        return results
+
+
+def _trainable(layers: list[keras.layers.Layer]) -> list[keras.Variable]:
+    found = {id(v): v for layer in layers for v in layer.trainable_variables}
+    return list(found.values())

@@ -1,0 +1,116 @@
+"""Networks handed to a GAN, or built for the shape of its examples; checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_transgen.generative.networks.dcgan import dcgan_discriminator, dcgan_generator
+from keras_transgen.generative.networks.dense_gan import dense_discriminator, dense_generator
+
+_DENSE_UNITS_PER_FILTER = 4
+
+
+def default_generator(
+    example_shape: tuple[int, ...],
+    latent_dim: int,
+    filters: int,
+    value_range: tuple[float, float] | None,
+    **conditioning: Any,
+) -> keras.Model:
+    """A convolutional generator for images, a dense one for vectors."""
+    if len(example_shape) == 1:
+        hidden = (filters * _DENSE_UNITS_PER_FILTER,) * 2
+        return dense_generator(
+            example_shape[0], latent_dim, hidden, value_range=value_range, **conditioning
+        )
+    return dcgan_generator(
+        example_shape, latent_dim, filters, value_range=value_range, **conditioning
+    )
+
+
+def default_discriminator(
+    example_shape: tuple[int, ...], filters: int, **conditioning: Any
+) -> keras.Model:
+    """A convolutional discriminator for images, a dense one for vectors."""
+    if len(example_shape) == 1:
+        hidden = (filters * _DENSE_UNITS_PER_FILTER,) * 2
+        return dense_discriminator(example_shape[0], hidden, **conditioning)
+    return dcgan_discriminator(example_shape, filters, **conditioning)
+
+
+def known_shape(network: Any, side: str) -> tuple[int, ...] | None:
+    """The input or output shape of a network without its batch, where it says one."""
+    shape = getattr(network, f"{side}_shape", None)
+    if isinstance(shape, list):
+        shape = shape[0]
+    if not isinstance(shape, tuple) or None in shape[1:]:
+        return None
+    return tuple(shape[1:])
+
+
+def known_latent_dim(generator: Any) -> int | None:
+    """The length of the latent vectors that a generator takes, where it says so."""
+    shape = known_shape(generator, "input")
+    return shape[0] if shape is not None and len(shape) == 1 else None
+
+
+def check_networks(
+    generator: Callable[..., Any],
+    generator_inputs: Any,
+    discriminator: Callable[..., Any],
+    discriminator_inputs: Any,
+    example_shape: tuple[int, ...],
+    auxiliary_classes: int | None = None,
+) -> None:
+    """Build both networks symbolically and refuse a pair that cannot play.
+
+    Args:
+        generator: From latent vectors (and conditions) to examples.
+        generator_inputs: Symbolic inputs.
+        discriminator: From examples (and conditions) to logits.
+        discriminator_inputs: Symbolic inputs.
+        example_shape: Of the real examples.
+        auxiliary_classes: Number of class logits that the discriminator must give besides.
+
+    Raises:
+        ValueError: If an output is not what the other network or the loss needs.
+    """
+    made = _called(generator, generator_inputs, "generator")
+    if not hasattr(made, "shape") or tuple(made.shape[1:]) != example_shape:
+        raise ValueError(
+            "The generator's output must have the shape of the real examples, which the "
+            f"discriminator takes: [batch, {', '.join(map(str, example_shape))}]. "
+            f"Received: a generator with output of shape {getattr(made, 'shape', made)}"
+        )
+    judged = _called(discriminator, discriminator_inputs, "discriminator")
+    outputs = judged if isinstance(judged, (list, tuple)) else [judged]
+    widths = [1] if auxiliary_classes is None else [1, auxiliary_classes]
+    found = [tuple(output.shape[1:]) for output in outputs]
+    if found[:1] == [()]:
+        found[0] = (1,)
+    if found != [(width,) for width in widths]:
+        expected = " and ".join(f"[batch, {width}]" for width in widths)
+        raise ValueError(
+            f"The discriminator must give logits of shape {expected}. "
+            f"Received: outputs of shape {[tuple(output.shape) for output in outputs]}"
+        )
+    last = getattr(discriminator, "layers", [None])[-1]
+    if getattr(last, "activation", None) is keras.activations.sigmoid:
+        raise ValueError(
+            "The discriminator must give logits, not probabilities: the losses apply the sigmoid. "
+            f"Remove activation='sigmoid' from its last layer. Received: layer {last.name!r}"
+        )
+
+
+def _called(network: Any, inputs: Any, name: str) -> Any:
+    try:
+        return network(inputs)
+    except (ValueError, TypeError) as error:
+        shapes = [tuple(each.shape) for each in keras.tree.flatten(inputs)]
+        raise ValueError(
+            f"The {name} must take inputs of shape {shapes}. Received: a {name} that refuses them "
+            f"({str(error).splitlines()[0]})"
+        ) from error

@@ -1,0 +1,362 @@
+"""Generative adversarial networks that make what they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.generative.adversarial_model import Judgement
+from keras_transgen.generative.adversarial_networks import (
+    check_networks,
+    default_discriminator,
+    default_generator,
+)
+from keras_transgen.generative.adversarial_noise import Phase
+from keras_transgen.generative.condition_checks import (
+    check_class_labels,
+    check_condition_arguments,
+    check_condition_vectors,
+    encoded_shape,
+)
+from keras_transgen.generative.gan import GAN
+from keras_transgen.generative.networks.conditioning import ConditionEmbedding
+from keras_transgen.plotting.sample_grid import plot_sample_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class ConditionalGAN(GAN):
+    """A GAN that makes examples for a condition, by `fit(images, conditions)`.
+
+    A condition is a class (`num_classes`), a vector (`condition_shape`) or anything that a Keras
+    layer turns into a vector (`condition_encoder`: text, an image). Each network maps it to an
+    embedding of its own.
+
+    Args:
+        num_classes: Number of classes, for integer labels `[batch]`.
+        image_shape: As in `GAN`.
+        condition_shape: Shape of a condition, for vectors `[batch, features]`, or of what the
+            encoder takes where it does not say so itself.
+        condition_encoder: Keras layer from conditions to `[batch, features]`. If it has trainable
+            weights they train with the generator.
+        embedding_dim: Length of the embeddings. Defaults to 128.
+        generator_conditioning: `"concatenation"` with the latent vector, or `"normalization"`:
+            scale and offset of the batch normalization depend on the condition.
+        discriminator_conditioning: `"projection"`, `"concatenation"` as a further channel, or
+            `None` for a discriminator that only classifies (needs `auxiliary_classifier`).
+        auxiliary_classifier: The discriminator also learns to tell the classes of real images, and
+            the generator to be told right.
+        unlabelled_probability: Probability that an example's condition is dropped in training, so
+            that `sample(None)` makes examples without one.
+        generator: Keras model from `[latent [batch, latent_dim], embedding [batch, embedding_dim]]`
+            to examples; built by default.
+        discriminator: Keras model from `[examples, embedding]` (from examples alone with
+            `discriminator_conditioning=None`) to logits `[batch, 1]`, and `[batch, num_classes]`
+            besides with an auxiliary classifier; built by default.
+        **kwargs: Further arguments of `GAN`.
+
+    Raises:
+        ValueError: As `GAN`, or if it is not clear what a condition is.
+
+    Example:
+        ```python
+        import numpy as np
+        import keras_transgen as ktg
+
+        images, labels = ktg.datasets.load_digits()
+        cgan = ktg.ConditionalGAN(
+            num_classes=10, image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0)
+        )
+        cgan.fit(images, labels, batch_size=64, epochs=1, verbose=0)
+        sevens = cgan.sample(np.full(16, 7), seed=0)
+        ```
+
+    Reference:
+        Mirza and Osindero, Conditional generative adversarial nets, 2014; Miyato and Koyama, cGANs
+        with projection discriminator, 2018; Odena, Olah and Shlens, Conditional image synthesis
+        with auxiliary classifier GANs, 2017.
+    """
+
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        condition_shape: tuple[int, ...] | None = None,
+        condition_encoder: keras.layers.Layer | None = None,
+        embedding_dim: int = 128,
+        generator_conditioning: str = "concatenation",
+        discriminator_conditioning: str | None = "projection",
+        auxiliary_classifier: bool = False,
+        unlabelled_probability: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        check_condition_arguments(
+            num_classes,
+            condition_shape,
+            condition_encoder,
+            generator_conditioning,
+            discriminator_conditioning,
+            auxiliary_classifier,
+            unlabelled_probability,
+        )
+        # Set first, since the base's constructor builds the networks and needs them.
+        self.num_classes = num_classes
+        self.condition_shape = None if condition_shape is None else tuple(condition_shape)
+        self.embedding_dim = embedding_dim
+        self.generator_conditioning = generator_conditioning
+        self.discriminator_conditioning = discriminator_conditioning
+        self.has_class_logits = auxiliary_classifier
+        self._drop_probability = unlabelled_probability
+        self.condition_encoder = condition_encoder
+        super().__init__(image_shape, **kwargs)
+
+    # The networks
+
+    def _default_generator(self) -> keras.Model:
+        return default_generator(
+            self.example_shape,
+            self.latent_dim,
+            self.filters,
+            self.value_range,
+            embedding_dim=self.embedding_dim,
+            conditioning=self.generator_conditioning,
+        )
+
+    def _default_discriminator(self) -> keras.Model:
+        return default_discriminator(
+            self.example_shape,
+            self.filters,
+            embedding_dim=self.embedding_dim,
+            conditioning=self.discriminator_conditioning,
+            auxiliary_classes=self.num_classes if self.has_class_logits else None,
+        )
+
+    def _build_networks(self) -> None:
+        check_networks(
+            self.generator,
+            [keras.Input((self.latent_dim,)), keras.Input((self.embedding_dim,))],
+            self.discriminator,
+            self.discriminator_inputs(),
+            self.example_shape,
+            self.num_classes if self.has_class_logits else None,
+        )
+        self.generator_embedding = self._embedding("generator_embedding")
+        self.discriminator_embedding = None
+        if self.discriminator_conditioning is not None:
+            self.discriminator_embedding = self._embedding("discriminator_embedding")
+
+    def _embedding(self, name: str) -> ConditionEmbedding:
+        layer = ConditionEmbedding(
+            self.embedding_dim, self.num_classes, self._drop_probability > 0, name=name
+        )
+        if self.num_classes is not None:
+            layer.build((None,))
+        elif self.condition_encoder is None:
+            layer.build((None, *self.condition_shape))
+        else:
+            layer.build(encoded_shape(self.condition_encoder, self.condition_shape))
+        return layer
+
+    def discriminator_inputs(self) -> Any:
+        """Symbolic inputs of the discriminator."""
+        if self.discriminator_conditioning is None:
+            return keras.Input(self.example_shape)
+        return [keras.Input(self.example_shape), keras.Input((self.embedding_dim,))]
+
+    @property
+    def generator_layers(self) -> list[keras.layers.Layer]:
+        """The layers that train as the generator; an encoder of conditions is one of them."""
+        layers = [self.generator, self.generator_embedding]
+        return layers if self.condition_encoder is None else [*layers, self.condition_encoder]
+
+    @property
+    def discriminator_layers(self) -> list[keras.layers.Layer]:
+        """The layers that train as the discriminator."""
+        if self.discriminator_embedding is None:
+            return [self.discriminator]
+        return [self.discriminator, self.discriminator_embedding]
+
+    # What a step is made of
+
+    def condition_for(self, y: Any, phase: Phase) -> Any:
+        """The conditions of a pass, and which of them are dropped."""
+        if "dropped" in phase:
+            return (y, phase["dropped"])
+        return (y,)
+
+    def generate(self, latent: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
+        """Examples, float32, from latent vectors and conditions by the generator as it is."""
+        y, *dropped = condition
+        embedding = self.generator_embedding(self._encoded(y, training), *dropped)
+        return tf.cast(self.generator([latent, embedding], training=training), tf.float32)
+
+    def _discriminator_call(self, examples: tf.Tensor, condition: Any) -> Any:
+        if self.discriminator_embedding is None:
+            return examples
+        y, *dropped = condition
+        # An encoder that trains does so with the generator alone.
+        encoded = tf.stop_gradient(self._encoded(y, training=False))
+        return [examples, self.discriminator_embedding(encoded, *dropped)]
+
+    def _encoded(self, y: Any, training: bool) -> Any:
+        if self.condition_encoder is None:
+            return tf.reshape(y, [-1]) if self.num_classes is not None else tf.cast(y, tf.float32)
+        return self.condition_encoder(y, training=training)
+
+    def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
+        """Mean cross-entropy of the auxiliary classifier, over examples that kept their class."""
+        if judgement.class_logits is None:
+            return tf.constant(0.0)
+        y, *dropped = condition
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.cast(tf.reshape(y, [-1]), tf.int32),
+            logits=tf.cast(judgement.class_logits, tf.float32),
+        )
+        if dropped:
+            losses = tf.where(dropped[0], 0.0, losses)
+        return tf.reduce_mean(losses)
+
+    # Data
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse conditions that are none of this model's."""
+        self._check_conditions(y, "conditions (the second argument of fit)")
+
+    def _check_conditions(self, y: Any, name: str) -> None:
+        if self.num_classes is not None:
+            check_class_labels(y, self.num_classes, name)
+        else:
+            check_condition_vectors(y, self._expected_condition(), name)
+
+    def _expected_condition(self) -> tuple[int | None, ...] | None:
+        if self.condition_shape is not None:
+            return self.condition_shape
+        shape = getattr(self.condition_encoder, "input_shape", None)
+        return tuple(shape[1:]) if isinstance(shape, tuple) else None
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            self.check_labels(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    # Using the model
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """Samples from `(latent, condition)` by the averaged generator."""
+        latent, condition = inputs
+        return self._by_average(latent, (condition,))
+
+    def sample(
+        self,
+        condition: Any = None,
+        seed: int | None = None,
+        batch_size: int = 128,
+        count: int | None = None,
+    ) -> np.ndarray:
+        """Draw a sample for each condition, from the averaged generator.
+
+        Args:
+            condition: Labels `[count]`, vectors `[count, features]`, or what the encoder takes.
+                `None` for samples without a condition, if the model was trained with
+                `unlabelled_probability`.
+            seed: Any integer for the same samples every time; `None` for fresh ones.
+            batch_size: Samples made at once; it does not change them.
+            count: How many, without a condition. Defaults to 64.
+
+        Returns:
+            Float32 `[count, *image_shape]` in `value_range`.
+
+        Raises:
+            ValueError: If the conditions are none of this model's.
+        """
+        if condition is None:
+            return self._sampled_unlabelled(64 if count is None else count, seed, batch_size)
+        condition = condition if isinstance(condition, tf.Tensor) else np.asarray(condition)
+        self._check_conditions(condition, "condition")
+        if count is not None and count != len(condition):
+            raise ValueError(
+                "There is one sample a condition; leave count out. Received: "
+                f"count={count} for {len(condition)} conditions"
+            )
+        parts: tuple[Any, ...] = (condition,)
+        if self._drop_probability:
+            parts = (condition, np.zeros(len(condition), bool))
+        return self._sampled(self._latent(len(condition), seed), parts, batch_size)
+
+    def _sampled_unlabelled(self, count: int, seed: int | None, batch_size: int) -> np.ndarray:
+        if not self._drop_probability or self.condition_encoder is not None:
+            raise ValueError(
+                "Samples without a condition need a model that was made with "
+                "unlabelled_probability=... above 0 and without a condition_encoder. Received: "
+                f"condition=None, unlabelled_probability={self._drop_probability}"
+            )
+        if self.num_classes is not None:
+            placeholder = np.zeros(count, "int32")
+        else:
+            placeholder = np.zeros((count, *self.condition_shape), "float32")
+        parts = (placeholder, np.ones(count, bool))
+        return self._sampled(self._latent(count, seed), parts, batch_size)
+
+    def discriminate(
+        self, images: Any, condition: Any = None, batch_size: int = 128
+    ) -> np.ndarray:
+        """The discriminator's probability that images are real, given their conditions.
+
+        Args:
+            images: As for `fit`.
+            condition: As for `fit`; not needed with `discriminator_conditioning=None`.
+            batch_size: Images judged at once.
+
+        Returns:
+            Float32 `[batch]`, the sigmoid of the logits, whatever the loss.
+
+        Raises:
+            ValueError: If the images or conditions are none of this model.
+        """
+        self.check_examples(images, "images")
+        if self.discriminator_conditioning is None:
+            return self._judged(images, (), batch_size)
+        self._check_conditions(condition, "condition")
+        if len(condition) != len(images):
+            raise ValueError(
+                "There must be a condition for every image. "
+                f"Received: {len(images)} images, {len(condition)} conditions"
+            )
+        return self._judged(images, (condition,), batch_size)
+
+    def sample_grid(self, count: int = 10, seed: int | None = None) -> Figure:
+        """A grid with a row a class and `count` samples in each, as a Matplotlib figure.
+
+        Without classes, `count` samples without a condition.
+        """
+        span = self.value_range or (0.0, 1.0)
+        if self.num_classes is None:
+            return plot_sample_grid(self.sample(None, seed, count=count), value_range=span)
+        labels = np.repeat(np.arange(self.num_classes), count)
+        return plot_sample_grid(
+            self.sample(labels, seed), labels=labels, columns=count, value_range=span
+        )
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        encoder = self.condition_encoder
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "condition_shape": self.condition_shape,
+            "condition_encoder": (
+                None if encoder is None else keras.saving.serialize_keras_object(encoder)
+            ),
+            "embedding_dim": self.embedding_dim,
+            "generator_conditioning": self.generator_conditioning,
+            "discriminator_conditioning": self.discriminator_conditioning,
+            "auxiliary_classifier": self.has_class_logits,
+            "unlabelled_probability": self._drop_probability,
+        }

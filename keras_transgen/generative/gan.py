@@ -1,0 +1,316 @@
+"""Generative adversarial networks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.generative.adversarial_losses import (
+    AdversarialLoss,
+    adversarial_loss,
+    generator_sees_real,
+)
+from keras_transgen.generative.adversarial_model import STEPS, AdversarialModel
+from keras_transgen.generative.adversarial_networks import (
+    default_discriminator,
+    default_generator,
+    known_latent_dim,
+    known_shape,
+)
+from keras_transgen.generative.augmentation import augmentation_layer
+from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
+from keras_transgen.generative.moving_average import MovingAverage
+from keras_transgen.generative.one_stage import why_batch_coupled
+from keras_transgen.plotting.sample_grid import plot_sample_grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DEFAULT_IMAGE_SHAPE = (64, 64, 3)
+_DEFAULT_LATENT_DIM = 128
+_PENALTY_WEIGHT = 10.0
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class GAN(AdversarialModel):
+    """A generator and a discriminator that train each other, by `fit(images)`.
+
+    The generator turns standard normal vectors into images (or vectors); `sample` uses a moving
+    average of its weights. Both networks are built for the shape of the examples, or handed in.
+
+    How the players move in a step:
+
+    - `"two_stage"`: the discriminator on samples, then the generator on fresh ones; two passes of
+      the generator and three of the discriminator.
+    - `"shared"`: the same turns on the same samples, so that the generator's pass is taken once.
+    - `"one_stage"`: both at once, from the gradients of a single pass. Exact, and refused otherwise,
+      where no logit depends on other examples of the batch: no batch normalization in the
+      discriminator, no auxiliary classifier. The updates are simultaneous: the generator does not
+      see the discriminator's move.
+    - `"auto"`: `"shared"`.
+
+    Args:
+        image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors. Defaults
+            to what the networks handed in say, else to `(64, 64, 3)`.
+        latent_dim: Length of the latent vectors. Defaults to what the generator handed in takes,
+            else to 128.
+        generator: Keras model from `[batch, latent_dim]` to `[batch, *image_shape]` in
+            `value_range`; built by default.
+        discriminator: Keras model from `[batch, *image_shape]` to logits `[batch, 1]`; built by
+            default.
+        loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"hinge"`, `"wasserstein"`,
+            `"relativistic_average"` or a callable of real and fake logits that returns the
+            discriminator's and the generator's loss.
+        label_smoothing: How far the discriminator's label of real images lies below 1.
+        gradient_penalty: `None`, `"wgan_gp"`, `"r1"`, `"r2"` or a callable; see
+            `generative.gradient_penalties`.
+        gradient_penalty_weight: Its weight.
+        instance_noise: Standard deviation of normal noise added to all that the discriminator
+            sees, in the units of `value_range`.
+        discriminator_steps: Moves of the discriminator for one of the generator, each on the same
+            real images and fresh samples.
+        augmentation: `None`, a policy such as `"color,translation,cutout"`, or a
+            `DifferentiableAugmentation` (whose strength may adapt).
+        ema_decay: Decay of the moving average of the generator; `None` samples from the generator
+            itself.
+        value_range: `(low, high)` of float images and of samples; uint8 is scaled to it. `None` for
+            vectors without bounds.
+        step: `"auto"`, `"one_stage"`, `"shared"` or `"two_stage"`.
+        filters: Width of the networks that are built: channels at the largest size.
+        **kwargs: Passed to `TrainerModel` (`seed`, `name`).
+
+    Raises:
+        ValueError: If the networks cannot be built for the shape or do not fit together, an
+            argument is unknown, or the one-stage step would not be exact.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+
+        images, _ = ktg.datasets.load_digits()
+        gan = ktg.GAN(image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0))
+        gan.fit(images, batch_size=64, epochs=1, verbose=0)
+        samples = gan.sample(16, seed=0)
+        probabilities = gan.discriminate(images[:4])
+        ```
+
+    Reference:
+        Goodfellow et al., Generative adversarial nets, 2014; Radford et al., Unsupervised
+        representation learning with deep convolutional generative adversarial networks, 2016.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] | None = None,
+        latent_dim: int | None = None,
+        generator: keras.Model | None = None,
+        discriminator: keras.Model | None = None,
+        loss: str | AdversarialLoss = "non_saturating",
+        label_smoothing: float = 0.0,
+        gradient_penalty: Any = None,
+        gradient_penalty_weight: float = _PENALTY_WEIGHT,
+        instance_noise: float = 0.0,
+        discriminator_steps: int = 1,
+        augmentation: Any = None,
+        ema_decay: float | None = 0.999,
+        value_range: tuple[float, float] | None = (-1.0, 1.0),
+        step: str = "auto",
+        filters: int = 64,
+        **kwargs: Any,
+    ) -> None:
+        image_shape = (
+            image_shape
+            or known_shape(discriminator, "input")
+            or known_shape(generator, "output")
+            or _DEFAULT_IMAGE_SHAPE
+        )
+        super().__init__(image_shape, value_range, **kwargs)
+        self.latent_dim = int(latent_dim or known_latent_dim(generator) or _DEFAULT_LATENT_DIM)
+        self.loss_setting = loss
+        self.label_smoothing = label_smoothing
+        self.adversarial_loss = adversarial_loss(loss, label_smoothing)
+        self.generator_sees_real = generator_sees_real(loss)
+        self.penalty_setting = gradient_penalty
+        self.penalty = find_penalty(gradient_penalty)
+        self.gradient_penalty_weight = float(gradient_penalty_weight)
+        self.instance_noise = float(instance_noise)
+        self.discriminator_steps = discriminator_steps
+        self.augmentation_setting = augmentation
+        self.augmentation = augmentation_layer(augmentation, self.value_range, self.example_shape)
+        self.ema_decay = ema_decay
+        self.step_setting = step
+        self.filters = filters
+        self._check_settings()
+        # A file keeps networks that were handed in; the others are built again.
+        self._handed_in = (generator is not None, discriminator is not None)
+        self.generator = generator if generator is not None else self._default_generator()
+        self.discriminator = (
+            discriminator if discriminator is not None else self._default_discriminator()
+        )
+        self._build_networks()
+        self._batch_coupled = why_batch_coupled(self) is not None
+        self.step_kind = self._resolved_step()
+        self.average = (
+            None if ema_decay is None else MovingAverage(self.generator_layers, ema_decay)
+        )
+        self._trackers = [keras.metrics.Mean(name=name) for name in self._log_names()]
+        self.built = True
+
+    def _default_generator(self) -> keras.Model:
+        return default_generator(
+            self.example_shape, self.latent_dim, self.filters, self.value_range
+        )
+
+    def _default_discriminator(self) -> keras.Model:
+        return default_discriminator(self.example_shape, self.filters)
+
+    # Using the model
+
+    def call(self, latent: Any, training: bool = False) -> tf.Tensor:
+        """Samples from latent vectors `[batch, latent_dim]` by the averaged generator."""
+        return self._by_average(latent, ())
+
+    def _by_average(self, latent: tf.Tensor, condition: Any) -> tf.Tensor:
+        if self.average is None:
+            return self.generate(latent, condition, training=False)
+        with self.average.in_place():
+            return self.generate(latent, condition, training=False)
+
+    def sample(self, count: int = 64, seed: int | None = None, batch_size: int = 128) -> np.ndarray:
+        """Draw samples from the averaged generator.
+
+        Args:
+            count: How many.
+            seed: Any integer for the same samples every time; `None` for fresh ones.
+            batch_size: Samples made at once; it does not change them.
+
+        Returns:
+            Float32 `[count, *image_shape]` in `value_range`.
+
+        Raises:
+            ValueError: If `count` is not positive.
+        """
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"count must be a positive integer. Received: count={count!r}")
+        return self._sampled(self._latent(count, seed), (), batch_size)
+
+    def _latent(self, count: int, seed: int | None) -> tf.Tensor:
+        return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
+
+    def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
+        parts = tf.data.Dataset.from_tensor_slices((latent, condition)).batch(batch_size)
+        return np.concatenate([self._sampling_function(*part).numpy() for part in parts])
+
+    @functools.cached_property
+    def _sampling_function(self) -> Callable[..., tf.Tensor]:
+        return tf.function(self._by_average, reduce_retracing=True, autograph=False)
+
+    def discriminate(self, images: Any, batch_size: int = 128) -> np.ndarray:
+        """The discriminator's probability that images are real.
+
+        Args:
+            images: As for `fit`.
+            batch_size: Images judged at once.
+
+        Returns:
+            Float32 `[batch]`, the sigmoid of the logits, whatever the loss.
+
+        Raises:
+            ValueError: If the images are none of this model.
+        """
+        self.check_examples(images, "images")
+        return self._judged(images, (), batch_size)
+
+    def _judged(self, images: Any, condition: Any, batch_size: int) -> np.ndarray:
+        parts = tf.data.Dataset.from_tensor_slices((images, condition)).batch(batch_size)
+        return np.concatenate([self._judging_function(*part).numpy() for part in parts])
+
+    @functools.cached_property
+    def _judging_function(self) -> Callable[..., tf.Tensor]:
+        def probabilities(images: Any, condition: Any) -> tf.Tensor:
+            judgement = self.judge(self.scaled(images), condition, {}, training=False)
+            return tf.sigmoid(judgement.logits)
+
+        return tf.function(probabilities, reduce_retracing=True, autograph=False)
+
+    def averaged_generator(self) -> keras.Model:
+        """A copy of the generator with its averaged weights, to be used or saved on its own."""
+        copy = keras.models.clone_model(self.generator)
+        copy.set_weights(self.generator.get_weights())
+        if self.average is not None:
+            averages = self.average.of(self.generator.weights)
+            for weight, average in zip(copy.weights, averages):
+                weight.assign(average)
+        return copy
+
+    def sample_grid(self, count: int = 64, seed: int | None = None) -> Figure:
+        """Samples in a grid, as a Matplotlib figure; see `sample`."""
+        return plot_sample_grid(self.sample(count, seed), value_range=self.value_range or (0, 1))
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        networks = (self.generator, self.discriminator)
+        generator, discriminator = (
+            keras.saving.serialize_keras_object(network) if handed_in else None
+            for network, handed_in in zip(networks, self._handed_in)
+        )
+        return {
+            **super().get_config(),
+            "image_shape": self.example_shape,
+            "latent_dim": self.latent_dim,
+            "generator": generator,
+            "discriminator": discriminator,
+            "loss": _serialized(self.loss_setting),
+            "label_smoothing": self.label_smoothing,
+            "gradient_penalty": _serialized(self.penalty_setting),
+            "gradient_penalty_weight": self.gradient_penalty_weight,
+            "instance_noise": self.instance_noise,
+            "discriminator_steps": self.discriminator_steps,
+            "augmentation": _serialized(self.augmentation_setting),
+            "ema_decay": self.ema_decay,
+            "value_range": self.value_range,
+            "step": self.step_setting,
+            "filters": self.filters,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> GAN:
+        """Make the model again from what `get_config` returned."""
+        return cls(**{key: _deserialized(value) for key, value in config.items()})
+
+    def _check_settings(self) -> None:
+        if self.step_setting != "auto" and self.step_setting not in STEPS:
+            raise ValueError(
+                f"step must be 'auto' or one of {sorted(STEPS)}. Received: {self.step_setting!r}"
+            )
+        if self.latent_dim < 1 or self.discriminator_steps < 1 or self.filters < 1:
+            raise ValueError(
+                "latent_dim, discriminator_steps and filters must be at least 1. Received: "
+                f"latent_dim={self.latent_dim}, discriminator_steps={self.discriminator_steps}, "
+                f"filters={self.filters}"
+            )
+        if self.instance_noise < 0 or self.gradient_penalty_weight < 0:
+            raise ValueError(
+                "instance_noise and gradient_penalty_weight must not be negative. Received: "
+                f"instance_noise={self.instance_noise}, "
+                f"gradient_penalty_weight={self.gradient_penalty_weight}"
+            )
+
+
+def _serialized(setting: Any) -> Any:
+    if setting is None or isinstance(setting, str):
+        return setting
+    return keras.saving.serialize_keras_object(setting)
+
+
+def _deserialized(value: Any) -> Any:
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    return value

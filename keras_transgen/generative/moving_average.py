@@ -1,0 +1,94 @@
+"""An exponential moving average of layers' weights, and the layers called with it."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_WARM_UP = 10.0
+
+
+class MovingAverage(keras.layers.Layer):
+    """Follows the float weights of layers, moving statistics included.
+
+    The decay warms up as `(1 + step) / (10 + step)`, so that the first averages forget the random
+    start. The averages are weights of their own, saved and restored with the model.
+
+    Args:
+        layers: The layers to follow, built.
+        decay: Share that the average keeps in a step, at least 0 and below 1.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the decay is out of range.
+
+    Reference:
+        Yazici et al., The unusual effectiveness of averaging in GAN training, 2019.
+    """
+
+    def __init__(
+        self, layers: Sequence[keras.layers.Layer], decay: float = 0.999, **kwargs: Any
+    ) -> None:
+        if not 0.0 <= decay < 1.0:
+            raise ValueError(
+                "ema_decay must be at least 0 and below 1, or None for no average. "
+                f"Received: ema_decay={decay}"
+            )
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.decay = decay
+        # In a namespace, since Keras would count and save the weights of a list a second time.
+        self._followed = types.SimpleNamespace(weights=followed_weights(layers))
+        self.averages = [
+            # Replicas hold equal weights and average them alike, so each writes its own copy:
+            # nothing is sent between them, and XLA may compile the update.
+            keras.Variable(
+                tf.convert_to_tensor(weight.value),
+                dtype=weight.dtype,
+                trainable=False,
+                name=f"average_{index}",
+                synchronization="on_read",
+                aggregation="only_first_replica",
+            )
+            for index, weight in enumerate(self._followed.weights)
+        ]
+        self.built = True
+
+    def update(self, step: tf.Tensor) -> None:
+        """Move the averages towards the weights as they are now.
+
+        Args:
+            step: Steps taken before this one.
+        """
+        step = tf.cast(step, tf.float32)
+        decay = tf.minimum(self.decay, (1.0 + step) / (_WARM_UP + step))
+        for average, weight in zip(self.averages, self._followed.weights):
+            kept = tf.cast(decay, average.dtype)
+            average.assign(average.value * kept + weight.value * (1.0 - kept))
+
+    def in_place(self) -> keras.StatelessScope:
+        """A context in which the followed layers compute with the averages."""
+        return keras.StatelessScope(
+            state_mapping=[
+                (weight, average.value)
+                for weight, average in zip(self._followed.weights, self.averages)
+            ]
+        )
+
+    def of(self, weights: Sequence[keras.Variable]) -> list[Any]:
+        """The averages of weights, or the weights themselves where they are not followed."""
+        known = {id(w): a for w, a in zip(self._followed.weights, self.averages)}
+        return [known.get(id(weight), weight) for weight in weights]
+
+
+def followed_weights(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:
+    """The float weights of layers, each once, in a stable order."""
+    found: dict[int, keras.Variable] = {}
+    for layer in layers:
+        for weight in layer.weights:
+            if keras.backend.is_float_dtype(weight.dtype):
+                found.setdefault(id(weight), weight)
+    return list(found.values())

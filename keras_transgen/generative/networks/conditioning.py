@@ -1,0 +1,219 @@
+"""How a condition enters a generator and a discriminator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def _register(cls: type) -> type:
+    return keras.saving.register_keras_serializable(package="keras_transgen")(cls)
+
+
+@_register
+class ConditionEmbedding(keras.layers.Layer):
+    """A vector for each condition: looked up for a class, a linear map of a vector.
+
+    Classes start with vectors as long as the latent ones (standard normal), so that the condition
+    is not drowned by the noise it is joined with.
+
+    Args:
+        embedding_dim: Length of the result.
+        num_classes: Number of classes, for integer conditions; `None` for vectors.
+        unlabelled: Learn one more vector for examples without a condition.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        condition: Integers `[batch]`, or vectors `[batch, features]`.
+        dropped: Booleans `[batch]`: which examples' condition is taken away.
+
+    Output shape:
+        `[batch, embedding_dim]`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.generative.networks.conditioning import ConditionEmbedding
+
+        assert ConditionEmbedding(16, num_classes=10)(np.array([3, 7])).shape == (2, 16)
+        ```
+    """
+
+    def __init__(
+        self,
+        embedding_dim: int,
+        num_classes: int | None = None,
+        unlabelled: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        # Integer conditions must not be cast to the policy's float type on their way in.
+        super().__init__(autocast=num_classes is None, **kwargs)
+        self.embedding_dim = embedding_dim
+        self.num_classes = num_classes
+        self.unlabelled = unlabelled
+
+    def build(self, condition_shape: Any, dropped_shape: Any = None) -> None:
+        rows = self.num_classes or condition_shape[-1]
+        self.table = self.add_weight(
+            name="table",
+            shape=(rows, self.embedding_dim),
+            initializer=(
+                "glorot_uniform"
+                if self.num_classes is None
+                else keras.initializers.RandomNormal(stddev=1.0)
+            ),
+        )
+        if self.unlabelled:
+            self.nothing = self.add_weight(
+                name="nothing", shape=(self.embedding_dim,), initializer="zeros"
+            )
+        self.built = True
+
+    def call(self, condition: Any, dropped: Any = None) -> tf.Tensor:
+        if self.num_classes is not None:
+            # A product with one-hot rows has a dense gradient, which replicas can sum and XLA can
+            # compile; that of a lookup is sparse.
+            condition = tf.one_hot(tf.cast(condition, tf.int32), self.num_classes)
+        table = tf.cast(self.table.value, self.compute_dtype)
+        embedding = tf.matmul(tf.cast(condition, self.compute_dtype), table)
+        if not self.unlabelled or dropped is None:
+            return embedding
+        nothing = tf.cast(self.nothing.value, self.compute_dtype)
+        return tf.where(dropped[:, None], nothing[None, :], embedding)
+
+    def compute_output_shape(self, condition_shape: Any, dropped_shape: Any = None) -> tuple:
+        return (condition_shape[0], self.embedding_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("autocast", None)
+        return {
+            **config,
+            "embedding_dim": self.embedding_dim,
+            "num_classes": self.num_classes,
+            "unlabelled": self.unlabelled,
+        }
+
+
+@_register
+class ConditionalNormalization(keras.layers.Layer):
+    """Batch normalization whose scale and offset depend on the condition.
+
+    Args:
+        momentum: Of the moving statistics.
+        epsilon: Added to the variance.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[features [batch, ..., channels], embedding [batch, embedding_dim]]`.
+
+    Output shape:
+        That of the features.
+
+    Reference:
+        de Vries et al., Modulating early visual processing by language, 2017; Dumoulin, Shlens and
+        Kudlur, A learned representation for artistic style, 2017.
+    """
+
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.normalization = keras.layers.BatchNormalization(
+            momentum=momentum, epsilon=epsilon, center=False, scale=False, dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape: Any) -> None:
+        features, embedding = input_shape
+        self.normalization.build(features)
+        # Starts as plain normalization: scale one, offset zero, whatever the condition.
+        self.scale = keras.layers.Dense(
+            features[-1], kernel_initializer="zeros", name="scale", dtype=self.dtype_policy
+        )
+        self.offset = keras.layers.Dense(
+            features[-1], kernel_initializer="zeros", name="offset", dtype=self.dtype_policy
+        )
+        self.scale.build(embedding)
+        self.offset.build(embedding)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        features, embedding = inputs
+        normal = self.normalization(features, training=training)
+        shape = [-1] + [1] * (len(normal.shape) - 2) + [normal.shape[-1]]
+        scale = tf.reshape(self.scale(embedding), shape)
+        offset = tf.reshape(self.offset(embedding), shape)
+        return normal * (1 + scale) + offset
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape[0]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+@_register
+class Projection(keras.layers.Layer):
+    """The inner product of an example's features with its mapped condition.
+
+    Args:
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[features [batch, width], embedding [batch, embedding_dim]]`.
+
+    Output shape:
+        `[batch, 1]`, to be added to the unconditional logit.
+
+    Reference:
+        Miyato and Koyama, cGANs with projection discriminator, 2018.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        features, embedding = input_shape
+        self.map = keras.layers.Dense(
+            features[-1], use_bias=False, name="map", dtype=self.dtype_policy
+        )
+        self.map.build(embedding)
+        self.built = True
+
+    def call(self, inputs: Any) -> tf.Tensor:
+        features, embedding = inputs
+        return keras.ops.sum(features * self.map(embedding), axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (input_shape[0][0], 1)
+
+
+def with_condition_map(image: Any, embedding: Any) -> Any:
+    """Join an image, symbolic, with one more channel that is a linear map of the condition."""
+    height, width = image.shape[1:3]
+    channel = keras.layers.Dense(height * width, name="condition_map")(embedding)
+    channel = keras.layers.Reshape((height, width, 1))(channel)
+    return keras.layers.Concatenate()([image, channel])
+
+
+def discriminator_outputs(
+    features: Any, embedding: Any, projection: bool, auxiliary_classes: int | None
+) -> Any:
+    """The end of a discriminator: a logit, and logits of the classes where asked for.
+
+    Args:
+        features: Symbolic `[batch, width]`.
+        embedding: Symbolic `[batch, embedding_dim]`, or `None`.
+        projection: Add the inner product with the condition.
+        auxiliary_classes: Number of classes to tell apart besides, or `None`.
+
+    Returns:
+        `[batch, 1]`, or a list of it and `[batch, auxiliary_classes]`; float32.
+    """
+    logit = keras.layers.Dense(1, dtype="float32", name="logit")(features)
+    if projection:
+        inner = Projection(dtype="float32", name="projection")([features, embedding])
+        logit = keras.layers.Add(dtype="float32")([logit, inner])
+    if auxiliary_classes is None:
+        return logit
+    classes = keras.layers.Dense(auxiliary_classes, dtype="float32", name="class_logits")
+    return [logit, classes(features)]
