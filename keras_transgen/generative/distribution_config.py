@@ -53,9 +53,11 @@ def _encoded(value: Any, name: str) -> Any:
         return distribution_config(value)
     if isinstance(value, (bool, int, float, str)):
         return value
-    if isinstance(value, (list, tuple)) and any(isinstance(v, tfd.Distribution) for v in value):
+    if isinstance(value, tf.DType):
+        return {"dtype": value.name}
+    if isinstance(value, (list, tuple)):
         return [_encoded(part, name) for part in value]
-    if isinstance(value, (list, tuple, np.ndarray, np.generic, tf.Tensor, tf.Variable)):
+    if isinstance(value, (np.ndarray, np.generic, tf.Tensor, tf.Variable)):
         array = np.asarray(value)
         return {"array": array.tolist(), "dtype": array.dtype.name}
     raise ValueError(
@@ -71,4 +73,6 @@ def _decoded(value: Any) -> Any:
         return value
     if _KIND in value:
         return distribution_from_config(value)
+    if "array" not in value:
+        return tf.as_dtype(value["dtype"])
     return np.array(value["array"], value["dtype"])

@@ -158,6 +158,21 @@ class VAE(LatentVariableModel):
             auto_scale_loss=auto_scale_loss,
         )
 
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, with the arguments of `keras.Model.fit`; see `GenerativeModel.fit`."""
+        y = _labels_for_weights(x, y, kwargs.get("sample_weight"))
+        if kwargs.get("validation_data") is not None:
+            held_out = keras.utils.unpack_x_y_sample_weight(kwargs["validation_data"])
+            if held_out[2] is not None:
+                labels = _labels_for_weights(*held_out)
+                kwargs["validation_data"] = (held_out[0], labels, held_out[2])
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        y = _labels_for_weights(x, y, kwargs.get("sample_weight"))
+        return super().evaluate(x, y, *args, **kwargs)
+
     def check_bytes(self, values: np.ndarray, name: str) -> None:
         super().check_bytes(values, name)
         self.likelihood.check_bytes(name)
@@ -289,7 +304,8 @@ def _check_arguments(beta: Any, free_bits: float, num_importance_samples: int) -
             "num_importance_samples must be at least 1. "
             f"Received: num_importance_samples={num_importance_samples}"
         )
-    if not callable(beta) and not 0.0 <= beta < math.inf:
+    number = isinstance(beta, (int, float)) and 0.0 <= beta < math.inf
+    if not callable(beta) and not number:
         raise ValueError(
             "beta must be a number of at least 0 or a schedule from the step to one. "
             f"Received: beta={beta!r}"
@@ -303,6 +319,11 @@ def _check_arguments(beta: Any, free_bits: float, num_importance_samples: int) -
             "The importance-weighted bound has no KL term that free bits could change; choose one. "
             f"Received: free_bits={free_bits}, num_importance_samples={num_importance_samples}"
         )
+
+
+def _labels_for_weights(x: Any, y: Any, sample_weight: Any) -> Any:
+    """Labels that nobody reads: Keras drops the weights of data that have none."""
+    return np.zeros(len(x), "float32") if y is None and sample_weight is not None else y
 
 
 def _mean(values: tf.Tensor, sample_weight: Any) -> tf.Tensor:
