@@ -63,7 +63,11 @@ def run_evaluate(
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(metrics, indent=2) + "\n"
-        write_whole(str(output), lambda path: Path(path).write_text(text))
+
+        def write(path: str) -> None:
+            Path(path).write_text(text)
+
+        write_whole(str(output), write)
     return metrics
 
 

@@ -160,7 +160,8 @@ def _data(
             data = data.map(lambda batch: (batch, tf.zeros(tf.shape(batch)[0], tf.int64)))
     first = next(iter(data.unbatch().batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
-    shape = tuple(int(side) for side in real[0].shape[1:])
+    height, width, channels = (int(side) for side in real[0].shape[1:])
+    shape = (height, width, channels)
     if not conditional:
         data = data.map(lambda batch, _: batch)
     return data.prefetch(tf.data.AUTOTUNE), real, shape, names

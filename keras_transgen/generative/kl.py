@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 
 def kl_by_group(posterior: Any, prior: Any, samples: Any) -> tf.Tensor:
@@ -29,6 +27,7 @@ def kl_by_group(posterior: Any, prior: Any, samples: Any) -> tf.Tensor:
     Example:
         ```python
         import tensorflow_probability as tfp
+    from tensorflow_probability import distributions as tfd
         from keras_transgen.generative.kl import kl_by_group
 
         tfd = tfp.distributions

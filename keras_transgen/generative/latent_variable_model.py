@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.importance_sampling import ImportanceSampler
@@ -21,8 +21,6 @@ from keras_transgen.generative.networks import (
 )
 from keras_transgen.generative.priors import get_prior
 from keras_transgen.training.compilation import resolve_jit_compile
-
-tfd = tfp.distributions
 
 _SMALLEST_SCALE = 1e-5
 # softplus(_UNIT) = 1, so that the posterior's scale starts at the standard normal's.

@@ -9,11 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
-
-tfd = tfp.distributions
 
 _ROWS_CHECKED = 1000
 _SMALLEST_SIGMA = 1e-3

@@ -7,14 +7,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.distribution_config import (
     distribution_config,
     distribution_from_config,
 )
-
-tfd = tfp.distributions
 
 _SMALLEST_SCALE = 1e-3
 # softplus(_UNIT) = 1

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.active_units_metric import ActiveUnits
 from keras_transgen.generative.kl import kl_by_group, sum_with_free_bits
@@ -18,8 +18,6 @@ from keras_transgen.training import loss_weight
 from keras_transgen.training.compilation import prefers_xla
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
-
-tfd = tfp.distributions
 
 _STEPS_AT_A_TIME = 16
 _PARTS = ("encoder", "decoder", "likelihood", "prior")
