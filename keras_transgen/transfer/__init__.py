@@ -11,6 +11,7 @@ _HOMES = {
     "FeatureTransfer": "feature",
     "ParameterTransfer": "parameter",
     "StructureTransfer": "structure",
+    "copy_parameters": "deltas.copy",
     "few_shot_evaluation": "few_shot",
     "find_learning_rate": "learning_rate_finder",
 }
