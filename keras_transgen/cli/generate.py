@@ -56,7 +56,14 @@ def run_train(
     data, real, shape, names = _data(images, size, color, batch_size, conditional, model, seed)
     made = _model(model, shape, latent_dim, len(names))
     output.mkdir(parents=True, exist_ok=True)
-    grid = SampleGrid(output / "samples", every=max(1, epochs // 10))
+    shown = {"condition": np.repeat(np.arange(len(names)), 8)} if conditional else {"count": GRID}
+    grid = SampleGrid(
+        output / "samples",
+        every=max(1, epochs // 10),
+        seed=seed,
+        class_names=names or None,
+        **shown,
+    )
     history = made.fit(data, epochs=epochs, callbacks=[grid])
     made.save(output / "model.keras")
     (output / "classes.json").write_text(json.dumps(names) + "\n")
