@@ -21,6 +21,7 @@ from keras_transgen.transfer.deltas import (
     write_delta,
 )
 from keras_transgen.transfer.heads import dense_of
+from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
 
 # Methods for which a probe on the features would be fitted to what is thrown away.
@@ -85,6 +86,9 @@ class StructureTransfer(TransferModel):
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021; Houlsby et al.,
         Parameter-Efficient Transfer Learning for NLP, 2019.
     """
+
+    # Keras sets it in compile; without the declaration mypy loops over its renewal below.
+    optimizer: Any
 
     def __init__(
         self,
@@ -194,12 +198,9 @@ class StructureTransfer(TransferModel):
         if self._compiled_by_default:
             self.compile_by_default()
             return
-        met = self.optimizer
-        if met is not None:
+        if self.optimizer is not None:
             with self.distribute_strategy.scope():
-                fresh: Any = type(met).from_config(met.get_config())
-                fresh.build(self.trainable_variables)
-                self.optimizer = fresh
+                self.optimizer = _fresh_optimizer(self.optimizer, self.trainable_variables)
 
     def save_delta(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Save what a delta has learnt, its head, and the digest of the backbone it belongs to.
@@ -330,14 +331,22 @@ class StructureTransfer(TransferModel):
         """Adam, with the learning rate of the delta in force.
 
         Args:
-            steps_per_epoch: Unused.
-            epochs: Unused.
+            steps_per_epoch: Steps an epoch of the coming `fit`; `None` if not known.
+            epochs: Epochs of the coming `fit`; `None` if not known.
         """
         delta = self.delta_set.in_force()
         # A head that knows nothing yet would learn too slowly beside a careful delta.
         if delta is None or self.head_initialization == "random":
             return keras.optimizers.Adam(1e-3)
-        return keras.optimizers.Adam(delta.learning_rate)
+        if delta.warm_up is None:
+            return keras.optimizers.Adam(delta.learning_rate)
+        steps = steps_per_epoch * epochs if steps_per_epoch and epochs else None
+        return keras.optimizers.Adam(warm_up_and_decay(delta.learning_rate, steps, delta.warm_up))
+
+    def default_optimizer_is_for_one_fit(self) -> bool:
+        """Whether a schedule is as long as one `fit`."""
+        delta = self.delta_set.in_force()
+        return delta is not None and delta.warm_up is not None
 
     # What it is
 
@@ -395,6 +404,15 @@ class StructureTransfer(TransferModel):
         self.delta_set.activate(deltas["active"])
         if deltas["merged"]:
             self.delta_set.merge()
+
+
+def _fresh_optimizer(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> keras.optimizers.Optimizer:
+    """An optimizer of the same settings that has met these variables only."""
+    fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh.build(variables)
+    return fresh
 
 
 # Arguments of single methods, told apart from those of TransferModel.

@@ -309,6 +309,31 @@ def test_averaged_weights_reach_the_kernels():
         np.testing.assert_allclose(target.variable.numpy(), expected, atol=1e-6)
 
 
+class Interruption(keras.callbacks.Callback):
+    """Stops as a broken machine would, after an epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+@both_kinds
+def test_a_resumed_run_ends_like_one_that_was_never_stopped(kind, tmp_path):
+    def run(*callbacks):
+        model = make(kind, seed=0)
+        # Adam would blow up the rounding of convolutions, which differs from run to run.
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), jit_compile=False)
+        train(model, epochs=4, callbacks=list(callbacks))
+        return model
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(keras.callbacks.BackupAndRestore(tmp_path / "backup"), Interruption())
+    resumed = run(keras.callbacks.BackupAndRestore(tmp_path / "backup"))
+    for one, other in zip(whole.weights, resumed.weights):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5, err_msg=one.path)
+
+
 def test_summary_counts_the_delta():
     lines = []
     make("keras").summary(print_fn=lines.append)

@@ -254,6 +254,8 @@ class Copy(GroupDelta):
         ```
     """
 
+    learning_rate = 3e-4
+
     def __init__(
         self,
         backbone: Any,

@@ -74,12 +74,15 @@ class Delta(keras.layers.Layer):
         method: The name in the registry.
         mergeable: Whether the change can be held by the backbone's own parameters.
         learning_rate: Adam's learning rate where the user gives no optimizer.
+        warm_up: Share of the training in which it then rises, before it decays to almost nothing;
+            `None` for a constant one.
         touched: The backbone's variables whose values differ from the base while it is active.
     """
 
     method: ClassVar[str]
     mergeable: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 1e-3
+    warm_up: ClassVar[float | None] = None
 
     def __init__(self, backbone: Any, name: str) -> None:
         # Deltas hold parameters of float32 under every policy, as optimizers want them.

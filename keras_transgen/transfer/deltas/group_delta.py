@@ -27,6 +27,9 @@ class GroupDelta(Delta):
         first_group: Index of the first group that trains.
     """
 
+    # Pretrained blocks are easily spoilt by Adam's first steps.
+    warm_up = 0.1
+
     def __init__(self, backbone: Any, name: str, first_group: int) -> None:
         super().__init__(backbone, name)
         if not backbone.parameter_groups():
