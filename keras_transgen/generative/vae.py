@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.active_units_metric import ActiveUnits
+from keras_transgen.generative.beta_schedules import Schedule
 from keras_transgen.generative.kl import kl_by_group, sum_with_free_bits
 from keras_transgen.generative.latent_variable_model import LatentVariableModel, log_density
 from keras_transgen.training import loss_weight
@@ -20,6 +21,8 @@ from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 
 _STEPS_AT_A_TIME = 16
+# The initial scale of Keras' LossScaleOptimizer.
+_LOSS_SCALE_OF_MEANS = 2.0**15
 _PARTS = ("encoder", "decoder", "likelihood", "prior")
 
 
@@ -56,7 +59,8 @@ class VAE(LatentVariableModel):
             `keras_transgen.generative.priors`, or a TFP distribution over latent vectors. The KL is
             TFP's analytic one where it is known, else a Monte Carlo estimate.
         beta: Weight of the KL: a number, or a schedule from the step to one, such as
-            `beta_schedules.LinearWarmup`. It is held in the variable `vae.beta`. Defaults to 1.
+            `beta_schedules.LinearWarmup` or any of `keras.optimizers.schedules`. It is held in the
+            variable `vae.beta`. Defaults to 1.
         free_bits: Nats that a latent unit may cost, on average over the batch, before its KL
             counts. A prior whose units are not independent normals has one KL, whose threshold is
             `free_bits * latent_dim`. Defaults to 0.
@@ -93,7 +97,7 @@ class VAE(LatentVariableModel):
         encoder: keras.layers.Layer | None = None,
         decoder: keras.layers.Layer | None = None,
         prior: Any = "standard_normal",
-        beta: float | Callable[[Any], Any] = 1.0,
+        beta: float | Schedule = 1.0,
         free_bits: float = 0.0,
         num_importance_samples: int = 1,
         seed: int | None = None,
@@ -105,10 +109,10 @@ class VAE(LatentVariableModel):
         _check_arguments(beta, free_bits, num_importance_samples)
         self.free_bits = float(free_bits)
         self.num_importance_samples = int(num_importance_samples)
-        self.beta_schedule = beta if callable(beta) else None
+        self.beta_schedule = beta if isinstance(beta, Schedule) else None
         self.beta = self.add_weight(
             name="beta",
-            initializer=keras.initializers.Constant(float(beta(0) if callable(beta) else beta)),
+            initializer=keras.initializers.Constant(float(beta(0) if self.beta_schedule else beta)),
             dtype="float32",
             trainable=False,
             aggregation="only_first_replica",
@@ -133,15 +137,20 @@ class VAE(LatentVariableModel):
             optimizer: Keras optimizer or its name. Defaults to Adam with a learning rate of 0.001.
             run_eagerly: See `TrainerModel.compile`.
             steps_per_execution: Batches that one call of the training function takes. `"auto"`, the
-                default, is 16 where a step takes milliseconds, which is on a GPU and for networks
+                default, is 16 where a step takes milliseconds, which is on one GPU and for networks
                 without convolutions, and 1 elsewhere. Callbacks are called once for all of them.
             jit_compile: See `TrainerModel.compile`.
             auto_scale_loss: See `TrainerModel.compile`.
         """
         optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
+        given = optimizer
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
+            optimizer = self._scaled_for_sums(optimizer)
         steps = steps_per_execution
         if steps == "auto":
-            steps = _STEPS_AT_A_TIME if prefers_xla(self) and not run_eagerly else 1
+            alone = self.distribute_strategy.num_replicas_in_sync == 1
+            quick = alone and prefers_xla(self) and not run_eagerly
+            steps = _STEPS_AT_A_TIME if quick else 1
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
@@ -150,10 +159,24 @@ class VAE(LatentVariableModel):
             auto_scale_loss=auto_scale_loss,
         )
         self.remember_compile(
-            optimizer=optimizer,
+            optimizer=given,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
             auto_scale_loss=auto_scale_loss,
+        )
+
+    def _scaled_for_sums(self, optimizer: Any) -> keras.optimizers.Optimizer:
+        """An optimizer whose loss scale starts lower by the number of values that are summed.
+
+        Keras' default suits means; of a sum over an image the first gradients would overflow, and
+        as many steps be lost as it takes to halve the scale down.
+        """
+        optimizer = keras.optimizers.get(optimizer)
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            return optimizer
+        halvings = math.ceil(math.log2(math.prod(self.example_shape)))
+        return keras.optimizers.LossScaleOptimizer(
+            optimizer, initial_scale=max(1.0, _LOSS_SCALE_OF_MEANS / 2.0**halvings)
         )
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -303,9 +326,10 @@ def _check_arguments(beta: Any, free_bits: float, num_importance_samples: int) -
             f"Received: num_importance_samples={num_importance_samples}"
         )
     number = isinstance(beta, (int, float)) and 0.0 <= beta < math.inf
-    if not callable(beta) and not number:
+    if not isinstance(beta, Schedule) and not number:
         raise ValueError(
-            "beta must be a number of at least 0 or a schedule from the step to one. "
+            "beta must be a number of at least 0 or a schedule from the step to one, such as "
+            "beta_schedules.LinearWarmup or one of keras.optimizers.schedules. "
             f"Received: beta={beta!r}"
         )
     if not 0.0 <= free_bits < math.inf:

@@ -252,6 +252,13 @@ def test_steps_at_a_time():
     assert dense.steps_per_execution == 3
 
 
+def test_steps_at_a_time_on_replicas(two_replicas):
+    with two_replicas.scope():
+        vae = dense_vae()
+        vae.compile()
+    assert vae.steps_per_execution == 1
+
+
 def test_logs_are_means_over_the_epoch():
     vae = dense_vae(DataNoiseVAE)
     vae.compile(keras.optimizers.SGD(0.0), jit_compile=False)
@@ -312,6 +319,8 @@ def test_mixed_precision_keeps_heads_and_parameters_in_float32():
     assert vae.encoder.compute_dtype == "float16"
     vae.compile()
     assert isinstance(vae.optimizer, keras.optimizers.LossScaleOptimizer)
+    # 2^15 over the 64 values of an image.
+    assert float(vae.optimizer.initial_scale) == 512.0
     assert np.isfinite(vae.fit(IMAGES, verbose=0).history["loss"]).all()
 
 
