@@ -34,7 +34,12 @@ class FeatureBatches(keras.utils.PyDataset):
         self._shuffle = shuffle
         self._progress = progress
         self._order: np.ndarray | None = None
-        self._order_of: int | None = None
+
+    def on_epoch_begin(self) -> None:
+        """Draw the epoch's order; Keras calls this before it takes the first batch."""
+        if self._shuffle:
+            key = [int(self._progress.seed.numpy()) & 0xFFFFFFFF, self._progress.epoch_start()]
+            self._order = _order(len(self._found.labels), np.random.default_rng(key))
 
     @property
     def num_batches(self) -> int:
@@ -43,21 +48,15 @@ class FeatureBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
         rows: Any = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        if self._shuffle:
+        if self._order is not None:
             # Ascending, which is how a disk reads best.
-            rows = np.sort(self._current_order()[rows])
+            rows = np.sort(self._order[rows])
         found = self._found
         return np.asarray(found.features[rows]), found.labels[rows], found.weights[rows]
 
-    def _current_order(self) -> np.ndarray:
-        start = self._progress.epoch_start()
-        if self._order is None or self._order_of != start:
-            key = [int(self._progress.seed.numpy()) & 0xFFFFFFFF, start]
-            self._order = _order(len(self._found.labels), np.random.default_rng(key))
-            self._order_of = start
-        return self._order
-
 
 def _order(rows: int, random: np.random.Generator) -> np.ndarray:
-    blocks = [np.arange(start, min(start + _BLOCK_ROWS, rows)) for start in range(0, rows, 4096)]
+    blocks = [
+        np.arange(start, min(start + _BLOCK_ROWS, rows)) for start in range(0, rows, _BLOCK_ROWS)
+    ]
     return np.concatenate([random.permutation(blocks[i]) for i in random.permutation(len(blocks))])

@@ -1,0 +1,276 @@
+"""Tries learning rates from small to large on a model, and leaves the model as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.training import TrainerModel
+from keras_transgen.training.epoch_shuffle import is_arrays
+from keras_transgen.transfer.training_data import as_arrays, rows_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# A loss this many times the lowest one has diverged; the range above tells nothing more.
+DIVERGED = 4.0
+SMOOTHING = 0.9
+# What `compile` and a training function leave on a model.
+_ATTRIBUTES = (
+    "compiled",
+    "jit_compile",
+    "loss",
+    "optimizer",
+    "run_eagerly",
+    "steps_per_execution",
+    "stop_training",
+    "test_function",
+    "train_function",
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LearningRateRange:
+    """What a range test found.
+
+    Attributes:
+        learning_rates: Rates tried, ascending `[steps]`.
+        losses: Loss of the batch that each rate was tried on, before its step `[steps]`.
+        smoothed: The losses, smoothed.
+        suggestion: The rate where the smoothed loss falls fastest.
+    """
+
+    learning_rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    suggestion: float
+
+    def plot(self) -> Figure:
+        """The loss against the learning rate, with the suggestion, as a Matplotlib figure."""
+        from keras_transgen.plotting import plot_learning_rate_finder
+
+        return plot_learning_rate_finder(
+            self.learning_rates,
+            self.losses,
+            smoothed=self.smoothed,
+            suggestion=self.suggestion,
+        )
+
+
+def find_learning_rate(
+    model: TrainerModel,
+    x: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    batch_size: int = 32,
+    lowest: float = 1e-7,
+    highest: float = 1.0,
+    steps: int = 60,
+) -> LearningRateRange:
+    """Train a few steps with a learning rate that grows, and put everything back.
+
+    Weights, optimizer, metrics, counters and random states of the model are afterwards what they
+    were before, bit for bit. A model that is not compiled is tried with its defaults.
+
+    Args:
+        model: A model with one optimizer, such as a transfer model. Where the optimizer has
+            several rates (by layer), they keep their proportions, and the highest of them is the
+            one that is reported.
+        x: Arrays, or a `tf.data.Dataset` or `keras.utils.PyDataset` of batches.
+        y: Labels of arrays.
+        sample_weight: Weights of arrays.
+        batch_size: Examples a batch of arrays. Defaults to 32.
+        lowest: First rate. Defaults to 1e-7.
+        highest: Last rate, unless the loss diverges before. Defaults to 1.
+        steps: Rates to try, at equal ratios. Defaults to 60.
+
+    Returns:
+        The rates, the losses, the suggestion, and a `plot()`.
+
+    Raises:
+        ValueError: The rates or steps make no range, or the loss was not finite from the start.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+        from keras_transgen.transfer import TransferModel, find_learning_rate
+
+        images, labels = ktg.datasets.load_digits()
+        model = TransferModel("digits", num_classes=10)
+        found = find_learning_rate(model, images[:256], labels[:256], lowest=1e-5, steps=40)
+        model.compile(optimizer="adam")
+        model.optimizer.learning_rate = found.suggestion
+        ```
+
+    Reference:
+        Smith, Cyclical Learning Rates for Training Neural Networks, 2017; the suggestion is
+        fastai's "steep".
+    """
+    if not 0 < lowest < highest or steps < 5:
+        raise ValueError(
+            "A range needs 0 < lowest < highest and at least 5 steps. "
+            f"Received: lowest={lowest}, highest={highest}, steps={steps}"
+        )
+    y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+    rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
+    with _put_back(model):
+        if not model.compiled:
+            model.compile()
+            model.steps_per_execution = 1
+        if is_arrays((x, y)):
+            model.check_data(x, y, sample_weight, training=True)
+        growth = _Growth(lowest, highest / lowest, steps)
+        model.optimizer = model.prepare_optimizer(
+            _with_growing_rate(model.optimizer, growth), model.trainable_variables
+        )
+        losses = _losses(model, _batches(x, y, sample_weight, batch_size), rates)
+    if not np.isfinite(losses[:1]).all():
+        raise ValueError(
+            "The loss must be finite at the start: look at the data, or compile with another "
+            f"loss. Received: a first loss of {losses[0]}"
+        )
+    finite = losses[np.isfinite(losses)]
+    rates = rates[: len(finite)]
+    smoothed = _smooth(finite)
+    return LearningRateRange(rates, finite, smoothed, _steepest(rates, smoothed))
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class _Growth(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that grows by equal ratios, times what another schedule gives relative to a rate."""
+
+    def __init__(self, lowest: float, ratio: float, steps: int, share: float = 1.0) -> None:
+        self.lowest, self.ratio, self.steps, self.share = lowest, ratio, steps, share
+
+    def __call__(self, step: Any) -> Any:
+        progress = keras.ops.cast(step, "float32") / (self.steps - 1)
+        return self.share * self.lowest * self.ratio**progress
+
+    def with_share(self, share: float) -> _Growth:
+        return _Growth(self.lowest, self.ratio, self.steps, share)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("lowest", "ratio", "steps", "share")
+        return {name: getattr(self, name) for name in names}
+
+
+def _with_growing_rate(optimizer: Any, growth: _Growth) -> Any:
+    """A fresh optimizer with the same settings, driven by the growing rate."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # `prepare_optimizer` wraps it again.
+        return _with_growing_rate(optimizer.inner_optimizer, growth)
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        ours = list(optimizer.optimizers)
+        highest = max(_rate(each) for each in ours)
+        fresh = [
+            _with_growing_rate(each, growth.with_share(_rate(each) / highest)) for each in ours
+        ]
+        # Each variable goes where it went: Keras tells by identity of the variable.
+        places = {
+            id(variable): index
+            for index, each in enumerate(ours)
+            for variable in getattr(each, "_trainable_variables", [])
+        }
+        return keras.optimizers.MultiOptimizer(lambda variable: fresh[places[id(variable)]])
+    config = {**optimizer.get_config(), "learning_rate": growth}
+    return type(optimizer).from_config(config)
+
+
+def _rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """The highest rate an optimizer comes to, as far as a schedule tells at its steps."""
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return float(optimizer.learning_rate)
+    return max(float(schedule(step)) for step in np.unique(np.geomspace(1, 1e6, 200).astype(int)))
+
+
+@contextlib.contextmanager
+def _put_back(model: TrainerModel) -> Iterator[None]:
+    """Remember the whole state of a model, and restore it at the end, come what may."""
+    variables = [*model.variables, *_metric_variables(model), *_counters(model)]
+    values = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+    attributes = {
+        name: value
+        for name, value in vars(model).items()
+        if name in _ATTRIBUTES or name.startswith("_compile")
+    }
+    try:
+        model.steps_per_execution = 1
+        yield
+    finally:
+        for variable, value in zip(variables, values):
+            variable.assign(value)
+        for name, value in attributes.items():
+            setattr(model, name, value)
+
+
+def _metric_variables(model: TrainerModel) -> list[keras.Variable]:
+    known = {id(variable) for variable in model.variables}
+    return [
+        variable
+        for metric in (model.metrics if model.compiled else [])
+        for variable in metric.variables
+        if id(variable) not in known
+    ]
+
+
+def _counters(model: TrainerModel) -> list[keras.Variable]:
+    return [value for value in vars(model.progress).values() if isinstance(value, keras.Variable)]
+
+
+def _batches(x: Any, y: Any, sample_weight: Any, batch_size: int) -> tf.data.Dataset:
+    if isinstance(x, tf.data.Dataset):
+        return x.repeat()
+    if isinstance(x, keras.utils.PyDataset):
+        first = x[0]
+        signature = keras.tree.map_structure(
+            lambda leaf: tf.TensorSpec([None, *leaf.shape[1:]], tf.as_dtype(leaf.dtype)), first
+        )
+        return tf.data.Dataset.from_generator(
+            lambda: (x[index] for index in range(x.num_batches)), output_signature=signature
+        ).repeat()
+    data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+    rows = rows_of(data)
+    return tf.data.Dataset.from_tensor_slices(data).shuffle(rows, seed=0).batch(batch_size).repeat()
+
+
+def _losses(model: TrainerModel, batches: tf.data.Dataset, rates: np.ndarray) -> np.ndarray:
+    """The loss of each batch, until the loss diverges."""
+    model.train_function = None
+    step = model.make_train_function()
+    strategy = model.distribute_strategy
+    losses: list[float] = []
+    with strategy.scope():
+        iterator = iter(strategy.experimental_distribute_dataset(batches))
+        for _ in rates:
+            # The tracked loss is a mean over steps; afresh, it is this step's.
+            model.reset_metrics()
+            losses.append(float(step(iterator)["loss"]))
+            if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses) + 1e-6:
+                break
+    return np.array(losses)
+
+
+def _smooth(losses: np.ndarray) -> np.ndarray:
+    """Exponential mean without its pull to zero at the start."""
+    smoothed, mean = [], 0.0
+    for index, loss in enumerate(losses, start=1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        smoothed.append(mean / (1 - SMOOTHING**index))
+    return np.array(smoothed)
+
+
+def _steepest(rates: np.ndarray, smoothed: np.ndarray) -> float:
+    """The rate at which the loss falls fastest over the logarithm of the rate."""
+    if len(rates) < 3:
+        return float(rates[0])
+    end = max(int(np.argmin(smoothed)) + 1, 3)
+    slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
+    return float(rates[int(np.argmin(slopes))])

@@ -1,0 +1,40 @@
+"""Batches of cached features: every row once an epoch, in another order each epoch."""
+
+import types
+
+import numpy as np
+
+from keras_transgen.training.progress import Progress
+from keras_transgen.transfer.feature_batches import FeatureBatches
+
+
+def batches(rows, batch_size, shuffle, progress):
+    found = types.SimpleNamespace(
+        features=np.arange(rows)[:, None] * 1.0, labels=np.arange(rows), weights=np.arange(rows)
+    )
+    return FeatureBatches(found, batch_size, shuffle, progress)
+
+
+def epoch(dataset):
+    dataset.on_epoch_begin()
+    parts = [dataset[index] for index in range(dataset.num_batches)]
+    for features, labels, weights in parts:
+        np.testing.assert_array_equal(features[:, 0], labels)
+        np.testing.assert_array_equal(weights, labels)
+    return np.concatenate([labels for _, labels, _ in parts])
+
+
+def test_every_row_once_in_an_order_of_the_runs_own():
+    progress = Progress()
+    dataset = batches(9000, 64, True, progress)
+    first = epoch(dataset)
+    np.testing.assert_array_equal(np.sort(first), np.arange(9000))
+    np.testing.assert_array_equal(epoch(batches(9000, 64, True, progress)), first)
+    progress.step.assign(dataset.num_batches)
+    second = epoch(dataset)
+    assert (first != second).mean() > 0.9
+    np.testing.assert_array_equal(np.sort(second), np.arange(9000))
+
+
+def test_in_order_without_shuffling():
+    np.testing.assert_array_equal(epoch(batches(10, 4, False, Progress())), np.arange(10))

@@ -1,0 +1,142 @@
+"""The range test: its losses are those of plain training, and the model is as it was."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transgen.training import TrainerModel
+from keras_transgen.transfer import ParameterTransfer, TransferModel, find_learning_rate
+from tests.transfer.tiny import IMAGES, LABELS, backbone
+
+
+def state(model):
+    found = [variable.numpy() for variable in model.variables]
+    found += [value.numpy() for value in vars(model.progress).values() if hasattr(value, "numpy")]
+    if model.compiled:
+        found += [variable.numpy() for variable in model.optimizer.variables]
+    return found
+
+
+def assert_same(before, after):
+    assert len(before) == len(after)
+    for old, new in zip(before, after):
+        np.testing.assert_array_equal(old, new)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Parabola(TrainerModel):
+    """One weight; the loss is half its curvature times its square."""
+
+    def __init__(self):
+        super().__init__()
+        self.point = self.add_weight(shape=(), initializer="ones", name="point")
+        self.built = True
+
+    def call(self, x):
+        return self.point * x
+
+
+def test_losses_are_those_of_gradient_descent():
+    model = Parabola()
+    # The loss is the mean of 4 w^2, its slope 8 w.
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    x, y = np.full((8, 1), 2.0, "float32"), np.zeros((8, 1), "float32")
+    found = find_learning_rate(model, x, y, batch_size=8, lowest=1e-3, highest=10.0, steps=30)
+    point, expected = 1.0, []
+    for rate in 1e-3 * 1e4 ** (np.arange(30) / 29):
+        expected.append(4 * point**2)
+        point -= rate * 8 * point
+    count = len(found.losses)
+    np.testing.assert_allclose(found.losses, expected[:count], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.learning_rates, 1e-3 * 1e4 ** (np.arange(count) / 29))
+    # It stopped when the loss had diverged, and suggests a rate at which descent converges.
+    assert count < 30
+    assert 1e-3 < found.suggestion < 2 / 8
+    assert float(model.point.numpy()) == 1.0
+
+
+def test_everything_is_put_back_bit_for_bit():
+    model = TransferModel(
+        backbone(trainable=True, normalization="adapt"),
+        3,
+        augmentation=[keras.layers.RandomFlip(seed=1)],
+        dropout=0.5,
+        seed=4,
+    )
+    model.compile(keras.optimizers.Adam(0.01), steps_per_execution=2)
+    model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
+    twin = keras.models.clone_model(model) if False else None
+    before, optimizer = state(model), model.optimizer
+    find_learning_rate(model, IMAGES, LABELS, batch_size=8, steps=8)
+    assert_same(before, state(model))
+    assert model.optimizer is optimizer
+    assert model.steps_per_execution == 2
+    assert twin is None
+    history = model.fit(IMAGES, LABELS, batch_size=8, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+def test_training_afterwards_is_as_without_it():
+    kernels = []
+    for looked in (False, True):
+        keras.utils.set_random_seed(3)
+        model = TransferModel(backbone(), 3, seed=1)
+        model.compile(keras.optimizers.Adam(0.01))
+        if looked:
+            find_learning_rate(model, IMAGES, LABELS, batch_size=8, steps=6)
+        model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
+        kernels.append(model.head.kernel.numpy())
+    np.testing.assert_array_equal(*kernels)
+
+
+def test_a_model_that_is_not_compiled_stays_so():
+    model = TransferModel(backbone(), 3)
+    before = state(model)
+    find_learning_rate(model, IMAGES, LABELS, steps=6)
+    assert not model.compiled
+    assert_same(before, state(model))
+
+
+def test_an_error_on_the_way_puts_back_too():
+    model = TransferModel(backbone(), 3)
+    model.compile(keras.optimizers.Adam(0.01))
+    before, optimizer = state(model), model.optimizer
+    with pytest.raises(ValueError, match="subtract 1"):
+        find_learning_rate(model, IMAGES, LABELS + 1)
+    assert_same(before, state(model))
+    assert model.optimizer is optimizer
+
+
+def test_rates_by_layer_keep_their_proportions():
+    model = ParameterTransfer(backbone(), 3, layer_decay=0.5, warm_up=0.0, learning_rate=0.3)
+    model.compile(model.default_optimizer(3, 4))
+    built = []
+    prepare = model.prepare_optimizer
+    model.prepare_optimizer = lambda *args, **kw: built.append(prepare(*args, **kw)) or built[-1]
+    find_learning_rate(model, IMAGES, LABELS, lowest=1e-6, highest=1e-2, steps=5)
+    rates = {
+        variable.path: float(each._learning_rate(4))
+        for each in built[0].optimizers
+        for variable in each._trainable_variables
+    }
+    assert rates["head/kernel"] == pytest.approx(1e-2, rel=1e-2)
+    assert rates["block_2_conv/kernel"] == pytest.approx(0.5e-2, rel=1e-2)
+    assert rates["stem_conv/kernel"] == pytest.approx(0.125e-2, rel=1e-2)
+
+
+def test_takes_data_sets_and_draws(tmp_path):
+    model = TransferModel(backbone(), 3)
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
+    found = find_learning_rate(model, dataset, steps=6)
+    assert len(found.losses) == 6
+    figure = found.plot()
+    assert any(f"{found.suggestion:.2g}" in line.get_label() for line in figure.axes[0].lines)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}, {"steps": 2}]
+)
+def test_refuses_what_is_no_range(arguments):
+    with pytest.raises(ValueError, match="A range needs"):
+        find_learning_rate(TransferModel(backbone(), 3), IMAGES, LABELS, **arguments)
