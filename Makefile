@@ -22,11 +22,11 @@ $(READY): pyproject.toml
 demo: $(READY) ## Set up and run the main job on the embedded data; results under runs/demo/
 	$(BIN)/keras-transgen demo --output runs/demo
 
-test: $(READY) ## Set up and run all tests
-	$(BIN)/python -m pytest
+test: $(READY) ## Set up and run all tests, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(READY) ## The tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: $(READY) ## Lint and format check, types, and who may import whom
 	$(BIN)/ruff check .

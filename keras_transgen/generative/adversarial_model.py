@@ -151,7 +151,7 @@ class AdversarialModel(GenerativeModel):
             (real, condition, phase["real"]),
             (fake, condition, phase["fake"]),
         )
-        logits, classes = self.judge(*both, training)
+        logits, classes = self.judge(both[0], both[1], both[2], training)
         return (
             Judgement(logits[:size], None if classes is None else classes[:size]),
             Judgement(logits[size:], None if classes is None else classes[size:]),

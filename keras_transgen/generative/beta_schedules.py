@@ -11,7 +11,7 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class LinearWarmup(Schedule):
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """From one value to another in equal steps, and constant from there on.
 
     Args:
@@ -49,7 +49,7 @@ class LinearWarmup(Schedule):
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class CyclicalWarmup(Schedule):
+class CyclicalWarmup(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up that begins anew every cycle.
 
     Args:

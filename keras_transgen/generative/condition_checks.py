@@ -169,7 +169,7 @@ def encoded_shape(
             f"condition_encoder does not say what it takes. Received: {type(encoder).__name__}"
         )
     if shape is None:
-        shape = tuple(encoder(keras.Input(tuple(condition_shape))).shape)
+        shape = tuple(encoder(keras.Input(tuple(condition_shape or ()))).shape)
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
         raise ValueError(
             "condition_encoder must give a vector a condition, [batch, features]; pool sequences "

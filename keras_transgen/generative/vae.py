@@ -112,7 +112,7 @@ class VAE(LatentVariableModel):
         self.beta_schedule = beta if isinstance(beta, Schedule) else None
         self.beta = self.add_weight(
             name="beta",
-            initializer=keras.initializers.Constant(float(beta(0) if self.beta_schedule else beta)),
+            initializer=keras.initializers.Constant(float(beta(0) if callable(beta) else beta)),
             dtype="float32",
             trainable=False,
             aggregation="only_first_replica",
@@ -154,7 +154,7 @@ class VAE(LatentVariableModel):
         super().compile(
             optimizer=optimizer,
             run_eagerly=run_eagerly,
-            steps_per_execution=steps,
+            steps_per_execution=int(steps),
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )

@@ -56,9 +56,9 @@ class LearningRateRange:
         from keras_transgen.plotting import plot_learning_rate_finder
 
         return plot_learning_rate_finder(
-            self.learning_rates,
-            self.losses,
-            smoothed=self.smoothed,
+            self.learning_rates.tolist(),
+            self.losses.tolist(),
+            smoothed=self.smoothed.tolist(),
             suggestion=self.suggestion,
         )
 

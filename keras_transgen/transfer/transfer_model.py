@@ -122,8 +122,10 @@ class TransferModel(TrainerModel):
             name="feature_join",
         )
         num_classes = self._checked_count(num_classes)
-        self.head = as_layer(head, "head") if self._own_head else default_head(num_classes, dropout)
-        self._num_classes = num_classes
+        self.head: Any = (
+            as_layer(head, "head") if self._own_head else default_head(num_classes or 1, dropout)
+        )
+        self._num_classes: Any = num_classes
         self._build_head()
 
     def _checked_count(self, num_classes: int | None) -> int | None:
