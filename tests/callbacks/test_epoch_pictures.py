@@ -1,0 +1,48 @@
+"""When pictures are drawn and where they go."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transgen.callbacks.epoch_pictures import EpochPictures
+from keras_transgen.plotting.traversal import plot_traversal
+from tests.callbacks.samplers import Sampler, images
+
+
+class White(EpochPictures):
+    def __init__(self, folder=None, every=1, log_dir=None):
+        super().__init__(folder, every, log_dir)
+
+    def images(self):
+        return np.ones((2, 3, 4, 4, 1), "float32")
+
+    def figure(self, images, value_range, title):
+        return plot_traversal(images, value_range=value_range, title=title)
+
+
+def test_a_file_for_the_epochs_asked_for(tmp_path):
+    Sampler(images).run([White(tmp_path / "white", every=2)], epochs=3)
+    files = sorted(path.name for path in (tmp_path / "white").iterdir())
+    assert files == ["epoch_0001.png", "epoch_0003.png"]
+
+
+def test_tensorboard_receives_the_mosaic(tmp_path):
+    Sampler(images).run([White(log_dir=tmp_path)], epochs=2)
+    events = [
+        (event.step, value)
+        for path in tmp_path.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    ]
+    assert [step for step, _ in events] == [0, 1]
+    assert events[0][1].tag.startswith("White")
+    picture = tf.io.decode_image(events[0][1].tensor.string_val[2]).numpy()
+    # Two rows of three images of four pixels with a gap of one.
+    assert picture.shape == (9, 14, 3)
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match="neither"):
+        White()
+    with pytest.raises(ValueError, match="every=0"):
+        White("folder", every=0)
