@@ -74,10 +74,9 @@ class StructureTransfer(TransferModel):
     Example:
         ```python
         import keras_transgen as ktg
-        from keras_transgen.transfer.structure import StructureTransfer
 
         images, labels = ktg.datasets.load_digits()
-        model = StructureTransfer("digits", num_classes=10, method="lora", rank=4)
+        model = ktg.StructureTransfer("digits", num_classes=10, method="lora", rank=4)
         model.fit(images[:64], labels[:64], epochs=1, verbose=0)
         model.save_delta("/tmp/digits.delta")
         ```

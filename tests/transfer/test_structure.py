@@ -244,6 +244,21 @@ def test_a_delta_of_another_backbone(tmp_path):
         model.load_delta(path)
 
 
+def test_a_delta_finds_its_layers_by_place_where_keras_made_up_their_names(tmp_path):
+    def backbone():
+        keras.utils.set_random_seed(8)
+        layers = [keras.layers.Flatten(), keras.layers.Dense(6), keras.layers.Dense(5)]
+        return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+    one = StructureTransfer(backbone(), 3, head_initialization="random")
+    other = StructureTransfer(backbone(), 3, method=None)
+    assert one.backbone.weights[0].path != other.backbone.weights[0].path
+    train(one)
+    one.save_delta(tmp_path / "one.delta")
+    other.load_delta(tmp_path / "one.delta")
+    np.testing.assert_array_equal(predictions(other), predictions(one))
+
+
 def test_a_delta_file_holds_the_delta_and_the_head_only(tmp_path):
     model = StructureTransfer("digits", 10, rank=8, head_initialization="random")
     model.save_delta(tmp_path / "one.delta")

@@ -171,7 +171,7 @@ class Last(GroupDelta):
         Yosinski et al., How transferable are features in deep neural networks?, 2014.
     """
 
-    learning_rate = 1e-4
+    learning_rate = 3e-5
 
     def __init__(self, backbone: Any, name: str = "last", groups: int = 1) -> None:
         names = [group.name for group in backbone.parameter_groups()]

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-_EMBEDDINGS = re.compile(r"embeddings?$", re.IGNORECASE)
+# What has several axes and multiplies nothing: tables, and the biases of attention heads.
+_NO_KERNEL = re.compile(r"(?:embeddings?|token|bias|beta|gamma|scale|offset)$", re.IGNORECASE)
 _SHOWN = 12
 
 
@@ -140,7 +141,7 @@ def _shown(targets: Sequence[Target]) -> str:
 
 def is_kernel(target: Target) -> bool:
     """Whether the parameter multiplies features: the weights of a dense or convolution layer."""
-    return len(target.shape) >= 2 and not _EMBEDDINGS.search(target.kind)
+    return len(target.shape) >= 2 and not _NO_KERNEL.search(target.kind)
 
 
 def is_depthwise(target: Target) -> bool:

@@ -143,6 +143,58 @@ def _backbone(network):
     return KerasBackbone(network)
 
 
+def test_an_embedding_table_gets_the_gradient_of_the_definition():
+    tokens = np.array([[0, 2, 2], [1, 2, 3]] * 4)
+    labels = np.array([0, 1] * 4)
+    inputs = keras.Input((3,), dtype="int32")
+    x = keras.layers.Embedding(4, 5, name="tokens")(inputs)
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(x))
+    model = StructureTransfer(
+        network, 2, rank=2, targets="tokens", head_initialization="random", seed=0
+    )
+    delta = model.deltas["lora"]
+    rng = np.random.default_rng(0)
+    a, b = (tf.Variable(rng.normal(size=v.shape), dtype="float32") for v in delta.variables)
+    for variable, value in zip(delta.variables, (a, b)):
+        variable.assign(value)
+    delta.write()
+    table = model.delta_set._links.base[0].numpy()
+    head = [variable.numpy() for variable in model.head.weights]
+    with tf.GradientTape() as tape:
+        rows = tf.gather(table + a @ b, tokens)
+        logits = tf.reduce_mean(rows, 1) @ head[0] + head[1]
+        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    expected = tape.gradient(loss, [a, b])
+
+    model.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    model.fit(tokens, labels, batch_size=8, verbose=0)
+    for before, gradient, after in zip((a, b), expected, delta.variables):
+        np.testing.assert_allclose(before - after.numpy(), gradient, atol=1e-6)
+
+
+def test_attention_is_adapted_by_default():
+    inputs = keras.Input((4, 6))
+    x = keras.layers.MultiHeadAttention(2, 3, name="attention")(inputs, inputs)
+    model = StructureTransfer(
+        keras.Model(inputs, x), 2, rank=1, head_initialization="random", seed=0
+    )
+    delta = model.deltas["lora"]
+    assert [target.path.split("/")[-2] for target in delta.touched] == [
+        "query",
+        "key",
+        "value",
+        "attention_output",
+    ]
+    images = np.random.default_rng(0).normal(size=(8, 4, 6)).astype("float32")
+    base = [target.variable.numpy() for target in delta.touched]
+    model.fit(images, np.arange(8) % 2, epochs=2, verbose=0)
+    for target, before, (a, b) in zip(delta.touched, base, delta.own):
+        assert (a.shape[0], b.shape[1]) == (6, 6)
+        written = before + (a.numpy() @ b.numpy()).reshape(before.shape)
+        np.testing.assert_allclose(target.variable.numpy(), written, atol=1e-6)
+        assert (target.variable.numpy() != before).any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

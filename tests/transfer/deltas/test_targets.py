@@ -34,6 +34,7 @@ def target(path, shape):
         ("attention/attention_output/kernel", (12, 64, 768), {"kernel", "dense"}, (768, 768)),
         ("tokens/embeddings", (100, 8), set(), (100, 8)),
         ("bn/gamma", (4,), set(), None),
+        ("attention/query/bias", (12, 64), set(), (12, 64)),
     ],
 )
 def test_kinds(path, shape, kinds, matrix):
