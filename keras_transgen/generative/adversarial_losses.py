@@ -210,7 +210,7 @@ def adversarial_loss(loss: str | AdversarialLoss, label_smoothing: float = 0.0) 
         )
     function = ADVERSARIAL_LOSSES[loss] if isinstance(loss, str) else loss
     if not label_smoothing:
-        return function
+        return function if isinstance(loss, str) else _in_pairs(function)
     if not isinstance(loss, str) or function in _WITHOUT_LABELS:
         raise ValueError(
             "label_smoothing needs a loss with a real label: minimax, non_saturating, "
@@ -222,6 +222,11 @@ def adversarial_loss(loss: str | AdversarialLoss, label_smoothing: float = 0.0) 
         return function(real, fake, label_smoothing=label_smoothing)
 
     return smoothed
+
+
+def _in_pairs(function: AdversarialLoss) -> AdversarialLoss:
+    """A user's function may return any pair."""
+    return lambda real, fake: AdversarialLosses(*function(real, fake))
 
 
 def generator_sees_real(loss: str | AdversarialLoss) -> bool:

@@ -157,7 +157,7 @@ class ConditionalGAN(GAN):
         if self.num_classes is not None:
             layer.build((None,))
         elif self.condition_encoder is None:
-            layer.build((None, *self.condition_shape))
+            layer.build((None, *(self.condition_shape or ())))
         else:
             layer.build(encoded_shape(self.condition_encoder, self.condition_shape))
         return layer
@@ -299,13 +299,11 @@ class ConditionalGAN(GAN):
         if self.num_classes is not None:
             placeholder = np.zeros(count, "int32")
         else:
-            placeholder = np.zeros((count, *self.condition_shape), "float32")
+            placeholder = np.zeros((count, *(self.condition_shape or ())), "float32")
         parts = (placeholder, np.ones(count, bool))
         return self._sampled(self._latent(count, seed), parts, batch_size)
 
-    def discriminate(
-        self, images: Any, condition: Any = None, batch_size: int = 128
-    ) -> np.ndarray:
+    def discriminate(self, images: Any, condition: Any = None, batch_size: int = 128) -> np.ndarray:
         """The discriminator's probability that images are real, given their conditions.
 
         Args:

@@ -49,15 +49,15 @@ class GAN(AdversarialModel):
     - `"two_stage"`: the discriminator on samples, then the generator on fresh ones; two passes of
       the generator and three of the discriminator.
     - `"shared"`: the same turns on the same samples, so that the generator's pass is taken once.
-    - `"one_stage"`: both at once, from the gradients of a single pass. Exact, and refused otherwise,
-      where no logit depends on other examples of the batch: no batch normalization in the
-      discriminator, no auxiliary classifier. The updates are simultaneous: the generator does not
-      see the discriminator's move.
+    - `"one_stage"`: both at once, from the gradients of a single pass. Exact where no logit depends
+      on other examples of the batch and there is no auxiliary classifier, and refused elsewhere,
+      so no batch normalization in the discriminator. The updates are simultaneous: the generator
+      does not see the discriminator's move.
     - `"auto"`: `"shared"`.
 
     Args:
-        image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors. Defaults
-            to what the networks handed in say, else to `(64, 64, 3)`.
+        image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
+            Defaults to what the networks handed in say, else to `(64, 64, 3)`.
         latent_dim: Length of the latent vectors. Defaults to what the generator handed in takes,
             else to 128.
         generator: Keras model from `[batch, latent_dim]` to `[batch, *image_shape]` in

@@ -118,7 +118,7 @@ def test_settings():
     ):
         with pytest.raises(ValueError, match=message):
             augmentation_layer(setting, (-1, 1), shape)
-    with pytest.raises(ValueError, match="target=1.5"):
+    with pytest.raises(ValueError, match=r"target=1\.5"):
         DifferentiableAugmentation(target=1.5)
     with pytest.raises(ValueError, match="adjustment_images"):
         DifferentiableAugmentation(adjustment_images=0)

@@ -109,9 +109,7 @@ def test_samples_by_condition_and_seed():
 def test_projection_is_the_inner_product_with_the_mapped_embedding():
     cgan = tiny_conditional_gan()
     probabilities = cgan.discriminate(IMAGES[:6], LABELS[:6])
-    body = keras.Model(
-        cgan.discriminator.inputs[0], cgan.discriminator.get_layer("logit").input
-    )
+    body = keras.Model(cgan.discriminator.inputs[0], cgan.discriminator.get_layer("logit").input)
     features = body(IMAGES[:6]).numpy()
     kernel, bias = cgan.discriminator.get_layer("logit").get_weights()
     (mapping,) = cgan.discriminator.get_layer("projection").get_weights()
@@ -146,15 +144,15 @@ def test_auxiliary_loss_is_the_cross_entropy_of_examples_that_kept_their_class()
 
 def test_an_encoder_trains_with_the_generator_only():
     def encoder():
-        return keras.Sequential([keras.Input((4, 2)), keras.layers.Flatten(), keras.layers.Dense(6)])
+        return keras.Sequential(
+            [keras.Input((4, 2)), keras.layers.Flatten(), keras.layers.Dense(6)]
+        )
 
     sequences = np.random.default_rng(0).normal(size=(24, 4, 2)).astype("float32")
     moved = []
     for generator_rate, discriminator_rate in ((0.1, 0.0), (0.0, 0.1)):
         cgan = tiny_conditional_gan(num_classes=None, condition_encoder=encoder())
-        cgan.compile(
-            keras.optimizers.SGD(generator_rate), keras.optimizers.SGD(discriminator_rate)
-        )
+        cgan.compile(keras.optimizers.SGD(generator_rate), keras.optimizers.SGD(discriminator_rate))
         before = cgan.condition_encoder.get_weights()[0]
         cgan.fit(IMAGES, sequences, batch_size=8, verbose=0)
         moved.append(not np.array_equal(before, cgan.condition_encoder.get_weights()[0]))

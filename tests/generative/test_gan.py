@@ -263,7 +263,7 @@ def test_a_batch_too_small_for_the_replicas_is_refused(two_replicas):
 
 def test_one_optimizer_given_twice_is_refused():
     adam = keras.optimizers.Adam()
-    with pytest.raises(ValueError, match="same instance 'adam.*' twice"):
+    with pytest.raises(ValueError, match=r"same instance 'adam.*' twice"):
         tiny_gan().compile(adam, adam)
 
 

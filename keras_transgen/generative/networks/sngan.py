@@ -122,7 +122,7 @@ def sngan_discriminator(
         shortcut = convolution(x, 1)
         x = keras.layers.Add()([inner, shortcut])
         if block < halved:
-            x = keras.layers.AveragePooling2D()(x)
+            x = keras.layers.AveragePooling2D(2)(x)
     x = keras.layers.ReLU()(x)
     # The mean in place of the paper's sum: the logits keep one scale at every image size.
     features = keras.layers.GlobalAveragePooling2D()(x)

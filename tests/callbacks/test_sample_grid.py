@@ -1,0 +1,66 @@
+"""Grids of samples: files that show the samples, the same noise each time, TensorBoard."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_transgen.callbacks.sample_grid import SampleGrid
+from tests.callbacks.samplers import Sampler, images
+
+
+def white(count, rng):
+    return np.ones((count, 8, 8, 1), "float32")
+
+
+def black(count, rng):
+    return np.zeros((count, 8, 8, 1), "float32")
+
+
+def test_a_file_for_the_epochs_asked_for_from_the_same_noise(tmp_path):
+    model = Sampler(images)
+    model.run([SampleGrid(tmp_path, count=9, every=2, seed=5)], epochs=4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_0001.png", "epoch_0003.png"]
+    assert model.asked == [(9, 5), (9, 5)]
+
+
+def test_the_picture_shows_the_samples(tmp_path):
+    Sampler(black).run([SampleGrid(tmp_path / "black", count=4)])
+    Sampler(white).run([SampleGrid(tmp_path / "white", count=4)])
+    dark, light = (
+        np.asarray(Image.open(tmp_path / name / "epoch_0001.png").convert("L")).mean()
+        for name in ("black", "white")
+    )
+    assert light - dark > 100
+
+
+def test_classes_get_a_row_each(tmp_path):
+    condition = np.repeat(np.arange(3), 4)
+    model = Sampler(images)
+    grid = SampleGrid(tmp_path, condition=condition, class_names=["a", "b", "c"])
+    model.run([grid])
+    assert model.asked[0][0] is condition
+    width, height = Image.open(tmp_path / "epoch_0001.png").size
+    assert width > height
+
+
+def test_tensorboard_receives_the_mosaic(tmp_path):
+    Sampler(white).run([SampleGrid(None, count=4, log_dir=tmp_path)], epochs=2)
+    events = [
+        (event.step, value)
+        for path in tmp_path.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    ]
+    assert [step for step, _ in events] == [0, 1]
+    picture = tf.io.decode_image(events[0][1].tensor.string_val[2]).numpy()
+    # Two by two images of eight pixels with a gap of one, all white.
+    assert picture.shape == (17, 17, 3)
+    assert (picture == 255).all()
+
+
+def test_wrong_settings():
+    with pytest.raises(ValueError, match="neither"):
+        SampleGrid(None)
+    with pytest.raises(ValueError, match="every=0"):
+        SampleGrid(every=0)

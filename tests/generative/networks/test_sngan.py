@@ -1,0 +1,54 @@
+"""The residual pair: shapes, and a spectral norm of one after a pass."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transgen.generative.networks.sngan import sngan_discriminator, sngan_generator
+from tests.generative.adversarial_models import IMAGES, tiny_gan
+from tests.harness import check_two_replicas, check_two_replicas_xla, check_xla_equals_plain
+
+
+@pytest.mark.parametrize("conditioning", ["normalization", "concatenation"])
+def test_shapes(conditioning):
+    generator = sngan_generator((8, 8, 1), 5, 2, embedding_dim=3, conditioning=conditioning)
+    images = generator([np.ones((2, 5)), np.ones((2, 3))])
+    assert images.shape == (2, 8, 8, 1)
+    discriminator = sngan_discriminator((8, 8, 1), 2, 3, auxiliary_classes=4)
+    logit, classes = discriminator([images.numpy(), np.ones((2, 3))])
+    assert (logit.shape, classes.shape) == ((2, 1), (2, 4))
+
+
+def test_spectral_norms_become_one():
+    network = sngan_discriminator((8, 8, 1), 4)
+    for _ in range(30):
+        network(IMAGES, training=True)
+    wrapped = [layer for layer in network.layers if "spectral" in layer.name]
+    assert len(wrapped) == 6
+    for layer in wrapped:
+        kernel = layer.layer.kernel.numpy()
+        norm = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+        assert norm == pytest.approx(1.0, abs=0.02)
+
+
+def pair() -> keras.Model:
+    generator = sngan_generator((8, 8, 1), 4, 2)
+    discriminator = sngan_discriminator((8, 8, 1), 2)
+    return tiny_gan(generator=generator, discriminator=discriminator, loss="hinge")
+
+
+def test_trains():
+    gan = pair()
+    history = gan.fit(IMAGES, batch_size=8, epochs=2, verbose=0).history
+    assert np.isfinite(history["discriminator_loss"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "check", [check_two_replicas, check_two_replicas_xla, check_xla_equals_plain]
+)
+def test_compiled_and_on_two_replicas(check, tools):
+    from tests.harness import ModelCase
+
+    case = ModelCase(make=pair, data=(IMAGES,), outputs=("sample", (5, 0), {}), tolerance=None)
+    check(case, tools)
