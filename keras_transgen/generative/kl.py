@@ -26,11 +26,9 @@ def kl_by_group(posterior: Any, prior: Any, samples: Any) -> tf.Tensor:
 
     Example:
         ```python
-        import tensorflow_probability as tfp
-    from tensorflow_probability import distributions as tfd
         from keras_transgen.generative.kl import kl_by_group
+        from tensorflow_probability import distributions as tfd
 
-        tfd = tfp.distributions
         posterior = tfd.MultivariateNormalDiag([[1.0, 0.0]], [[1.0, 1.0]])
         prior = tfd.MultivariateNormalDiag([0.0, 0.0], [1.0, 1.0])
         kl = kl_by_group(posterior, prior, posterior.sample())
