@@ -14,6 +14,7 @@ from keras_transgen.transfer.schedules import (
     unfreezing_steps,
     warm_up_and_decay,
 )
+from keras_transgen.transfer.tasks import ClassificationLoss
 from keras_transgen.transfer.transfer_model import TransferModel
 
 
@@ -32,12 +33,15 @@ class ParameterTransfer(TransferModel):
         num_classes: Number of classes, labels or regression outputs.
         head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"`
             with a head of one's own that is not one dense layer.
-        learning_rate: The highest learning rate of the default optimizer. Defaults to 1e-4.
+        learning_rate: The highest learning rate of the default optimizer. Defaults to 3e-5.
         layer_decay: Factor of the learning rate from one parameter group to the one before it,
             such as 0.8; the head has the full rate. Defaults to the same rate for all.
         gradual_unfreezing: Share of the training, such as 0.5, in which the groups are unfrozen
             one after the other, from the output to the input. Defaults to all at once.
-        warm_up: Share of the training in which the learning rate rises. Defaults to 0.1.
+        warm_up: Share of the training in which the learning rate rises. Defaults to 0.3: Adam's
+            first steps, of equal size for all parameters, are what harms a fitted network most.
+        label_smoothing: Of the default loss in classification. Defaults to 0.1, since a network
+            that the probe has fitted already would else only be driven to larger logits.
         weight_decay: Of AdamW. Defaults to 0, which is Adam.
         **kwargs: As in `TransferModel`.
 
@@ -66,15 +70,17 @@ class ParameterTransfer(TransferModel):
         num_classes: int | None = None,
         *,
         head_initialization: str | None = None,
-        learning_rate: float = 1e-4,
+        learning_rate: float = 3e-5,
         layer_decay: float | None = None,
         gradual_unfreezing: float | None = None,
-        warm_up: float = 0.1,
+        warm_up: float = 0.3,
+        label_smoothing: float = 0.1,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:
         # Wrong values shall not wait for the first fit to be noticed.
         warm_up_and_decay(learning_rate, 1, warm_up)
+        ClassificationLoss(label_smoothing)
         if layer_decay is not None:
             layer_decay_factors(1, layer_decay)
         if gradual_unfreezing is not None and not 0.0 < gradual_unfreezing <= 1.0:
@@ -97,6 +103,7 @@ class ParameterTransfer(TransferModel):
         self.layer_decay = layer_decay
         self.gradual_unfreezing = gradual_unfreezing
         self.warm_up = warm_up
+        self.label_smoothing = label_smoothing
         self.weight_decay = weight_decay
 
     def _refuse_what_cannot_train(self) -> None:
@@ -105,6 +112,12 @@ class ParameterTransfer(TransferModel):
                 "This network has no parameters that could be tuned: it is for inference only. "
                 f"Use FeatureTransfer. Received: backbone {self.backbone.name!r}"
             )
+
+    def default_loss(self) -> keras.losses.Loss:
+        """Cross-entropy with label smoothing, or the other tasks' loss."""
+        if self.task == "classification":
+            return ClassificationLoss(self.label_smoothing)
+        return super().default_loss()
 
     def default_optimizer_is_for_one_fit(self) -> bool:
         """The schedule is as long as one `fit`."""
@@ -157,5 +170,6 @@ class ParameterTransfer(TransferModel):
             "layer_decay": self.layer_decay,
             "gradual_unfreezing": self.gradual_unfreezing,
             "warm_up": self.warm_up,
+            "label_smoothing": self.label_smoothing,
             "weight_decay": self.weight_decay,
         }

@@ -357,11 +357,15 @@ class TransferModel(TrainerModel):
         self._compiled_by_default = False
         super().compile(
             optimizer=self.default_optimizer() if optimizer is None else optimizer,
-            loss=self._task.loss() if loss is None else loss,
+            loss=self.default_loss() if loss is None else loss,
             loss_weights=loss_weights,
             metrics=self._task.metrics() if metrics == "default" else metrics,
             **kwargs,
         )
+
+    def default_loss(self) -> keras.losses.Loss:
+        """The loss of a model whose user names none: the task's."""
+        return self._task.loss()
 
     def default_optimizer(
         self, steps_per_epoch: int | None = None, epochs: int | None = None
