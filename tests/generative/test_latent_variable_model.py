@@ -7,6 +7,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import keras_transgen as ktg
 from keras_transgen.generative import latent_variable_model
 from keras_transgen.generative.vae import VAE
 from tests.generative.models import LinearGaussian
@@ -150,3 +151,22 @@ def test_a_prior_of_one_s_own_is_saved(tmp_path):
         loaded.log_likelihood(X, num_samples=3), vae.log_likelihood(X, num_samples=3), rtol=1e-5
     )
     np.testing.assert_array_equal(loaded.sample(3, seed=0), vae.sample(3, seed=0))
+
+
+def test_a_backbone_as_encoder_stays_as_it_is(tmp_path):
+    images, _ = ktg.datasets.load_digits()
+    backbone = ktg.load_backbone("digits")
+    before = [weight.numpy() for weight in backbone.weights]
+    vae = VAE((8, 8, 1), 3, encoder=backbone)
+    features = backbone(images[:4])
+    expected = features @ vae.posterior_mean.kernel + vae.posterior_mean.bias
+    np.testing.assert_allclose(vae.encode(images[:4]).mean(), expected, atol=1e-4)
+    vae.compile(jit_compile=False)
+    vae.fit(images[:64], verbose=0)
+    for one, other in zip(before, backbone.weights):
+        np.testing.assert_array_equal(one, other.numpy())
+    vae.save(tmp_path / "vae.keras")
+    loaded = ktg.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(
+        loaded.reconstruct(images[:4]), vae.reconstruct(images[:4]), atol=1e-5
+    )
