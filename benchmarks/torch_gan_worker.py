@@ -59,7 +59,7 @@ class Discriminator(nn.Module):
         logit = self.logit(features)[:, 0]
         if self.project is None:
             return logit
-        return logit + (features * self.project(embedding)).sum(1)
+        return logit + (features * self.project(embedding)).sum(1) / features.shape[1] ** 0.5
 
 
 class Player:

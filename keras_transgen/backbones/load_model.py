@@ -1,5 +1,7 @@
 """Loads a `.keras` file that carries the SavedModels of its backbones."""
 
+import contextlib
+import importlib
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ from keras_transgen.backbones.module_store import find_module, unpack_module
 from keras_transgen.backbones.saved_model import let_in
 
 _PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})\.tar")
+_OWN_MODULE = re.compile(rb'"module": "(keras_transgen(?:\.\w+)+)"')
 _PARTS = ("config.json", "metadata.json")
 
 
@@ -62,11 +65,22 @@ def load_model(
     file = Path(path)
     _check_archive(file)
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
+        _import_own_classes(archive.read("config.json"))
         for member in _packed_modules(archive):
             _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
     return keras.saving.load_model(
         file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
     )
+
+
+def _import_own_classes(config: bytes) -> None:
+    """Import the package's modules that a file names; their classes register themselves.
+
+    Rooms are imported when they are first used, so in a new process Keras would not know them.
+    """
+    for name in sorted(set(_OWN_MODULE.findall(config))):
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name.decode())
 
 
 def _check_archive(file: Path) -> None:

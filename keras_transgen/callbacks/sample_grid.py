@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from keras_transgen.plotting.mosaic import image_mosaic
+from keras_transgen.callbacks.epoch_pictures import EpochPictures
 from keras_transgen.plotting.sample_grid import plot_sample_grid
-from keras_transgen.plotting.save_figure import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-class SampleGrid(keras.callbacks.Callback):
+class SampleGrid(EpochPictures):
     """Draws a grid of samples after an epoch; every grid from the same noise.
 
     For any model with `sample(count_or_condition, seed=)` that makes images.
@@ -55,60 +56,28 @@ class SampleGrid(keras.callbacks.Callback):
         log_dir: str | Path | None = None,
         class_names: list[str] | None = None,
     ) -> None:
-        super().__init__()
-        if folder is None and log_dir is None:
-            raise ValueError(
-                "A grid must go somewhere: give folder= or log_dir=. Received: neither"
-            )
-        if every < 1:
-            raise ValueError(f"every must be at least 1 epoch. Received: every={every}")
-        self.folder = None if folder is None else Path(folder)
+        super().__init__(folder, every, log_dir)
         self.count = count
         self.condition = condition
-        self.every = every
         self.seed = seed
-        self.log_dir = log_dir
         self.class_names = class_names
-        self._writer: Any = None
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch % self.every:
-            return
-        images = self._samples()
-        span = getattr(self.model, "value_range", None) or (0.0, 1.0)
-        labels = self._labels()
-        if self.folder is not None:
-            figure = plot_sample_grid(
-                images,
-                labels=labels,
-                class_names=self.class_names if labels is not None else None,
-                value_range=span,
-                title=f"epoch {epoch + 1}",
-            )
-            save_figure(figure, self.folder / f"epoch_{epoch + 1:04d}.png")
-        if self.log_dir is not None:
-            self._write(image_mosaic(images, value_range=span), epoch)
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _samples(self) -> np.ndarray:
+    def images(self) -> np.ndarray:
         what = self.count if self.condition is None else self.condition
         return np.asarray(self.model.sample(what, seed=self.seed))
+
+    def figure(self, images: np.ndarray, value_range: tuple[float, float], title: str) -> Figure:
+        labels = self._labels()
+        return plot_sample_grid(
+            images,
+            labels=labels,
+            class_names=self.class_names if labels is not None else None,
+            value_range=value_range,
+            title=title,
+        )
 
     def _labels(self) -> np.ndarray | None:
         if self.condition is None:
             return None
         values = np.asarray(self.condition)
         return values if values.ndim == 1 and values.dtype.kind in "iu" else None
-
-    def _write(self, mosaic: np.ndarray, epoch: int) -> None:
-        import tensorflow as tf
-
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.log_dir))
-        with self._writer.as_default():
-            tf.summary.image("samples", mosaic[None], step=epoch)
-        self._writer.flush()

@@ -114,7 +114,8 @@ def test_projection_is_the_inner_product_with_the_mapped_embedding():
     kernel, bias = cgan.discriminator.get_layer("logit").get_weights()
     (mapping,) = cgan.discriminator.get_layer("projection").get_weights()
     embedding = cgan.discriminator_embedding.table.numpy()[LABELS[:6]]
-    logits = (features @ kernel + bias)[:, 0] + np.sum(features * (embedding @ mapping), axis=1)
+    inner = np.sum(features * (embedding @ mapping), axis=1) / np.sqrt(features.shape[1])
+    logits = (features @ kernel + bias)[:, 0] + inner
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 

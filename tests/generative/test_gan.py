@@ -291,6 +291,18 @@ def test_a_diverged_run_stops_and_names_the_step():
 
 
 @pytest.mark.slow
+def test_a_file_loads_where_nothing_of_it_was_imported(tools):
+    gan = tiny_gan()
+    gan.save(tools.folder / "gan.keras")
+    gan.averaged_generator().save(tools.folder / "generator.keras")
+    latent = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    samples = tools.fresh_process.call(tools.folder / "generator.keras", "__call__", latent)
+    np.testing.assert_allclose(samples, gan(latent), atol=1e-5)
+    samples = tools.fresh_process.call(tools.folder / "gan.keras", "sample", 3, 0)
+    np.testing.assert_allclose(samples, gan.sample(3, 0), atol=1e-5)
+
+
+@pytest.mark.slow
 def test_noise_differs_between_replicas(two_replicas):
     with two_replicas.scope():
         gan = tiny_gan()

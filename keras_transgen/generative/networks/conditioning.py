@@ -158,6 +158,10 @@ class ConditionalNormalization(keras.layers.Layer):
 class Projection(keras.layers.Layer):
     """The inner product of an example's features with its mapped condition.
 
+    It is divided by the root of the number of features: with thousands of them an optimizer's step
+    on the map would else move the logit by tens, where it moves the unconditional one by less than
+    one, and the discriminator would outrun the generator at once.
+
     Args:
         **kwargs: Passed to `keras.layers.Layer`.
 
@@ -181,7 +185,8 @@ class Projection(keras.layers.Layer):
 
     def call(self, inputs: Any) -> tf.Tensor:
         features, embedding = inputs
-        return keras.ops.sum(features * self.map(embedding), axis=-1, keepdims=True)
+        inner = keras.ops.sum(features * self.map(embedding), axis=-1, keepdims=True)
+        return inner / features.shape[-1] ** 0.5
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return (input_shape[0][0], 1)

@@ -70,6 +70,7 @@ def test_projection_is_an_inner_product():
     features = FEATURES[:, 0, 0]
     out = layer([features, EMBEDDING]).numpy()
     expected = np.sum(features * (EMBEDDING @ layer.map.kernel.numpy()), axis=1, keepdims=True)
+    expected /= np.sqrt(3)
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
