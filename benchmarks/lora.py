@@ -43,7 +43,8 @@ def main() -> None:
             print(name, seed, accuracy[name][-1], f"{seconds[name][-1]:.0f} s", flush=True)
     trained = models(0)
     share = {
-        name: sum(np.prod(w.shape) for w in model.trainable_weights) / model.backbone.count_params()
+        name: sum(np.prod(w.shape) for w in model.trainable_weights)
+        / sum(np.prod(w.shape) for w in model.backbone.weights)
         for name, model in trained.items()
     }
     for model in trained.values():

@@ -68,7 +68,9 @@ def resolve(
 
     Example:
         ```python
-                from keras_transgen.backbones.handles import HandleError, resolve
+        import tempfile
+
+        from keras_transgen.backbones.handles import HandleError, resolve
 
         try:
             resolve("no/such/folder", cache_dir=tempfile.mkdtemp())
