@@ -355,13 +355,15 @@ class TransferModel(TrainerModel):
             **kwargs: As in `keras_transgen.training.TrainerModel.compile`.
         """
         self._compiled_by_default = False
-        super().compile(
-            optimizer=self.default_optimizer() if optimizer is None else optimizer,
-            loss=self.default_loss() if loss is None else loss,
-            loss_weights=loss_weights,
-            metrics=self._task.metrics() if metrics == "default" else metrics,
-            **kwargs,
-        )
+        # An optimizer belongs to the strategy in whose scope it is made.
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer=self.default_optimizer() if optimizer is None else optimizer,
+                loss=self.default_loss() if loss is None else loss,
+                loss_weights=loss_weights,
+                metrics=self._task.metrics() if metrics == "default" else metrics,
+                **kwargs,
+            )
 
     def default_loss(self) -> keras.losses.Loss:
         """The loss of a model whose user names none: the task's."""
@@ -391,7 +393,8 @@ class TransferModel(TrainerModel):
             steps_per_epoch: Steps an epoch of the coming `fit`; `None` if not known.
             epochs: Epochs of the coming `fit`; `None` if not known.
         """
-        self.compile(optimizer=self.default_optimizer(steps_per_epoch, epochs))
+        with self.distribute_strategy.scope():
+            self.compile(optimizer=self.default_optimizer(steps_per_epoch, epochs))
         self._compiled_by_default = True
 
     def get_compile_config(self) -> dict[str, Any] | None:
