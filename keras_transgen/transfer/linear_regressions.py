@@ -97,4 +97,7 @@ def fit_ridge(
 
 def _start_bias(shares: np.ndarray, independent: bool) -> np.ndarray:
     shares = np.clip(shares, 1e-6, 1.0 - 1e-6)
-    return np.log(shares / (1 - shares)) if independent else np.log(shares)
+    if independent:
+        return np.log(shares / (1 - shares))
+    # Softmax does not see a common shift.
+    return np.log(shares) - np.log(shares).mean(axis=-1, keepdims=True)
