@@ -145,14 +145,20 @@ class ConditionalGAN(GAN):
             self.example_shape,
             self.num_classes if self.has_class_logits else None,
         )
-        self.generator_embedding = self._embedding("generator_embedding")
+        # As long as a one-hot vector: the weights of a condition all learn in one direction, those
+        # of the noise do not, and a longer one soon drowns the noise (one image a class).
+        self.generator_embedding = self._embedding("generator_embedding", self.embedding_dim**-0.5)
         self.discriminator_embedding = None
         if self.discriminator_conditioning is not None:
-            self.discriminator_embedding = self._embedding("discriminator_embedding")
+            self.discriminator_embedding = self._embedding("discriminator_embedding", 1.0)
 
-    def _embedding(self, name: str) -> ConditionEmbedding:
+    def _embedding(self, name: str, initial_scale: float) -> ConditionEmbedding:
         layer = ConditionEmbedding(
-            self.embedding_dim, self.num_classes, self._drop_probability > 0, name=name
+            self.embedding_dim,
+            self.num_classes,
+            self._drop_probability > 0,
+            initial_scale,
+            name=name,
         )
         if self.num_classes is not None:
             layer.build((None,))

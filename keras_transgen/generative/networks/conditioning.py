@@ -16,13 +16,11 @@ def _register(cls: type) -> type:
 class ConditionEmbedding(keras.layers.Layer):
     """A vector for each condition: looked up for a class, a linear map of a vector.
 
-    Classes start with vectors as long as the latent ones (standard normal), so that the condition
-    is not drowned by the noise it is joined with.
-
     Args:
         embedding_dim: Length of the result.
         num_classes: Number of classes, for integer conditions; `None` for vectors.
         unlabelled: Learn one more vector for examples without a condition.
+        initial_scale: Standard deviation of the classes' vectors at the start.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -46,6 +44,7 @@ class ConditionEmbedding(keras.layers.Layer):
         embedding_dim: int,
         num_classes: int | None = None,
         unlabelled: bool = False,
+        initial_scale: float = 1.0,
         **kwargs: Any,
     ) -> None:
         # Integer conditions must not be cast to the policy's float type on their way in.
@@ -53,6 +52,7 @@ class ConditionEmbedding(keras.layers.Layer):
         self.embedding_dim = embedding_dim
         self.num_classes = num_classes
         self.unlabelled = unlabelled
+        self.initial_scale = initial_scale
 
     def build(self, condition_shape: Any, dropped_shape: Any = None) -> None:
         rows = self.num_classes or condition_shape[-1]
@@ -62,7 +62,7 @@ class ConditionEmbedding(keras.layers.Layer):
             initializer=(
                 "glorot_uniform"
                 if self.num_classes is None
-                else keras.initializers.RandomNormal(stddev=1.0)
+                else keras.initializers.RandomNormal(stddev=self.initial_scale)
             ),
         )
         if self.unlabelled:
@@ -94,6 +94,7 @@ class ConditionEmbedding(keras.layers.Layer):
             "embedding_dim": self.embedding_dim,
             "num_classes": self.num_classes,
             "unlabelled": self.unlabelled,
+            "initial_scale": self.initial_scale,
         }
 
 
