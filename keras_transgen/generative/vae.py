@@ -142,10 +142,13 @@ class VAE(LatentVariableModel):
             jit_compile: See `TrainerModel.compile`.
             auto_scale_loss: See `TrainerModel.compile`.
         """
-        optimizer = keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
-        given = optimizer
-        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":
-            optimizer = self._scaled_for_sums(optimizer)
+        # An optimizer's own variables belong to the strategy too.
+        with self.distribute_strategy.scope():
+            given = keras.optimizers.get(
+                keras.optimizers.Adam(1e-3) if optimizer is None else optimizer
+            )
+            scales = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+            optimizer = self._scaled_for_sums(given) if scales else given
         steps = steps_per_execution
         if steps == "auto":
             alone = self.distribute_strategy.num_replicas_in_sync == 1
@@ -165,13 +168,12 @@ class VAE(LatentVariableModel):
             auto_scale_loss=auto_scale_loss,
         )
 
-    def _scaled_for_sums(self, optimizer: Any) -> keras.optimizers.Optimizer:
+    def _scaled_for_sums(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
         """An optimizer whose loss scale starts lower by the number of values that are summed.
 
         Keras' default suits means; of a sum over an image the first gradients would overflow, and
         as many steps be lost as it takes to halve the scale down.
         """
-        optimizer = keras.optimizers.get(optimizer)
         if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             return optimizer
         halvings = math.ceil(math.log2(math.prod(self.example_shape)))

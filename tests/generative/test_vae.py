@@ -255,8 +255,10 @@ def test_steps_at_a_time():
 def test_steps_at_a_time_on_replicas(two_replicas):
     with two_replicas.scope():
         vae = dense_vae()
-        vae.compile()
+    # Compiled by fit, outside the scope.
+    vae.fit(VECTORS, batch_size=8, verbose=0)
     assert vae.steps_per_execution == 1
+    assert len(vae.optimizer.iterations.value.values) == 2
 
 
 def test_logs_are_means_over_the_epoch():
