@@ -164,6 +164,13 @@ class AdversarialModel(GenerativeModel):
         """What an auxiliary classifier adds to both losses; nothing here."""
         return tf.constant(0.0)
 
+    def sample_loss(self, real: tf.Tensor, fake: tf.Tensor) -> tuple[tf.Tensor, Logs]:
+        """What the samples themselves add to the generator's loss, and logs; nothing here.
+
+        Where samples and real examples are pairs, it is their distance.
+        """
+        return tf.constant(0.0), {}
+
     # Compiling and training
 
     def compile(

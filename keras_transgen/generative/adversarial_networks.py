@@ -78,14 +78,14 @@ def check_networks(
     Raises:
         ValueError: If an output is not what the other network or the loss needs.
     """
-    made = _called(generator, generator_inputs, "generator")
+    made = called(generator, generator_inputs, "generator")
     if not hasattr(made, "shape") or tuple(made.shape[1:]) != example_shape:
         raise ValueError(
             "The generator's output must have the shape of the real examples, which the "
             f"discriminator takes: [batch, {', '.join(map(str, example_shape))}]. "
             f"Received: a generator with output of shape {getattr(made, 'shape', made)}"
         )
-    judged = _called(discriminator, discriminator_inputs, "discriminator")
+    judged = called(discriminator, discriminator_inputs, "discriminator")
     outputs = judged if isinstance(judged, (list, tuple)) else [judged]
     widths = [1] if auxiliary_classes is None else [1, auxiliary_classes]
     found = [tuple(output.shape[1:]) for output in outputs]
@@ -105,7 +105,17 @@ def check_networks(
         )
 
 
-def _called(network: Any, inputs: Any, name: str) -> Any:
+def called(network: Any, inputs: Any, name: str) -> Any:
+    """A network's symbolic outputs, or an error that names it.
+
+    Args:
+        network: To be called, and so built.
+        inputs: Symbolic inputs.
+        name: What the user calls it.
+
+    Raises:
+        ValueError: If it refuses the inputs.
+    """
     try:
         return network(inputs)
     except (ValueError, TypeError) as error:

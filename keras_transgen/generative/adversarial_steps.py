@@ -61,7 +61,8 @@ def generator_objective(
     else:
         on_fake = gan.judge(fake, condition, phase["fake"], training=True)
         loss = gan.adversarial_loss(on_fake.logits, on_fake.logits).generator
-    return loss + gan.class_loss(on_fake, condition), {}
+    extra, logs = gan.sample_loss(real, fake)
+    return loss + gan.class_loss(on_fake, condition) + extra, logs
 
 
 def scores(real: tf.Tensor, fake: tf.Tensor) -> Logs:
@@ -121,11 +122,12 @@ def two_stage_step(gan: GAN, real: tf.Tensor, y: Any, phases: list[Phase]) -> Lo
     def objective() -> tuple[tf.Tensor, Logs]:
         condition = gan.condition_for(y, phase)
         fake = gan.generate(phase["latent"], condition, training=True)
-        loss, _ = generator_objective(gan, real, fake, condition, phase)
-        return loss + regularization(gan.generator_layers), {}
+        loss, more = generator_objective(gan, real, fake, condition, phase)
+        return loss + regularization(gan.generator_layers), more
 
-    gradients, loss, _ = gan.gradients_of(objective, variables, weight)
+    gradients, loss, more = gan.gradients_of(objective, variables, weight)
     gan.apply_gradients(gan.generator_optimizer, gradients, variables)
+    logs.update(more)
     logs["generator_loss"] = loss
     logs["generator_gradient_norm"] = gradient_norm(gradients, weight)
     return logs
@@ -154,19 +156,20 @@ def shared_step(gan: GAN, real: tf.Tensor, y: Any, phases: list[Phase]) -> Logs:
         fake, penalty = gan.replica_function(generation)()
     logs.update(move_discriminator(gan, real, y, phase, fake))
 
-    def slope(samples: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def slope(samples: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Logs]:
         condition = gan.condition_for(y, phase)
         with tf.GradientTape(watch_accessed_variables=False) as by_samples:
             by_samples.watch(samples)
-            loss, _ = generator_objective(gan, real, samples, condition, phase)
+            loss, more = generator_objective(gan, real, samples, condition, phase)
             weighted = loss * scale
-        return by_samples.gradient(weighted, samples), loss
+        return by_samples.gradient(weighted, samples), loss, more
 
-    by_samples, loss = gan.replica_function(slope)(tf.stop_gradient(fake), weight)
+    by_samples, loss, more = gan.replica_function(slope)(tf.stop_gradient(fake), weight)
     gradients = only_present(
         tape.gradient([fake, penalty], values, output_gradients=[by_samples, weight]), weight
     )
     gan.apply_gradients(gan.generator_optimizer, gradients, variables)
+    logs.update(more)
     logs["generator_loss"] = loss + penalty
     logs["generator_gradient_norm"] = gradient_norm(gradients, weight)
     return logs

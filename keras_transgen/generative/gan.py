@@ -23,6 +23,7 @@ from keras_transgen.generative.adversarial_networks import (
     known_shape,
 )
 from keras_transgen.generative.augmentation import augmentation_layer
+from keras_transgen.generative.config_values import deserialized, serialized
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
 from keras_transgen.generative.moving_average import MovingAverage
@@ -267,13 +268,13 @@ class GAN(AdversarialModel):
             "latent_dim": self.latent_dim,
             "generator": generator,
             "discriminator": discriminator,
-            "loss": _serialized(self.loss_setting),
+            "loss": serialized(self.loss_setting),
             "label_smoothing": self.label_smoothing,
-            "gradient_penalty": _serialized(self.penalty_setting),
+            "gradient_penalty": serialized(self.penalty_setting),
             "gradient_penalty_weight": self.gradient_penalty_weight,
             "instance_noise": self.instance_noise,
             "discriminator_steps": self.discriminator_steps,
-            "augmentation": _serialized(self.augmentation_setting),
+            "augmentation": serialized(self.augmentation_setting),
             "ema_decay": self.ema_decay,
             "value_range": self.value_range,
             "step": self.step_setting,
@@ -283,7 +284,7 @@ class GAN(AdversarialModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> GAN:
         """Make the model again from what `get_config` returned."""
-        return cls(**{key: _deserialized(value) for key, value in config.items()})
+        return cls(**{key: deserialized(value) for key, value in config.items()})
 
     def _check_settings(self) -> None:
         if self.step_setting != "auto" and self.step_setting not in STEPS:
@@ -302,15 +303,3 @@ class GAN(AdversarialModel):
                 f"instance_noise={self.instance_noise}, "
                 f"gradient_penalty_weight={self.gradient_penalty_weight}"
             )
-
-
-def _serialized(setting: Any) -> Any:
-    if setting is None or isinstance(setting, str):
-        return setting
-    return keras.saving.serialize_keras_object(setting)
-
-
-def _deserialized(value: Any) -> Any:
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
-    return value

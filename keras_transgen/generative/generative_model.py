@@ -83,22 +83,26 @@ class GenerativeModel(TrainerModel):
         self.check_examples(x)
         self.check_labels(y)
 
-    def check_examples(self, x: Any, name: str = "x") -> None:
+    def check_examples(
+        self, x: Any, name: str = "x", example_shape: tuple[int, ...] | None = None
+    ) -> None:
         """Refuse what is not a batch of examples of this model.
 
         Args:
             x: The batch, or the whole array.
             name: What the caller's argument is called, for the message.
+            example_shape: Expected shape of one; the model's own by default.
 
         Raises:
             ValueError: If shape, type or values are wrong.
         """
+        expected = example_shape or self.example_shape
         shape = tuple(np.shape(x))
-        if len(shape) != len(self.example_shape) + 1 or shape[1:] != self.example_shape:
+        if len(shape) != len(expected) + 1 or shape[1:] != expected:
             raise ValueError(
                 f"{type(self).__name__} expects {name} of shape "
-                f"[batch, {', '.join(map(str, self.example_shape))}]"
-                f"{self._shape_advice(shape)}. Received: {name} of shape {list(shape)}"
+                f"[batch, {', '.join(map(str, expected))}]"
+                f"{_shape_advice(shape, expected)}. Received: {name} of shape {list(shape)}"
             )
         values = np.asarray(x)
         if values.dtype.kind not in "buif":
@@ -168,13 +172,6 @@ class GenerativeModel(TrainerModel):
     def check_labels(self, y: Any) -> None:
         """Refuse labels or conditions that do not fit; the default takes any and ignores them."""
 
-    def _shape_advice(self, shape: tuple[int, ...]) -> str:
-        if self.example_shape[-1] == 1 and shape[1:] == self.example_shape[:-1]:
-            return "; add the channel axis with x[..., None]"
-        if len(shape) == len(self.example_shape):
-            return "; a single example needs a batch axis, x[None]"
-        return ""
-
     # fit and evaluate
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -227,6 +224,14 @@ def sampling_seed(seed: int | None) -> tf.Tensor:
         seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
     low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
     return tf.constant(np.array([low, high], "uint32").view("int32"))
+
+
+def _shape_advice(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    if expected[-1] == 1 and shape[1:] == expected[:-1]:
+        return "; add the channel axis with x[..., None]"
+    if len(shape) == len(expected):
+        return "; a single example needs a batch axis, x[None]"
+    return ""
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:
