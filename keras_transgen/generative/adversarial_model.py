@@ -13,6 +13,7 @@ from keras_transgen.generative.adversarial_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
+from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
 STEPS: dict[str, Callable[..., Logs]] = {
@@ -247,7 +248,9 @@ class AdversarialModel(GenerativeModel):
     def update_step(self, data: Any, noise: list[Phase]) -> Logs:
         """Move both players and return the logs."""
         real, y, _ = self.unpack(data)
-        logs = STEPS[self.step_kind](self, real, y, noise)
+        # Before the average looks at the statistics.
+        with statistics_without_gaps(self, batch_size_of(real)):
+            logs = STEPS[self.step_kind](self, real, y, noise)
         if self.average is not None:
             self.average.update(self.progress.step.value)
         real_sign = logs.pop("real_sign")

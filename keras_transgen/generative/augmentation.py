@@ -186,7 +186,8 @@ class DifferentiableAugmentation(keras.layers.Layer):
         if self.target is None:
             return
         count = tf.cast(batch_size, tf.float32)
-        total = real_sign * count
+        # The mean over a replica's no examples is NaN.
+        total = tf.where(count > 0, real_sign * count, 0.0)
         if num_replicas() > 1:
             replica = tf.distribute.get_replica_context()
             total, count = replica.all_reduce(tf.distribute.ReduceOp.SUM, [total, count])

@@ -240,7 +240,8 @@ class VAE(LatentVariableModel):
     def _logs(self, loss: tf.Tensor, parts: Any, size: tf.Tensor) -> dict[str, tf.Tensor]:
         trackers = (self._loss_tracker, self._reconstruction_tracker, self._kl_tracker)
         for tracker, value in zip(trackers, (loss, *parts)):
-            tracker.update_state(value, sample_weight=size)
+            # The mean over a replica's no examples is NaN, which no weight of zero removes.
+            tracker.update_state(tf.where(size > 0, value, 0.0), sample_weight=size)
         logs = {tracker.name: tracker.result() for tracker in trackers}
         if self.beta_schedule is not None:
             logs["beta"] = tf.convert_to_tensor(self.beta)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
 from keras_transgen.training.epoch_shuffle import (
     check_lengths,
@@ -309,7 +310,8 @@ class TrainerModel(keras.Model):
         seed = replica_seed(self.progress.seed.value, self.progress.step.value)
         noise = self.draw_noise(data, seed, training=True)
         whole = bool(self.jit_compile) and num_replicas() == 1
-        return compiled(self.update_step, whole)(data, noise)
+        with statistics_without_gaps(self, batch_size_of(data)):
+            return compiled(self.update_step, whole)(data, noise)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One evaluation step on one replica, with noise that depends on the step alone."""

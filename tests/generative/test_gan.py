@@ -319,3 +319,15 @@ def replica_seed_of(gan):
     from keras_transgen.training.replica_noise import replica_seed
 
     return replica_seed(gan.progress.seed.value, gan.progress.step.value)
+
+
+def test_a_replica_without_examples_spoils_nothing(two_replicas):
+    """Batches of 23 and 1; batch normalization, its moving average and the adaptive share."""
+    with two_replicas.scope():
+        gan = tiny_gan(augmentation=DifferentiableAugmentation("color", 0.5, 100))
+    gan.compile(jit_compile=False)
+    gan.fit(IMAGES, batch_size=23, epochs=2, verbose=0)
+    for weight in gan.weights:
+        for copy in weight.value.values:
+            assert np.isfinite(copy.numpy()).all(), weight.path
+    assert np.isfinite(gan.sample(4, seed=0)).all()

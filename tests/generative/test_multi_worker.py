@@ -1,0 +1,38 @@
+"""Two real processes train generative models together and end alike, and as one alone does."""
+
+import numpy as np
+import pytest
+
+from tests.generative.multi_worker_cases import BATCH, CASES, EPOCHS
+from tests.training.workers import run_workers
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What both workers ended with; one pair of processes trains all models."""
+    folder = tmp_path_factory.mktemp("workers")
+    run_workers("tests.generative.multi_worker_training", str(folder))
+    return {name: [np.load(folder / f"{name}_{w}.npz") for w in range(2)] for name in CASES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_end_alike(name, results):
+    first, second = results[name]
+    for key in first:
+        assert np.isfinite(first[key]).all(), key
+        np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, (case, _) in CASES.items() if case.tolerance])
+def test_two_workers_end_as_one(name, results):
+    """Noise that belongs to the example, and no statistics of a replica's own: the same steps."""
+    case, _ = CASES[name]
+    alone = case.ready()
+    alone.fit(*case.data, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+    first = results[name][0]
+    for number, weight in enumerate(alone.weights):
+        np.testing.assert_allclose(
+            first[f"weight {number}"], weight.numpy(), atol=1e-5, err_msg=weight.path
+        )
