@@ -6,12 +6,14 @@ from keras_transgen.datasets.idx import load_idx_folder, read_idx
 from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
+from keras_transgen.datasets.image_pairs import image_pairs
 from keras_transgen.datasets.stratified_split import stratified_split
 
 __all__ = [
     "ImageIndex",
     "image_folder",
     "image_folder_split",
+    "image_pairs",
     "index_images",
     "load_digits",
     "load_digits_split",

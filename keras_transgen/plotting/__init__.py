@@ -9,6 +9,7 @@ from keras_transgen.plotting.method_comparison import plot_method_comparison
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.plotting.save_figure import save_figure
+from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.plotting.traversal import plot_traversal
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "plot_learning_rate_finder",
     "plot_method_comparison",
     "plot_sample_grid",
+    "plot_translations",
     "plot_traversal",
     "save_figure",
 ]
