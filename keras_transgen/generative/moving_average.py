@@ -69,6 +69,11 @@ class MovingAverage(keras.layers.Layer):
             kept = tf.cast(decay, average.dtype)
             average.assign(average.value * kept + weight.value * (1.0 - kept))
 
+    def restart(self) -> None:
+        """Set the averages to the weights as they are now."""
+        for average, weight in zip(self.averages, self._followed.weights):
+            average.assign(weight.value)
+
     def in_place(self) -> keras.StatelessScope:
         """A context in which the followed layers compute with the averages."""
         return keras.StatelessScope(
