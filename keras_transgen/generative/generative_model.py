@@ -9,10 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.generative.architecture_record import architecture_record, check_architecture
 from keras_transgen.training import TrainerModel
 
 _LARGEST_BYTE = 255.0
 _DEFAULT_BATCH_SIZE = 32
+_ARCHITECTURE = "architecture"
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -193,6 +195,22 @@ class GenerativeModel(TrainerModel):
         if isinstance(x, (np.ndarray, tf.Tensor)):
             self.check_examples(x)
         return super().evaluate(x, *args, **kwargs)
+
+    # Weights
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save the run's state, and a record of the architecture that the weights belong to."""
+        super().save_own_variables(store)
+        store[_ARCHITECTURE] = architecture_record(self)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved; weights of another architecture are refused."""
+        # The store of an HDF5 file has `keys` and nothing else of a mapping.
+        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118
+        record = saved.pop(_ARCHITECTURE, None)
+        if record is not None:
+            check_architecture(self, record)
+        super().load_own_variables(saved)
 
     def _compile_if_needed(self) -> None:
         if not self.compiled:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.augmentation import DifferentiableAugmentation
 from keras_transgen.generative.gan import GAN
+from keras_transgen.training import NonFiniteLossError
 from tests.generative.adversarial_models import (
     IMAGES,
     IMPORTS,
@@ -16,6 +17,7 @@ from tests.generative.adversarial_models import (
     tiny_gan,
 )
 from tests.harness import MODEL_CHECKS, ModelCase
+from tests.training.test_nan_guard import Poison
 
 SETTINGS = {"image_shape": (8, 8, 1), "latent_dim": 4, "filters": 2}
 
@@ -277,17 +279,28 @@ def test_wrong_counts_and_images_of_public_methods():
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
     tiny_gan().save_weights(tmp_path / "a.weights.h5")
-    with pytest.raises(ValueError, match="could not be loaded"):
+    with pytest.raises(ValueError, match="of another architecture"):
         tiny_gan(filters=3).load_weights(tmp_path / "a.weights.h5")
 
 
 def test_a_diverged_run_stops_and_names_the_step():
-    from keras_transgen.training import NonFiniteLossError
-
     gan = tiny_gan(loss="wasserstein")
     gan.compile(keras.optimizers.SGD(1e30), keras.optimizers.SGD(1e30))
     with pytest.raises(NonFiniteLossError, match="step"):
         gan.fit(IMAGES, batch_size=8, epochs=3, verbose=0)
+
+
+def test_a_diverged_run_names_the_last_good_checkpoint(tmp_path):
+    gan = tiny_gan()
+    gan.compile(jit_compile=False)
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        str(tmp_path / "at_{epoch}.weights.h5"), save_weights_only=True, save_freq=1
+    )
+    with pytest.raises(NonFiniteLossError, match=r"step 2 .*at_1\.weights\.h5") as caught:
+        gan.fit(IMAGES, batch_size=8, verbose=0, callbacks=[checkpoint, Poison(1)])
+    fresh = tiny_gan()
+    fresh.load_weights(caught.value.checkpoint)
+    assert np.isfinite(fresh.sample(4, seed=0)).all()
 
 
 @pytest.mark.slow
