@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 _GENERATOR = ("concatenation", "normalization")
 _DISCRIMINATOR = ("projection", "concatenation", None)
@@ -114,6 +115,32 @@ def check_class_labels(labels: Any, num_classes: int, name: str) -> None:
             f"Expected {name} from 0 to {num_classes - 1} (num_classes={num_classes}). "
             f"Received: values from {low} to {high}"
         )
+
+
+def stop_at_wrong_labels(labels: Any, num_classes: int) -> list[tf.Operation]:
+    """Let a step fail whose labels are outside the classes; part of the step's graph.
+
+    Of a data set only the first batch is looked at before training; a label of a later one that is
+    no class would be trained on as if it had no embedding.
+
+    Args:
+        labels: Integers, one for each example of the replica.
+        num_classes: Number of classes.
+
+    Returns:
+        The operations that the rest of the step must wait for; none where it runs eagerly.
+    """
+    labels = tf.cast(labels, tf.int64)
+    assertion = tf.debugging.Assert(
+        tf.reduce_all((labels >= 0) & (labels < num_classes)),
+        [
+            f"Expected labels from 0 to {num_classes - 1} (num_classes={num_classes}) in every "
+            "batch. Received:",
+            labels,
+        ],
+        summarize=256,
+    )
+    return [] if assertion is None else [assertion]
 
 
 def check_condition_vectors(

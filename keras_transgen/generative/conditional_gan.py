@@ -20,6 +20,7 @@ from keras_transgen.generative.condition_checks import (
     check_condition_arguments,
     check_condition_vectors,
     encoded_shape,
+    stop_at_wrong_labels,
 )
 from keras_transgen.generative.gan import GAN
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
@@ -194,6 +195,14 @@ class ConditionalGAN(GAN):
         if "dropped" in phase:
             return (y, phase["dropped"])
         return (y,)
+
+    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> list[Phase]:
+        """The random numbers of a step, whose labels are looked at here, outside of XLA."""
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if self.num_classes is None or y is None:
+            return super().draw_noise(data, seed, training)
+        with tf.control_dependencies(stop_at_wrong_labels(y, self.num_classes)):
+            return super().draw_noise(data, seed, training)
 
     def generate(self, latent: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
         """Examples, float32, from latent vectors and conditions by the generator as it is."""

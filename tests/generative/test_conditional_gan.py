@@ -206,6 +206,37 @@ def test_labels_of_a_dataset_are_checked_too():
         tiny_conditional_gan().fit(data, verbose=0)
 
 
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_wrong_label_in_a_later_batch_stops_the_run(jit_compile):
+    """Only the first batch of a data set is looked at before training."""
+    labels = LABELS.copy()
+    labels[20] = 7
+    data = tf.data.Dataset.from_tensor_slices((VECTORS, labels)).batch(8)
+    cgan = ConditionalGAN(3, (5,), latent_dim=4, filters=2, embedding_dim=3, value_range=None)
+    cgan.compile(jit_compile=jit_compile)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="labels from 0 to 2"):
+        cgan.fit(data, verbose=0)
+    assert int(cgan.progress.step.numpy()) == 2
+
+
+def test_images_as_conditions():
+    """A convolutional encoder: what `sample` draws for an image depends on the image."""
+    encoder = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(2, 3),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    cgan = tiny_conditional_gan(num_classes=None, condition_encoder=encoder)
+    cgan.fit(IMAGES, IMAGES[::-1], batch_size=8, verbose=0)
+    samples = cgan.sample(IMAGES[:2], seed=0)
+    np.testing.assert_allclose(samples[1], cgan.sample(IMAGES[[3, 1]], seed=0)[1], atol=1e-6)
+    assert not np.allclose(samples[0], cgan.sample(IMAGES[[3, 1]], seed=0)[0], atol=1e-6)
+    with pytest.raises(ValueError, match=r"shape \[batch, 8, 8, 1\].*\[2, 8, 8\]"):
+        cgan.sample(IMAGES[:2, ..., 0])
+
+
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
