@@ -35,6 +35,20 @@ def check_lengths(data: Any) -> int:
     return lengths[0]
 
 
+def check_weights_have_labels(y: Any, sample_weight: Any) -> None:
+    """Refuse weights of examples without labels, which Keras drops without a word.
+
+    Raises:
+        ValueError: If there are weights and no labels.
+    """
+    if y is None and sample_weight is not None:
+        raise ValueError(
+            "Keras drops the weights of examples that have no labels. Pass y, too: zeros, for a "
+            "model that does not look at labels. "
+            f"Received: y=None, sample_weight of shape {tuple(np.shape(sample_weight))}"
+        )
+
+
 def split_last(data: Any, fraction: float) -> tuple[Any, Any]:
     """Split arrays as Keras' `validation_split` does: the last rows are held out.
 

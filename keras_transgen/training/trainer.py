@@ -16,6 +16,7 @@ from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
 from keras_transgen.training.epoch_shuffle import (
     check_lengths,
+    check_weights_have_labels,
     is_arrays,
     shuffled_batches,
     split_last,
@@ -426,9 +427,11 @@ class TrainerModel(keras.Model):
         if arrays:
             check_lengths((x, y, sample_weight))
             self.check_data(x, y, sample_weight, training=True)
+            check_weights_have_labels(y, sample_weight)
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             if is_arrays(parts):
+                check_weights_have_labels(*parts[1:])
                 check_lengths(parts)
                 held_x, held_y, held_weight = parts
                 self.check_data(held_x, held_y, held_weight, training=False)
@@ -477,6 +480,9 @@ class TrainerModel(keras.Model):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        given = dict(zip(("x", "y"), args)) | kwargs
+        if is_arrays((given.get("x"),)):
+            check_weights_have_labels(given.get("y"), given.get("sample_weight"))
         self.progress.test_step.assign(0)
         return super().evaluate(*args, **kwargs)
 

@@ -5,6 +5,7 @@ import pytest
 
 from keras_transgen.training.epoch_shuffle import check_lengths, shuffled_batches, split_last
 from keras_transgen.training.progress import Progress
+from tests.training.models import TwoPlayers
 
 
 def order(progress, rows=10, batch_size=4):
@@ -58,3 +59,18 @@ def test_several_inputs_stay_several():
     for (one, other), labels in data:
         np.testing.assert_array_equal(one, labels)
         np.testing.assert_array_equal(other, labels.numpy() * 10.0)
+
+
+def test_weights_of_examples_without_labels_are_refused():
+    """Keras drops them without a word."""
+    model = TwoPlayers()
+    model.compile(jit_compile=False)
+    data = np.ones((24, 4), "float32")
+    message = r"Pass y, too.*sample_weight of shape \(24,\)"
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, sample_weight=np.ones(24), verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.fit(data, validation_data=(data, None, np.ones(24)), verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(data, sample_weight=np.ones(24), verbose=0)
+    assert int(model.progress.step.numpy()) == 0
