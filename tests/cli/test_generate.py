@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import keras_transgen as ktg
+from keras_transgen.cli.application import app
 from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.generate import run_sample, run_train
 
@@ -60,6 +62,52 @@ def test_conditional_gan_by_folder(digit_folder, tmp_path):
         tmp_path / "model.keras", tmp_path / "ones", count=2, condition=1, seed=0, separate=True
     )
     assert [path.name for path in files] == ["1_00000.png", "1_00001.png"]
+    # Without a class, that many of each.
+    files = run_sample(tmp_path / "model.keras", tmp_path / "all", count=2, separate=True)
+    assert [path.name[:2] for path in files] == ["0_", "0_", "1_", "1_", "2_", "2_"]
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        run_sample(tmp_path / "model.keras", tmp_path / "x.png", condition=3)
+    metrics = run_evaluate(digit_folder, tmp_path / "model.keras", image_size=8, count=30)
+    assert metrics["generated_count"] == 30
+
+
+def command(*arguments) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.slow
+def test_a_gan_from_the_embedded_digits_to_its_distance(digit_folder, tmp_path):
+    """As a user types it: train without a folder, draw a grid and files, compare both with real."""
+    output = tmp_path / "gan"
+    command("generate", "train", "--model", "gan", "--epochs", 1, "--batch-size", 256,
+            "--latent-dim", 6, "--output", output)  # fmt: skip
+    file = output / "model.keras"
+    model = ktg.load_model(file)
+    assert (model.example_shape, model.latent_dim) == ((8, 8, 1), 6)
+    command("generate", "sample", file, tmp_path / "grid.png", "--count", 4, "--seed", 2)
+    assert Image.open(tmp_path / "grid.png").size[0] > 50
+    command("generate", "sample", file, tmp_path / "each", "--count", 12, "--seed", 2, "--separate")
+    samples = (model.sample(12, seed=2) + 1) / 2
+    for number, sample in enumerate(samples):
+        pixels = np.asarray(Image.open(tmp_path / "each" / f"{number:05}.png"), "float64") / 255
+        np.testing.assert_allclose(pixels, sample[..., 0], atol=1 / 255)
+    # The same samples, from the files and from the model.
+    results = []
+    for generated in (tmp_path / "each", file):
+        command("evaluate", digit_folder, generated, "--image-size", 8, "--count", 12,
+                "--seed", 2, "--output", tmp_path / "metrics.json")  # fmt: skip
+        results.append(json.loads((tmp_path / "metrics.json").read_text()))
+    assert results[0]["generated_count"] == results[1]["generated_count"] == 12
+    name = "frechet_distance[digits]"
+    assert results[0][name] == pytest.approx(results[1][name], rel=0.05)
+
+
+@pytest.mark.slow
+def test_train_refuses_a_size_that_the_networks_cannot_make(digit_folder, tmp_path):
+    with pytest.raises(ValueError, match="halved at least once"):
+        run_train(str(digit_folder), model="gan", size=9, output=tmp_path)
 
 
 @pytest.mark.slow

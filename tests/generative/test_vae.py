@@ -252,6 +252,7 @@ def test_steps_at_a_time():
     assert dense.steps_per_execution == 3
 
 
+@pytest.mark.slow
 def test_steps_at_a_time_on_replicas(two_replicas):
     with two_replicas.scope():
         vae = dense_vae()
@@ -287,6 +288,30 @@ def test_noise_differs_between_steps_and_comes_back_with_the_seed():
     assert len(set(first)) == 3
     assert losses(1) == first
     assert losses(2) != first
+
+
+def test_keras_average_of_the_weights():
+    """A VAE has no moving average built in; Keras' optimizers and `SwapEMAWeights` give one."""
+    seen = []
+    vae = dense_vae()
+    vae.compile(
+        keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8),
+        steps_per_execution=1,
+        jit_compile=False,
+    )
+    record = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(
+            [weight.numpy() for weight in vae.trainable_weights]
+        )
+    )
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    vae.fit(VECTORS, batch_size=8, verbose=0, callbacks=[record, swap])
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = [0.8 * old + 0.2 * new for old, new in zip(expected, weights)]
+    for average, weight, last in zip(expected, vae.trainable_weights, seen[-1]):
+        np.testing.assert_allclose(weight.numpy(), average, atol=1e-6)
+        assert not np.allclose(average, last, atol=1e-7)
 
 
 @pytest.mark.slow
