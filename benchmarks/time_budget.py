@@ -1,0 +1,38 @@
+"""A clock for training alone, which stands still while samples are judged."""
+
+import time
+
+import keras
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Stops training when its time is over; `look` is called after chosen epochs, off the clock.
+
+    Args:
+        seconds: Of training.
+        look: Called with the epoch's number, counted from 1, after the epochs in `epochs`.
+        epochs: After which to look.
+    """
+
+    def __init__(self, seconds, look=None, epochs=()):
+        super().__init__()
+        self.seconds, self.look, self.epochs = seconds, look, set(epochs)
+        self.spent, self.steps, self.epoch = 0.0, 0, 0
+
+    def on_train_begin(self, logs=None):
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        now = time.perf_counter()
+        self.spent, self.start = self.spent + now - self.start, now
+        if self.spent >= self.seconds:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        shown = {name: round(float(value), 3) for name, value in (logs or {}).items()}
+        print(f"{self.spent:.0f} s, epoch {self.epoch}: {shown}", flush=True)
+        if self.look is not None and self.epoch in self.epochs:
+            self.look(self.epoch)
+        self.start = time.perf_counter()
