@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+_PARTS = ("subspace",)
 # Imported at first use: each kind brings libraries that the others do not need.
 _HOMES = {
     "TransferModel": "transfer_model",
@@ -16,10 +17,12 @@ _HOMES = {
     "find_learning_rate": "learning_rate_finder",
 }
 
-__all__ = list(_HOMES)
+__all__ = [*_PARTS, *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"keras_transgen.transfer.{name}")
     if name in _HOMES:
         module = importlib.import_module(f"keras_transgen.transfer.{_HOMES[name]}")
         return getattr(module, name)
