@@ -10,12 +10,6 @@ from typing import Any
 
 _NAMES = {
     "pix2pix": ("Pix2Pix",),
-    "cyclegan": ("CycleGAN",),
-    "style_transfer": ("StyleTransfer",),
-    "stylize": ("stylize",),
-    "vgg": ("vgg_backbone",),
-    "enhancement": ("Enhancer",),
-    "degradations": ("Degradation", "Downscaling", "Holes", "Noise"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
