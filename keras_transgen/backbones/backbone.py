@@ -1,6 +1,7 @@
 """The contract that every pretrained network in this package keeps."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -82,6 +83,40 @@ class Backbone(keras.layers.Layer):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The network's variables, one group a block, from input to output."""
+        raise NotImplementedError
+
+    def layer_names(self) -> list[str]:
+        """Names of the layers inside the network, from input to output, for `tap`."""
+        raise NotImplementedError
+
+    def layer_reductions(self) -> dict[str, int]:
+        """By how much each layer's feature map is smaller than the image: 1, 2, 4, ..."""
+        raise NotImplementedError
+
+    def tap(self, layers: Sequence[str], image_size: tuple[int, int] | None = None) -> "Backbone":
+        """A frozen backbone that gives the outputs of layers of this one, as a list.
+
+        Args:
+            layers: Names of layers, as `layer_names` has them.
+            image_size: `(height, width)` of the images it takes. Defaults to this one's.
+
+        Returns:
+            Another backbone, with a copy of the present values of the weights.
+
+        Raises:
+            ValueError: There is no such layer; near names are told.
+
+        Example:
+            ```python
+            import numpy as np
+            import keras_transgen as ktg
+
+            backbone = ktg.load_backbone("digits")
+            first, last = backbone.tap([backbone.layer_names()[1], backbone.layer_names()[-1]])(
+                np.zeros((2, 8, 8, 1), "float32")
+            )
+            ```
+        """
         raise NotImplementedError
 
     def check_inputs(self, inputs: Any, name: str = "x") -> None:

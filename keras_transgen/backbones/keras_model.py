@@ -1,6 +1,7 @@
 """Any Keras model as a backbone, cut where its features are wanted."""
 
 import copy
+import difflib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 
@@ -138,6 +140,47 @@ class KerasBackbone(Backbone):
             outputs,
         )
 
+    def layer_names(self) -> list[str]:
+        """Names of the network's layers, from input to output, for `output_layers` and `tap`."""
+        return [layer.name for layer in self.network.layers]
+
+    def layer_reductions(self) -> dict[str, int]:
+        """By how much each layer's feature map is smaller than the image; see `reductions`."""
+        shapes = {
+            layer.name: getattr(getattr(layer, "output", None), "shape", ())
+            for layer in self.network.layers
+            if not isinstance(layer, keras.layers.InputLayer)
+        }
+        known = [shape for shape in shapes.values() if len(shape) == 4 and None not in shape[1:3]]
+        taken = getattr(self.input_contract, "shape", None)
+        if taken is not None and None in taken[1:] and known:
+            # Networks of any size that resize to one of their own.
+            taken = known[0]
+        return reductions(taken, shapes)
+
+    def tap(
+        self, layers: Sequence[str], image_size: tuple[int, int] | None = None
+    ) -> "KerasBackbone":
+        """A frozen backbone that gives the outputs of layers of this one, with its weights.
+
+        Args:
+            layers: Names of layers.
+            image_size: `(height, width)` of the images it takes. Defaults to this one's.
+
+        Returns:
+            Another backbone, with a copy of the present values of the weights.
+
+        Raises:
+            ValueError: There is no such layer.
+        """
+        cut = _cut(self.network, list(layers))
+        inputs = None
+        if image_size is not None:
+            inputs = keras.Input((*image_size, cut.inputs[0].shape[-1]))
+        copy = keras.models.clone_model(cut, input_tensors=inputs)
+        copy.set_weights(cut.get_weights())
+        return KerasBackbone(copy, output_layers=layers, value_range=self.value_range)
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """The model's variables, one group a block, from input to output."""
         weights = self.network.weights
@@ -175,9 +218,11 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
     known = [layer.name for layer in model.layers]
     unknown = [name for name in names if name not in known]
     if unknown:
+        near = difflib.get_close_matches(unknown[0], known, cutoff=0.5)
+        advice = f" Did you mean one of {near}?" if near else ""
         raise ValueError(
-            f"output_layers must be names of the model's layers. Received: {unknown}; the model "
-            f"has {known}"
+            f"output_layers must be names of the model's layers.{advice} Received: {unknown}; the "
+            f"model has {known}"
         )
     if getattr(model, "inputs", None) is None:
         raise ValueError(

@@ -19,6 +19,8 @@ class ModuleFunction:
         arguments: Further keyword arguments for every call.
         output_key: Which entry of a dict of outputs to return. `None`: all of them, or the one
             there is.
+        from_graph: Take the outputs' shapes from the graph, for a module that was given a new
+            input size or other outputs after it was saved.
 
     Raises:
         ValueError: The module cannot be called, does not know an argument, was not saved with
@@ -30,6 +32,7 @@ class ModuleFunction:
         module: Any,
         arguments: dict[str, Any] | None = None,
         output_key: str | None = None,
+        from_graph: bool = False,
     ) -> None:
         self.module = module
         self.arguments = dict(arguments or {})
@@ -42,20 +45,33 @@ class ModuleFunction:
         self._refuse_unknown_arguments()
         self._traces = self._matching_traces(training=False)
         self._is_single_named_input = False
+        self._from_graph = from_graph
         self.input_spec = self._read_input_spec()
-        self.output_spec = self._select(self._traces[0].structured_outputs, "saved")
+        outputs = self._traces[0].structured_outputs
+        if from_graph:
+            specs = [tf.TensorSpec(each.shape, each.dtype) for each in self._traces[0].outputs]
+            outputs = tf.nest.pack_sequence_as(outputs, specs)
+        self.output_spec = self._select(outputs, "saved")
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """Run the module on inputs of the structure and dtypes of `input_spec`."""
         if self.is_signature:
             if self._is_single_named_input:
                 inputs = {self._signature_names()[0]: inputs}
-            return self._select(self.function(**inputs), "computed")
+            return self._shaped(self._select(self.function(**inputs), "computed"))
         keywords = dict(self.arguments)
         if self.takes_training:
             # TF2 modules branch on a Python bool: one trace for each.
             keywords["training"] = training
-        return self._select(self.function(inputs, **keywords), "computed")
+        return self._shaped(self._select(self.function(inputs, **keywords), "computed"))
+
+    def _shaped(self, outputs: Any) -> Any:
+        """With the shapes that the graph says, which a call inside a replica loses."""
+        if not self._from_graph:
+            return outputs
+        return tf.nest.map_structure(
+            lambda output, spec: tf.ensure_shape(output, spec.shape), outputs, self.output_spec
+        )
 
     @property
     def can_train(self) -> bool:
@@ -80,6 +96,11 @@ class ModuleFunction:
         if listed is None:
             return {id(variable) for variable in self.variables() if variable.trainable}
         return {id(variable) for variable in listed}
+
+    def trace_place(self) -> int:
+        """Which of the entry point's traces runs in inference mode."""
+        traces = [self.function] if self.is_signature else self.function.concrete_functions
+        return next(place for place, each in enumerate(traces) if each is self._traces[0])
 
     def regularization_losses(self) -> list[Callable[[], tf.Tensor]]:
         """The module's regularisation losses, each a function without arguments."""

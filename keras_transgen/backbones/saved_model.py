@@ -2,6 +2,8 @@
 
 import json
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import tensorflow as tf
 from keras_transgen.backbones.adopted_variable import AdoptedVariable
 from keras_transgen.backbones.audit import audit_module
 from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.feature_scales import reductions
+from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.module_function import ModuleFunction
 from keras_transgen.backbones.module_store import find_module, pack_module, store_module
+from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 
 # Name of a packed module inside a `.keras` file.
@@ -60,6 +65,11 @@ class SavedModelBackbone(Backbone):
         allow_unsafe_ops: Load the module though it can read or write files or call Python.
         digest: Digest of a module in the local module store. It is what a saved model holds; the
             handle is then for information only.
+        layers: Names of layers inside the module (see `layer_names`) whose outputs come, as a list,
+            instead of the module's own. What they do not need is neither computed nor among the
+            weights. Needs `normalization="frozen"`.
+        image_size: `(height, width)` of the images to take instead of the size that the module was
+            saved with, for modules whose graph computes at any size, as convolutions do.
         **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
 
     Raises:
@@ -94,9 +104,12 @@ class SavedModelBackbone(Backbone):
         value_range: tuple[float, float] | None = (0.0, 1.0),
         allow_unsafe_ops: bool = False,
         digest: str | None = None,
+        layers: Sequence[str] | None = None,
+        image_size: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, normalization=normalization, **kwargs)
+        _check_tap_arguments(layers, image_size, output_key, normalization)
         self.handle = os.fspath(handle)
         self.output_key = output_key
         self.arguments = dict(arguments or {})
@@ -106,6 +119,13 @@ class SavedModelBackbone(Backbone):
         # Kept as an attribute, so that exports of the model find the module's resources.
         self._module = tf.saved_model.load(str(folder))
         self._function = ModuleFunction(self._module, self.arguments, output_key)
+        self.layers = None if layers is None else list(layers)
+        self.image_size = None if image_size is None else (image_size[0], image_size[1])
+        self._stored = folder, self._function.trace_place()
+        if self._is_tapped():
+            self._module, self._function = load_tapped(
+                folder, self._function, self.layers, self.image_size
+            )
         self._refuse_what_it_cannot(trainable, normalization)
         self._adopt_variables()
         self._contract = self._read_contract()
@@ -200,6 +220,52 @@ class SavedModelBackbone(Backbone):
                 f"replicas, backbone {self.name!r}"
             )
 
+    def layer_names(self) -> list[str]:
+        """Names of the layers inside the module, from input to output, for `layers` and `tap`."""
+        return self._inside().layer_names()
+
+    def layer_reductions(self) -> dict[str, int]:
+        """By how much each layer's feature map is smaller than the image; see `reductions`."""
+        inside = self._inside()
+        return reductions(inside.input_shape(), inside.layer_shapes())
+
+    def _inside(self) -> FlatFunction:
+        folder, trace = self._stored
+        return ModuleTaps(folder, self._function.entry, trace).function
+
+    def _is_tapped(self) -> bool:
+        return self.layers is not None or self.image_size is not None
+
+    def tap(
+        self, layers: Sequence[str], image_size: tuple[int, int] | None = None
+    ) -> "SavedModelBackbone":
+        """A frozen backbone that gives the outputs of layers of this one, with its weights.
+
+        Args:
+            layers: Names of layers.
+            image_size: `(height, width)` of the images it takes. Defaults to this one's.
+
+        Returns:
+            Another backbone, with a copy of the present values of the weights.
+
+        Raises:
+            ValueError: There is no such layer, or the module cannot compute at this size.
+        """
+        tapped = SavedModelBackbone(
+            self.handle,
+            arguments=self.arguments,
+            value_range=self.value_range,
+            digest=self.module_digest,
+            layers=layers,
+            image_size=image_size or self.image_size,
+            dtype=self.dtype_policy,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            # By the module's objects, which are the same in both: paths of weights need not be.
+            path = tf.train.Checkpoint(self._module).write(os.path.join(folder, "weights"))
+            tf.train.Checkpoint(tapped._module).read(path).expect_partial()
+        return tapped
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """The module's variables, one group a block, from input to output."""
         paths = [variable.path for variable in self._adopted]
@@ -207,10 +273,10 @@ class SavedModelBackbone(Backbone):
 
     def structure(self) -> str:
         """The module's digest, and how it is called."""
-        return json.dumps(
-            [self.module_digest, self._function.entry, self.output_key, self.arguments],
-            sort_keys=True,
-        )
+        said = [self.module_digest, self._function.entry, self.output_key, self.arguments]
+        if self._is_tapped():
+            said += [self.layers, self.image_size]
+        return json.dumps(said, sort_keys=True)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the backbone from, where the module store holds its module."""
@@ -221,6 +287,8 @@ class SavedModelBackbone(Backbone):
             "arguments": dict(self.arguments),
             "value_range": self.value_range,
             "digest": self.module_digest,
+            "layers": self.layers,
+            "image_size": self.image_size,
         }
 
     def save_assets(self, folder: str) -> None:
@@ -252,6 +320,23 @@ def _obtain(
         )
     audit_module(stored, allow_unsafe_ops=allow_unsafe_ops or digest in _let_in)
     return digest, stored
+
+
+def _check_tap_arguments(
+    layers: Any, image_size: Any, output_key: str | None, normalization: str
+) -> None:
+    if layers is not None and (isinstance(layers, str) or not list(layers)):
+        raise ValueError(f"layers must be a list of names. Received: layers={layers!r}")
+    if layers is not None and output_key is not None:
+        raise ValueError(
+            "layers take the place of the module's own outputs: leave output_key away. "
+            f"Received: layers={list(layers)}, output_key={output_key!r}"
+        )
+    if (layers is not None or image_size is not None) and normalization != "frozen":
+        raise ValueError(
+            "Layers are tapped and sizes changed in the module's inference mode: use "
+            f"normalization='frozen'. Received: normalization={normalization!r}"
+        )
 
 
 def _portable(handle: str) -> str:
