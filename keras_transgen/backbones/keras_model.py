@@ -122,7 +122,12 @@ class KerasBackbone(Backbone):
         # Somebody may have switched layers of the model since.
         self._hold_statistics()
         outputs = self.network(inputs, training=bool(training) and trains)
-        return keras.tree.map_structure(self._to_compute_dtype, outputs)
+        return keras.tree.map_structure(self._to_compute_dtype, self._listed(outputs))
+
+    def _listed(self, outputs: Any) -> Any:
+        """A list also for one name in a list: Keras makes one output of that."""
+        single = isinstance(self.output_layers, list) and not isinstance(outputs, (list, tuple))
+        return [outputs] if single else outputs
 
     def _to_compute_dtype(self, output: Any) -> Any:
         if keras.backend.is_float_dtype(keras.backend.standardize_dtype(output.dtype)):
@@ -137,7 +142,7 @@ class KerasBackbone(Backbone):
                 output.shape,
                 self.compute_dtype if keras.backend.is_float_dtype(output.dtype) else output.dtype,
             ),
-            outputs,
+            self._listed(outputs),
         )
 
     def layer_names(self) -> list[str]:

@@ -179,6 +179,10 @@ def test_cut_gives_the_layers_outputs():
     both = KerasBackbone(model, output_layers=["block_1_relu", "pool"])(IMAGES)
     np.testing.assert_array_equal(both[0], first)
     np.testing.assert_array_equal(both[1], model(IMAGES))
+    listed = KerasBackbone(model, output_layers=["block_1_relu"])
+    (only,) = listed(IMAGES)
+    np.testing.assert_array_equal(only, first)
+    assert listed.compute_output_shape((None, 8, 8, 1)) == [(None, *first.shape[1:])]
 
 
 def test_contract_and_errors():
