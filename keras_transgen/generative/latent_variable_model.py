@@ -299,12 +299,19 @@ class LatentVariableModel(GenerativeModel):
             log p(x) with `num_samples`.
 
         Raises:
-            ValueError: If the examples do not fit the model or `num_samples` is less than 1.
+            ValueError: If the examples do not fit the model, `num_samples` is less than 1, or the
+                likelihood is not normalised.
 
         Reference:
             Burda et al., "Importance Weighted Autoencoders", 2016.
         """
         self.check_examples(x)
+        if not self.likelihood.normalized:
+            raise ValueError(
+                f"A {type(self.likelihood).__name__} knows p(x|z) only up to a factor that depends "
+                "on z, so log p(x) cannot be estimated with it. Compare models by their samples, "
+                f"keras_transgen.evaluation. Received: likelihood={self.likelihood.name!r}"
+            )
         if num_samples < 1 or batch_size < 1:
             raise ValueError(
                 "num_samples and batch_size must be at least 1. "

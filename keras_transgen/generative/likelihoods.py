@@ -26,9 +26,11 @@ class Likelihood(keras.layers.Layer):
 
     Attributes:
         bounded: Whether examples lie in [0, 1].
+        normalized: Whether `log_prob` is the logarithm of a density whose integral is known.
     """
 
     bounded = True
+    normalized = True
 
     def prepare(self, example_shape: tuple[int, ...]) -> None:
         """Learn the shape of an example and create variables, if there are any."""

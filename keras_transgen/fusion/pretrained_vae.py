@@ -1,0 +1,213 @@
+"""A variational autoencoder that starts from a pretrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.fusion.decoding_by_scale import scale_decoder
+from keras_transgen.fusion.pretrained_encoder import PretrainedEncoder
+from keras_transgen.generative.likelihoods import get_likelihood
+from keras_transgen.generative.vae import VAE
+from keras_transgen.transfer.deltas import DeltaSet, ParameterDelta
+
+TRANSFERS = ("feature", "parameter", "structure")
+# Deltas that write parameters; the others need what only a TransferModel has.
+_METHODS = ("lora", "ia3")
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class PretrainedVAE(VAE):
+    """A `VAE` whose encoder is a pretrained network, and whose decoder grows from its scales.
+
+    | transfer | what trains of the network |
+    | --- | --- |
+    | `"feature"` | nothing |
+    | `"parameter"` | all parameters, or with `freeze_to` those after a group |
+    | `"structure"` | a delta: two thin matrices for each kernel (LoRA), or factors (IA3) |
+
+    The decoder, the 1x1 convolutions on the network's scales and the heads for the posterior's mean
+    and scale always train. Statistics of the network's normalisation stay. All kinds serve
+    SavedModels as well as Keras models.
+
+    Args:
+        backbone: A backbone, or anything `keras_transgen.load_backbone` takes, which is copied; or
+            a `PretrainedEncoder`, which is taken as it is.
+        input_shape: `(height, width, channels)` of the images; grey ones are repeated to the
+            network's channels. Defaults to `(28, 28, 1)`.
+        latent_dim: Number of latent units. Defaults to 32.
+        likelihood: As in `VAE`.
+        decoder: As in `VAE`. Defaults to a `scale_decoder` through the sizes of the network's maps.
+        transfer: See the table. Defaults to `"feature"`.
+        freeze_to: See `PretrainedEncoder`; only for `"parameter"`.
+        method: For `"structure"`: `"lora"` (the default) or `"ia3"`.
+        rank: For LoRA. Defaults to 8.
+        layers: Names of layers. See `PretrainedEncoder`.
+        image_size: `(height, width)` at which the network sees the images. Defaults to their own
+            size. A larger one costs its square, and gives features nearer to those that the network
+            was trained for.
+        **kwargs: Further arguments of `VAE`.
+
+    Raises:
+        ValueError: As `VAE` and `PretrainedEncoder`, or arguments that do not go together.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+        from keras_transgen.fusion import PretrainedVAE
+
+        images, _ = ktg.datasets.load_digits()
+        vae = PretrainedVAE("digits", (8, 8, 1), latent_dim=4, transfer="structure", rank=2)
+        vae.fit(images[:64], epochs=1, verbose=0)
+        assert vae.sample(3, seed=0).shape == (3, 8, 8, 1)
+        ```
+
+    Reference:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013; Hu et al., LoRA: Low-Rank
+        Adaptation of Large Language Models, 2021.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        input_shape: Sequence[int] = (28, 28, 1),
+        latent_dim: int = 32,
+        likelihood: Any = "bernoulli",
+        decoder: keras.layers.Layer | None = None,
+        transfer: str = "feature",
+        freeze_to: int | str | None = None,
+        method: str = "lora",
+        rank: int = 8,
+        layers: Sequence[str] | None = None,
+        image_size: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        shape = tuple(input_shape)
+        _check_arguments(shape, transfer, freeze_to, method)
+        if isinstance(backbone, PretrainedEncoder):
+            encoder = _as_it_is(backbone, transfer, freeze_to, layers, image_size)
+        else:
+            size = (shape[0], shape[1]) if image_size is None else image_size
+            encoder = PretrainedEncoder(
+                backbone,
+                layers,
+                size,
+                trainable=transfer == "parameter",
+                freeze_to=freeze_to,
+                name="encoder",
+            )
+        likelihood = get_likelihood(likelihood)
+        if decoder is None:
+            likelihood.prepare(shape)
+            made = likelihood.parameter_shape() or shape
+            decoder = scale_decoder(latent_dim, made, encoder_shapes(encoder, shape))
+        super().__init__(shape, latent_dim, likelihood, encoder, decoder, **kwargs)
+        self.transfer = transfer
+        self.method = method
+        self.rank = rank
+        self.delta_set: DeltaSet | None = None
+        if transfer == "structure":
+            self.delta_set = DeltaSet(encoder.backbone, list)
+            self.delta_set.add(method, method, {"rank": rank} if method == "lora" else {})
+            self.delta_set.activate(method)
+
+    # Training: a delta's gradients come by way of the parameters that it writes.
+
+    def _delta(self) -> ParameterDelta | None:
+        delta = None if self.delta_set is None else self.delta_set.in_force()
+        return delta if isinstance(delta, ParameterDelta) else None
+
+    def gradients_of(
+        self,
+        loss_function: Callable[[], tuple[tf.Tensor, Any]],
+        variables: Sequence[keras.Variable],
+        weight: tf.Tensor,
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
+        """Differentiate a loss by what trains; see `TrainerModel.gradients_of`."""
+        delta = self._delta()
+        if delta is None:
+            return super().gradients_of(loss_function, variables, weight)
+        own = {id(variable) for variable in delta.variables}
+        direct = [variable for variable in variables if id(variable) not in own]
+        gradients, loss, extra = super().gradients_of(
+            loss_function, [*direct, *delta.differentiated()], weight
+        )
+        by_variable = delta.own_gradients(gradients[len(direct) :])
+        by_variable |= {id(each): gradient for each, gradient in zip(direct, gradients)}
+        return [by_variable[id(each)] for each in variables], loss, extra
+
+    def apply_gradients(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: Sequence[tf.Tensor | None],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Apply a replica's gradients, and write the parameters that follow from a delta."""
+        super().apply_gradients(optimizer, gradients, variables)
+        delta = self._delta()
+        if delta is not None:
+            delta.write()
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, with the arguments of `keras.Model.fit`; see `VAE.fit`."""
+        history = super().fit(x, y, *args, **kwargs)
+        delta = self._delta()
+        if delta is not None and getattr(self.optimizer, "use_ema", False):
+            # Keras has just put averages in the place of the delta's variables.
+            delta.write()
+        return history
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["backbone"] = config.pop("encoder")
+        return {**config, "transfer": self.transfer, "method": self.method, "rank": self.rank}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> PretrainedVAE:
+        names = ("backbone", "decoder", "likelihood", "prior", "beta")
+        objects = {name: keras.saving.deserialize_keras_object(config[name]) for name in names}
+        return cls(**{**config, **objects})
+
+
+def encoder_shapes(encoder: PretrainedEncoder, image_shape: tuple[int, ...]) -> list[tuple]:
+    """Shapes of an encoder's feature maps for images of a shape; builds it."""
+    if not encoder.built:
+        encoder.build((None, *image_shape))
+    return encoder.feature_shapes
+
+
+def _as_it_is(
+    encoder: PretrainedEncoder, transfer: str, freeze_to: Any, layers: Any, image_size: Any
+) -> PretrainedEncoder:
+    given = {"freeze_to": freeze_to, "layers": layers, "image_size": image_size}
+    said = [name for name, value in given.items() if value is not None]
+    if said or encoder.features.trainable != (transfer == "parameter"):
+        raise ValueError(
+            "A PretrainedEncoder holds these settings already: leave freeze_to, layers and "
+            "image_size away, and give one with trainable=True for transfer='parameter', and with "
+            f"trainable=False for the others. Received: {said or ''} transfer={transfer!r}, an "
+            f"encoder with trainable={encoder.features.trainable}"
+        )
+    return encoder
+
+
+def _check_arguments(shape: tuple, transfer: str, freeze_to: Any, method: str) -> None:
+    if transfer not in TRANSFERS:
+        raise ValueError(f"transfer must be one of {TRANSFERS}. Received: transfer={transfer!r}")
+    if len(shape) != 3:
+        raise ValueError(
+            "A PretrainedVAE is for images: input_shape must be (height, width, channels). "
+            f"Received: input_shape={shape}"
+        )
+    if freeze_to is not None and transfer != "parameter":
+        raise ValueError(
+            "freeze_to goes with transfer='parameter'; the others freeze all parameters. "
+            f"Received: freeze_to={freeze_to!r}, transfer={transfer!r}"
+        )
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {_METHODS}. Received: method={method!r}")

@@ -1,0 +1,214 @@
+"""A GAN's discriminator that sees images through a pretrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
+from keras_transgen.generative.networks.conditioning import Projection
+
+_SMALLEST = 4
+_WIDEST = 4
+_SLOPE = 0.2
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class RandomConvolution(keras.layers.Layer):
+    """A convolution whose kernel was drawn once and never trains.
+
+    Args:
+        filters: Channels of the result.
+        kernel_size: Side of the kernel.
+        seed: Of the kernel, which is saved as a weight all the same.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Output shape:
+        That of the input, with `filters` channels.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: int, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.seed = seed
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, input_shape[-1], self.filters),
+            initializer=keras.initializers.HeNormal(seed=self.seed),
+            trainable=False,
+        )
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.conv(inputs, self.kernel, padding="same")
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class ProjectedDiscriminator(keras.Model):
+    """The discriminator of a projected GAN: small heads on a frozen backbone's random mixtures.
+
+    The backbone's feature maps at several scales are mixed across channels by fixed random 1x1
+    convolutions, and across scales, from coarse to fine, by fixed random 3x3 convolutions of the
+    sum with the coarser mixture, doubled in size. On the mixture at each scale stands a head of its
+    own, spectrally normalised. Only the heads train.
+
+    The paper sums the losses of the heads. A model of this package has one loss of one logit, so
+    the heads' logits are summed: each is a log-odds of the same question, and where the losses are
+    linear in the logit (hinge within its margin, Wasserstein) the sum is the paper's. The heads
+    have no batch normalization, so that no logit depends on other examples of the batch.
+
+    The backbone computes in inference mode, never trains and is saved once; the random kernels are
+    weights, saved with it.
+
+    Args:
+        backbone: A backbone, or anything `keras_transgen.load_backbone` takes. It is copied.
+        image_shape: `(height, width, channels)` of the images; grey ones are repeated.
+        layers: Names of the backbone's layers to look at, from fine to coarse. Defaults to the
+            last layer of each of the four coarsest scales.
+        channels: Channels of the finest mixture, doubled at each coarser one. Defaults to 64.
+        value_range: `(low, high)` of the images. Defaults to `(-1.0, 1.0)`, as of `GAN`.
+        image_size: `(height, width)` at which the backbone sees the images. Defaults to their own
+            size. A larger one gives features nearer to what the backbone was trained on, and costs
+            its square.
+        embedding_dim: Length of a condition's embedding, for `ConditionalGAN` with
+            `discriminator_conditioning="projection"`: each head then adds the inner product of its
+            features with the condition. `None` for an unconditional one.
+        seed: Of the random mixtures. Defaults to 0.
+        **kwargs: `name`, as in `keras.Model`.
+
+    Call arguments:
+        images: `[batch, *image_shape]`, or a list of them and `[batch, embedding_dim]`.
+
+    Output shape:
+        Logits `[batch, 1]`, float32.
+
+    Raises:
+        ValueError: There is no such layer, or the backbone has no feature maps whose sizes are
+            known.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+        from keras_transgen.fusion.projected_discriminator import ProjectedDiscriminator
+
+        discriminator = ProjectedDiscriminator("digits", (8, 8, 1), channels=8)
+        gan = ktg.GAN((8, 8, 1), filters=8, discriminator=discriminator, loss="hinge")
+        ```
+
+    Reference:
+        Sauer et al., Projected GANs converge faster, 2021.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        image_shape: tuple[int, int, int],
+        layers: Sequence[str] | None = None,
+        channels: int = 64,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        image_size: tuple[int, int] | None = None,
+        embedding_dim: int | None = None,
+        seed: int = 0,
+        name: str = "discriminator",
+        **kwargs: Any,
+    ) -> None:
+        if len(image_shape) != 3 or channels < 1:
+            raise ValueError(
+                "image_shape must be (height, width, channels), and channels at least 1. "
+                f"Received: image_shape={image_shape}, channels={channels}"
+            )
+        size = (image_shape[0], image_shape[1]) if image_size is None else image_size
+        features = MultiScaleFeatures(
+            backbone, layers, value_range, size, scales=_WIDEST, name="features"
+        )
+        image = keras.Input(tuple(image_shape), name="image")
+        embedding = keras.Input((embedding_dim,), name="condition") if embedding_dim else None
+        mixtures = _mixed(features(image), channels, seed)
+        logits = [
+            _head(mixture, channels, embedding, f"head_{scale}")
+            for scale, mixture in enumerate(mixtures)
+        ]
+        logit = logits[0] if len(logits) == 1 else keras.layers.Add(dtype="float32")(logits)
+        inputs = image if embedding is None else [image, embedding]
+        super().__init__(inputs=inputs, outputs=logit, name=name, **kwargs)
+        self.features = features
+        self._settings = {
+            "image_shape": tuple(image_shape),
+            "layers": list(features.layer_names),
+            "channels": channels,
+            "value_range": features.value_range,
+            "image_size": None if image_size is None else tuple(image_size),
+            "embedding_dim": embedding_dim,
+            "seed": seed,
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        backbone = keras.saving.serialize_keras_object(self.features.backbone)
+        return {"name": self.name, "backbone": backbone, **self._settings}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Make the network again from what `get_config` returned."""
+        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
+        return cls(**{**config, "backbone": backbone})
+
+
+def _mixed(features: Sequence[Any], channels: int, seed: int) -> list[Any]:
+    """The random mixtures across channels and scales, from fine to coarse."""
+    widths = [channels * 2**scale for scale in range(len(features))]
+    mixtures: list[Any] = []
+    for scale in reversed(range(len(features))):
+        x = RandomConvolution(widths[scale], 1, seed=seed + 2 * scale, name=f"channels_{scale}")(
+            features[scale]
+        )
+        if mixtures:
+            coarser = mixtures[0]
+            size = x.shape[1:3]
+            if coarser.shape[1:3] != size:
+                coarser = keras.layers.Resizing(*size, interpolation="bilinear")(coarser)
+            x = keras.layers.Add()([x, coarser])
+        # As wide as the next finer one, to be added there.
+        width = widths[max(scale - 1, 0)]
+        x = RandomConvolution(width, 3, seed=seed + 2 * scale + 1, name=f"scales_{scale}")(x)
+        mixtures.insert(0, x)
+    return mixtures
+
+
+def _head(x: Any, channels: int, embedding: Any, name: str) -> Any:
+    """A logit from one scale: halved down to a few pixels, judged at each, averaged."""
+
+    def convolved(x: Any, filters: int, kernel: int, strides: int, layer: str) -> Any:
+        convolution = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")
+        normalized = keras.layers.SpectralNormalization(convolution, name=f"{name}_{layer}")(x)
+        return keras.layers.LeakyReLU(_SLOPE)(normalized)
+
+    step = 0
+    while min(x.shape[1:3]) > _SMALLEST:
+        filters = channels * min(2**step, _WIDEST)
+        x = convolved(x, filters, 4, 2, f"halved_{step}")
+        step += 1
+    x = convolved(x, channels * min(2**step, _WIDEST), 3, 1, "last")
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
+    logit = keras.layers.Dense(1, dtype="float32", name=f"{name}_logit")(pooled)
+    if embedding is None:
+        return logit
+    inner = Projection(dtype="float32", name=f"{name}_projection")([pooled, embedding])
+    return keras.layers.Add(dtype="float32")([logit, inner])
