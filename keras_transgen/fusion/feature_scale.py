@@ -1,0 +1,113 @@
+"""Features brought to zero mean and unit deviation, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# A feature that varies less than this, relative to the others, counts as constant.
+_SMALLEST = 1e-6
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class FeatureScale(keras.layers.Layer):
+    """Subtracts the mean of each feature and divides by its deviation; `inverse` undoes it.
+
+    A constant feature (pooled rectified units that never fired) has deviation zero: it is only
+    centred, and `inverse` gives the constant.
+
+    Both are weights, known after `adapt` and saved with the model. Keras' `Normalization` holds
+    what it adapts as constants, which a training function that was traced before would keep.
+
+    Args:
+        feature_dim: Length of a feature vector.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.fusion.feature_scale import FeatureScale
+
+        features = np.random.default_rng(0).normal(3.0, 2.0, (100, 4)).astype("float32")
+        scale = FeatureScale(4)
+        scale.adapt(features)
+        assert abs(np.asarray(scale(features)).std() - 1.0) < 0.01
+        assert np.allclose(scale.inverse(scale(features)), features, atol=1e-5)
+        ```
+    """
+
+    def __init__(self, feature_dim: int, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", "trainable": False, **kwargs})
+        self.feature_dim = feature_dim
+        self.mean = self._weight("mean", (feature_dim,), "zeros")
+        self.deviation = self._weight("deviation", (feature_dim,), "ones")
+        self.rows = self._weight("rows", (), "zeros")
+        self.built = True
+
+    def _weight(self, name: str, shape: tuple[int, ...], initializer: str) -> keras.Variable:
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, dtype="float32"
+        )
+
+    @property
+    def adapted(self) -> bool:
+        """Whether mean and deviation are known."""
+        return float(keras.ops.convert_to_numpy(self.rows)) > 0
+
+    def adapt(self, features: Any) -> None:
+        """Take mean and deviation from features.
+
+        Args:
+            features: `[count, feature_dim]`, or a `tf.data.Dataset` of batches of them (of tuples
+                the first part counts).
+
+        Raises:
+            ValueError: If there are no features.
+        """
+        data = features
+        if not isinstance(data, tf.data.Dataset):
+            data = tf.data.Dataset.from_tensors((np.asarray(features),))
+        zeros = tf.zeros([self.feature_dim], tf.float64)
+
+        def add(state: tuple, batch: Any) -> tuple:
+            x = batch[0] if isinstance(batch, (tuple, list)) else batch
+            rows = tf.cast(x, tf.float64)
+            count, total, squares = state
+            return (
+                count + tf.cast(tf.shape(rows)[0], tf.float64),
+                total + tf.reduce_sum(rows, axis=0),
+                squares + tf.reduce_sum(tf.square(rows), axis=0),
+            )
+
+        start = (tf.constant(0.0, tf.float64), zeros, zeros)
+        count, total, squares = (each.numpy() for each in data.reduce(start, add))
+        if not count:
+            raise ValueError("Expected at least one row of features. Received: 0 rows")
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        deviation[deviation <= _SMALLEST * deviation.max()] = 0.0
+        self.mean.assign(mean)
+        self.deviation.assign(deviation)
+        self.rows.assign(count)
+
+    def call(self, features: Any) -> Any:
+        deviation = tf.convert_to_tensor(self.deviation)
+        divisor = tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
+        return (features - self.mean) / divisor
+
+    def inverse(self, standard: Any) -> Any:
+        """Features from standardised ones.
+
+        Args:
+            standard: `[..., feature_dim]`.
+        """
+        return standard * tf.convert_to_tensor(self.deviation) + tf.convert_to_tensor(self.mean)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "feature_dim": self.feature_dim}

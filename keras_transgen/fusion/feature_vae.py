@@ -1,0 +1,212 @@
+"""A variational autoencoder of a backbone's features, which samples by class too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.fusion.feature_gan import checked_feature_dim, refuse_one_time_data
+from keras_transgen.fusion.feature_scale import FeatureScale
+from keras_transgen.fusion.generated_data import checked_classes
+from keras_transgen.generative import VAE
+from keras_transgen.generative.generative_model import sampling_seed
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class FeatureVAE(VAE):
+    """A `VAE` of feature vectors, by `fit(features)`, and a normal distribution for each class.
+
+    Features are standardised inside the model, by what the first `fit` (or `adapt`) sees;
+    reconstructions and samples come in the features' own scale, likelihoods of `decode` are of
+    standardised ones.
+
+    With `num_classes`, `fit_classes(features, labels)` (or labels in `fit`) describes each class
+    by a normal distribution of latent vectors: its mean, and a covariance that all classes share,
+    of the posteriors' means within the classes plus the posteriors' own variance. `sample(labels)`
+    draws from it. So the model itself may train on many features without labels, and the classes
+    on a few with them.
+
+    Args:
+        feature_dim: Length of a feature vector.
+        num_classes: Number of classes, to sample by class. Defaults to none.
+        latent_dim: Number of latent units. Defaults to 16.
+        likelihood: As in `VAE`. Defaults to `"gaussian"`.
+        **kwargs: Further arguments of `VAE`.
+
+    Raises:
+        ValueError: As `VAE`, or if a number is missing or out of range.
+
+    Example:
+        ```python
+        import numpy as np
+        from sklearn.datasets import load_iris
+        from keras_transgen.fusion.feature_vae import FeatureVAE
+
+        features, labels = load_iris(return_X_y=True)
+        vae = FeatureVAE(4, num_classes=3, latent_dim=2)
+        vae.fit(features.astype("float32"), labels, epochs=2, verbose=0)
+        assert vae.sample(np.arange(3), seed=0).shape == (3, 4)
+        ```
+
+    Reference:
+        Kingma and Welling, Auto-Encoding Variational Bayes, 2013; Verma et al., Generalized
+        Zero-Shot Learning via Synthesized Examples, 2018 (classes sampled in feature space).
+    """
+
+    def __init__(
+        self,
+        feature_dim: int | None = None,
+        num_classes: int | None = None,
+        latent_dim: int = 16,
+        likelihood: Any = "gaussian",
+        **kwargs: Any,
+    ) -> None:
+        size = checked_feature_dim(feature_dim)
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1. Received: num_classes={num_classes}")
+        super().__init__((size,), latent_dim, likelihood, **kwargs)
+        self.feature_scale = FeatureScale(size, name="feature_scale")
+        self.num_classes = num_classes
+        if num_classes is not None:
+            self.class_means = self._own_weight("class_means", (num_classes, self.latent_dim))
+            # Lower triangular, its product with its transpose is the covariance.
+            self.class_factor = self._own_weight("class_factor", (self.latent_dim, self.latent_dim))
+            self.class_known = self._own_weight("class_known", (num_classes,))
+
+    def _own_weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(
+            name=name, shape=shape, initializer="zeros", trainable=False, dtype="float32"
+        )
+
+    # Fitting
+
+    def adapt(self, features: Any) -> None:
+        """Take the scale of features; see `FeatureScale.adapt`.
+
+        Args:
+            features: As for `fit`.
+        """
+        with self.distribute_strategy.scope():
+            self.feature_scale.adapt(features)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, after `adapt(x)` if there was none; see `VAE.fit`.
+
+        With `num_classes` and labels in an array, `fit_classes(x, y)` follows.
+        """
+        if not self.feature_scale.adapted:
+            refuse_one_time_data(x)
+            if not isinstance(x, tf.data.Dataset):
+                self.check_examples(x)
+            self.adapt(x)
+        by_class = self.num_classes is not None and y is not None
+        if by_class:
+            self._class_labels(x, y)
+        history = super().fit(x, y, *args, **kwargs)
+        if by_class:
+            self.fit_classes(x, y)
+        return history
+
+    def fit_classes(self, features: Any, labels: Any) -> None:
+        """Describe the classes by the posteriors of labelled features.
+
+        Args:
+            features: `[count, feature_dim]`.
+            labels: Integers `[count]`; classes that do not occur cannot be sampled.
+
+        Raises:
+            ValueError: If the model has no classes, or labels are none of them.
+        """
+        labels = self._class_labels(features, labels)
+        posterior = self.encode(features)
+        means, scales = (
+            np.asarray(each, "float64") for each in (posterior.mean(), posterior.stddev())
+        )
+        one_hot = np.eye(self.class_means.shape[0])[labels]
+        counts = one_hot.sum(axis=0)
+        class_means = one_hot.T @ means / np.maximum(counts, 1.0)[:, None]
+        within = means - class_means[labels]
+        covariance = within.T @ within / len(labels) + np.diag(np.square(scales).mean(axis=0))
+        self.class_means.assign(class_means)
+        self.class_factor.assign(np.linalg.cholesky(covariance))
+        self.class_known.assign(counts > 0)
+
+    def _class_labels(self, features: Any, labels: Any) -> np.ndarray:
+        if self.num_classes is None:
+            raise ValueError(
+                "This model has no classes: make it with FeatureVAE(..., num_classes=...). "
+                "Received: num_classes=None"
+            )
+        labels = checked_classes(features, labels)
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"Labels must lie between 0 and {self.num_classes - 1}. "
+                f"Received: labels from {labels.min()} to {labels.max()}"
+            )
+        return labels
+
+    # What comes in is standardised, what goes out is not
+
+    def scaled(self, x: Any) -> tf.Tensor:
+        """Standardised features, float32."""
+        return self.feature_scale(super().scaled(x))
+
+    def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        """Reconstruct features from their posterior means; what `predict` gives."""
+        return self.feature_scale.inverse(super().call(x, training))
+
+    def _decoded_mean(self, z: tf.Tensor) -> tf.Tensor:
+        return self.feature_scale.inverse(super()._decoded_mean(z))
+
+    def log_likelihood(self, x: Any, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """Estimate log p(x) of features in their own scale; see `VAE.log_likelihood`.
+
+        Constant features do not count: they have no density.
+        """
+        deviation = tf.convert_to_tensor(self.feature_scale.deviation)
+        varying = tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
+        shrinkage = tf.reduce_sum(tf.math.log(varying))
+        return super().log_likelihood(x, *args, **kwargs) - shrinkage
+
+    def sample(
+        self, condition: Any = 64, seed: int | None = None, observation_noise: bool = True
+    ) -> tf.Tensor:
+        """Draw features: of any kind, or one for each label.
+
+        Args:
+            condition: How many to draw from the prior (a whole number), or labels `[count]`.
+            seed: Makes the draws reproducible; `None` draws fresh ones.
+            observation_noise: Draw from p(x|z) instead of taking its mean, which has too little
+                variance for a classifier to learn from. Defaults to `True`.
+
+        Returns:
+            Float32 `[count, feature_dim]`.
+
+        Raises:
+            ValueError: If labels are no classes that `fit_classes` has seen.
+        """
+        if np.ndim(condition) == 0:
+            drawn = super().sample(int(condition), seed, observation_noise)
+            return self.feature_scale.inverse(drawn) if observation_noise else drawn
+        labels = self._class_labels(np.asarray(condition), condition)
+        unknown = np.unique(labels[np.asarray(self.class_known)[labels] == 0.0])
+        if len(unknown):
+            raise ValueError(
+                "Classes are sampled after fit_classes(features, labels) has seen examples of "
+                f"them. Received: the unknown classes {unknown.tolist()}"
+            )
+        for_latent, for_data = tf.unstack(tf.random.split(sampling_seed(seed), 2))
+        noise = tf.random.stateless_normal([len(labels), self.latent_dim], for_latent)
+        z = tf.gather(tf.convert_to_tensor(self.class_means), labels)
+        z += tf.matmul(noise, tf.convert_to_tensor(self.class_factor), transpose_b=True)
+        if not observation_noise:
+            return self._decoded_mean(z)
+        return self.feature_scale.inverse(self.decode(z).sample(seed=for_data))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["input_shape"]
+        return {**config, "feature_dim": self.example_shape[0], "num_classes": self.num_classes}
