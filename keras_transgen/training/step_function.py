@@ -1,4 +1,4 @@
-"""The function that `fit` and `evaluate` call: the next batches in, one set of logs out."""
+"""The function that takes batches from an iterator and runs a step on every replica."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import tensorflow as tf
 
 
 def make_step_function(
-    model: keras.Model, step_function: Callable[..., Any], after: Callable[..., None]
-) -> Callable[..., Any]:
-    """Run a step on every replica, once or `steps_per_execution` times a call.
+    model: keras.Model,
+    step_function: Callable[[Any], dict[str, tf.Tensor]],
+    after: Callable[[dict[str, tf.Tensor]], None],
+) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """Make Keras' train or test function for any strategy, several workers included.
 
-    It stands in for Keras' own, which reduces logs along an axis that scalars do not have and so
-    fails on several machines.
+    Keras' own reduces logs along an axis that scalars do not have (keras-team/keras#20585). A batch
+    is fetched before the step's graph starts: where both are one graph, an optimizer's counter,
+    which waits for no batch, has moved when the end of the data is met.
 
     Args:
         model: Gives the strategy, `run_eagerly` and `steps_per_execution`.
@@ -23,9 +26,16 @@ def make_step_function(
         after: Called with the reduced logs after every step, across replicas.
 
     Returns:
-        A function from an iterator of batches to the logs of the last step taken.
+        A function from an iterator of batches to the logs of the last step taken. It raises
+        `StopIteration` where the iterator has no batch.
     """
     strategy = model.distribute_strategy
+    # Inside a loop of the graph, replicas cannot meet to apply their gradients.
+    loops_in_graph = (
+        strategy.num_replicas_in_sync == 1
+        and model.steps_per_execution > 1
+        and not model.run_eagerly
+    )
 
     def one_step(data: Any) -> dict[str, tf.Tensor]:
         logs = strategy.run(step_function, args=(data,))
@@ -38,35 +48,65 @@ def make_step_function(
             after(logs)
         return logs
 
-    if not model.run_eagerly:
-        one_step = tf.function(one_step, reduce_retracing=True, autograph=False)
+    compiled_steps: list[tuple[Any, Callable[..., Any]]] = []
 
-    def several_steps(iterator: Any) -> dict[str, tf.Tensor]:
-        logs = one_step(iterator.get_next())
-        if model.steps_per_execution == 1:
-            return logs
+    def step_for(specification: Any) -> Callable[..., Any]:
+        """One trace for all batches of an iterator, ragged last ones included."""
+        if model.run_eagerly:
+            return one_step
+        for known, step in compiled_steps:
+            if known == specification:
+                return step
+        step = tf.function(one_step, input_signature=[specification], autograph=False)
+        compiled_steps.append((specification, step))
+        return step
 
-        def more(step: tf.Tensor, has_data: tf.Tensor, _: Any) -> tf.Tensor:
-            return has_data & (step < model.steps_per_execution)
+    def several_steps(iterator: Any) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        step = step_for(iterator.element_spec)
+        none_yet = keras.tree.map_structure(
+            lambda value: tf.zeros(value.shape, value.dtype),
+            step.get_concrete_function().structured_outputs,  # type: ignore[attr-defined]
+        )
 
-        def take(step: tf.Tensor, _: tf.Tensor, logs: Any) -> tuple:
+        def more(taken: tf.Tensor, has_data: tf.Tensor, _: Any) -> tf.Tensor:
+            return has_data & (taken < model.steps_per_execution)
+
+        def take(taken: tf.Tensor, _: tf.Tensor, logs: Any) -> tuple:
             batch = iterator.get_next_as_optional()
             has_data = batch.has_value()
-            logs = tf.cond(has_data, lambda: one_step(batch.get_value()), lambda: logs)
-            return step + 1, has_data, logs
+            logs = tf.cond(has_data, lambda: step(batch.get_value()), lambda: logs)
+            return taken + tf.cast(has_data, tf.int32), has_data, logs
 
-        return tf.while_loop(more, take, (tf.constant(1), tf.constant(True), logs))[2]
+        taken, _, logs = tf.while_loop(more, take, (tf.constant(0), tf.constant(True), none_yet))
+        return taken, logs
 
-    in_graph = several_steps
-    if not model.run_eagerly:
-        in_graph = tf.function(several_steps, reduce_retracing=True, autograph=False)
+    plain_step = (
+        one_step
+        if model.run_eagerly
+        else tf.function(one_step, reduce_retracing=True, autograph=False)
+    )
+    in_graph = tf.function(several_steps, reduce_retracing=True, autograph=False)
 
     def function(iterator: Any) -> dict[str, tf.Tensor]:
-        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return in_graph(iterator)
-        logs: dict[str, tf.Tensor] = {}
-        for _, data in zip(range(model.steps_per_execution), iterator):
-            logs = one_step(data)
+        if not isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            return _in_turn(plain_step, iterator, model)
+        if not loops_in_graph:
+            return _in_turn(step_for(iterator.element_spec), iterator, model)
+        taken, logs = in_graph(iterator)
+        if not int(taken):
+            raise StopIteration
         return logs
 
     return function
+
+
+def _in_turn(step: Callable[..., Any], iterator: Any, model: keras.Model) -> dict[str, tf.Tensor]:
+    """Take `steps_per_execution` steps one by one, or those that the data still give."""
+    logs = step(next(iterator))
+    for _ in range(model.steps_per_execution - 1):
+        try:
+            data = next(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            break
+        logs = step(data)
+    return logs

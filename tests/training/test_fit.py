@@ -86,6 +86,22 @@ def test_steps_per_execution_changes_nothing(steps):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("steps", [2, 50])
+def test_steps_per_execution_changes_nothing_on_two_replicas(steps, two_replicas):
+    """24 rows in batches of 7: four steps, the last one ragged."""
+    results = []
+    for steps_per_execution in (1, steps):
+        keras.utils.set_random_seed(2)
+        with two_replicas.scope():
+            model = TwoPlayers()
+            model.compile(jit_compile=False, steps_per_execution=steps_per_execution)
+        model.fit(IMAGES[:, :4], batch_size=7, epochs=2, verbose=0)
+        assert int(model.progress.step.numpy()) == 8
+        results.append([weight.numpy() for weight in model.trainable_weights])
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_eager_equals_graph():
     results = []
     for run_eagerly in (False, True):
@@ -148,3 +164,19 @@ def test_one_optimizer_for_two_networks_is_refused():
     adam = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="optimizer of its own"):
         TwoPlayers().compile(generator_optimizer=adam, discriminator_optimizer=adam)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_end_of_data_of_unknown_length_counts_no_step(replicas, two_replicas):
+    """Three batches an epoch; what is met at their end must not move an optimizer's counter."""
+    strategy = two_replicas if replicas == 2 else tf.distribute.get_strategy()
+    data = tf.data.Dataset.from_tensor_slices(IMAGES[:, :4]).batch(8)
+    data = data.filter(lambda batch: tf.size(batch) > 0)
+    assert data.cardinality() == tf.data.UNKNOWN_CARDINALITY
+    with strategy.scope():
+        model = TwoPlayers()
+        model.compile(jit_compile=False)
+    model.fit(data, epochs=2, verbose=0, shuffle=False)
+    assert int(model.progress.step.numpy()) == 6
+    for optimizer in (model.generator_optimizer, model.discriminator_optimizer):
+        assert int(optimizer.iterations.numpy()) == 6
