@@ -1,5 +1,7 @@
 """Runs data through a frozen backbone once, and keeps the features on disk."""
 
+import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 import errno
@@ -7,7 +9,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,11 @@ from keras_transgen.backbones.feature_cache import (
     full_disk_error,
     open_arrays,
 )
-from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows
+from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows, row_count
 from keras_transgen.backbones.file_lock import file_lock
+
+# A batch leaves cores idle in a network's narrow layers; a second one uses them.
+_BATCHES_AT_ONCE = 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +69,7 @@ def extract_features(
     dtype: str | None = None,
     data_key: str | None = None,
     progress: bool = True,
+    compiled: dict[str, Any] | None = None,
 ) -> Features:
     """Runs data through a frozen backbone once, a batch at a time, onto the disk.
 
@@ -90,6 +96,8 @@ def extract_features(
         dtype: `"float32"` or `"float16"` to store the features in. None: as they come.
         data_key: Text that changes whenever a data set, or a function given here, does.
         progress: Show a progress bar.
+        compiled: A dict, empty at first, for several calls with the same backbone and
+            preprocessing: later ones find the traced function of earlier ones in it.
 
     Returns:
         `Features`.
@@ -115,7 +123,14 @@ def extract_features(
     _check_arguments(batch_size, views, augmentation, dtype)
     source = BatchSource(data, batch_size)
     function = FeatureFunction(
-        backbone, source.input_specification(), preprocessing, augmentation, views, seed, dtype
+        backbone,
+        source.input_specification(),
+        preprocessing,
+        augmentation,
+        views,
+        seed,
+        dtype,
+        compiled,
     )
     key = None if cache_dir is None else _key(function, source, data_key)
     if key is None:
@@ -193,11 +208,8 @@ def _write_batches(
     views, total = function.views, source.rows
     bar = keras.utils.Progbar(total, unit_name="row") if progress else None
     checked = False
-    for x, y, weight in source.batches(writer.batches, writer.rows // views):
-        row = writer.rows // views
-        if not checked:
-            function.check_first(x)
-        features = function(x, row)
+    batches = source.batches(writer.batches, writer.rows // views)
+    for row, features, y, weight in _computed(function, batches, writer.rows // views):
         labels = _labels(y, row, views, "labels")
         weights = _labels(weight, row, views, "sample weights")
         arrays: list[np.ndarray] = []
@@ -211,6 +223,42 @@ def _write_batches(
             bar.update(writer.rows // views, finalize=writer.rows // views == total)
     if bar is not None and total is None:
         bar.update(writer.rows // views, finalize=True)
+
+
+def _computed(
+    function: FeatureFunction, batches: Iterator[tuple[Any, Any, Any]], row: int
+) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Features of the batches in their order, several batches on their way at once.
+
+    Args:
+        function: Makes the features.
+        batches: `(x, y, sample_weight)`.
+        row: Which row of the data the first batch starts with.
+
+    Yields:
+        `(first row, features, y, sample_weight)` of each batch.
+    """
+    first = next(batches, None)
+    if first is None:
+        return
+    x, y, weight = first
+    function.check_first(x)
+    # Alone, since it traces.
+    yield row, function(x, row), y, weight
+    row += row_count(x)
+    # The random state of an augmentation belongs to one view of one batch at a time.
+    at_once = _BATCHES_AT_ONCE if function.views == 1 else 1
+    waiting: collections.deque = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for x, y, weight in batches:
+            waiting.append((row, pool.submit(function, x, row), y, weight))
+            row += row_count(x)
+            if len(waiting) == at_once:
+                start, features, y, weight = waiting.popleft()
+                yield start, features.result(), y, weight
+        while waiting:
+            start, features, y, weight = waiting.popleft()
+            yield start, features.result(), y, weight
 
 
 def _labels(values: Any, row: int, views: int, what: str) -> Any:

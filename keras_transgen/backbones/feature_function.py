@@ -23,6 +23,8 @@ class FeatureFunction:
         views: How many views of each example to give.
         seed: Seed of the augmentation.
         dtype: Name of the dtype to give features in, or None.
+        compiled: Where to keep the traced function, for other data of the same kind that go through
+            the same backbone and preprocessing: one dict for all of them. None: not kept.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class FeatureFunction:
         views: int = 1,
         seed: int = 0,
         dtype: str | None = None,
+        compiled: dict[str, Any] | None = None,
     ) -> None:
         self.views = views
         self._backbone = backbone
@@ -42,9 +45,11 @@ class FeatureFunction:
         self._seed = seed
         self._dtype = dtype
         signature = None if specification is None else [specification]
-        self._plain = tf.function(
+        plain = tf.function(
             self._run, input_signature=signature, reduce_retracing=signature is None
         )
+        kept = {} if compiled is None else compiled
+        self._plain = kept.setdefault(f"{specification} {dtype}", plain)
         self._augmented = tf.function(self._run_augmented, reduce_retracing=True)
 
     def key_parts(self) -> dict[str, Any]:
@@ -138,7 +143,7 @@ class FeatureFunction:
             + "Check the data's scale and the backbone's weights.",
         )
         arrays = keras.tree.map_structure(lambda output: output.numpy(), outputs)
-        rows = _row_count(x)
+        rows = row_count(x)
         for array in keras.tree.flatten(arrays):
             if array.ndim == 0 or len(array) != rows:
                 raise ValueError(
@@ -148,7 +153,8 @@ class FeatureFunction:
         return arrays
 
 
-def _row_count(x: Any) -> int:
+def row_count(x: Any) -> int:
+    """How many rows a batch has."""
     first = keras.tree.flatten(x)[0]
     return int(first.nrows() if isinstance(first, tf.RaggedTensor) else first.shape[0])
 

@@ -71,6 +71,7 @@ def cache_features(
     seed: int = 0,
     progress: bool = False,
     training: bool = True,
+    compiled: dict[str, Any] | None = None,
 ) -> CachedFeatures:
     """Run data through a model's preprocessing and backbone once, and check the labels.
 
@@ -87,6 +88,7 @@ def cache_features(
         seed: Seed of the augmentation.
         progress: Whether to show a progress bar.
         training: Whether these data are to be trained on.
+        compiled: As in `extract_features`.
 
     Returns:
         The features.
@@ -111,6 +113,7 @@ def cache_features(
         seed=seed,
         data_key=data_key,
         progress=progress,
+        compiled=compiled,
     )
     model.check_labels(found.labels, training)
     labels = np.asarray(found.labels)

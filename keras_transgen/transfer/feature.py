@@ -176,6 +176,8 @@ class FeatureTransfer(TransferModel):
             "cache_dir": self.cache_dir,
             "data_key": self.data_key,
             "progress": verbose not in (0, 2),
+            # One trace for training and validation data.
+            "compiled": {},
         }
         if self._seed is not None:
             options["seed"] = self._seed
