@@ -140,8 +140,9 @@ def test_frozen_statistics_stay_bit_for_bit_in_fit(folder, trainable):
     for path, value in by_path(backbone).items():
         moved = not np.array_equal(before[path], value)
         assert moved == (trainable and "moving" not in path), path
-    # And what they are used for: the output does not depend on the rest of the batch.
-    np.testing.assert_array_equal(backbone(IMAGES, training=True)[:2], backbone(IMAGES[:2]))
+    # And what they are used for: the output does not depend on the rest of the batch, but for the
+    # rounding of products that threads share out.
+    np.testing.assert_allclose(backbone(IMAGES, training=True)[:2], backbone(IMAGES[:2]), rtol=1e-5)
 
 
 def test_adapted_statistics_move_in_fit(folder):

@@ -90,7 +90,8 @@ def test_one_step_of_gradient_descent_is_that_of_the_definition(kind):
     expected = dict(zip([*_own_paths(delta), *(v.path for v in model.head.weights)], gradients))
     assert set(paths) == set(expected)
     for path, step in zip(paths, steps):
-        np.testing.assert_allclose(step, expected[path], atol=1e-6, err_msg=path)
+        # Rounding depends on how the machine's threads share out a product.
+        np.testing.assert_allclose(step, expected[path], rtol=1e-5, atol=1e-5, err_msg=path)
 
     for target, (a, b) in zip(delta.touched, delta.own):
         base = values()[target.path]
