@@ -30,7 +30,7 @@ def reductions(input_shape: Any, shapes: Mapping[str, Any]) -> dict[str, int]:
     """
     if input_shape is None or len(input_shape) != 4 or None in input_shape[1:3]:
         return {}
-    sizes = {}
+    sizes: dict[tuple[int, ...], int] = {}
     factor = 1
     while factor <= _LARGEST_REDUCTION:
         sizes.setdefault(tuple(-(-side // factor) for side in input_shape[1:3]), factor)

@@ -95,7 +95,9 @@ class FlatFunction:
         self._nodes[name] = copy
 
     def _note_shape(self, name: str, node: Any) -> None:
-        shapes = node.attr["_output_shapes"].list.shape if "_output_shapes" in node.attr else ()
+        shapes: Any = ()
+        if "_output_shapes" in node.attr:
+            shapes = node.attr["_output_shapes"].list.shape
         if len(shapes) and not shapes[0].unknown_rank:
             sizes = tuple(None if dim.size < 0 else dim.size for dim in shapes[0].dim)
             self._shapes[name] = sizes

@@ -273,7 +273,12 @@ class SavedModelBackbone(Backbone):
 
     def structure(self) -> str:
         """The module's digest, and how it is called."""
-        said = [self.module_digest, self._function.entry, self.output_key, self.arguments]
+        said: list[Any] = [
+            self.module_digest,
+            self._function.entry,
+            self.output_key,
+            self.arguments,
+        ]
         if self._is_tapped():
             said += [self.layers, self.image_size]
         return json.dumps(said, sort_keys=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.fusion.enlarging import enlarging
 from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.networks.normalization import normalized
 from keras_transgen.generative.networks.unet import enlargement
@@ -30,10 +31,10 @@ def backbone_generator(
 ) -> keras.Model:
     """A U-Net whose way down is a backbone, with bridges from its layers at every scale.
 
-    The way up starts at the coarsest feature map and resizes to the next finer one, to the nearest
-    pixel, convolves, and puts that map beside, brought to the same channels by a 1x1 convolution;
-    the last bridge is the image itself, which a backbone's layers have lost at full size. So it
-    fits any backbone, whatever its sizes.
+    The way up starts at the coarsest feature map, enlarges to the size of the next finer one,
+    convolves, and puts that map beside, brought to the same channels by a 1x1 convolution; the last
+    bridge is the image itself, which a backbone's layers have lost at full size. So it fits any
+    backbone, whatever its sizes.
 
     The noise is that of `unet_generator`: further inputs, masks by which the deepest maps are
     multiplied. The model goes into `Pix2Pix(generator=...)`.
@@ -133,4 +134,4 @@ def _fine_to_coarse(maps: Sequence[Any], names: Sequence[str]) -> Sequence[Any]:
 def _resized(x: Any, size: Sequence[int]) -> Any:
     if tuple(x.shape[1:3]) == tuple(size):
         return x
-    return keras.layers.Resizing(*size, interpolation="nearest")(x)
+    return enlarging(x.shape[1:3], size)(x)

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras_transgen.fusion.enlarging import enlarging
+
 _NARROWEST = 16
 
 
@@ -21,9 +23,9 @@ def scale_decoder(
     """A network from latent vectors to a likelihood's parameters, the way back from a backbone.
 
     It starts at the size of the coarsest feature map and goes through the sizes of the finer ones
-    to that of the image: at each it resizes to the nearest pixel and convolves, with as many
-    channels as the backbone has there, at most `widest` at the coarsest and half of the bound at
-    each one after, down to 16. Sizes need not be halves of each other.
+    to that of the image: at each it enlarges and convolves, with as many channels as the backbone
+    has there, at most `widest` at the coarsest and half of the bound at each one after, down to 16.
+    Sizes need not be halves of each other.
 
     Args:
         latent_dim: Number of latent units.
@@ -71,10 +73,12 @@ def scale_decoder(
         return keras.layers.Conv2D(filters, 3, padding="same", activation=activation)
 
     layers.append(convolved(widths[0]))
-    for (rows, columns, _), filters in zip(finer, widths[1:], strict=True):
-        layers += [_resizing(rows, columns), convolved(filters)]
+    size = (rows, columns)
+    for (*finer_size, _), filters in zip(finer, widths[1:], strict=True):
+        layers += [enlarging(size, finer_size), convolved(filters)]
+        size = (finer_size[0], finer_size[1])
     layers += [
-        _resizing(height, width),
+        enlarging(size, (height, width)),
         convolved(max(widths[-1] // 2, _NARROWEST)),
         keras.layers.Conv2D(parameters, 3, padding="same", dtype="float32"),
     ]
@@ -90,7 +94,3 @@ def _smaller(shapes: Sequence[tuple], height: int, width: int) -> list[tuple]:
     }
     quarter = (math.ceil(height / 4), math.ceil(width / 4), max(each[-1] for each in shapes))
     return [by_size[size] for size in sorted(by_size)] or [quarter]
-
-
-def _resizing(height: int, width: int) -> keras.layers.Layer:
-    return keras.layers.Resizing(height, width, interpolation="nearest")

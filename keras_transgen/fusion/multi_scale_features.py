@@ -85,7 +85,7 @@ class MultiScaleFeatures(keras.layers.Layer):
             self.backbone.trainable = self._trains
         contract = self.backbone.input_contract
         shape = contract.shape or (None,) * 4
-        self._size = None if None in shape[1:3] else (shape[1], shape[2])
+        self._size: Any = None if None in shape[1:3] else (shape[1], shape[2])
         self._channels = shape[3]
         self._range = contract.value_range or (0.0, 1.0)
         self.built = True

@@ -155,6 +155,7 @@ def test_the_energy_is_that_of_the_class():
     )
 
 
+@pytest.mark.slow
 def test_a_vae_learns_with_it_and_leaves_the_network():
     model = vae()
     model.compile(keras.optimizers.Adam(0.02), jit_compile=False)
