@@ -1,4 +1,4 @@
-"""Models from images to images: of pairs, of two unpaired sets, of a style, of clean images.
+"""Models from images to images: of pairs, of two unpaired sets, of a style.
 
 Names are imported when they are first used.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 _NAMES = {
     "pix2pix": ("Pix2Pix",),
+    "cyclegan": ("CycleGAN",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

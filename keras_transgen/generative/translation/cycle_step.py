@@ -1,0 +1,123 @@
+"""How the four networks of a CycleGAN move in a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import tensorflow as tf
+
+from keras_transgen.generative.adversarial_noise import Phase
+from keras_transgen.generative.adversarial_steps import Logs, gradient_norm, regularization
+from keras_transgen.training import loss_weight
+from keras_transgen.training.trainer import batch_size_of
+
+if TYPE_CHECKING:
+    from keras_transgen.generative.translation.cyclegan import CycleGAN
+
+
+class Made(NamedTuple):
+    """Images made in a step.
+
+    Attributes:
+        a: Of images of B.
+        b: Of images of A.
+    """
+
+    a: tf.Tensor
+    b: tf.Tensor
+
+
+def cycle_step(model: CycleGAN, a: tf.Tensor, b: tf.Tensor, noise: list[Phase]) -> Logs:
+    """Both generators move; then both discriminators, on images out of the pools."""
+    size = batch_size_of(a)
+    variables = model.generator_variables
+    weight = loss_weight(size, model.generator_optimizer)
+
+    def generators() -> tuple[tf.Tensor, tuple[Logs, Made]]:
+        loss, logs, made = generator_objective(model, a, b, training=True)
+        return loss + regularization(model.generator_layers), (logs, made)
+
+    gradients, generator_loss, (logs, made) = model.gradients_of(generators, variables, weight)
+    model.apply_gradients(model.generator_optimizer, gradients, variables)
+    logs["generator_loss"] = generator_loss
+    logs["generator_gradient_norm"] = gradient_norm(gradients, weight)
+
+    shown = Made(*(tf.stop_gradient(images) for images in made))
+    if noise:
+        shown = Made(
+            model.pool_a.exchange(shown.a, noise[0]["pool_a"]),
+            model.pool_b.exchange(shown.b, noise[0]["pool_b"]),
+        )
+    variables = model.discriminator_variables
+    weight = loss_weight(size, model.discriminator_optimizer)
+
+    def discriminators() -> tuple[tf.Tensor, Logs]:
+        loss, scores = discriminator_objective(model, a, b, shown, training=True)
+        return loss + regularization(model.discriminator_layers), scores
+
+    gradients, discriminator_loss, scores = model.gradients_of(discriminators, variables, weight)
+    model.apply_gradients(model.discriminator_optimizer, gradients, variables)
+    logs.update(scores)
+    logs["discriminator_loss"] = discriminator_loss
+    logs["discriminator_gradient_norm"] = gradient_norm(gradients, weight)
+    return logs
+
+
+def generator_objective(
+    model: CycleGAN, a: tf.Tensor, b: tf.Tensor, training: bool
+) -> tuple[tf.Tensor, Logs, Made]:
+    """What both generators minimise, its parts, and the images they made.
+
+    Args:
+        model: The model.
+        a: Images of A, scaled.
+        b: Images of B.
+        training: Whether the networks train.
+    """
+    made = Made(model.make_a(b, training), model.make_b(a, training))
+    loss = tf.constant(0.0)
+    for kind, real, fake in (("a", a, made.a), ("b", b, made.b)):
+        on_fake = model.judge_as(kind, fake, training)
+        on_real = model.judge_as(kind, real, training) if model.generator_sees_real else on_fake
+        loss += model.adversarial_loss(on_real, on_fake).generator
+    logs = {
+        "cycle": _distance(a, model.make_a(made.b, training))
+        + _distance(b, model.make_b(made.a, training))
+    }
+    loss += model.cycle_weight * logs["cycle"]
+    if model.identity_weight:
+        logs["identity"] = _distance(a, model.make_a(a, training)) + _distance(
+            b, model.make_b(b, training)
+        )
+        loss += model.identity_weight * logs["identity"]
+    return loss, logs, made
+
+
+def discriminator_objective(
+    model: CycleGAN, a: tf.Tensor, b: tf.Tensor, shown: Made, training: bool
+) -> tuple[tf.Tensor, Logs]:
+    """What both discriminators minimise, and their mean logits.
+
+    Args:
+        model: The model.
+        a: Images of A, scaled.
+        b: Images of B.
+        shown: Made images.
+        training: Whether the networks train.
+    """
+    loss = tf.constant(0.0)
+    real_scores, fake_scores = [], []
+    for kind, real, fake in (("a", a, shown.a), ("b", b, shown.b)):
+        on_real = model.judge_as(kind, real, training)
+        on_fake = model.judge_as(kind, fake, training)
+        loss += model.adversarial_loss(on_real, on_fake).discriminator
+        real_scores.append(tf.reduce_mean(on_real))
+        fake_scores.append(tf.reduce_mean(on_fake))
+    return loss, {
+        "real_score": tf.add_n(real_scores) / 2.0,
+        "fake_score": tf.add_n(fake_scores) / 2.0,
+    }
+
+
+def _distance(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.abs(one - other))
