@@ -11,6 +11,9 @@ from typing import Any
 _NAMES = {
     "pix2pix": ("Pix2Pix",),
     "cyclegan": ("CycleGAN",),
+    "image_optimization": ("stylize",),
+    "style_transfer": ("StyleTransfer",),
+    "vgg": ("vgg_backbone",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -1,0 +1,191 @@
+"""`keras-transgen stylize`: one image in the style of another, as a PNG."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT_STEPS = 300
+DEFAULT_STYLE_WEIGHT = 10.0
+
+
+class Start(enum.StrEnum):
+    """Which image the optimizer begins with."""
+
+    content = "content"
+    noise = "noise"
+
+
+def stylize(
+    content: Annotated[Path, typer.Argument(help="The image to paint.", show_default=False)],
+    style: Annotated[
+        Path, typer.Argument(help="The image whose style it shall have.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("stylized.png"),
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="Network that sees content and style: 'vgg19' or 'vgg16' (Keras downloads 80 MB), "
+            "a handle, archive or folder of a SavedModel, a .keras file, or 'digits', which comes "
+            "with the package, is small and knows only grey."
+        ),
+    ] = "digits",
+    size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Longer side of the result in pixels. [default: the content's]"),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = DEFAULT_STEPS,
+    content_weight: Annotated[float, typer.Option(min=0.0, help="How much content counts.")] = 1.0,
+    style_weight: Annotated[
+        float, typer.Option(min=0.0, help="How much style counts.")
+    ] = DEFAULT_STYLE_WEIGHT,
+    content_layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer that sees the content; repeat for several."),
+    ] = None,
+    style_layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer that sees the style; repeat for several."),
+    ] = None,
+    start: Annotated[Start, typer.Option(help="Image to begin with.")] = Start.content,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    allow_unsafe_ops: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unsafe-ops", help="Load a module that reads or writes files or calls Python."
+        ),
+    ] = False,
+) -> None:
+    """Paint an image in the style of another."""
+    run_stylize(
+        content,
+        style,
+        output,
+        backbone=backbone,
+        size=size,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        content_layers=content_layer or None,
+        style_layers=style_layer or None,
+        start=start.value,
+        seed=seed,
+        allow_unsafe_ops=allow_unsafe_ops,
+    )
+
+
+def run_stylize(
+    content: Path,
+    style: Path,
+    output: Path = Path("stylized.png"),
+    *,
+    backbone: str = "digits",
+    size: int | None = None,
+    steps: int = DEFAULT_STEPS,
+    content_weight: float = 1.0,
+    style_weight: float = DEFAULT_STYLE_WEIGHT,
+    content_layers: list[str] | None = None,
+    style_layers: list[str] | None = None,
+    start: str = "content",
+    seed: int = 0,
+    allow_unsafe_ops: bool = False,
+) -> np.ndarray:
+    """Paint an image in the style of another and write a PNG file.
+
+    Args:
+        content: Image file.
+        style: Image file.
+        output: PNG file to write; folders are made.
+        backbone: `"vgg19"`, `"vgg16"`, or what `keras_transgen.load_backbone` takes.
+        size: Longer side of the result in pixels. Defaults to the content's own size.
+        steps: Of the optimizer.
+        content_weight: See `generative.translation.stylize`.
+        style_weight: See `generative.translation.stylize`.
+        content_layers: Names of layers; see `StyleFeatures` for the default.
+        style_layers: Names of layers.
+        start: `"content"` or `"noise"`.
+        seed: Of the noise.
+        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
+
+    Returns:
+        The image, uint8 `[height, width, 3]`.
+
+    Raises:
+        FileNotFoundError: If there is no such image file.
+        ValueError: If a file is no image, or image, layers and backbone do not fit together.
+    """
+    from rich.console import Console
+
+    console = Console()
+    if output.suffix.lower() != ".png":
+        raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
+    photograph = read_image(content, size)
+    painting = read_image(style, None)
+    console.print("Loading TensorFlow ...")
+    from keras_transgen.generative.translation import stylize
+
+    made = stylize(
+        photograph,
+        painting,
+        _opened(backbone, allow_unsafe_ops),
+        content_layers,
+        style_layers,
+        steps=steps,
+        content_weight=content_weight,
+        style_weight=style_weight,
+        start=start,
+        seed=seed,
+    )
+    from PIL import Image
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(made).save(output)
+    console.print(f"{made.shape[1]}x{made.shape[0]} pixels: {output}")
+    return made
+
+
+def read_image(path: Path, size: int | None) -> np.ndarray:
+    """An image file in colour, made smaller or larger in proportion.
+
+    Args:
+        path: The file.
+        size: Longer side in pixels; `None` for the image's own size.
+
+    Returns:
+        uint8 `[height, width, 3]`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no image.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no such image file. Received: {path}")
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise ValueError(f"This file is no image that Pillow reads. Received: {path}") from error
+    if size is not None:
+        scale = size / max(image.size)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _opened(backbone: str, allow_unsafe_ops: bool) -> Any:
+    if backbone in ("vgg16", "vgg19"):
+        from keras_transgen.generative.translation import vgg_backbone
+
+        return vgg_backbone(int(backbone.removeprefix("vgg")), weights="imagenet")
+    from keras_transgen.cli.image_input import open_backbone
+
+    return open_backbone(backbone, allow_unsafe_ops)

@@ -1,0 +1,227 @@
+"""The layers of a pretrained network that see content and style."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_transgen.backbones import Backbone, load_backbone
+from keras_transgen.backbones.feature_scales import layers_by_scale
+from keras_transgen.generative.translation.style_losses import gram_matrix
+
+# Gatys et al. take the content from VGG's fourth block, at an eighth of the image's size, and the
+# style from a layer of each scale down to a sixteenth.
+_CONTENT_REDUCTION = 8
+_STYLE_REDUCTION = 16
+_SMALLEST_MAP = 2
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class StyleFeatures(keras.layers.Layer):
+    """Images through a pretrained network, to features for content and Gram matrices for style.
+
+    The network is a copy and stays frozen, in inference mode, whatever the model around says;
+    gradients flow through it to the images. Images are brought to what it takes: their values to
+    its range, grey ones repeated to its channels, colour ones made grey where it knows only grey
+    (the colours of the content then stay as they are).
+
+    Args:
+        backbone: A backbone, or anything `keras_transgen.load_backbone` takes.
+        content_layers: Names of layers (`backbone.layer_names()` lists them). Defaults to the last
+            layer at an eighth of the image's size, or at the nearest size above it.
+        style_layers: Names of layers. Defaults to the last layer of each scale, from a half to a
+            sixteenth.
+        value_range: `(low, high)` of the images.
+        image_size: `(height, width)` of the images. Defaults to the size that the network was made
+            for.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        images: `[batch, height, width, channels]`.
+
+    Returns:
+        Two lists: features `[batch, height, width, channels]` for each content layer, float32
+        Gram matrices `[batch, channels, channels]` for each style layer.
+
+    Raises:
+        ValueError: There is no such layer (near names are told), or the images are too small for
+            the deepest one.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.generative.translation.style_features import StyleFeatures
+
+        features = StyleFeatures("digits", ["block2_pool"], ["block1_pool"], (0.0, 1.0), (8, 8))
+        contents, grams = features(np.zeros((2, 8, 8, 1), "float32"))
+        assert grams[0].shape[0] == 2
+        ```
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        content_layers: Sequence[str] | None = None,
+        style_layers: Sequence[str] | None = None,
+        value_range: tuple[float, float] = (0.0, 1.0),
+        image_size: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Images must not be coarsened by a half-precision policy on their way in.
+        super().__init__(autocast=False, **kwargs)
+        whole = load_backbone(backbone)
+        self.content_layers = _names(content_layers, "content_layers", whole, _content_default)
+        self.style_layers = _names(style_layers, "style_layers", whole, _style_default)
+        self.value_range = (float(value_range[0]), float(value_range[1]))
+        self.image_size = None if image_size is None else (image_size[0], image_size[1])
+        layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
+        self._content_places = [layers.index(name) for name in self.content_layers]
+        self._style_places = [layers.index(name) for name in self.style_layers]
+        self.backbone = _tapped(whole, layers, self.image_size)
+        shape = self.backbone.input_contract.shape or (None,) * 4
+        self._network_channels = shape[3]
+        self._network_range = self.backbone.input_contract.value_range or (0.0, 1.0)
+        self._sides = self.image_size or tuple(shape[1:3])
+        outputs = self.backbone.compute_output_shape((1, *self._sides, shape[3]))
+        self._style_shapes = [tuple(outputs[place]) for place in self._style_places]
+        self._check_size()
+        self.style_channels = [each[-1] for each in self._style_shapes]
+        self.built = True
+
+    @property
+    def trainable(self) -> bool:
+        """Never: the network is what styles are measured by."""
+        return False
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        # Keras sets every layer of a model that is set trainable.
+        pass
+
+    def _reductions(self) -> list[float]:
+        """By how much each style layer's map is smaller than the images, where sizes are known."""
+        return [
+            max(side / own for side, own in zip(self._sides, shape[1:3]))
+            for shape in self._style_shapes
+            if None not in (*self._sides, *shape[1:3])
+        ]
+
+    def check_style(self, height: int, width: int) -> None:
+        """Refuse a style image in which the deepest style layer would see a single place.
+
+        Args:
+            height: Of the style image.
+            width: Of it.
+
+        Raises:
+            ValueError: If it is too small.
+        """
+        deepest = max(self._reductions(), default=1.0)
+        if min(height, width) < _SMALLEST_MAP * deepest:
+            raise ValueError(
+                f"The style image is too small: the deepest of style_layers={self.style_layers} "
+                f"sees one place in {deepest:g} pixels, and a style is how places differ. Give an "
+                f"image of at least {math.ceil(_SMALLEST_MAP * deepest)} pixels a side, or name "
+                f"layers nearer to the input. Received: a style image of {height}x{width}"
+            )
+
+    def _check_size(self) -> None:
+        for shape in self._style_shapes:
+            if len(shape) != 4:
+                raise ValueError(
+                    "A style is seen in feature maps [batch, height, width, channels]. Name layers "
+                    f"that make them. Received: style_layers={self.style_layers}, one of them with "
+                    f"output {shape}"
+                )
+            if min(side or _SMALLEST_MAP for side in shape[1:3]) < _SMALLEST_MAP:
+                raise ValueError(
+                    "The images are too small for the deepest of "
+                    f"style_layers={self.style_layers}, which would see {shape[1]}x{shape[2]} "
+                    "places in them. Give larger images, or name layers nearer to the input. "
+                    f"Received: images of {self._sides[0]}x{self._sides[1]}"
+                )
+
+    def prepared(self, images: Any) -> tf.Tensor:
+        """Images as the network takes them, float32."""
+        images = tf.cast(images, tf.float32)
+        (low, high), (bottom, top) = self.value_range, self._network_range
+        if (low, high) != (bottom, top):
+            images = (images - low) * ((top - bottom) / (high - low)) + bottom
+        received = images.shape[-1]
+        if self._network_channels in (None, received):
+            return images
+        if received == 1:
+            return tf.repeat(images, self._network_channels, axis=-1)
+        if self._network_channels == 1 and received == 3:
+            return tf.image.rgb_to_grayscale(images)
+        raise ValueError(
+            f"The backbone takes images of {self._network_channels} channels. "
+            f"Received: images of shape {tuple(images.shape)}"
+        )
+
+    def call(self, images: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        outputs = self.backbone(self.prepared(images), training=False)
+        contents = [tf.cast(outputs[place], tf.float32) for place in self._content_places]
+        return contents, [gram_matrix(outputs[place]) for place in self._style_places]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        for name in ("autocast", "trainable"):
+            config.pop(name, None)
+        return {
+            **config,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "content_layers": self.content_layers,
+            "style_layers": self.style_layers,
+            "value_range": self.value_range,
+            "image_size": self.image_size,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StyleFeatures:
+        """Make the layer again from what `get_config` returned."""
+        backbone = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**{**config, "backbone": backbone})
+
+
+def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, default: Any) -> list:
+    if given is None:
+        found = backbone.layer_reductions()
+        return default({found[name]: name for name in layers_by_scale(found)})
+    names = [given] if isinstance(given, str) else list(given)
+    if not names:
+        raise ValueError(f"{argument} must name at least one layer. Received: {argument}=[]")
+    return names
+
+
+def _content_default(by_scale: dict[int, str]) -> list[str]:
+    fine = [factor for factor in by_scale if factor <= _CONTENT_REDUCTION]
+    return [by_scale[max(fine) if fine else min(by_scale)]]
+
+
+def _style_default(by_scale: dict[int, str]) -> list[str]:
+    fine = [factor for factor in by_scale if factor <= _STYLE_REDUCTION]
+    return [by_scale[factor] for factor in fine or [min(by_scale)]]
+
+
+def _tapped(backbone: Backbone, layers: list[str], image_size: tuple[int, int] | None) -> Backbone:
+    """The backbone itself where it gives these outputs already, else a copy that does."""
+    given = getattr(backbone, "layers", None) or getattr(backbone, "output_layers", None)
+    shape = getattr(backbone.input_contract, "shape", None) or (None,) * 4
+    if given == layers and image_size in (None, tuple(shape[1:3])):
+        return backbone
+    unknown = set(layers) - set(backbone.layer_names())
+    try:
+        return backbone.tap(layers, image_size)
+    except ValueError as error:
+        if unknown or image_size is None:
+            raise
+        raise ValueError(
+            f"The network cannot see images of {image_size[0]}x{image_size[1]} down to the layers "
+            f"{layers}. Give larger images, or name layers nearer to the input. Received: "
+            f"image_size={image_size} ({str(error).splitlines()[0]})"
+        ) from error
