@@ -84,12 +84,19 @@ class CycleGAN(TranslationModel):
 
     Example:
         ```python
+        import keras
         import keras_transgen as ktg
         from keras_transgen.generative.translation import CycleGAN
 
+        def pixelwise():
+            layer = keras.layers.Conv2D(1, 1, activation="sigmoid")
+            return keras.Sequential([keras.Input((8, 8, 1)), layer])
+
         images, _ = ktg.datasets.load_digits()
-        model = CycleGAN((8, 8, 1), filters=4, blocks=1, value_range=(0.0, 1.0))
-        model.fit(images[:128], 1.0 - images[128:192], batch_size=32, verbose=0)
+        model = CycleGAN(
+            generator_ab=pixelwise(), generator_ba=pixelwise(), filters=4, value_range=(0.0, 1.0)
+        )
+        model.fit(images[:96], 1.0 - images[128:192], batch_size=32, verbose=0)
         negative = model.a_to_b(images[:4])
         assert negative.shape == (4, 8, 8, 1)
         ```
