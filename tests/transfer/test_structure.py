@@ -349,6 +349,18 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(kind, tmp_path):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5, err_msg=one.path)
 
 
+def test_no_factor_moves_before_every_gradient_is_there():
+    """B starts at zero, so the first gradient of A is zero, unless B has moved before it is read."""
+    for _ in range(10):
+        model = make("saved", seed=0)
+        model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+        factors = [own[0] for own in model.deltas["lora"].own]
+        before = [factor.numpy() for factor in factors]
+        model.fit(IMAGES[:8], LABELS[:8], verbose=0)
+        for old, factor in zip(before, factors, strict=True):
+            np.testing.assert_array_equal(factor.numpy(), old)
+
+
 def test_summary_counts_the_delta():
     lines = []
     make("keras").summary(print_fn=lines.append)
