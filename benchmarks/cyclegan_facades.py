@@ -26,6 +26,8 @@ from keras_transgen.plotting.translations import plot_translations
 FOLDER = Path(__file__).parents[1] / "runs" / "cyclegan_facades"
 RATE = 2e-4
 SHOWN = 8
+# Of 100 images that all look alike, half would be nearer to their own partner.
+BETTER_THAN_CHANCE = 0.55
 
 
 class TimeBudget(keras.callbacks.Callback):
@@ -150,7 +152,7 @@ def main() -> None:
         for when, (l1, share, distance) in found.items():
             rows.append((name, when, f"{l1:.3f}", f"{share:.2f}", f"{distance:.3f}"))
             print(*rows[-1], sep=" | ", flush=True)
-        reached &= found["at the end"][1] > 0.5
+        reached &= found["at the end"][1] > BETTER_THAN_CHANCE
         reached &= found["at the end"][2] < found["after epoch 1"][2]
         picture = plot_translations(
             {
@@ -169,8 +171,8 @@ def main() -> None:
     publish(
         f"CycleGAN on facades, {options.size}x{options.size}, without pairs",
         "in both directions the true partner, never seen, is nearer to the made image than another "
-        "one more often than by chance, and the kernel distance is below that of the same model "
-        f"after its first epoch, within {options.minutes:g} minutes on 2 cores",
+        f"one in {BETTER_THAN_CHANCE} of cases (0.5 by chance), and the kernel distance is below "
+        f"that after the first epoch, within {options.minutes:g} minutes on 2 cores",
         rows,
         ("Reached. " if reached else "Missed. ")
         + f"{len(history.epoch)} epochs in {minutes:.1f} minutes, batch {options.batch}, "

@@ -84,5 +84,11 @@ def residual_translator(
             filters * 2**level, 3, strides=2, padding="same", use_bias=biased
         )(x)
         x = keras.layers.ReLU()(normalized(x, normalization))
-    x = keras.layers.Conv2D(channels or image_shape[2], 7)(ReflectionPadding2D(3)(x))
+    # Nothing normalises what the last layer makes: as in the paper it begins small, so that the
+    # first images are grey and not noise between the ends of the range.
+    x = keras.layers.Conv2D(
+        channels or image_shape[2],
+        7,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+    )(ReflectionPadding2D(3)(x))
     return keras.Model(image, InValueRange(value_range, name="made")(x), name=name)

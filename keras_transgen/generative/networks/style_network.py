@@ -71,5 +71,8 @@ def style_network(
     for factor in (2, 1):
         x = keras.layers.UpSampling2D(interpolation="nearest")(x)
         x = keras.layers.ReLU()(convolved(x, factor * filters, 3))
-    x = keras.layers.Conv2D(channels, 9)(ReflectionPadding2D(4)(x))
+    # Nothing normalises what the last layer makes: it begins small, so that the first images are
+    # grey and not noise between the ends of the range.
+    small = keras.initializers.RandomNormal(stddev=0.02)
+    x = keras.layers.Conv2D(channels, 9, kernel_initializer=small)(ReflectionPadding2D(4)(x))
     return keras.Model([image, mixture], InValueRange(value_range, name="made")(x), name=name)
