@@ -209,8 +209,9 @@ def check_two_replicas(case: ModelCase, tools: Tools) -> None:
     _check_two_replicas(False, case, tools)
 
 
-def check_two_replicas_xla(case: ModelCase, tools: Tools) -> None:
-    _check_two_replicas(True, case, tools)
+def check_replicas(case: ModelCase, tools: Tools) -> None:
+    """Two replicas, compiled where the model can be, against one that is not: both at once."""
+    _check_two_replicas(case.supports_xla, case, tools)
 
 
 def assert_mirrored(model: keras.Model) -> None:
@@ -231,8 +232,7 @@ SLOW_MODEL_CHECKS = [
     check_training_goes_on_from_file,
     check_mixed_float16,
     check_xla_equals_plain,
-    check_two_replicas,
-    check_two_replicas_xla,
+    check_replicas,
 ]
 
 

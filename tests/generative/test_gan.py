@@ -16,7 +16,14 @@ from tests.generative.adversarial_models import (
     plain_generator,
     tiny_gan,
 )
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import (
+    MODEL_CHECKS,
+    ModelCase,
+    check_config_round_trip,
+    check_file_in_new_process,
+    check_replicas,
+    check_right_weights_move,
+)
 from tests.training.test_nan_guard import Poison
 
 SETTINGS = {"image_shape": (8, 8, 1), "latent_dim": 4, "filters": 2}
@@ -69,9 +76,22 @@ CASES = {
 
 
 @pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "everything, shared"])
 def test_model(name, check, tools):
     check(CASES[name], tools)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "check", [check_config_round_trip, check_right_weights_move, check_file_in_new_process]
+)
+def test_everything_together(check, tools):
+    check(CASES["everything, shared"], tools)
+
+
+@pytest.mark.slow
+def test_everything_together_on_replicas(tools):
+    check_replicas(CASES["everything, shared"], tools)
 
 
 def test_learns_a_gaussian():

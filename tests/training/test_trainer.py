@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import MODEL_CHECKS, ModelCase, check_two_replicas
 from tests.training.models import NetworkModel, TwoPlayers
 
 RNG = np.random.default_rng(0)
@@ -62,3 +62,9 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_model(name, check, tools):
     check(CASES[name], tools)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_two_replicas_that_are_not_compiled(name, tools):
+    check_two_replicas(CASES[name], tools)

@@ -6,7 +6,7 @@ import pytest
 
 from keras_transgen.generative.networks.sngan import sngan_discriminator, sngan_generator
 from tests.generative.adversarial_models import IMAGES, tiny_gan
-from tests.harness import check_two_replicas, check_two_replicas_xla, check_xla_equals_plain
+from tests.harness import ModelCase, check_replicas
 
 
 @pytest.mark.parametrize("conditioning", ["normalization", "concatenation"])
@@ -44,11 +44,6 @@ def test_trains():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "check", [check_two_replicas, check_two_replicas_xla, check_xla_equals_plain]
-)
-def test_compiled_and_on_two_replicas(check, tools):
-    from tests.harness import ModelCase
-
+def test_compiled_on_two_replicas(tools):
     case = ModelCase(make=pair, data=(IMAGES,), outputs=("sample", (5, 0), {}), tolerance=None)
-    check(case, tools)
+    check_replicas(case, tools)
