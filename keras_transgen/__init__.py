@@ -16,6 +16,7 @@ _ROOMS = (
     "callbacks",
     "datasets",
     "evaluation",
+    "fusion",
     "generative",
     "plotting",
     "training",
@@ -42,6 +43,13 @@ _NAMES = {
         "find_learning_rate",
     ),
     "keras_transgen.generative": ("GAN", "VAE", "ConditionalGAN"),
+    "keras_transgen.generative.translation": (
+        "CycleGAN",
+        "Pix2Pix",
+        "StyleTransfer",
+        "stylize",
+    ),
+    "keras_transgen.fusion": ("PerceptualLoss",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from keras_transgen.cli.stylize import stylize
+
 app = typer.Typer(
     name="keras-transgen",
     help="Transfer learning and generative models for Keras 3.",
@@ -143,6 +145,7 @@ def extract(
 
 generate = typer.Typer(help="Train a generative model on images, and draw samples from it.")
 app.add_typer(generate, name="generate", no_args_is_help=True)
+app.command()(stylize)
 
 
 class Generator(enum.StrEnum):

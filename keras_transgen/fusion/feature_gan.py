@@ -35,6 +35,7 @@ class FeatureGAN(ConditionalGAN):
 
         features, labels = load_iris(return_X_y=True)
         gan = FeatureGAN(num_classes=3, feature_dim=4, latent_dim=8, filters=8)
+        gan.compile(jit_compile=False)  # XLA pays off in longer training.
         gan.fit(features.astype("float32"), labels, epochs=2, verbose=0)
         assert gan.sample(np.arange(3), seed=0).shape == (3, 4)
         ```

@@ -47,6 +47,7 @@ class FeatureVAE(VAE):
 
         features, labels = load_iris(return_X_y=True)
         vae = FeatureVAE(4, num_classes=3, latent_dim=2)
+        vae.compile(jit_compile=False)  # XLA pays off in longer training.
         vae.fit(features.astype("float32"), labels, epochs=2, verbose=0)
         assert vae.sample(np.arange(3), seed=0).shape == (3, 4)
         ```

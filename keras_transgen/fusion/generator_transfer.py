@@ -73,7 +73,7 @@ def transfer_gan(
 
         images, labels = ktg.datasets.load_digits()
         gan = ktg.GAN(image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0))
-        gan.fit(images[labels < 5], batch_size=64, epochs=1, verbose=0)
+        gan.fit(images[labels < 5][:256], batch_size=64, epochs=1, verbose=0)
         other = transfer_gan(gan, "freeze_d", augmentation="translation")
         other.fit(images[labels >= 5][:100], batch_size=50, epochs=1, verbose=0)
         ```

@@ -126,6 +126,7 @@ def fit_with_generated_data(
             images[few],
             known[few],
             weights=[0.5],
+            folds=1,
         )
         assert found.weight in (0.0, 0.5)
         ```

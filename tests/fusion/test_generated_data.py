@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
+from keras_transgen.fusion.feature_gan import FeatureGAN
+from keras_transgen.fusion.feature_vae import FeatureVAE
 from keras_transgen.fusion.generated_data import GeneratedData
 from keras_transgen.fusion.mixing_weight import fit_with_generated_data
 from keras_transgen.transfer import FeatureTransfer, ParameterTransfer, StructureTransfer
+from tests.generative.adversarial_models import tiny_conditional_gan
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 
@@ -77,6 +80,33 @@ def test_candidates_are_drawn_once():
     np.testing.assert_array_equal(one.x, other.x)
     np.testing.assert_array_equal(data.draw([1]).x, one.x[2:])
     assert len(generator.calls) == 2
+
+
+def feature_vae():
+    vae = FeatureVAE(5, num_classes=3, latent_dim=2)
+    features = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
+    vae.adapt(features)
+    vae.fit_classes(features, np.arange(9) % 3)
+    return vae
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (tiny_conditional_gan, (8, 8, 1)),
+        (lambda: FeatureGAN(3, 5, latent_dim=4, filters=2), (5,)),
+        (feature_vae, (5,)),
+    ],
+    ids=["ConditionalGAN", "FeatureGAN", "FeatureVAE"],
+)
+def test_generators_of_the_package(make, shape):
+    generator = make()
+    one, again, other = (
+        GeneratedData(generator, per_class=2, seed=seed).draw([0, 2]) for seed in (0, 0, 1)
+    )
+    assert one.x.shape == (4, *shape)
+    np.testing.assert_array_equal(one.x, again.x)
+    assert not np.isclose(one.x, other.x).all(axis=tuple(range(1, one.x.ndim))).any()
 
 
 def test_weights_by_hand():

@@ -350,7 +350,7 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(kind, tmp_path):
 
 
 def test_no_factor_moves_before_every_gradient_is_there():
-    """B starts at zero, so the first gradient of A is zero, unless B has moved before it is read."""
+    """B starts at zero, so the first gradient of A is zero, unless B moved before it was read."""
     for _ in range(10):
         model = make("saved", seed=0)
         model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
