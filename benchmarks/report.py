@@ -79,7 +79,8 @@ def publish(claim: str, goal: str, rows: list[tuple[str, ...]], verdict: str, sc
         "",
         verdict,
         "",
-        f"`{_setting()}python benchmarks/{Path(script).name}`, {time.strftime('%Y-%m-%d')}, {machine()}.",
+        f"`{_setting()}python benchmarks/{Path(script).name}`, "
+        f"{time.strftime('%Y-%m-%d')}, {machine()}.",
         "",
     ]
     section = "\n".join(lines)
