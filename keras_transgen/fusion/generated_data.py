@@ -76,10 +76,10 @@ class GeneratedData:
         cgan = ktg.ConditionalGAN(
             num_classes=10, image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0)
         )
-        cgan.fit(images[:256], labels[:256], batch_size=64, epochs=1, verbose=0)
+        cgan.fit(images[:128], labels[:128], batch_size=64, epochs=1, verbose=0)
         few = ktg.datasets.sample_per_class(labels, k=5)
         mixed = GeneratedData(cgan, per_class=8).mix(images[few], labels[few], weight=0.25)
-        model = ktg.FeatureTransfer("digits", num_classes=10)
+        model = ktg.FeatureTransfer("digits", num_classes=10, l2=0.01)
         model.fit(mixed.x, mixed.y, sample_weight=mixed.sample_weight, verbose=0)
         ```
 

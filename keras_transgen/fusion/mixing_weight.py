@@ -121,7 +121,7 @@ def fit_with_generated_data(
         images, known = ktg.datasets.load_digits()
         few = ktg.datasets.sample_per_class(known, k=2)
         found = fit_with_generated_data(
-            lambda: ktg.FeatureTransfer("digits", 10),
+            lambda: ktg.FeatureTransfer("digits", 10, l2=0.01),
             GeneratedData(Repeat(), per_class=2),
             images[few],
             known[few],
