@@ -16,6 +16,18 @@ SCRIPTS = (
     "vae_likelihood.py",
     "gan_step.py",
     "gan_quality.py",
+    "conditional_gan_quality.py",
+    "gan_flowers.py",
+    "replicas_cost.py",
+    "training_memory.py",
+    "projected_gan.py",
+    "gan_transfer.py",
+    "generated_data.py",
+    "generated_features.py",
+    "semi_supervised.py",
+    "subspace_transfer.py",
+    "pix2pix_facades.py",
+    "cyclegan_facades.py",
     "gpu.py",
 )
 

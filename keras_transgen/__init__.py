@@ -45,6 +45,7 @@ _NAMES = {
     "keras_transgen.generative": ("GAN", "VAE", "ConditionalGAN"),
     "keras_transgen.generative.translation": (
         "CycleGAN",
+        "Enhancer",
         "Pix2Pix",
         "StyleTransfer",
         "stylize",

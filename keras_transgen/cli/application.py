@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from keras_transgen.cli.stylize import stylize
+from keras_transgen.cli.translate import translate
 
 app = typer.Typer(
     name="keras-transgen",
@@ -145,6 +146,7 @@ def extract(
 
 generate = typer.Typer(help="Train a generative model on images, and draw samples from it.")
 app.add_typer(generate, name="generate", no_args_is_help=True)
+app.add_typer(translate, name="translate", no_args_is_help=True)
 app.command()(stylize)
 
 

@@ -14,6 +14,8 @@ _NAMES = {
     "image_optimization": ("stylize",),
     "style_transfer": ("StyleTransfer",),
     "vgg": ("vgg_backbone",),
+    "enhancement": ("Enhancer",),
+    "degradations": ("Degradation", "DegradationPipeline", "Downscaling", "Holes", "Noise"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 

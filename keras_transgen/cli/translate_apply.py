@@ -1,0 +1,134 @@
+"""Applying a model for `keras-transgen translate apply`: a folder of images into another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+
+def run_apply(
+    model_file: Path,
+    images: Path,
+    output: Path = Path("runs/translated"),
+    *,
+    backwards: bool = False,
+    seed: int | None = None,
+) -> list[Path]:
+    """Write what a model makes of every image of a folder, as PNG files of the same names.
+
+    Pix2Pix and CycleGAN see the images at the size they were trained for. An enhancer takes every
+    image at its own size; one that fills holes fills the transparent pixels of images that have
+    any.
+
+    Args:
+        model_file: A `.keras` file of a `Pix2Pix`, `CycleGAN` or `Enhancer`.
+        images: Folder of images; they may lie deeper.
+        output: Folder for the files.
+        backwards: From B to A, for a CycleGAN.
+        seed: Makes the noise of a Pix2Pix reproducible.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: If the file holds no such model, or an image does not fit it.
+    """
+    console = Console()
+    console.print("Loading TensorFlow ...")
+    import keras
+
+    import keras_transgen as ktg
+    from keras_transgen.datasets import index_images
+
+    model = ktg.load_model(model_file)
+    apply = _application(model, model_file, backwards, seed)
+    low, high = model.value_range or (0.0, 1.0)
+    paths = [Path(path) for path in index_images(images, labelled=False).paths]
+    targets = _targets(paths, Path(images).expanduser(), output)
+    for path, target in zip(paths, targets):
+        pixels = np.clip((apply(path) - low) / (high - low), 0.0, 1.0) * 255.0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        keras.utils.array_to_img(pixels, scale=False).save(target)
+    console.print(f"{len(targets)} images: {output}")
+    return targets
+
+
+def _application(
+    model: Any, model_file: Path, backwards: bool, seed: int | None
+) -> Callable[[Path], np.ndarray]:
+    """From a file to an image in the model's value range."""
+    if backwards and not hasattr(model, "b_to_a"):
+        raise ValueError(
+            "Only a CycleGAN goes both ways; leave out --backwards. "
+            f"Received: --backwards for a {type(model).__name__}"
+        )
+    if hasattr(model, "enhance"):
+        return _enhancing(model)
+    if hasattr(model, "a_to_b"):
+        made = model.b_to_a if backwards else model.a_to_b
+        shape = model.target_shape if backwards else model.example_shape
+        return lambda path: made(_resized(path, shape)[None])[0]
+    if hasattr(model, "translate"):
+        return lambda path: model.translate(_resized(path, model.example_shape)[None], seed=seed)[0]
+    raise ValueError(
+        "This file holds no model from images to images. "
+        f"Received: {type(model).__name__} in {model_file}"
+    )
+
+
+def _enhancing(model: Any) -> Callable[[Path], np.ndarray]:
+    """Every image at its own size; models for the sizes that have been met are kept."""
+    marks_holes = model.degradation.marks_holes
+    height, width, channels = model.target_shape
+    factor = height // model.example_shape[0]
+    models = {(height, width): model}
+
+    def enhanced(path: Path) -> np.ndarray:
+        image, missing = _pixels(path, channels)
+        size = (image.shape[0] * factor, image.shape[1] * factor)
+        if size not in models:
+            models[size] = model.for_size(*size)
+        given: Any = image[None]
+        if marks_holes:
+            low, high = model.value_range
+            # The last step of what it was trained on; a pipeline ends with its holes.
+            holes = getattr(model.degradation, "steps", [model.degradation])[-1]
+            given = low + (high - low) * np.asarray(holes.cut(given, missing[None]))
+        return models[size].enhance(given)[0]
+
+    return enhanced
+
+
+def _pixels(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 `[height, width, channels]`, and where pixels are transparent `[height, width, 1]`."""
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        image = opened.convert("RGBA")
+    alpha = np.asarray(image)[..., 3:]
+    colours = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    return colours.reshape(*alpha.shape[:2], channels), alpha == 0
+
+
+def _resized(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The image at a model's size, uint8, as training reads it."""
+    import tensorflow as tf
+
+    image, _ = _pixels(path, shape[2])
+    resized = tf.image.resize(image, shape[:2], antialias=True)
+    return np.asarray(tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8))
+
+
+def _targets(paths: list[Path], folder: Path, output: Path) -> list[Path]:
+    targets = [output / path.relative_to(folder).with_suffix(".png") for path in paths]
+    if len(set(targets)) < len(targets):
+        again = next(target for target in targets if targets.count(target) > 1)
+        raise ValueError(
+            "Two images differ in their suffix only, and would be written to one file. Rename "
+            f"one of them. Received: two images for {again}"
+        )
+    return targets

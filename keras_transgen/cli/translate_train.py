@@ -1,0 +1,240 @@
+"""Training for `keras-transgen translate train`, with its report and figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+BATCH_SIZES = {"pix2pix": 4, "cyclegan": 1, "enhance": 16}
+HELD_OUT = 10
+SHOWN = 8
+_SHUFFLED = 1000
+
+
+def run_train(
+    images: Path,
+    others: Path | None = None,
+    *,
+    model: str = "pix2pix",
+    direction: str = "left_to_right",
+    task: str = "super-resolution",
+    factor: int = 2,
+    sigma: float = 0.1,
+    size: int = 128,
+    filters: int | None = None,
+    epochs: int = 20,
+    batch_size: int | None = None,
+    validation: Path | None = None,
+    output: Path = Path("runs/translate"),
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train a model from images to images; write the model, a report, a grid and curves.
+
+    Args:
+        images: Folder of side-by-side pairs (`"pix2pix"`), of side A or of pairs (`"cyclegan"`), or
+            of clean images (`"enhance"`).
+        others: Folder of side B, for `"cyclegan"`.
+        model: `"pix2pix"`, `"cyclegan"` or `"enhance"`.
+        direction: `"left_to_right"` or `"right_to_left"`, for pairs.
+        task: `"super-resolution"`, `"denoising"` or `"inpainting"`, for `"enhance"`.
+        factor: Of super-resolution.
+        sigma: Standard deviation of the noise to be removed; white is 1.
+        size: Side of the images in pixels.
+        filters: Width of the networks. Defaults to the model's own.
+        epochs: Passes over the images.
+        batch_size: Images a step. Defaults to 4, 1 for `"cyclegan"`, 16 for `"enhance"`.
+        validation: Folder of validation images, as `images`; the default holds out every tenth.
+            CycleGAN then shows the first images it is trained on.
+        output: Folder for `model.keras`, `report.json`, `translations.png`, `learning_curves.png`.
+        seed: Of the networks, the noise and the order of the images.
+
+    Returns:
+        What `report.json` holds.
+
+    Raises:
+        ValueError: If the folders, the model and the options do not fit together.
+    """
+    if others is not None and model != "cyclegan":
+        raise ValueError(
+            "Only cyclegan takes two folders; pix2pix wants pairs side by side in one file each. "
+            f"Received: {others} for {model}"
+        )
+    if validation is not None and model == "cyclegan":
+        raise ValueError(
+            "There is no measure of a CycleGAN on validation images; leave out --validation. "
+            f"Received: --validation {validation}"
+        )
+    console = Console()
+    console.print("Loading TensorFlow ...")
+    import keras
+
+    from keras_transgen.plotting import plot_learning_curves, save_figure
+
+    keras.utils.set_random_seed(seed)
+    width = {} if filters is None else {"filters": filters}
+    made = _model(model, size, {**width, "seed": seed}, task, factor, sigma)
+    batch_size = batch_size or BATCH_SIZES[model]
+    if model == "cyclegan":
+        train, held_out, count = _two_sets(images, others, size, direction, batch_size, seed)
+    else:
+        train, held_out, count = _one_set(
+            images, validation, size, direction if model == "pix2pix" else None, batch_size, seed
+        )
+    report: dict[str, Any] = {"model": model, "image_size": size, "images": count}
+    if model == "enhance":
+        report["task"] = task
+        report["before"] = _measured(made, held_out, ("psnr", "ssim"))
+    fit = {} if model == "cyclegan" else {"validation_data": held_out}
+    history = made.fit(train, epochs=epochs, **fit)
+    report["epochs"] = epochs
+    report["last_epoch"] = {name: float(values[-1]) for name, values in history.history.items()}
+    if model == "enhance":
+        report["after"] = _measured(made, held_out, ("psnr", "ssim"))
+
+    output.mkdir(parents=True, exist_ok=True)
+    made.save(output / "model.keras")
+    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    save_figure(_grid(made, model, held_out, seed), output / "translations.png")
+    for name in ("before", "after"):
+        if name in report:
+            console.print(f"{name} training: {report[name]}")
+    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    return report
+
+
+def _model(
+    model: str, size: int, options: dict[str, Any], task: str, factor: int, sigma: float
+) -> Any:
+    from keras_transgen.generative import translation
+
+    shape = (size, size, 3)
+    if model == "pix2pix":
+        return translation.Pix2Pix(shape, **options)
+    if model == "cyclegan":
+        return translation.CycleGAN(shape, **options)
+    degradations = {
+        "super-resolution": lambda: translation.Downscaling(factor),
+        "denoising": lambda: translation.Noise(sigma),
+        "inpainting": translation.Holes,
+    }
+    # In the range of the other models, so that all files are read and written alike.
+    return translation.Enhancer(shape, degradations[task](), value_range=(-1.0, 1.0), **options)
+
+
+def _one_set(
+    folder: Path,
+    validation: Path | None,
+    size: int,
+    direction: str | None,
+    batch_size: int,
+    seed: int,
+) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
+    """Training and validation batches of a folder, and how many images there are to train on."""
+    plain = _read(folder, size, direction)
+    count = len(plain.file_paths)
+    if validation is not None:
+        held_out, train = _read(validation, size, direction), _read(folder, size, direction, seed)
+        return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count
+    if count < 2:
+        raise ValueError(
+            "One image is held out, so there must be two at least; or give --validation. "
+            f"Received: {count} image in {folder}"
+        )
+    held_out = plain.shard(HELD_OUT, 0)
+    # In the folder's order while numbered, in another one in every epoch after that.
+    train = _read(folder, size, direction, seed, shuffle=False).enumerate()
+    train = train.filter(lambda number, _: number % HELD_OUT != 0).map(lambda _, item: item)
+    train = train.shuffle(min(count, _SHUFFLED), seed=seed)
+    held = -(-count // HELD_OUT)
+    return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count - held
+
+
+def _two_sets(
+    images: Path, others: Path | None, size: int, direction: str, batch_size: int, seed: int
+) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
+    """Batches `(a, b)` of images that chance brings together, and the first images in order."""
+    import tensorflow as tf
+
+    if others is None:
+        plain = _read(images, size, direction)
+        sides = [
+            _read(images, size, direction, seed + side).map(_taking(side)) for side in range(2)
+        ]
+        counts = [len(plain.file_paths)] * 2
+    else:
+        first, second = (_read(folder, size, None) for folder in (images, others))
+        plain = tf.data.Dataset.zip(first, second)
+        sides = [_read(folder, size, None, seed) for folder in (images, others)]
+        counts = [len(first.file_paths), len(second.file_paths)]
+    count = max(counts)
+    # The shorter set begins again until the longer one is through.
+    sides = [side if own == count else side.repeat() for side, own in zip(sides, counts)]
+    train = tf.data.Dataset.zip(*sides).take(count).batch(batch_size).prefetch(1)
+    return train, plain.batch(batch_size), count
+
+
+def _taking(side: int) -> Any:
+    return lambda *pair: pair[side]
+
+
+def _read(
+    folder: Path,
+    size: int,
+    direction: str | None,
+    seed: int | None = None,
+    shuffle: bool = True,
+) -> tf.data.Dataset:
+    """Single images, or single pairs where there is a direction; varied where there is a seed."""
+    import tensorflow as tf
+
+    from keras_transgen.datasets import image_folder, image_pairs
+
+    varied = seed is not None
+    order: dict[str, Any] = {"shuffle": varied and shuffle, "seed": seed or 0}
+    if direction is not None:
+        return image_pairs(
+            folder, size, batch_size=None, direction=direction, flip=varied, jitter=varied, **order
+        )
+    data = image_folder(
+        folder,
+        size,
+        batch_size=None,
+        labelled=False,
+        value_range=(-1.0, 1.0),
+        crop_to_aspect_ratio=True,
+        **order,
+    )
+    if not varied:
+        return data
+    paths = data.file_paths
+    numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    data = tf.data.Dataset.zip(data, numbers).map(
+        lambda image, pair: tf.image.stateless_random_flip_left_right(
+            image, tf.bitcast(pair, tf.int32)[:, 0]
+        )
+    )
+    data.file_paths = paths
+    return data
+
+
+def _measured(model: Any, data: tf.data.Dataset, names: tuple[str, ...]) -> dict[str, float]:
+    logs = model.evaluate(data, return_dict=True, verbose=0)
+    return {name: float(logs[name]) for name in names}
+
+
+def _grid(model: Any, kind: str, data: tf.data.Dataset, seed: int) -> Any:
+    first = next(iter(data.unbatch().batch(SHOWN)))
+    if kind == "cyclegan":
+        return model.translation_grid(np.asarray(first[0]))
+    if kind == "enhance":
+        clean = np.asarray(first)
+        return model.translation_grid(model.degrade(clean, seed=seed), clean)
+    return model.translation_grid(np.asarray(first[0]), np.asarray(first[1]), seed=seed)
