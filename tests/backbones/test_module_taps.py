@@ -13,7 +13,6 @@ from tests.harness import (
     LayerCase,
     check_file_in_new_process,
     check_layer_config_round_trip,
-    check_right_weights_move,
     check_symbolic_equals_eager_shape,
     check_two_replicas,
     check_xla_equals_plain,
@@ -162,6 +161,7 @@ def test_a_tap_takes_the_present_weights(convolution):
     assert not backbone.tap(["matmul"]).trainable_weights
 
 
+@pytest.mark.slow
 def test_signatures_and_exports(tmp_path):
     folder, model = tiny_modules.exported_module(tmp_path / "exported")
     backbone = SavedModelBackbone(folder)
@@ -223,7 +223,6 @@ def test_layer(check, tools, convolution):
     "check",
     [
         check_file_in_new_process,
-        check_right_weights_move,
         check_two_replicas,
         check_xla_equals_plain,
     ],

@@ -96,6 +96,7 @@ def test_gradients_of_a_delta_by_central_differences():
         )
 
 
+@pytest.mark.slow
 def test_a_saved_model(tmp_path):
     """The module's own layer as the one scale; grey images of another size are resized to it."""
     folder = tiny_modules.convolution_module(tmp_path / "module")

@@ -34,6 +34,7 @@ def test_one_logit_an_image_whatever_its_neighbours():
     np.testing.assert_allclose(network(IMAGES[3:5]), logits[3:5], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_half_precision_and_xla():
     """Gradients by the images, compiled or not, and a logit in float32 whatever the policy."""
     network = discriminator()
@@ -87,6 +88,7 @@ def test_mixtures_from_coarse_to_fine_by_numpy():
     np.testing.assert_allclose(fine, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_heads_are_spectrally_normalised():
     """After training passes, the largest singular value of each convolution's matrix is 1."""
     network = discriminator()
@@ -101,6 +103,7 @@ def test_heads_are_spectrally_normalised():
     assert len(norms) == 2
 
 
+@pytest.mark.slow
 def test_only_the_heads_move_in_a_gan():
     """The shipped backbone and the random mixtures stay bit for bit, set trainable or not."""
     network = ProjectedDiscriminator("digits", (8, 8, 1), channels=4)
