@@ -69,6 +69,16 @@ def minimize_at_once(
         kernel: As in `minimize`.
         bias: As in `minimize`.
     """
+    from threadpoolctl import threadpool_limits
+
+    # Products of this size gain nothing from a second thread, which waits in between by spinning.
+    with threadpool_limits(1, user_api="blas"):
+        return _minimize_each(problem, kernel, bias)
+
+
+def _minimize_each(
+    problem: Problem, kernel: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     from scipy.optimize import minimize as scipy_minimize
 
     kernels, biases = np.empty_like(kernel), np.empty_like(bias)
