@@ -1,13 +1,18 @@
 """`keras-transgen translate`: real files in, a model, figures and PNG files out."""
 
+import functools
 import json
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 from typer.testing import CliRunner
 
 from keras_transgen.cli.application import app
+from keras_transgen.generative import translation
+from keras_transgen.generative.translation import Enhancer, Holes
 
 RNG = np.random.default_rng(0)
 
@@ -61,6 +66,58 @@ def test_pairs_in_one_file_each(tmp_path):
     applied = (output / "model.keras", singles, "--output", tmp_path / "made", "--seed", 0)
     assert run("apply", *applied).exit_code == 0
     assert read(tmp_path / "made" / "1.png").shape == (16, 16, 3)
+
+
+@pytest.mark.slow
+def test_two_folders_without_pairs_and_both_ways_back(tmp_path, monkeypatch):
+    # One residual block instead of six: these take a minute to trace.
+    small = functools.partial(translation.CycleGAN, blocks=1)
+    monkeypatch.setattr(translation, "CycleGAN", small, raising=False)
+    first, second = images(tmp_path / "a", 20, 3), images(tmp_path / "b", 16, 2)
+    output = tmp_path / "out"
+    options = ("--size", 8, "--epochs", 1, "--filters", 1, "--batch-size", 2)
+    result = run("train", first, second, "--model", "cyclegan", *options, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert json.loads((output / "report.json").read_text())["images"] == 3
+    model = keras.saving.load_model(output / "model.keras")
+    for ways, made_of in (((), model.a_to_b), (("--backwards",), model.b_to_a)):
+        target = tmp_path / "-".join(["made", *ways])
+        run("apply", output / "model.keras", second, "--output", target, *ways)
+        pixels = read(second / "0.png").astype("uint8")
+        resized = np.round(tf.image.resize(pixels, (8, 8), antialias=True)).astype("uint8")
+        expected = 127.5 * (made_of(resized[None])[0] + 1)
+        np.testing.assert_allclose(read(target / "0.png"), expected, atol=1.01)
+
+
+def test_transparent_pixels_are_filled_at_the_image_s_own_size(tmp_path):
+    """Untrained, the model fills with the mean colour of what is left, and leaves that alone."""
+    Enhancer((8, 8, 3), Holes(), filters=2, blocks=1, value_range=(-1.0, 1.0)).save(
+        tmp_path / "model.keras"
+    )
+    pixels = RNG.integers(0, 256, (10, 12, 4)).astype("uint8")
+    pixels[..., 3] = 255
+    pixels[2:5, 3:9, 3] = 0
+    (tmp_path / "old").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "old" / "photo.png")
+    run("apply", tmp_path / "model.keras", tmp_path / "old", "--output", tmp_path / "new")
+    made = read(tmp_path / "new" / "photo.png")
+    known = pixels[..., 3] == 255
+    np.testing.assert_allclose(made[known], pixels[known][:, :3], atol=1)
+    mean = pixels[known][:, :3].mean(axis=0)
+    np.testing.assert_allclose(made[~known], np.tile(mean, (18, 1)), atol=1)
+    with pytest.raises(ValueError, match="leave out --backwards"):
+        run("apply", tmp_path / "model.keras", tmp_path / "old", "--backwards")
+    Image.fromarray(pixels[..., :3]).save(tmp_path / "old" / "photo.bmp")
+    with pytest.raises(ValueError, match="written to one file"):
+        run("apply", tmp_path / "model.keras", tmp_path / "old", "--output", tmp_path / "new")
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path):
+    layers = [keras.Input((4,)), keras.layers.Dense(1)]
+    keras.Sequential(layers).save(tmp_path / "model.keras")
+    images(tmp_path / "some", 16, 1)
+    with pytest.raises(ValueError, match=r"no model from images to images.*Sequential"):
+        run("apply", tmp_path / "model.keras", tmp_path / "some")
 
 
 def test_what_does_not_fit_together_is_refused(tmp_path):

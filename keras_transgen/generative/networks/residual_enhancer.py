@@ -75,6 +75,15 @@ class SubPixels(keras.layers.Layer):
     Output shape:
         `[batch, factor * height, factor * width, channels]`.
 
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.generative.networks.residual_enhancer import SubPixels
+
+        square = SubPixels(2)(np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4))
+        assert np.array_equal(square[0, :, :, 0], [[1.0, 2.0], [3.0, 4.0]])
+        ```
+
     Reference:
         Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel
         convolutional neural network, 2016.
@@ -110,12 +119,13 @@ def residual_enhancer(
     would take the image's brightness away.
 
     Args:
-        image_shape: `(height, width, channels)` of the spoilt image.
+        image_shape: `(height, width, channels)` of the spoilt image; a channel more than that of
+            the clean one is a mask of missing pixels.
         target_shape: The same of the clean one; larger by a whole number or equal.
         filters: Channels of the layers.
         blocks: Residual blocks of two convolutions.
-        mask_range: For an input whose last channel is a mask, the mask's values `(known, missing)`;
-            only missing pixels are then changed. `None` without a mask.
+        mask_range: The mask's values `(known, missing)`, where only missing pixels may be changed;
+            `None` where the others are spoilt too, or there is no mask.
 
     Returns:
         A model from `[batch, *image_shape]` to `[batch, *target_shape]`, float32, not clipped.
@@ -140,13 +150,19 @@ def residual_enhancer(
         for single image super-resolution, 2017 (blocks without normalisation).
     """
     factor = enlargement(image_shape, target_shape)
-    masked = mask_range is not None
     channels = target_shape[2]
-    if image_shape[2] != channels + masked:
+    masked = image_shape[2] == channels + 1
+    if image_shape[2] != channels and not masked:
         raise ValueError(
-            f"The enhancer keeps an image's channels{', besides its mask' * masked}. Hand in "
+            "The enhancer keeps an image's channels, and takes a mask as a further one. Hand in "
             "generator= of your own for others. Received: "
             f"image_shape={tuple(image_shape)}, target_shape={tuple(target_shape)}"
+        )
+    if mask_range is not None and (not masked or factor > 1):
+        raise ValueError(
+            "Only missing pixels can be changed where there is a mask of the clean image's size. "
+            f"Received: mask_range={mask_range}, image_shape={tuple(image_shape)}, "
+            f"target_shape={tuple(target_shape)}"
         )
     if filters < 1 or blocks < 1:
         raise ValueError(
@@ -165,9 +181,8 @@ def residual_enhancer(
     x = keras.layers.Add()([features, convolved(x)])
     x = convolved(x, channels * factor**2, kernel_initializer="zeros", dtype="float32")
     missing = SubPixels(factor, dtype="float32")(x)
-    image = given
+    image, mask = (given[..., :channels], given[..., channels:]) if masked else (given, None)
     if mask_range is not None:
-        image, mask = given[..., :channels], given[..., channels:]
         known, gone = mask_range
         scaling = keras.layers.Rescaling(
             1.0 / (gone - known), -known / (gone - known), dtype="float32"

@@ -28,6 +28,7 @@ class Degradation:
 
     Attributes:
         marks_holes: Whether the last channel of the result is a mask: 1 where a pixel is missing.
+        spares_the_rest: Whether pixels outside of the mask are those of the clean image.
 
     Example:
         ```python
@@ -46,6 +47,7 @@ class Degradation:
     """
 
     marks_holes = False
+    spares_the_rest = False
 
     def degrade(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """The spoilt images.
@@ -214,6 +216,7 @@ class Holes(Degradation):
     """
 
     marks_holes = True
+    spares_the_rest = True
 
     def __init__(self, count: int = 1, size: float | tuple[float, float] = (0.25, 0.5)) -> None:
         if not isinstance(count, (int, np.integer)) or count < 1:
@@ -309,6 +312,7 @@ class DegradationPipeline(Degradation):
                 f"{[type(step).__name__ for step in self.steps]}"
             )
         self.marks_holes = self.steps[-1].marks_holes
+        self.spares_the_rest = all(step.spares_the_rest for step in self.steps)
 
     def degrade(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         for number, step in enumerate(self.steps):

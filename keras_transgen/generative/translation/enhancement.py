@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _RATE = 1e-3
 _SSIM_WINDOW = 11
 _IMAGES_AT_A_TIME = 64
+_BEST_PSNR = 100.0
 # What Pix2Pix is told and this model decides for itself.
 _DECIDED = ("target_shape", "dropout", "step")
 
@@ -38,9 +39,9 @@ class Enhancer(Pix2Pix):
     noise and all, or bicubic's.
 
     The logs are those of `Pix2Pix`: `l1` is the mean absolute difference; with validation data also
-    `val_psnr` (peak signal-to-noise ratio, decibels) and `val_ssim` (structural similarity), of the
-    images that `enhance` gives, clipped to `value_range`. Validation images are spoilt in the same
-    way in every epoch.
+    `val_psnr` (peak signal-to-noise ratio, decibels, at most 100 an image) and `val_ssim`
+    (structural similarity), of the images that `enhance` gives, clipped to `value_range`.
+    Validation images are spoilt in the same way in every epoch.
 
     For real pairs of spoilt and clean images, use `Pix2Pix` with a `residual_enhancer` as its
     generator.
@@ -116,7 +117,7 @@ class Enhancer(Pix2Pix):
         spoilt_shape = degradation.output_shape(clean_shape)
         network = generator
         if network is None:
-            mask_range = value_range if degradation.marks_holes else None
+            mask_range = value_range if degradation.spares_the_rest else None
             network = residual_enhancer(spoilt_shape, clean_shape, filters, blocks, mask_range)
         super().__init__(
             spoilt_shape,
@@ -199,8 +200,10 @@ class Enhancer(Pix2Pix):
         low, high = self._ends
         window = min(_SSIM_WINDOW, *self.target_shape[:2])
         clean, made = targets - low, made - low
+        psnr = tf.image.psnr(clean, made, high - low)
         return {
-            "psnr": tf.reduce_mean(tf.image.psnr(clean, made, high - low)),
+            # Infinite for an image without any error, which would be the mean of all, too.
+            "psnr": tf.reduce_mean(tf.minimum(psnr, _BEST_PSNR)),
             "ssim": tf.reduce_mean(tf.image.ssim(clean, made, high - low, filter_size=window)),
         }
 
