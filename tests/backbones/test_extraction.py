@@ -386,7 +386,8 @@ def test_killed_extraction(tmp_path):
     assert all(name.endswith((".partial", ".lock")) for name in left)
 
     again = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert int(again.stdout.splitlines()[0]) >= 200
+    # All but the two batches that were on their way.
+    assert int(again.stdout.splitlines()[0]) >= 200 - 2 * 4
     folder = next(path for path in tmp_path.iterdir() if path.is_dir())
     features = np.load(folder / "0.npy")
     np.testing.assert_array_equal(features, 2.0 * np.arange(1000, dtype="float32").reshape(500, 2))
