@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from keras_transgen.cli.application import app
+from keras_transgen.cli.translate_train import _one_set, _two_sets
 from keras_transgen.generative import translation
 from keras_transgen.generative.translation import Enhancer, Holes
 
@@ -117,6 +118,31 @@ def test_transparent_pixels_are_filled_at_the_image_s_own_size(tmp_path):
     Image.fromarray(pixels[..., :3]).save(tmp_path / "old" / "photo.bmp")
     with pytest.raises(ValueError, match="written to one file"):
         run("apply", tmp_path / "model.keras", tmp_path / "old", "--output", tmp_path / "new")
+
+
+def test_what_is_held_out_is_not_trained_on(tmp_path):
+    """Eleven grey images, told apart by their brightness, with halves one step apart."""
+    for number in range(11):
+        pixels = np.full((16, 32, 3), 20 * number, "uint8")
+        pixels[:, 16:] += 10
+        Image.fromarray(pixels).save(tmp_path / f"{number:02}.png")
+
+    def levels(images):
+        return [round(127.5 * (float(image.numpy().mean()) + 1)) for image in images.unbatch()]
+
+    train, held_out, count = _one_set(tmp_path, None, 8, "right_to_left", 4, seed=0)
+    assert sorted(levels(held_out.map(lambda x, _: x))) == [10, 210]
+    assert sorted(levels(train.map(lambda x, _: x))) == [20 * n + 10 for n in range(1, 10)]
+    assert sorted(levels(train.map(lambda _, y: y))) == [20 * n for n in range(1, 10)]
+    assert count == 9
+    _, held_out, count = _one_set(tmp_path, tmp_path, 8, None, 4, seed=0)
+    assert (len(levels(held_out)), count) == (11, 11)
+    # Pairs thrown apart: all of both halves, and partners meet by chance only.
+    train, _, count = _two_sets(tmp_path, None, 8, "left_to_right", 4, seed=0)
+    halves = [np.array(levels(train.map(lambda *pair, side=side: pair[side]))) for side in (0, 1)]
+    assert [sorted(half) for half in halves] == [
+        [20 * n + step for n in range(11)] for step in (0, 10)
+    ]
 
 
 def test_a_model_of_another_kind_is_refused(tmp_path):
