@@ -21,6 +21,7 @@ SCRIPTS = (
     "replicas_cost.py",
     "training_memory.py",
     "projected_gan.py",
+    "super_resolution.py",
     "gan_transfer.py",
     "generated_data.py",
     "generated_features.py",
