@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -97,6 +98,24 @@ def shuffled_batches(data: tuple, batch_size: int, progress: Progress) -> tf.dat
     def gather(indices: tf.Tensor) -> Any:
         return keras.tree.map_structure(lambda t: tf.gather(t, indices), tensors)
 
+    return batches_in_order(ordered, gather, rows, batch_size)
+
+
+def batches_in_order(
+    ordered: Callable[[tf.Tensor], Any], gather: Callable[..., Any], rows: int, batch_size: int
+) -> tf.data.Dataset:
+    """Batches in an order that is drawn when an epoch starts, sharded by rows over workers.
+
+    Args:
+        ordered: Called at the start of every epoch; returns the order, a tensor `[rows]` or a
+            structure of them.
+        gather: From a batch of the order to the batch of data.
+        rows: How many rows an epoch has.
+        batch_size: Rows a batch; the last one may have fewer.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality.
+    """
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     batches = (

@@ -91,8 +91,8 @@ def apply_gradients(
     Keras' way; for the others the gradients are summed first and applied across replicas.
 
     No variable moves before every gradient is there. TensorFlow orders the reads of a variable
-    before its update, but its dependency optimizer loses some of these edges (about one step in a
-    hundred, where a gradient is computed by hand from two variables); these edges stay.
+    before its update, but its dependency optimizer loses some of these edges, and a gradient
+    computed by hand from two variables is then sometimes that of a later one; these edges stay.
 
     Args:
         optimizer: A Keras optimizer, built.

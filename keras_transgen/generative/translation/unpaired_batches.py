@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.epoch_shuffle import batches_in_order
 from keras_transgen.training.progress import Progress
 
 
@@ -47,17 +48,7 @@ def unpaired_batches(
     def gather(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tuple(tf.gather(t, indices[:, side]) for side, t in enumerate(tensors))
 
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    batches = (
-        tf.data.Dataset.range(1)
-        .map(ordered)
-        .flat_map(lambda order: tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
-        .map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-        .apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    return batches.with_options(options)
+    return batches_in_order(ordered, gather, rows, batch_size)
 
 
 def _repeated(rng: np.random.Generator, length: int, rows: int) -> np.ndarray:
