@@ -1,5 +1,7 @@
 """FeatureTransfer: the head is scikit-learn's, the model ordinary, the data are read once."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -243,6 +245,9 @@ def test_solver_is_chosen_by_memory(monkeypatch):
     assert len(model.fit(IMAGES, LABELS, epochs=2, verbose=0).history["loss"]) == 2
 
 
+ONE_AT_A_TIME = threading.Lock()
+
+
 @keras.saving.register_keras_serializable("tests")
 class Counting(keras.layers.Layer):
     """Counts the batches that pass."""
@@ -251,7 +256,9 @@ class Counting(keras.layers.Layer):
 
     def call(self, x):
         def count():
-            Counting.batches += 1
+            # Two batches are on their way at once.
+            with ONE_AT_A_TIME:
+                Counting.batches += 1
 
         tf.py_function(count, [], [])
         return x
