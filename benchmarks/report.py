@@ -45,10 +45,20 @@ def machine() -> str:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
-        f"{os.cpu_count()} CPU cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"{cores} CPU core{'s' * (cores != 1)} ({platform.machine()}{_vectors()}), "
+        f"Python {platform.python_version()}, "
         + ", ".join(versions)
     )
+
+
+def _vectors() -> str:
+    """Whether the cores compute on 512 bits at once, which changes what convolutions cost."""
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists():
+        return ""
+    return ", AVX-512" if "avx512f" in flags.read_text() else ", no AVX-512"
 
 
 def _setting() -> str:

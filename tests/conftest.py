@@ -7,6 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Test processes run side by side, a core each.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+# The same kernels on CPUs with and without AVX-512; without it TensorFlow leaves these off.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import pytest

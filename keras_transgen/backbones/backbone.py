@@ -1,6 +1,7 @@
 """The contract that every pretrained network in this package keeps."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -205,6 +206,10 @@ class Backbone(keras.layers.Layer):
             total.update(f"{values.dtype.name}{values.shape}".encode())
             total.update(values.tobytes())
         return total.hexdigest()
+
+    def count_params(self) -> int:
+        """How many numbers the network's weights are, before a first call too."""
+        return sum(math.prod(weight.shape) for weight in self.weights)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for an input shape, in the structure of the outputs."""

@@ -82,6 +82,12 @@ def test_output_is_the_modules(folder):
     np.testing.assert_array_equal(backbone(IMAGES), reference(folder, IMAGES))
 
 
+def test_parameters_are_counted_before_a_first_call(folder):
+    module = tf.saved_model.load(str(folder))
+    total = sum(int(np.prod(variable.shape)) for variable in module.variables)
+    assert SavedModelBackbone(folder).count_params() == total
+
+
 def test_training_statistics_follow_the_formula(folder):
     backbone = SavedModelBackbone(folder, trainable=True, normalization="adapt")
     kernel = backbone.weights[0].numpy()
