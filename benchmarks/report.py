@@ -48,8 +48,7 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{cores} CPU core{'s' * (cores != 1)} ({platform.machine()}{_vectors()}), "
-        f"Python {platform.python_version()}, "
-        + ", ".join(versions)
+        f"Python {platform.python_version()}, " + ", ".join(versions)
     )
 
 
