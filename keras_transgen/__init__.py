@@ -15,6 +15,7 @@ _ROOMS = (
     "backbones",
     "callbacks",
     "datasets",
+    "distributed",
     "evaluation",
     "fusion",
     "generative",

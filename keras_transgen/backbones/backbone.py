@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_transgen.backbones.input_contract import check_structure
 from keras_transgen.backbones.parameter_groups import ParameterGroup
+from keras_transgen.backbones.publishing import publish
 
 NORMALIZATIONS = ("frozen", "adapt")
 
@@ -119,6 +121,58 @@ class Backbone(keras.layers.Layer):
             ```
         """
         raise NotImplementedError
+
+    def export(
+        self, filepath: str | os.PathLike[str], input_signature: Any = None, **kwargs: Any
+    ) -> None:
+        """Publish the network with its present weights as a SavedModel, in TF-Hub's form.
+
+        It can be loaded by `tf.saved_model.load`, served, and loaded and tuned again by
+        `load_backbone`. A low-rank delta that is in force is part of the weights; adapters, which
+        add layers, are not part of the backbone.
+
+        Args:
+            filepath: The module's folder.
+            input_signature: Shape and dtype of the input, such as
+                `tf.TensorSpec([None, 224, 224, 3])`, where `input_contract` leaves them open.
+            **kwargs: Of Keras' `export`: only `format="tf_saved_model"` and `verbose`.
+
+        Raises:
+            ValueError: If the shape of the input is not known, or another format is asked for.
+
+        Example:
+            ```python
+            import tempfile
+            import keras_transgen as ktg
+
+            folder = tempfile.mkdtemp()
+            ktg.load_backbone("digits").export(folder)
+            again = ktg.load_backbone(folder, trainable=True)
+            ```
+        """
+        kwargs.pop("verbose", None)
+        if kwargs.pop("format", "tf_saved_model") != "tf_saved_model" or kwargs:
+            raise ValueError(
+                "A backbone is exported as a SavedModel, without further arguments. For TFLite, "
+                f"export the model around it. Received: another format, or {kwargs}"
+            )
+        publish(self, filepath, input_signature)
+
+    def has_training_mode(self) -> bool:
+        """Whether the network computes otherwise in training, so that a module of it can."""
+        raise NotImplementedError
+
+    def computed(self, inputs: Any, training: bool) -> Any:
+        """Outputs of the network by itself in either mode, whatever of it trains here."""
+        raise NotImplementedError
+
+    def regularization_functions(self) -> list[Callable[[], Any]]:
+        """The network's regularisation losses, each a function without arguments."""
+        return []
+
+    def resource_holder(self) -> Any:
+        """The object whose tables and assets a module of the network needs."""
+        return self
 
     def check_inputs(self, inputs: Any, name: str = "x") -> None:
         """Hold data against the input contract before anything runs.

@@ -2,8 +2,9 @@
 
 import copy
 import difflib
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -185,6 +186,36 @@ class KerasBackbone(Backbone):
         copy = keras.models.clone_model(cut, input_tensors=inputs)
         copy.set_weights(cut.get_weights())
         return KerasBackbone(copy, output_layers=layers, value_range=self.value_range)
+
+    def has_training_mode(self) -> bool:
+        """Keras layers always know whether they train."""
+        return True
+
+    def computed(self, inputs: Any, training: bool) -> Any:
+        """Outputs of the network by itself; in training, every normalisation adapts."""
+        if not training:
+            return self._listed(self.network(inputs, training=False))
+        flags = [weight.trainable for weight in self.network.weights]
+        for layer in self._normalization_layers():
+            layer.trainable = True
+        try:
+            return self._listed(self.network(inputs, training=True))
+        finally:
+            for weight, flag in zip(self.network.weights, flags, strict=True):
+                weight.trainable = flag
+            self._hold_statistics()
+
+    def resource_holder(self) -> Any:
+        """The network, whose layers hold their tables."""
+        return self.network
+
+    def regularization_functions(self) -> list[Callable[[], Any]]:
+        """The losses of the weights' regularisers."""
+        return [
+            functools.partial(weight.regularizer, weight)
+            for weight in self.network.weights
+            if weight.regularizer is not None
+        ]
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The model's variables, one group a block, from input to output."""

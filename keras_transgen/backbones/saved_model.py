@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +270,22 @@ class SavedModelBackbone(Backbone):
         """The module's variables, one group a block, from input to output."""
         paths = [variable.path for variable in self._adopted]
         return group_by_block(paths, self._adopted, self._is_parameter)
+
+    def has_training_mode(self) -> bool:
+        """Whether the module was saved with one; taps are in inference mode."""
+        return not self._is_tapped() and self._function.can_adapt()
+
+    def computed(self, inputs: Any, training: bool) -> Any:
+        """Outputs of the module by itself."""
+        return self._function(_cast_to(self._function.input_spec, inputs), training=training)
+
+    def regularization_functions(self) -> list[Callable[[], Any]]:
+        """The module's own."""
+        return list(self._function.regularization_losses())
+
+    def resource_holder(self) -> Any:
+        """The module, which holds its tables and assets."""
+        return self._module
 
     def structure(self) -> str:
         """The module's digest, and how it is called."""

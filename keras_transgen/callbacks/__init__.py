@@ -8,6 +8,7 @@ from typing import Any
 _NAMES = {
     "annealing": ("Annealing",),
     "collapse_warning": ("CollapseWarning",),
+    "latent_projector": ("LatentProjector",),
     "latent_traversal": ("LatentTraversal",),
     "reconstruction_grid": ("ReconstructionGrid",),
     "sample_grid": ("SampleGrid",),

@@ -159,8 +159,14 @@ class FeatureVAE(VAE):
         """Reconstruct features from their posterior means; what `predict` gives."""
         return self.feature_scale.inverse(super().call(x, training))
 
-    def _decoded_mean(self, z: tf.Tensor) -> tf.Tensor:
-        return self.feature_scale.inverse(super()._decoded_mean(z))
+    def _expected(self, z: tf.Tensor) -> tf.Tensor:
+        return self.feature_scale.inverse(super()._expected(z))
+
+    def _drawn(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        # The seed of the first thousand of `sample`.
+        first = tf.random.experimental.stateless_fold_in(seed, 0)
+        observed = self.likelihood.distribution(self._parameters(z)).sample(seed=first)
+        return self.feature_scale.inverse(observed)
 
     def log_likelihood(self, x: Any, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Estimate log p(x) of features in their own scale; see `VAE.log_likelihood`.

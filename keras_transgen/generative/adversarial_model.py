@@ -13,6 +13,7 @@ from keras_transgen.generative.adversarial_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
+from keras_transgen.generative.players_optimizers import PlayersOptimizers
 from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
@@ -213,6 +214,7 @@ class AdversarialModel(GenerativeModel):
         self.discriminator_optimizer = self.prepare_optimizer(
             discriminator_optimizer, self.discriminator_variables
         )
+        self.optimizer = PlayersOptimizers([self.generator_optimizer, self.discriminator_optimizer])
         self.remember_compile(
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,

@@ -24,7 +24,9 @@ from keras_transgen.generative.condition_checks import (
 )
 from keras_transgen.generative.gan import GAN
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
+from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -356,7 +358,34 @@ class ConditionalGAN(GAN):
             self.sample(labels, seed), labels=labels, columns=count, value_range=span
         )
 
-    # Saving
+    # Saving and serving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`sample` and `decode` for conditions; see `conditional_endpoints`.
+
+        Args:
+            input_signature: Shape and dtype of conditions, for an encoder that does not say it.
+        """
+
+        def generate(latents: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+            parts: tuple[tf.Tensor, ...] = (condition,)
+            if self._drop_probability:
+                parts = (condition, tf.zeros(tf.shape(condition)[:1], tf.bool))
+            return self._by_average(latents, parts)
+
+        if input_signature is None:
+            input_signature = self._condition_spec()
+        return conditional_endpoints(self, generate, input_signature)
+
+    def _condition_spec(self) -> Any:
+        if self.num_classes is not None:
+            return tf.TensorSpec([None], tf.int32)
+        known = getattr(self.condition_encoder, "inputs", None)
+        shape = self._expected_condition()
+        if known or shape is None:
+            # Without either, the message of `named_specs` says what to pass.
+            return known or tf.TensorSpec(None, tf.float32)
+        return tf.TensorSpec([None, *shape], tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         encoder = self.condition_encoder

@@ -28,7 +28,9 @@ from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.generative.one_stage import why_batch_coupled
+from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -254,7 +256,11 @@ class GAN(AdversarialModel):
         """Samples in a grid, as a Matplotlib figure; see `sample`."""
         return plot_sample_grid(self.sample(count, seed), value_range=self.value_range or (0, 1))
 
-    # Saving
+    # Saving and serving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`sample` and `decode`; see `generator_endpoints`."""
+        return generator_endpoints(self, lambda z: self._by_average(z, ()), input_signature)
 
     def get_config(self) -> dict[str, Any]:
         networks = (self.generator, self.discriminator)

@@ -20,7 +20,9 @@ from keras_transgen.generative.networks import (
     dense_encoder,
 )
 from keras_transgen.generative.priors import get_prior
+from keras_transgen.generative.serving import latent_endpoints
 from keras_transgen.training.compilation import resolve_jit_compile
+from keras_transgen.training.serving import Endpoint
 
 _SMALLEST_SCALE = 1e-5
 # softplus(_UNIT) = 1, so that the posterior's scale starts at the standard normal's.
@@ -335,8 +337,27 @@ class LatentVariableModel(GenerativeModel):
 
     def _decoded_mean(self, z: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(z, [-1, self.latent_dim])
-        parts = [self.likelihood.mean(self._parameters(rows)) for rows in _in_parts(flat)]
+        parts = [self._expected(rows) for rows in _in_parts(flat)]
         return tf.reshape(tf.concat(parts, axis=0), [*z.shape[:-1], *self.example_shape])
+
+    def _expected(self, z: tf.Tensor) -> tf.Tensor:
+        """The expected examples for latent vectors `[batch, latent_dim]`, in a graph too."""
+        return self.likelihood.mean(self._parameters(z))
+
+    def _drawn(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What `sample` gives for latent vectors, by its defaults, in a graph too."""
+        return self._expected(z)
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`sample`, `encode` and `decode`; see `latent_endpoints`."""
+        return latent_endpoints(
+            self,
+            self._prior_distribution,
+            lambda x: self._posterior(self.scaled(x), False),
+            self._expected,
+            self._drawn,
+            input_signature,
+        )
 
     def _latent(self, z: Any) -> tf.Tensor:
         z = tf.cast(tf.convert_to_tensor(z), tf.float32)

@@ -34,6 +34,7 @@ from keras_transgen.training.replica_noise import (
     seed_states,
     spread_seed_generators,
 )
+from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
 from keras_transgen.training.step_function import make_step_function
 from keras_transgen.training.whole_file import write_whole
 
@@ -504,6 +505,49 @@ class TrainerModel(keras.Model):
             lambda path: super(TrainerModel, self).save(path, overwrite=True, **kwargs),
             overwrite=overwrite,
         )
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """What `export` writes: endpoints by name, the default one first.
+
+        A model with named signatures overrides it. Without any, `export` is Keras' own.
+
+        Args:
+            input_signature: As given to `export`.
+        """
+        return {}
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export the model for inference without this package, with named signatures.
+
+        A SavedModel has a signature for each thing that the model does, the first of them also as
+        `serving_default`, as TensorFlow Serving wants it; `tf.saved_model.load` reads it. A TFLite
+        file has those that draw no random numbers.
+
+        Args:
+            filepath: Folder of the SavedModel, or a file that ends in `.tflite`.
+            format: `"tf_saved_model"` (default), `"litert"`, or another one of Keras' formats.
+            verbose: Print what was written. Defaults to `False`.
+            input_signature: Shape and dtype of the input where the model cannot know them, such as
+                `tf.TensorSpec([None, 64, 64, 3], tf.uint8)`.
+            **kwargs: For `"litert"`, attributes of `tf.lite.TFLiteConverter`; for Keras' other
+                formats, its arguments.
+
+        Raises:
+            ValueError: If the shape of the input is not known, or the format takes no such model.
+        """
+        writers = {"tf_saved_model": write_saved_model, "litert": write_litert}
+        endpoints = self.serving_endpoints(input_signature) if format in writers else {}
+        if not endpoints:
+            super().export(filepath, format, verbose, input_signature, **kwargs)
+            return
+        writers[format](endpoints, filepath, verbose=bool(verbose), **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """Save what belongs to the run: its seed and step, and the states of seed generators."""

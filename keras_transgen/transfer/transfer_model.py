@@ -13,10 +13,12 @@ from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.training.serving import Endpoint
 from keras_transgen.transfer.data_checks import check_sample_weight
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.parameter_table import parameter_table
+from keras_transgen.transfer.serving import transfer_endpoints
 from keras_transgen.transfer.tasks import task_named
 from keras_transgen.transfer.training_data import (
     as_arrays,
@@ -500,7 +502,16 @@ class TransferModel(TrainerModel):
             self.compile_by_default()
         return super().evaluate(*args, **kwargs)
 
-    # Saving
+    # Saving and serving
+
+    @property
+    def task_probabilities(self) -> Callable[[Any], Any] | None:
+        """Turns logits into probabilities; `None` in a regression, which has none."""
+        return self._task.probabilities
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """Raw input to logits and probabilities; see `transfer_endpoints`."""
+        return transfer_endpoints(self, input_signature)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""

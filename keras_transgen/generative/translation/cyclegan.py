@@ -16,6 +16,7 @@ from keras_transgen.generative.adversarial_noise import Phase
 from keras_transgen.generative.adversarial_steps import Logs
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.residual_translator import residual_translator
+from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.cycle_step import (
     cycle_step,
     discriminator_objective,
@@ -30,6 +31,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.epoch_shuffle import is_arrays, split_last
+from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
 if TYPE_CHECKING:
@@ -389,6 +391,19 @@ class CycleGAN(TranslationModel):
         return plot_translations(rows, value_range=self.value_range or (0.0, 1.0))
 
     # Saving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`a_to_b` and `b_to_a`."""
+
+        def endpoint(direction: str, shape: tuple[int, ...]) -> Endpoint:
+            spec = tf.TensorSpec([None, *shape], tf.float32)
+            given = spec if input_signature is None else input_signature
+            return image_endpoint(self, functools.partial(self._made, direction), given)
+
+        return {
+            "a_to_b": endpoint("ab", self.example_shape),
+            "b_to_a": endpoint("ba", self.target_shape),
+        }
 
     def get_config(self) -> dict[str, Any]:
         networks = {

@@ -13,10 +13,12 @@ from keras_transgen.generative.adversarial_steps import Logs
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.networks.residual_enhancer import residual_enhancer
+from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.degradations import Degradation
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
 from keras_transgen.generative.translation.translation_model import checked_image_shape
 from keras_transgen.plotting.translations import plot_translations
+from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -332,6 +334,10 @@ class Enhancer(Pix2Pix):
         return plot_translations(rows, value_range=self._ends)
 
     # Saving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`enhance`: spoilt images to clean ones."""
+        return {"enhance": image_endpoint(self, self.call, input_signature)}
 
     def get_config(self) -> dict[str, Any]:
         config = {key: v for key, v in super().get_config().items() if key not in _DECIDED}

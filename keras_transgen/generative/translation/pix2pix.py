@@ -20,6 +20,7 @@ from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.unet import unet_generator
 from keras_transgen.generative.one_stage import why_batch_coupled
+from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.dropout_masks import (
     batch_masks,
     example_masks,
@@ -34,6 +35,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
 if TYPE_CHECKING:
@@ -396,6 +398,10 @@ class Pix2Pix(TranslationModel):
         return plot_translations(rows, value_range=self.value_range or (0.0, 1.0))
 
     # Saving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`translate`, as `predict` does it: without the generator's noise."""
+        return {"translate": image_endpoint(self, self.call, input_signature)}
 
     def get_config(self) -> dict[str, Any]:
         networks = (self.generator, self.discriminator)

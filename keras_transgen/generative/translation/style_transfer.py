@@ -26,6 +26,7 @@ from keras_transgen.generative.translation.style_losses import checked_weights, 
 from keras_transgen.generative.translation.translation_model import checked_image_shape
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
+from keras_transgen.training.serving import Endpoint, named_specs
 from keras_transgen.training.trainer import batch_size_of
 
 if TYPE_CHECKING:
@@ -344,6 +345,18 @@ class StyleTransfer(GenerativeModel):
         return plot_translations(rows, value_range=self.value_range or (0.0, 1.0))
 
     # Saving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`stylize`: images of any size and a weight for each style, `[num_styles]`."""
+
+        def stylize(inputs: tf.Tensor, style: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"images": self._painting(inputs, style)}
+
+        if input_signature is None:
+            channels = self.example_shape[2]
+            input_signature = tf.TensorSpec([None, None, None, channels], tf.float32)
+        styles = tf.TensorSpec([self.num_styles], tf.float32, "style")
+        return {"stylize": Endpoint(stylize, (*named_specs(input_signature), styles))}
 
     def get_config(self) -> dict[str, Any]:
         features = self.features.get_config()
