@@ -1,0 +1,156 @@
+"""What exported generative models answer: samples, latent codes, and images from images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from keras_transgen.training.serving import Endpoint, named_specs
+
+if TYPE_CHECKING:
+    from keras_transgen.generative.conditional_gan import ConditionalGAN
+    from keras_transgen.generative.gan import GAN
+    from keras_transgen.generative.generative_model import GenerativeModel
+    from keras_transgen.generative.latent_variable_model import LatentVariableModel
+
+_COUNT = tf.TensorSpec([], tf.int32, "count")
+_SEED = tf.TensorSpec([], tf.int64, "seed")
+
+
+def latent_endpoints(
+    model: LatentVariableModel,
+    prior: Callable[[], Any],
+    posterior: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    expected: Callable[[tf.Tensor], tf.Tensor],
+    drawn: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    input_signature: Any = None,
+) -> dict[str, Endpoint]:
+    """`sample(count, seed)`, `encode(inputs)` and `decode(latents)` of a VAE.
+
+    A seed gives the samples that the model's `sample` gives for it. `encode` returns `mean` and
+    `scale` of the posterior, `decode` the `mean` of p(x|z).
+
+    Args:
+        model: The model.
+        prior: Makes the distribution p(z).
+        posterior: Mean and scale of q(z|x) for raw examples.
+        expected: The expected examples for latent vectors.
+        drawn: What `sample` gives for latent vectors and a stateless seed.
+        input_signature: Shape and dtype of what `encode` takes. Defaults to float32 examples.
+    """
+
+    def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        for_latent, for_data = tf.unstack(tf.random.split(_stateless(seed), 2))
+        latents = prior().sample(count, seed=for_latent)
+        return {"samples": drawn(latents, for_data)}
+
+    def encode(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        mean, scale = posterior(inputs)
+        return {"mean": mean, "scale": scale}
+
+    def decode(latents: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"mean": expected(latents)}
+
+    return {
+        "sample": Endpoint(sample, (_COUNT, _SEED), draws_noise=True),
+        "encode": Endpoint(encode, examples_spec(model, input_signature), (model.encoder,)),
+        "decode": Endpoint(decode, (_latent_spec(model),)),
+    }
+
+
+def generator_endpoints(
+    model: GAN, generate: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
+) -> dict[str, Endpoint]:
+    """`sample(count, seed)` and `decode(latents)` of a GAN, `samples` out.
+
+    Args:
+        model: The model.
+        generate: Samples from latent vectors by the averaged generator.
+        input_signature: Must be left out: both take what every GAN takes.
+
+    Raises:
+        ValueError: If there is an `input_signature`.
+    """
+    if input_signature is not None:
+        raise ValueError(
+            f"{type(model).__name__} knows what its signatures take: leave input_signature out. "
+            f"Received: input_signature={input_signature}"
+        )
+
+    def decode(latents: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"samples": generate(latents)}
+
+    def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return decode(_latents(model, count, seed))
+
+    return {
+        "sample": Endpoint(sample, (_COUNT, _SEED), draws_noise=True),
+        "decode": Endpoint(decode, (_latent_spec(model),)),
+    }
+
+
+def conditional_endpoints(
+    model: ConditionalGAN, generate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], condition: Any
+) -> dict[str, Endpoint]:
+    """`sample(condition, seed)` and `decode(latents, condition)`, `samples` out.
+
+    Args:
+        model: The model.
+        generate: Samples from latent vectors and conditions by the averaged generator.
+        condition: Shape and dtype of conditions.
+    """
+
+    def decode(latents: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"samples": generate(latents, condition)}
+
+    def sample(condition: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return decode(_latents(model, tf.shape(condition)[0], seed), condition)
+
+    conditions = named_specs(condition, "condition")
+    encoder = model.condition_encoder
+    resources = () if encoder is None else (encoder,)
+    return {
+        "sample": Endpoint(sample, (*conditions, _SEED), resources, draws_noise=True),
+        "decode": Endpoint(decode, (_latent_spec(model), *conditions), resources),
+    }
+
+
+def image_endpoint(
+    model: GenerativeModel, function: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
+) -> Endpoint:
+    """Images in, `images` out.
+
+    Args:
+        model: The model.
+        function: Makes images of a batch of images.
+        input_signature: Shape and dtype of the input. Defaults to float32 examples of the model.
+    """
+
+    def endpoint(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"images": function(inputs)}
+
+    return Endpoint(endpoint, examples_spec(model, input_signature))
+
+
+def examples_spec(model: GenerativeModel, input_signature: Any = None) -> tuple[Any, ...]:
+    """A signature of one argument: examples, float32 in the model's range unless said otherwise."""
+    if input_signature is not None:
+        return named_specs(input_signature)
+    return (tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs"),)
+
+
+def _latent_spec(model: Any) -> tf.TensorSpec:
+    return tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
+
+
+def _latents(model: GAN, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_normal([count, model.latent_dim], _stateless(seed))
+
+
+def _stateless(seed: tf.Tensor) -> tf.Tensor:
+    """The two halves of a seed, lower first, as `sampling_seed` has them."""
+    low = tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0xFFFFFFFF, tf.int64)), tf.uint32)
+    high = tf.cast(tf.bitwise.right_shift(seed, tf.constant(32, tf.int64)), tf.int32)
+    return tf.stack([tf.bitcast(low, tf.int32), high])

@@ -1,0 +1,54 @@
+"""What an exported transfer model answers: logits and probabilities, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from keras_transgen.training.serving import Endpoint, named_specs
+
+if TYPE_CHECKING:
+    from keras_transgen.transfer.transfer_model import TransferModel
+
+
+def transfer_endpoints(model: TransferModel, input_signature: Any = None) -> dict[str, Endpoint]:
+    """The endpoint `serve`: raw input in, `logits` and `probabilities` out.
+
+    A regression gives `predictions`. Preprocessing is part of it, augmentation is not.
+
+    Args:
+        model: The model.
+        input_signature: Shape and dtype of raw input. Defaults to what the backbone takes, or to
+            what a preprocessing model says that it takes.
+
+    Raises:
+        ValueError: If neither says it.
+    """
+    probabilities = model.task_probabilities
+
+    def serve(inputs: Any) -> dict[str, tf.Tensor]:
+        logits = tf.cast(model(inputs, training=False), tf.float32)
+        if probabilities is None:
+            return {"predictions": logits}
+        return {"logits": logits, "probabilities": tf.cast(probabilities(logits), tf.float32)}
+
+    if input_signature is None:
+        input_signature = _raw_input(model)
+    layers = (model.backbone, model.preprocessing, model.head)
+    resources = tuple(layer for layer in layers if layer is not None)
+    return {"serve": Endpoint(serve, named_specs(input_signature), resources)}
+
+
+def _raw_input(model: TransferModel) -> Any:
+    if model.preprocessing is None:
+        return model.backbone.input_contract
+    known = getattr(model.preprocessing, "inputs", None)
+    if known:
+        return known
+    raise ValueError(
+        "What this model is given goes through its preprocessing, which does not say its shape. "
+        "Pass it: model.export(folder, input_signature=tf.TensorSpec([None, height, width, "
+        f"channels], tf.uint8)). Received: preprocessing={model.preprocessing.name!r}, "
+        "input_signature=None"
+    )
