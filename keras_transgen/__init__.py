@@ -22,6 +22,7 @@ _ROOMS = (
     "plotting",
     "training",
     "transfer",
+    "tuning",
 )
 _NAMES = {
     "keras_transgen.backbones": (

@@ -214,19 +214,8 @@ def _dataset(
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
-    low, high = value_range
-
     def read(path: tf.Tensor) -> tf.Tensor:
-        # Not every format can be decoded to one channel.
-        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        if crop:
-            image = _middle(image, size)
-        image = tf.image.resize(image, size, antialias=antialias)
-        image.set_shape((*size, 3))
-        if channels == 1:
-            image = tf.tensordot(image, tf.constant(_LUMA), axes=1)
-        # Smoothing can leave the range by a rounding error.
-        return tf.clip_by_value(image * ((high - low) / 255.0) + low, low, high)
+        return decode_image(tf.io.read_file(path), size, value_range, channels, crop, antialias)
 
     paths = np.asarray(index.paths)
     slices = paths if index.labels is None else (paths, index.labels)
@@ -244,6 +233,42 @@ def _dataset(
     dataset.class_names = None if index.class_names is None else list(index.class_names)
     dataset.file_paths = list(index.paths)
     return dataset
+
+
+def decode_image(
+    content: tf.Tensor,
+    size: tuple[int, int],
+    value_range: tuple[float, float],
+    channels: int,
+    crop: bool,
+    antialias: bool,
+) -> tf.Tensor:
+    """An image from the bytes of its file, as `image_folder` gives it.
+
+    Args:
+        content: The bytes, a string tensor.
+        size: Height and width in pixels.
+        value_range: `(low, high)` that black and white become.
+        channels: 1 or 3.
+        crop: Cut the middle out of an image of another aspect ratio instead of stretching it.
+        antialias: Smooth before downscaling.
+
+    Returns:
+        Float32 `[height, width, channels]`.
+    """
+    import tensorflow as tf
+
+    low, high = value_range
+    # Not every format can be decoded to one channel.
+    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    if crop:
+        image = _middle(image, size)
+    image = tf.image.resize(image, size, antialias=antialias)
+    image.set_shape((*size, 3))
+    if channels == 1:
+        image = tf.tensordot(image, tf.constant(_LUMA), axes=1)
+    # Smoothing can leave the range by a rounding error.
+    return tf.clip_by_value(image * ((high - low) / 255.0) + low, low, high)
 
 
 def _middle(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
