@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-fast lint types imports bench format dist clean help
+.PHONY: demo test test-fast lint types imports bench format dist docs clean help
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,8 +41,13 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Run every benchmark (long) and write benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py
 
+docs: $(READY) ## Build the documentation site into site/
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open site/index.html, or serve it: $(BIN)/mkdocs serve"
+
 dist: $(READY) ## Build the wheel and the source distribution
 	$(BIN)/python -m build
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) build dist *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site *.egg-info runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -23,15 +23,15 @@ class Endpoint:
         function: Takes tensors of the signature, returns a dict of named tensors. Computes in
             inference mode.
         signature: A named `tf.TensorSpec` for each argument (or a dict of them for one argument).
-        resources: Layers that hold tables or other resources besides variables, which TensorFlow
-            must save too.
+        resources: Layers or other trackable objects that hold tables or other resources besides
+            variables, which TensorFlow must save too.
         draws_noise: Whether it draws random numbers. TFLite has no ops for that, so such an
             endpoint goes to SavedModels only.
     """
 
     function: Callable[..., dict[str, tf.Tensor]]
     signature: tuple[Any, ...]
-    resources: tuple[keras.layers.Layer, ...] = ()
+    resources: tuple[Any, ...] = ()
     draws_noise: bool = False
 
 
@@ -46,14 +46,14 @@ def write_saved_model(
         verbose: Print the signatures.
     """
     archive = keras.export.ExportArchive()
-    resources: dict[int, keras.layers.Layer] = {}
+    resources: dict[int, Any] = {}
     for name, endpoint in endpoints.items():
         function = archive.add_endpoint(name, endpoint.function, list(endpoint.signature))
-        # Tracing builds what had not been called yet; Keras tracks only what is built.
+        # Tracing builds what has not been called yet; Keras tracks only what is built.
         function.get_concrete_function()
-        resources |= {id(layer): layer for layer in endpoint.resources}
-    for layer in resources.values():
-        archive.track(layer)
+        resources |= {id(each): each for each in endpoint.resources}
+    for each in resources.values():
+        archive.track(each)
     archive.write_out(os.fspath(folder), verbose=verbose)
 
 

@@ -35,8 +35,8 @@ def transfer_endpoints(model: TransferModel, input_signature: Any = None) -> dic
 
     if input_signature is None:
         input_signature = _raw_input(model)
-    layers = (model.backbone, model.preprocessing, model.head)
-    resources = tuple(layer for layer in layers if layer is not None)
+    holders = (model.backbone.resource_holder(), model.preprocessing, model.head)
+    resources = tuple(each for each in holders if each is not None)
     return {"serve": Endpoint(serve, named_specs(input_signature), resources)}
 
 

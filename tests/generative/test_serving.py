@@ -1,0 +1,127 @@
+"""Exported generative models sample, encode and decode as the model does."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_transgen as ktg
+from keras_transgen.generative.networks import dense_decoder, dense_encoder
+from tests.generative.adversarial_models import tiny_conditional_gan, tiny_gan
+from tests.served import on_device, served, served_alone, signature_names
+
+RNG = np.random.default_rng(0)
+DIGITS = RNG.uniform(size=(6, 8, 8, 1)).astype("float32")
+LATENT = RNG.normal(size=(5, 4)).astype("float32")
+
+
+def vae(**kwargs) -> ktg.VAE:
+    return ktg.VAE(
+        (8, 8, 1),
+        4,
+        encoder=dense_encoder((8, 8, 1), (6,)),
+        decoder=dense_decoder(4, (8, 8, 1), (6,)),
+        **kwargs,
+    )
+
+
+def averaged(gan):
+    """With averages that are not the weights, so that it is seen which of them is exported."""
+    for average in gan.average.averages:
+        average.assign(average.value + 0.1 * keras.random.normal(average.shape))
+    return gan
+
+
+def close(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_vae(tmp_path):
+    model = vae()
+    model.export(tmp_path)
+    assert signature_names(tmp_path) == {
+        "sample": (["count", "seed"], ["samples"]),
+        "serving_default": (["count", "seed"], ["samples"]),
+        "encode": (["inputs"], ["mean", "scale"]),
+        "decode": (["latents"], ["mean"]),
+    }
+    encoded = served(tmp_path, "encode", inputs=DIGITS)
+    close(encoded["mean"], model.encode(DIGITS).mean())
+    close(encoded["scale"], model.encode(DIGITS).stddev())
+    close(served(tmp_path, "decode", latents=LATENT)["mean"], model.decode(LATENT).mean())
+
+
+@pytest.mark.parametrize("seed", [0, 7, -3, 2**40 + 5])
+def test_a_seed_gives_what_the_model_gives(seed, tmp_path):
+    model = vae(prior="mixture")
+    model.export(tmp_path)
+    given = {"count": np.int32(5), "seed": np.int64(seed)}
+    close(served(tmp_path, "sample", **given)["samples"], model.sample(5, seed=seed))
+
+
+def test_vae_on_tflite(tmp_path):
+    model, path = vae(), tmp_path / "vae.tflite"
+    model.export(path, format="litert")
+    encoded = on_device(path, "encode", inputs=DIGITS)
+    close(encoded["mean"], model.encode(DIGITS).mean())
+    close(encoded["scale"], model.encode(DIGITS).stddev())
+    close(on_device(path, "decode", latents=LATENT)["mean"], model.decode(LATENT).mean())
+
+
+def test_gan(tmp_path):
+    model = averaged(tiny_gan())
+    model.export(tmp_path)
+    close(served(tmp_path, "decode", latents=LATENT)["samples"], model.predict(LATENT, verbose=0))
+    given = {"count": np.int32(3), "seed": np.int64(2)}
+    close(served(tmp_path, **given)["samples"], model.sample(3, seed=2))
+    # The discriminator stays at home.
+    saved = [shape for _, shape in tf.train.list_variables(str(tmp_path / "variables/variables"))]
+    numbers = sum(int(np.prod(shape)) for shape in saved if shape)
+    assert model.generator.count_params() <= numbers < model.generator.count_params() + 10
+
+
+@pytest.mark.slow
+def test_a_gan_without_this_package(tmp_path):
+    model = tiny_gan()
+    model.export(tmp_path / "gan")
+    alone = served_alone(tmp_path / "gan", "sample", count=np.int32(3), seed=np.int64(2))
+    close(alone["samples"], model.sample(3, seed=2))
+
+
+def test_gan_on_tflite(tmp_path):
+    model, path = averaged(tiny_gan()), tmp_path / "gan.tflite"
+    model.export(path, format="litert")
+    close(on_device(path, "decode", latents=LATENT)["samples"], model.predict(LATENT, verbose=0))
+
+
+@pytest.mark.parametrize("unlabelled", [0.0, 0.2])
+def test_conditional_gan(unlabelled, tmp_path):
+    model = averaged(tiny_conditional_gan(unlabelled_probability=unlabelled))
+    labels = np.array([0, 2, 1], "int32")
+    model.export(tmp_path)
+    made = served(tmp_path, condition=labels, seed=np.int64(4))["samples"]
+    close(made, model.sample(labels, seed=4))
+    path = tmp_path / "cgan.tflite"
+    model.export(path, format="litert")
+    once = served(tmp_path, "decode", latents=LATENT[:3], condition=labels)["samples"]
+    close(on_device(path, "decode", latents=LATENT[:3], condition=labels)["samples"], once)
+
+
+def test_vectors_and_text_as_conditions(tmp_path):
+    model = tiny_conditional_gan(num_classes=None, condition_shape=(2,))
+    model.export(tmp_path / "vectors")
+    vectors = RNG.normal(size=(3, 2)).astype("float32")
+    made = served(tmp_path / "vectors", condition=vectors, seed=np.int64(1))["samples"]
+    close(made, model.sample(vectors, seed=1))
+    words = keras.layers.StringLookup(vocabulary=["zero", "one"], output_mode="one_hot")
+    encoder = keras.Sequential([keras.Input((1,), dtype="string"), words])
+    model = tiny_conditional_gan(num_classes=None, condition_encoder=encoder)
+    model.export(tmp_path / "text")
+    text = np.array([["one"], ["zero"]])
+    made = served(tmp_path / "text", condition=text, seed=np.int64(1))["samples"]
+    close(made, model.sample(text, seed=1))
+
+
+def test_signatures_are_fixed(tmp_path):
+    with pytest.raises(ValueError, match="leave input_signature out"):
+        tiny_gan().export(tmp_path, input_signature=LATENT)

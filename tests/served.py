@@ -1,0 +1,49 @@
+"""Exported models as those who serve them see them: without this package, by signature."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+_ALONE = """
+import sys
+import numpy as np, tensorflow as tf
+folder, name, given = sys.argv[1:4]
+inputs = {k: tf.constant(v) for k, v in np.load(given).items()}
+outputs = tf.saved_model.load(folder).signatures[name](**inputs)
+assert "keras_transgen" not in sys.modules
+np.savez(given + ".out.npz", **{k: v.numpy() for k, v in outputs.items()})
+"""
+
+
+def served(folder: Path, name: str = "serving_default", **inputs) -> dict[str, np.ndarray]:
+    """What a SavedModel's signature answers."""
+    signature = tf.saved_model.load(folder).signatures[name]
+    answers = signature(**{key: tf.constant(value) for key, value in inputs.items()})
+    return {key: value.numpy() for key, value in answers.items()}
+
+
+def served_alone(folder: Path, name: str, **inputs) -> dict[str, np.ndarray]:
+    """The same in a process that has met TensorFlow and nothing else."""
+    given = folder.parent / "given.npz"
+    np.savez(given, **inputs)
+    command = [sys.executable, "-c", _ALONE, str(folder), name, str(given)]
+    subprocess.run(command, check=True, timeout=300, cwd=folder.parent)
+    return dict(np.load(f"{given}.out.npz"))
+
+
+def signature_names(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Names of inputs and outputs by signature."""
+    return {
+        name: (sorted(each.structured_input_signature[1]), sorted(each.structured_outputs))
+        for name, each in tf.saved_model.load(folder).signatures.items()
+    }
+
+
+def on_device(path: Path, name: str, **inputs) -> dict[str, np.ndarray]:
+    """What a TFLite file's signature answers."""
+    interpreter = tf.lite.Interpreter(model_path=str(path))
+    runner = interpreter.get_signature_runner(name)
+    return runner(**inputs)

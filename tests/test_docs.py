@@ -1,0 +1,53 @@
+"""Every block of Python in the documentation runs, page by page, as a reader would run it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
+def test_every_guide_has_code():
+    guides = {page for page in PAGES if page.parent.name == "guides"}
+    assert len(guides) >= 10
+    assert guides <= set(WITH_CODE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    names: dict = {"__name__": "__page__"}
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.S | re.M):
+        # Line numbers of errors are those of the page.
+        code = "\n" * text[: block.start(1)].count("\n") + block.group(1)
+        exec(compile(code, str(page), "exec"), names)
+
+
+def test_the_map_of_the_site_is_complete():
+    listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
+    assert listed == {name_of(page) for page in PAGES}
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    if shutil.which("mkdocs", path=str(Path(sys.executable).parent)) is None:
+        pytest.skip("needs MkDocs: pip install 'keras-transgen[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path)]
+    environment = {"NO_MKDOCS_2_WARNING": "1", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr, done.stderr
+    reference = (tmp_path / "reference" / "transfer" / "index.html").read_text()
+    assert "Number of classes, labels or regression outputs." in reference
