@@ -14,9 +14,75 @@ TUTORIALS = sorted(FOLDER.glob("*.ipynb"), key=lambda path: int(path.stem.split(
 # What each tutorial teaches, in its own `results`; bounds leave room for other machines' rounding.
 CLAIMS = {
     "1_quickstart": [
-        "accuracy > 0.95",
-        "accuracy > scratch_accuracy",
-        "confidence_in_samples > confidence_in_noise + 0.2",
+        "accuracy > 0.96",
+        "accuracy > scratch_accuracy > 0.85",
+        "distance_of_samples < 0.5 * distance_of_noise",
+    ],
+    "2_feature_transfer_from_tf_hub": [
+        "accuracy > 0.97",
+        "features_at_10 > pixels_at_10 + 0.03",
+        "centroid_at_1 > 0.75",
+        "intruder_refused and intruder_left_no_trace",
+    ],
+    "3_fine_tuning_well": [
+        "moved_in_one_phase > moved_in_two_phases > moved_layer_wise",
+        "turned_two_phases > turned_one_phase",
+        "noisy_one_phase > noisy_head_only",
+        "put_back",
+        "negatives_same_rate > negatives_head_only + 0.02",
+        "negatives_same_rate > negatives_layer_wise",
+        "negatives_same_rate > max(negatives_slow, negatives_fast)",
+    ],
+    "4_lora_on_a_savedmodel": [
+        "chain_rule_error < 1e-12",
+        "full > probe + 0.02",
+        "lora > probe + 0.01",
+        "rank == 4",
+        "lora_share < 0.06",
+        "base_is_exact and delta_is_whole",
+        "delta_share_of_file < 0.15",
+        "upside_down > 0.8",
+        "merge_difference < 1e-3",
+    ],
+    "5_vae": [
+        "abs(kl_by_hand - kl_logged) < 1e-3",
+        # The bound, what it bounds, and a model without latent variables.
+        "independent_pixels + 4 < elbo < log_likelihood < -15",
+        "active_units_at_beta_4 < active_units_at_beta_025",
+    ],
+    "6_gan": [
+        "logit_error < 0.5",
+        "distance < 0.3 * distance_after_one_epoch",
+        "distance < 0.3 * distance_of_noise",
+        "precision > 0.5 and precision_of_noise < 0.1",
+        "recall > 0.1 and recall_of_one_sample < 0.05",
+    ],
+    "7_conditional_gan": [
+        "shows_its_class > 0.9",
+        "real_teaches + 0.02 > teaches > by_heart_teaches + 0.05",
+        "by_heart_shows > 0.95",
+        "entropy_unconditional > 1.9",
+        "file_is_whole",
+    ],
+    "8_keras_tuner": [
+        "test_accuracy > plain_accuracy",
+        "abs(validation_accuracy - test_accuracy) < 0.08",
+        "sets_of_features == 2",
+        "(trials_found, trials_in_the_end) == (8, 10)",
+        "nats_with_more < nats_with_2_units",
+    ],
+    "9_several_gpus_and_machines": [
+        "weight_difference < 1e-4",
+        "abs(vae_one_replica - vae_two_replicas) < 0.7",
+        "workers_agree",
+        "worker_difference < 1e-4",
+        "lora_share_of_bytes < 0.1",
+    ],
+    "10_your_own_models_on_the_training_core": [
+        "0.1 < final_loss < 0.3 and 0.1 < validation_loss < 0.3",
+        "distance_of_samples < 0.15 < 0.2 * distance_untrained",
+        "jit_difference < 1e-4",
+        "resume_is_exact and file_is_whole",
     ],
 }
 

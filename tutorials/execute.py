@@ -1,0 +1,149 @@
+"""Run tutorials as a reader would, a fresh kernel each: what failed, how long, what they found.
+
+    python tutorials/execute.py tutorials/5_vae.ipynb
+    python tutorials/execute.py --clean tutorials/*.ipynb
+
+A tutorial ends with a dictionary `results` of the numbers that its text speaks of. The second form
+runs nothing and rewrites the files as they belong into git: without outputs, in one format.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+CELL_TIMEOUT = 600
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """What came of a run from top to bottom.
+
+    Attributes:
+        results: The tutorial's dictionary `results`.
+        pictures: Number of pictures shown.
+        seconds: From the start of the kernel to the end of the last cell.
+        cell_seconds: Seconds of each code cell.
+    """
+
+    results: dict[str, Any]
+    pictures: int
+    seconds: float
+    cell_seconds: list[float]
+
+
+def execute(tutorial: Path, folder: Path) -> Execution:
+    """Run every cell of a tutorial in a new kernel.
+
+    Args:
+        tutorial: The notebook.
+        folder: Where it runs and leaves its files, among them the notebook with its outputs, as far
+            as it came: `NAME.executed.ipynb`.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: A cell failed; the message shows it.
+    """
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(tutorial, as_version=4)
+    notebook.cells.append(
+        nbformat.v4.new_code_cell("import json as _json\n\nprint(_json.dumps(results))")
+    )
+    # The kernel chooses its own backend, as it does for a reader.
+    environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
+    # What it unpacks goes with its folder.
+    environment["KERAS_TRANSGEN_HOME"] = str(folder / "keras_transgen_home")
+    environment["TFHUB_CACHE_DIR"] = str(folder / "tfhub_cache")
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    started = time.monotonic()
+    try:
+        client.execute(env=environment)
+    finally:
+        nbformat.write(notebook, folder / f"{tutorial.stem}.executed.ipynb")
+    seconds = time.monotonic() - started
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    shown = [output for cell in code for output in cell.outputs]
+    return Execution(
+        results=json.loads(code[-1].outputs[-1].text),
+        pictures=sum("image/png" in output.get("data", {}) for output in shown),
+        seconds=seconds,
+        cell_seconds=[_seconds(cell) for cell in code[:-1]],
+    )
+
+
+def _seconds(cell: nbformat.NotebookNode) -> float:
+    from datetime import datetime
+
+    times = cell.metadata.get("execution", {})
+    ends = [times.get(name) for name in ("iopub.status.busy", "iopub.status.idle")]
+    if None in ends:
+        return float("nan")
+    start, end = (datetime.fromisoformat(text.replace("Z", "+00:00")) for text in ends)
+    return (end - start).total_seconds()
+
+
+def cleaned(tutorial: Path) -> str:
+    """The text of a notebook as it belongs into git.
+
+    Args:
+        tutorial: The notebook.
+
+    Returns:
+        JSON without outputs and run counts, keys sorted, indented by one.
+    """
+    notebook = nbformat.read(tutorial, as_version=4)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({})
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook) + "\n"
+
+
+def main() -> None:
+    """Run or clean the notebooks named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tutorials", nargs="+", type=Path)
+    parser.add_argument("--clean", action="store_true", help="rewrite without outputs; run nothing")
+    parser.add_argument("--cells", action="store_true", help="show the seconds of each cell")
+    parser.add_argument("--folder", type=Path, help="keep the outputs in this folder")
+    arguments = parser.parse_args()
+    for tutorial in arguments.tutorials:
+        if arguments.clean:
+            tutorial.write_text(cleaned(tutorial))
+            continue
+        with contextlib.ExitStack() as stack:
+            folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder.mkdir(parents=True, exist_ok=True)
+            done = execute(tutorial, folder.absolute())
+        print(f"{tutorial.stem}: {done.seconds:.0f} s, {done.pictures} pictures")
+        if arguments.cells:
+            print("  seconds by cell:", [round(seconds, 1) for seconds in done.cell_seconds])
+        for name, value in done.results.items():
+            print(f"  {name} = {value}")
+
+
+if __name__ == "__main__":
+    main()
