@@ -18,6 +18,7 @@ SCRIPTS = (
     "gan_quality.py",
     "conditional_gan_quality.py",
     "gan_flowers.py",
+    "epoch_ends.py",
     "replicas_cost.py",
     "training_memory.py",
     "projected_gan.py",

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.iterator_end import ends_promptly
+
 _CHUNK_BYTES = 2**22
 
 
@@ -31,6 +33,7 @@ class BatchSource:
         self.is_arrays = False
         if isinstance(data, tf.data.Dataset):
             _check_dataset(data)
+            self._data = ends_promptly(data)
         elif isinstance(data, keras.utils.PyDataset):
             if data.num_batches is None:
                 raise _endless("PyDataset with num_batches=None")

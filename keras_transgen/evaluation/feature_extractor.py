@@ -230,13 +230,15 @@ def _all_batches(images: Any) -> Iterator[Any]:
     import keras
     import tensorflow as tf
 
+    from keras_transgen.training.iterator_end import ends_promptly
+
     if isinstance(images, tf.data.Dataset):
         if images.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise ValueError(
                 "Expected a data set with an end: take a number of batches with "
                 f"dataset.take(n). Received: {images}"
             )
-        yield from images
+        yield from ends_promptly(images)
     elif isinstance(images, keras.utils.PyDataset):
         if images.num_batches is None:
             raise ValueError(

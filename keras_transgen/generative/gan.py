@@ -30,6 +30,7 @@ from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.generative.one_stage import why_batch_coupled
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -207,7 +208,9 @@ class GAN(AdversarialModel):
         return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
 
     def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
-        parts = tf.data.Dataset.from_tensor_slices((latent, condition)).batch(batch_size)
+        parts = ends_promptly(
+            tf.data.Dataset.from_tensor_slices((latent, condition)).batch(batch_size)
+        )
         return np.concatenate([self._sampling_function(*part).numpy() for part in parts])
 
     @functools.cached_property
@@ -231,7 +234,9 @@ class GAN(AdversarialModel):
         return self._judged(images, (), batch_size)
 
     def _judged(self, images: Any, condition: Any, batch_size: int) -> np.ndarray:
-        parts = tf.data.Dataset.from_tensor_slices((images, condition)).batch(batch_size)
+        parts = ends_promptly(
+            tf.data.Dataset.from_tensor_slices((images, condition)).batch(batch_size)
+        )
         return np.concatenate([self._judging_function(*part).numpy() for part in parts])
 
     @functools.cached_property

@@ -118,6 +118,8 @@ def batches_in_order(
     """
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # See iterator_end.py.
+    options.autotune.enabled = False
     batches = (
         tf.data.Dataset.range(1)
         .map(ordered)

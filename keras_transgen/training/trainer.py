@@ -27,6 +27,7 @@ from keras_transgen.training.gradients import (
     loss_weight,
     num_replicas,
 )
+from keras_transgen.training.iterator_end import batches_of_arrays, ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
 from keras_transgen.training.replica_noise import (
@@ -436,6 +437,12 @@ class TrainerModel(keras.Model):
                 check_lengths(parts)
                 held_x, held_y, held_weight = parts
                 self.check_data(held_x, held_y, held_weight, training=False)
+                if validation_steps is None:
+                    held_out = batches_of_arrays(parts, validation_batch_size or batch_size or 32)
+                    if held_out is not None:
+                        validation_data, validation_batch_size = held_out, None
+            validation_data = ends_promptly(validation_data)
+        x = ends_promptly(x)
         self._checking_disabled = arrays
         if arrays and shuffle is True:
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -479,13 +486,58 @@ class TrainerModel(keras.Model):
         guard.watch(given)
         return [guard, EpochMarker(), *given, EpochResumer()]
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
-        given = dict(zip(("x", "y"), args)) | kwargs
-        if is_arrays((given.get("x"),)):
-            check_weights_have_labels(given.get("y"), given.get("sample_weight"))
+        if is_arrays((x,)):
+            check_weights_have_labels(y, sample_weight)
+        batches = None
+        if steps is None:
+            batches = batches_of_arrays((x, y, sample_weight), batch_size or 32)
+        if batches is not None:
+            x, y, sample_weight, batch_size = batches, None, None, None
         self.progress.test_step.assign(0)
-        return super().evaluate(*args, **kwargs)
+        return super().evaluate(
+            x=ends_promptly(x),
+            y=y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+            **kwargs,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Predict, with the arguments and the result of `keras.Model.predict`."""
+        batches = batches_of_arrays((x,), batch_size or 32) if steps is None else None
+        if batches is not None:
+            x, batch_size = batches, None
+        return super().predict(
+            ends_promptly(x),
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+        )
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights, optimizers and the state of the run to a `.weights.h5` file.

@@ -31,6 +31,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.epoch_shuffle import is_arrays, split_last
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
@@ -355,7 +356,7 @@ class CycleGAN(TranslationModel):
     def _in_parts(
         self, function: Callable[[tf.Tensor], tf.Tensor], images: Any, batch_size: int
     ) -> np.ndarray:
-        parts = tf.data.Dataset.from_tensor_slices(images).batch(batch_size)
+        parts = ends_promptly(tf.data.Dataset.from_tensor_slices(images).batch(batch_size))
         return np.concatenate([function(part).numpy() for part in parts])
 
     @functools.cached_property

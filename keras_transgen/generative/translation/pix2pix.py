@@ -35,6 +35,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
@@ -370,7 +371,9 @@ class Pix2Pix(TranslationModel):
         self.check_examples(images, "images")
         state = sampling_seed(seed)
         numbers = tf.range(len(images), dtype=tf.int32)
-        parts = tf.data.Dataset.from_tensor_slices((images, numbers)).batch(batch_size)
+        parts = ends_promptly(
+            tf.data.Dataset.from_tensor_slices((images, numbers)).batch(batch_size)
+        )
         return np.concatenate([self._translating_function(*part, state).numpy() for part in parts])
 
     @functools.cached_property

@@ -26,6 +26,7 @@ from keras_transgen.generative.translation.style_losses import checked_weights, 
 from keras_transgen.generative.translation.translation_model import checked_image_shape
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint, named_specs
 from keras_transgen.training.trainer import batch_size_of
 
@@ -306,7 +307,7 @@ class StyleTransfer(GenerativeModel):
                 f"least {_SMALLEST} pixels. Received: images of shape {list(shape)}"
             )
         self.check_examples(images, "images", shape[1:])
-        parts = tf.data.Dataset.from_tensor_slices(images).batch(batch_size)
+        parts = ends_promptly(tf.data.Dataset.from_tensor_slices(images).batch(batch_size))
         return np.concatenate([self._painting(part, mixture).numpy() for part in parts])
 
     def _mixture(self, style: int | Sequence[float]) -> tf.Tensor:
