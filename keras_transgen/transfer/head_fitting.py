@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def fit_head_as_probe(
     class_weight: dict[int, float] | None = None,
     batch_size: int = 32,
     progress: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    data_key: str | None = None,
 ) -> LinearProbe:
     """Fit a model's dense head on features of data, extracted once.
 
@@ -33,6 +36,8 @@ def fit_head_as_probe(
         class_weight: Weight of each class.
         batch_size: Examples a batch of arrays.
         progress: Whether to show a progress bar.
+        cache_dir: As in `extract_features`.
+        data_key: As in `extract_features`.
 
     Returns:
         The probe that is now the head.
@@ -51,7 +56,15 @@ def fit_head_as_probe(
             f"{type(model.head).__name__}"
         )
     found = cache_features(
-        model, x, y, sample_weight, class_weight, batch_size=batch_size, progress=progress
+        model,
+        x,
+        y,
+        sample_weight,
+        class_weight,
+        batch_size=batch_size,
+        progress=progress,
+        cache_dir=cache_dir,
+        data_key=data_key,
     )
     return fit_dense_head(model, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,7 @@ class TransferModel(TrainerModel):
         self._compiled_by_default = False
         self._whole_data = False
         self._inputs_checked = False
+        self._head_initialized = False
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
@@ -444,7 +446,8 @@ class TransferModel(TrainerModel):
             )
             validation_split = 0.0
         try:
-            if self.head_initialization == "probe" and not int(self.progress.step.numpy()):
+            begins = not int(self.progress.step.numpy()) and not self._head_initialized
+            if self.head_initialization == "probe" and begins:
                 finite = take_steps(x, steps_per_epoch)
                 self.initialize_head(finite, y, sample_weight, class_weight, batch_size, verbose)
             if not self.compiled or (
@@ -480,8 +483,10 @@ class TransferModel(TrainerModel):
         class_weight: dict[int, float] | None = None,
         batch_size: int | None = None,
         verbose: Any = 0,
+        cache_dir: str | os.PathLike[str] | None = None,
+        data_key: str | None = None,
     ) -> None:
-        """Fit the head as a linear probe on features extracted once.
+        """Fit the head as a linear probe on features extracted once; `fit` then does not.
 
         Args:
             x: Raw input or a data set, as `fit` takes it.
@@ -490,11 +495,21 @@ class TransferModel(TrainerModel):
             class_weight: Weight of each class.
             batch_size: Examples a batch during extraction. Defaults to 32.
             verbose: 0 for silence.
+            cache_dir: Where the features are kept, to be found again. Defaults to nowhere.
+            data_key: Text that names a data set in the cache; arrays need none.
         """
         fit_head_as_probe(
-            self, x, y, sample_weight, class_weight, batch_size or 32, verbose not in (0, 2)
+            self,
+            x,
+            y,
+            sample_weight,
+            class_weight,
+            batch_size or 32,
+            verbose not in (0, 2),
+            cache_dir,
+            data_key,
         )
-        self._inputs_checked = True
+        self._inputs_checked = self._head_initialized = True
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""
