@@ -1,0 +1,280 @@
+"""Searches for the generative adversarial network whose samples are nearest to real images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.backbones import load_backbone
+from keras_transgen.callbacks.sample_quality import KernelDistance
+from keras_transgen.generative import GAN
+from keras_transgen.tuning.domains import log_range
+from keras_transgen.tuning.package_hyper_model import (
+    BATCH_SIZE,
+    PackageHyperModel,
+    model_arguments,
+    present,
+)
+from keras_transgen.tuning.search_space import Hyperparameter
+
+_OF_MODEL = (
+    "latent_dim",
+    "filters",
+    "loss",
+    "gradient_penalty_weight",
+    "discriminator_steps",
+    "ema_decay",
+    "label_smoothing",
+    "instance_noise",
+    "step",
+)
+_EXCLUDED = ("image_shape", "gradient_penalty", "augmentation", "generator", "discriminator")
+
+
+class GANHyperModel(PackageHyperModel):
+    """A search over generative adversarial networks.
+
+    It goes into any tuner of Keras Tuner as it is. `space=` changes the search space as in
+    `TransferHyperModel`:
+
+    | name | default | exists for |
+    | --- | --- | --- |
+    | `latent_dim` | 32, 64, 128 | |
+    | `filters` | 16, 32, 64 | |
+    | `loss` | `non_saturating`, `hinge` | |
+    | `generator_learning_rate` | 1e-4 to 1e-3, log; of Adam | |
+    | `discriminator_learning_rate` | 1e-4 to 1e-3, log; of Adam | |
+    | `beta_1` | 0.5, of both | |
+    | `gradient_penalty` | `none`, `r1` | |
+    | `gradient_penalty_weight` | 0.1, 1, 10 | a gradient penalty |
+    | `augmentation` | `none`, `color,translation,cutout` | images |
+    | `discriminator_steps` | 1, 2 | |
+    | `ema_decay` | 0.99, 0.999 | |
+    | `batch_size` | that of `tuner.search` | |
+    | `label_smoothing`, `instance_noise`, `step` | the model's | |
+
+    The objective is the kernel distance of samples to real images on the features of a network,
+    `kernel_distance[name]`, never a loss of the game, which says nothing about samples. It is taken
+    on the `validation_data` of `tuner.search`, else on the training images.
+
+    Args:
+        image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
+        space: What to change in the space above.
+        extractor: Whose features are compared: what `load_backbone` takes, or a Keras layer. The
+            default is `"digits"` for images, which sees them grey (for photographs, give a network
+            that knows photographs), and the values themselves for vectors.
+        samples: How many samples, and at most as many real images, are compared. Defaults to 1000.
+        every: Epochs from one measurement to the next. Defaults to 1.
+        chief_timeout: As in `TransferHyperModel`.
+        name: As in `keras_tuner.HyperModel`.
+        tunable: As in `keras_tuner.HyperModel`.
+        **arguments: Further arguments of the model for all trials: `value_range`, `seed`, ...
+
+    Raises:
+        ValueError: A hyperparameter, a choice or an argument does not exist, or there is nothing to
+            choose from.
+        ConnectionError: The chief of a distributed search does not answer.
+
+    Example:
+        ```python
+        import keras_tuner
+        import keras_transgen as ktg
+
+        images, _ = ktg.datasets.load_digits()
+        search = ktg.tuning.GANHyperModel(
+            (8, 8, 1),
+            space={"filters": 4, "latent_dim": 8, "augmentation": "none"},
+            samples=100,
+            value_range=(0.0, 1.0),
+        )
+        tuner = keras_tuner.RandomSearch(search, search.objective, max_trials=1, directory="runs")
+        tuner.search(images[:256], batch_size=128, epochs=1, verbose=0)
+        (best,) = tuner.get_best_models()
+        best.save("gan.keras")
+        ```
+
+    Reference:
+        Binkowski et al., Demystifying MMD GANs, 2018; Lucic et al., Are GANs Created Equal?, 2018.
+    """
+
+    model_class: type[GAN] = GAN
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        *,
+        space: Mapping[str, Any] | None = None,
+        extractor: Any = None,
+        samples: int = 1000,
+        every: int = 1,
+        chief_timeout: float = 600.0,
+        name: str | None = None,
+        tunable: bool = True,
+        **arguments: Any,
+    ) -> None:
+        if samples < 2 or every < 1:
+            raise ValueError(
+                "samples must be at least 2 and every at least 1. "
+                f"Received: samples={samples}, every={every}"
+            )
+        known = self.known(len(tuple(image_shape)) == 3)
+        taken = [*_EXCLUDED, *(each.name for each in known)]
+        arguments = model_arguments(type(self).__name__, self.model_class, arguments, taken)
+        self.image_shape = tuple(int(size) for size in image_shape)
+        self.samples = samples
+        self.every = every
+        self.extractor = _extractor(extractor, self.image_shape)
+        # One for all trials, which keeps the features of the real images.
+        self._distances: list[tuple[Any, KernelDistance]] = []
+        self._log_name = _log_name(self.extractor)
+        fixed = {
+            "image_shape": list(self.image_shape),
+            "objective": self._log_name,
+            "samples": samples,
+            **self.fixed(),
+        }
+        super().__init__(known, space, fixed, arguments, chief_timeout, name, tunable)
+
+    def known(self, images: bool) -> list[Hyperparameter]:
+        """The hyperparameters there are.
+
+        Args:
+            images: Whether the examples are images, not vectors.
+        """
+        rates = log_range(1e-4, 1e-3, 2e-4), log_range(1e-4, 1e-3, 4e-4)
+        policies = ("none", "color,translation,cutout") if images else ("none",)
+        return [
+            Hyperparameter("latent_dim", (32, 64, 128)),
+            Hyperparameter("filters", (16, 32, 64)),
+            Hyperparameter("loss", ("non_saturating", "hinge")),
+            Hyperparameter("generator_learning_rate", rates[0]),
+            Hyperparameter("discriminator_learning_rate", rates[1]),
+            Hyperparameter("beta_1", 0.5),
+            Hyperparameter("gradient_penalty", ("none", "r1"), allowed=_PENALTIES),
+            Hyperparameter(
+                "gradient_penalty_weight", (0.1, 1.0, 10.0), {"gradient_penalty": _PENALTIES[1:]}
+            ),
+            Hyperparameter("augmentation", policies),
+            Hyperparameter("discriminator_steps", (1, 2)),
+            Hyperparameter("ema_decay", (0.99, 0.999)),
+            BATCH_SIZE,
+            Hyperparameter("label_smoothing"),
+            Hyperparameter("instance_noise"),
+            Hyperparameter("step"),
+        ]
+
+    def fixed(self) -> dict[str, Any]:
+        """What else makes the search what it is."""
+        return {}
+
+    @property
+    def objective(self) -> keras_tuner.Objective:
+        """The kernel distance of samples to real images, on the extractor's features."""
+        return keras_tuner.Objective(self._log_name, "min")
+
+    def logged(self, model: Any, validated: bool) -> set[str]:
+        return {self._log_name}
+
+    def refused(self, model: Any) -> set[str]:
+        names = {metric.name for metric in model.metrics}
+        return names | {f"val_{name}" for name in names}
+
+    def make(self, values: dict[str, Any]) -> keras.Model:
+        model = self.model_class(
+            image_shape=self.image_shape,
+            gradient_penalty=_or_none(values["gradient_penalty"]),
+            augmentation=_or_none(values["augmentation"]),
+            **self.settings(values),
+            **self.arguments,
+        )
+        model.compile(
+            generator_optimizer=_adam(values, "generator"),
+            discriminator_optimizer=_adam(values, "discriminator"),
+        )
+        return model
+
+    def settings(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The hyperparameters that are the model's own arguments."""
+        return present(values, _OF_MODEL)
+
+    def train(
+        self, model: keras.Model, values: dict[str, Any], x: Any, y: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        return model.fit(x, y, **kwargs)
+
+    # The objective
+
+    def watchers(self, x: Any, y: Any, kwargs: dict[str, Any]) -> list[keras.callbacks.Callback]:
+        validation_data = kwargs.get("validation_data")
+        return [self._distance((x, y) if validation_data is None else validation_data)]
+
+    def _distance(self, data: Any) -> KernelDistance:
+        parts = data if isinstance(data, (tuple, list)) else (data,)
+        for seen, distance in self._distances:
+            if len(seen) == len(parts) and all(one is other for one, other in zip(seen, parts)):
+                distance.history.clear()
+                return distance
+        images, condition = self._real(parts)
+        options = {"count": self.samples} if condition is None else {"condition": condition}
+        distance = KernelDistance(self.extractor, images, every=self.every, **options)
+        self._distances.append((parts, distance))
+        return distance
+
+    def _real(self, parts: Sequence[Any]) -> tuple[np.ndarray, Any]:
+        """Real images to compare with, and what samples are to be conditioned on."""
+        return first_rows(parts, self.samples)[0], None
+
+
+def first_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
+    """The first rows of data in any form, as arrays.
+
+    Args:
+        parts: `(x,)` or `(x, y)`; a data set of batches stands alone.
+        count: How many rows at most.
+    """
+    given = [part for part in parts if part is not None]
+    if isinstance(given[0], (np.ndarray, tf.Tensor)):
+        return [np.asarray(part[:count]) for part in given]
+    batches: list[list[np.ndarray]] = []
+    rows = 0
+    for batch in _batches(given[0]):
+        leaves = batch if isinstance(batch, (tuple, list)) else (batch,)
+        batches.append([np.asarray(leaf) for leaf in leaves])
+        rows += len(batches[-1][0])
+        if rows >= count:
+            break
+    return [np.concatenate(column)[:count] for column in zip(*batches)]
+
+
+def _batches(data: Any) -> Any:
+    if isinstance(data, keras.utils.PyDataset):
+        return (data[index] for index in range(int(data.num_batches)))
+    return iter(data)
+
+
+def _extractor(given: Any, image_shape: tuple[int, ...]) -> keras.layers.Layer:
+    if given is None:
+        given = "digits" if len(image_shape) == 3 else keras.layers.Flatten(name="values")
+    is_layer = isinstance(given, keras.layers.Layer) and not isinstance(given, keras.Model)
+    return given if is_layer else load_backbone(given)
+
+
+def _log_name(extractor: keras.layers.Layer) -> str:
+    # Two rows, since only the name is wanted.
+    return KernelDistance(extractor, np.zeros((2, 1))).log_name
+
+
+def _or_none(value: Any) -> Any:
+    return None if value in (None, "none") else value
+
+
+def _adam(values: dict[str, Any], player: str) -> keras.optimizers.Adam:
+    return keras.optimizers.Adam(values[f"{player}_learning_rate"], beta_1=values["beta_1"])
+
+
+_PENALTIES = ("none", "r1", "r2", "wgan_gp")

@@ -1,0 +1,209 @@
+"""A search space that says itself what it is: defaults, narrowed and extended by a dict."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_transgen.tuning.domains import Choices, Domain, Fixed, Range, domain_of
+
+MARKER = "search_space"
+
+
+class _LeftOut:
+    """The default of what is no part of the search until the user says so."""
+
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT = _LeftOut()
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameter:
+    """One line of a documented search space.
+
+    Attributes:
+        name: Its name.
+        default: What a user would have to give for the same; `LEFT_OUT` for what the model's own
+            default decides unless the user names it.
+        when: For which values of hyperparameters before it it exists; always if empty.
+        allowed: All values there are, where that is a closed set.
+    """
+
+    name: str
+    default: Any = LEFT_OUT
+    when: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+    allowed: Sequence[Any] | None = None
+
+
+class SearchSpace:
+    """Hyperparameters with their domains and conditions, to be declared to a tuner and read back.
+
+    Args:
+        owner: Whose space it is, for messages.
+        known: All hyperparameters there are, those that others depend on first.
+        given: What the user gave instead of defaults, by name; see `domain_of`.
+        fixed: What else makes the search what it is (number of classes, image shape), as JSON
+            values. A search with other ones is another search.
+
+    Raises:
+        ValueError: A name or a value does not exist, or there is nothing to choose from.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        known: Sequence[Hyperparameter],
+        given: Mapping[str, Any] | None,
+        fixed: Mapping[str, Any],
+    ) -> None:
+        given = dict(given or {})
+        names = [each.name for each in known]
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            near = difflib.get_close_matches(str(unknown[0]), names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"There is no such hyperparameter.{hint} {owner} knows {names}. "
+                f"Received: space with {unknown}"
+            )
+        self.owner = owner
+        self._domains: dict[str, Domain] = {}
+        self._conditions: dict[str, dict[str, list[Any]]] = {}
+        for each in known:
+            self._add(each, given)
+        unused = [name for name in given if name not in self._domains]
+        if unused:
+            needed = {each.name: dict(each.when) for each in known if each.name in unused}
+            raise ValueError(
+                "A hyperparameter must be possible: those that it depends on are fixed to other "
+                f"values. Received: space with {unused}; needed: {needed}"
+            )
+        content = json.dumps([self.described(), self._conditions, dict(fixed)], sort_keys=True)
+        self.label = f"{owner} {hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    def _add(self, each: Hyperparameter, given: dict[str, Any]) -> None:
+        asked = given.get(each.name, each.default)
+        if asked is LEFT_OUT:
+            return
+        domain = domain_of(each.name, asked)
+        if each.allowed is not None:
+            _refuse_values(each, domain)
+        conditions: dict[str, list[Any]] = {}
+        for parent, values in each.when.items():
+            if parent not in self._domains:
+                return
+            met = self._met(parent, values)
+            if not met:
+                return
+            if met is not True:
+                conditions |= self._conditions[parent]
+                conditions[parent] = met
+            else:
+                conditions |= self._conditions[parent]
+        self._domains[each.name] = domain
+        self._conditions[each.name] = conditions
+
+    def _met(self, parent: str, values: Sequence[Any]) -> list[Any] | bool:
+        """Which labels of a parent meet a condition; whether always or never, where that is so."""
+        domain = self._domains[parent]
+        if isinstance(domain, Fixed):
+            return domain.value in values
+        if isinstance(domain, Range):
+            raise ValueError(
+                f"Other hyperparameters depend on {parent!r}: give it choices or a fixed value. "
+                f"Received: a range of {parent!r}"
+            )
+        met = [label for label, value in zip(domain.labels, domain.values) if value in values]
+        return met if 0 < len(met) < len(domain.labels) else bool(met)
+
+    def described(self) -> dict[str, Any]:
+        """Names and what each may be, as JSON values."""
+        return {name: domain.described() for name, domain in self._domains.items()}
+
+    def searched(self) -> list[str]:
+        """Names of the hyperparameters that are searched for, not fixed."""
+        return [name for name, each in self._domains.items() if not isinstance(each, Fixed)]
+
+    def default_is(self, name: str, value: Any) -> bool:
+        """Whether a hyperparameter is fixed to a value."""
+        domain = self._domains.get(name)
+        return isinstance(domain, Fixed) and domain.value == value
+
+    # Towards Keras Tuner
+
+    def declare(self, hp: Any) -> None:
+        """Register the whole space, conditional parts included, and which space it is.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`.
+        """
+        hp.Fixed(MARKER, self.label)
+        for name in self.searched():
+            self._declare_within(hp, name, list(self._conditions[name].items()))
+
+    def _declare_within(self, hp: Any, name: str, conditions: list[tuple[str, list[Any]]]) -> None:
+        if not conditions:
+            domain = self._domains[name]
+            assert not isinstance(domain, Fixed)
+            domain.declare(hp, name)
+            return
+        (parent, labels), *rest = conditions
+        with hp.conditional_scope(parent, labels):
+            self._declare_within(hp, name, rest)
+
+    def read(self, hp: Any) -> dict[str, Any]:
+        """The values of a trial, of those hyperparameters that exist in it.
+
+        Args:
+            hp: `keras_tuner.HyperParameters`; one that does not know the space yet learns it.
+
+        Raises:
+            ValueError: It knows another space.
+        """
+        if MARKER not in hp:
+            self.declare(hp)
+        if hp.get(MARKER) != self.label:
+            raise ValueError(self.other_space(hp.get(MARKER)))
+        values: dict[str, Any] = {}
+        labels: dict[str, Any] = {}
+        for name, domain in self._domains.items():
+            if any(labels.get(parent) not in met for parent, met in self._conditions[name].items()):
+                continue
+            if isinstance(domain, Fixed):
+                values[name] = domain.value
+                continue
+            labels[name] = hp.get(name)
+            values[name] = domain.value(labels[name])
+        return values
+
+    def other_space(self, found: Any) -> str:
+        """The message for a search that was begun over another space.
+
+        Args:
+            found: What its marker says, `None` for no marker.
+        """
+        return (
+            "The tuner's folder holds a search over another space (other choices, another model or "
+            "other arguments), whose trials cannot be compared with these. Give the tuner another "
+            "directory or project_name, or overwrite=True to begin anew. "
+            f"Received: {found or 'a search without this package'}; expected: {self.label}"
+        )
+
+
+def _refuse_values(each: Hyperparameter, domain: Domain) -> None:
+    values = domain.values if isinstance(domain, Choices) else ()
+    values = (domain.value,) if isinstance(domain, Fixed) else values
+    allowed = list(each.allowed or ())
+    wrong = [value for value in values if value not in allowed]
+    if isinstance(domain, Range) or wrong:
+        raise ValueError(
+            f"{each.name!r} must be of {allowed}. "
+            f"Received: {wrong or domain.described()} in space={{{each.name!r}: ...}}"
+        )
