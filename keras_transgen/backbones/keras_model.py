@@ -182,7 +182,9 @@ class KerasBackbone(Backbone):
         cut = _cut(self.network, list(layers))
         inputs = None
         if image_size is not None:
-            inputs = keras.Input((*image_size, cut.inputs[0].shape[-1]))
+            image = keras.Input((*image_size, cut.inputs[0].shape[-1]))
+            # In the structure of the model's own input, which may be a list or dict of one.
+            inputs = keras.tree.pack_sequence_as(cut.input, [image])
         copy = keras.models.clone_model(cut, input_tensors=inputs)
         copy.set_weights(cut.get_weights())
         return KerasBackbone(copy, output_layers=layers, value_range=self.value_range)

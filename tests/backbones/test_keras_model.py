@@ -292,3 +292,13 @@ def test_a_network_of_keras_applications():
     outer.fit(np.random.rand(4, 32, 32, 3), np.array([0, 1, 0, 1]), verbose=0)
     for before, weight in zip(statistics, backbone.non_trainable_weights, strict=True):
         np.testing.assert_array_equal(before, weight.numpy())
+
+
+@pytest.mark.parametrize("form", [lambda image: image, lambda image: [image]])
+def test_taps_take_images_of_another_size(form):
+    image = keras.Input((8, 8, 1))
+    layer = keras.layers.Conv2D(4, 3, padding="same", name="features")
+    backbone = KerasBackbone(keras.Model(form(image), layer(image)))
+    larger = np.random.default_rng(0).random((2, 12, 16, 1)).astype("float32")
+    (features,) = backbone.tap(["features"], image_size=(12, 16))(form(larger))
+    np.testing.assert_allclose(features, layer(larger), rtol=1e-5, atol=1e-6)
