@@ -12,6 +12,7 @@ import typer
 
 from keras_transgen.cli.stylize import stylize
 from keras_transgen.cli.translate import translate
+from keras_transgen.cli.tune import tune
 
 app = typer.Typer(
     name="keras-transgen",
@@ -148,6 +149,7 @@ generate = typer.Typer(help="Train a generative model on images, and draw sample
 app.add_typer(generate, name="generate", no_args_is_help=True)
 app.add_typer(translate, name="translate", no_args_is_help=True)
 app.command()(stylize)
+app.command()(tune)
 
 
 class Generator(enum.StrEnum):

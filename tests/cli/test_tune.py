@@ -1,0 +1,103 @@
+"""`keras-transgen tune` as a user types it: what is searched, shown and written."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import keras_transgen as ktg
+from keras_transgen.cli.application import app
+from keras_transgen.cli.tune import run_tune, space_of
+from keras_transgen.datasets import image_folder
+
+
+@pytest.mark.parametrize(
+    ("parts", "space"),
+    [
+        (["kind=feature,structure", "rank=4"], {"kind": ["feature", "structure"], "rank": 4}),
+        (["l2=sweep,0.1"], {"l2": ["sweep", 0.1]}),
+        (["rate=1e-5:1e-3:log"], {"rate": {"min_value": 1e-5, "max_value": 1e-3,
+                                           "sampling": "log"}}),
+        (["units=8:64"], {"units": {"min_value": 8, "max_value": 64, "sampling": "linear"}}),
+        (["auxiliary_classifier=true"], {"auxiliary_classifier": True}),
+    ],
+)  # fmt: skip
+def test_the_space_on_the_command_line(parts, space):
+    assert space_of(parts) == space
+
+
+@pytest.mark.parametrize("part", ["rank", "rank=", "=4", "a=1:2:log:4"])
+def test_a_space_that_cannot_be_read(part):
+    with pytest.raises(ValueError, match=f"Received: --space {part}"):
+        space_of([part])
+
+
+def test_help_and_a_folder_without_a_backbone(digit_folder, tmp_path):
+    result = CliRunner().invoke(app, ["tune", "--help"])
+    assert result.exit_code == 0
+    for option in ("--task", "--trials", "--output", "--space"):
+        assert option in result.output
+    with pytest.raises(ValueError, match="--backbone"):
+        run_tune(str(digit_folder), output=tmp_path)
+
+
+@pytest.mark.slow
+def test_a_search_for_the_best_transfer_and_going_on_with_it(digit_folder, tmp_path):
+    arguments = ["tune", digit_folder, "--backbone", "digits", "--size", 8, "--epochs", 1,
+                 "--space", "kind=feature", "--space", "head=linear,nearest_centroid",
+                 "--space", "l2=0.01,1.0", "--output", tmp_path]  # fmt: skip
+
+    def run(trials):
+        result = CliRunner().invoke(app, [str(each) for each in [*arguments, "--trials", trials]])
+        assert result.exit_code == 0, result.output
+        return result.output, json.loads((tmp_path / "report.json").read_text())
+
+    output, report = run(2)
+    assert "val_accuracy" in output
+    assert len(report["trials"]) == 2
+    assert report["classes"] == ["four", "one", "zero"]
+    scores = [row["score"] for row in report["trials"]]
+    assert scores == sorted(scores, reverse=True)
+    assert report["best"]["score"] == scores[0]
+    # The file holds the model that the report speaks of: it knows the images, read by hand.
+    model = ktg.load_model(tmp_path / "model.keras")
+    data = image_folder(digit_folder, image_size=8, color_mode="grayscale")
+    labels = np.concatenate([batch[1] for batch in data])
+    assert np.mean(model.classify(data, verbose=0) == labels) >= 0.9
+    assert Image.open(tmp_path / "parallel_coordinates.png").size[0] > 300
+    # Three combinations exist: two more trials find the one that is left.
+    _, report = run(4)
+    assert len(report["trials"]) == 3
+    with pytest.raises(ValueError, match="another space"):
+        run_tune(str(digit_folder), backbones=["digits"], size=8, output=tmp_path, trials=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["vae", "conditional-gan"])
+def test_a_search_for_a_generative_model(task, digit_folder, tmp_path):
+    space = {
+        "vae": ["network=dense", "hidden_units=8", "latent_dim=2,4", "free_bits=0.0"],
+        "conditional-gan": ["filters=2,4", "latent_dim=4", "augmentation=none",
+                            "gradient_penalty=none", "discriminator_steps=1",
+                            "auxiliary_classifier=false", "generator_conditioning=concatenation"],
+    }[task]  # fmt: skip
+    report = run_tune(
+        str(digit_folder),
+        task=task,
+        trials=2,
+        epochs=1,
+        size=8,
+        color="grayscale",
+        space=space,
+        output=tmp_path,
+    )
+    expected = {"vae": "val_negative_elbo", "conditional-gan": "kernel_distance[digits]"}[task]
+    assert report["objective"] == expected
+    assert report["best"]["score"] == min(row["score"] for row in report["trials"])
+    model = ktg.load_model(tmp_path / "model.keras")
+    assert model.example_shape == (8, 8, 1)
+    if task == "conditional-gan":
+        assert report["classes"] == ["four", "one", "zero"]
+        assert model.sample(np.array([0, 2]), seed=0).shape == (2, 8, 8, 1)
