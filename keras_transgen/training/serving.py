@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -98,15 +96,9 @@ def write_litert(
                     f"Received: {name}={value!r}"
                 )
             setattr(converter, name, value)
-        Path(path).write_bytes(_without_chatter(converter.convert))
+        Path(path).write_bytes(converter.convert())
     if verbose:
         print(f"Saved the signatures {sorted(fixed)} to {path}", flush=True)
-
-
-def _without_chatter(convert: Callable[[], bytes]) -> bytes:
-    """The converter prints its plans; an error still says all it has to say."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return convert()
 
 
 def named_specs(contracts: Any, name: str = "inputs") -> tuple[Any, ...]:

@@ -594,7 +594,10 @@ class TrainerModel(keras.Model):
         Raises:
             ValueError: If the shape of the input is not known, or the format takes no such model.
         """
-        writers = {"tf_saved_model": write_saved_model, "litert": write_litert}
+        writers: dict[str, Callable[..., None]] = {
+            "tf_saved_model": write_saved_model,
+            "litert": write_litert,
+        }
         endpoints = self.serving_endpoints(input_signature) if format in writers else {}
         if not endpoints:
             super().export(filepath, format, verbose, input_signature, **kwargs)

@@ -80,6 +80,14 @@ def test_gan(tmp_path):
     assert model.generator.count_params() <= numbers < model.generator.count_params() + 10
 
 
+def test_from_two_replicas(two_replicas, tmp_path):
+    with two_replicas.scope():
+        model = averaged(tiny_gan())
+    model.export(tmp_path)
+    given = {"count": np.int32(3), "seed": np.int64(2)}
+    close(served(tmp_path, **given)["samples"], model.sample(3, seed=2))
+
+
 @pytest.mark.slow
 def test_a_gan_without_this_package(tmp_path):
     model = tiny_gan()
