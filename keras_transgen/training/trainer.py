@@ -30,6 +30,7 @@ from keras_transgen.training.gradients import (
 from keras_transgen.training.iterator_end import batches_of_arrays, ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
+from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.replica_noise import (
     replica_seed,
     seed_states,
@@ -38,6 +39,7 @@ from keras_transgen.training.replica_noise import (
 from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
 from keras_transgen.training.step_function import make_step_function
 from keras_transgen.training.whole_file import write_whole
+from keras_transgen.training.worker_agreement import agree_on_fit
 
 _PROGRESS = "training_progress"
 _SEEDS = "seed_generator_states"
@@ -422,6 +424,15 @@ class TrainerModel(keras.Model):
             ValueError: If the data do not fit the model, before training starts.
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
+        agree_on_fit(
+            self,
+            (x, y, sample_weight),
+            validation_data,
+            batch_size=batch_size,
+            epochs=epochs,
+            steps_per_epoch=steps_per_epoch,
+        )
+        refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
             (x, y, sample_weight), held_out = split_last((x, y, sample_weight), validation_split)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -139,11 +140,16 @@ def _exchange(strategy: tf.distribute.Strategy, told: Mapping[str, str]) -> list
     if len(message) > _LENGTH:
         raise ValueError(f"Expected at most {_LENGTH} bytes to tell. Received: {len(message)}")
     # As floats, which every kind of collective carries.
-    padded = np.frombuffer(message.ljust(_LENGTH), "uint8").astype("float32")[None]
-
-    @tf.function(autograph=False)
-    def gathered() -> tf.Tensor:
-        return strategy.gather(strategy.run(lambda: tf.constant(padded)), axis=0)
-
-    rows = gathered().numpy().astype("uint8")
+    row = np.frombuffer(message.ljust(_LENGTH), "uint8").astype("float32")[None]
+    rows = _gathering(strategy)(tf.constant(row)).numpy().astype("uint8")
     return [json.loads(row.tobytes()) for row in rows]
+
+
+@functools.lru_cache(maxsize=4)
+def _gathering(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from a row `[1, length]` of each replica to all of them, traced once."""
+
+    def gather(row: tf.Tensor) -> tf.Tensor:
+        return strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0)
+
+    return tf.function(gather, autograph=False)
