@@ -6,7 +6,7 @@ import enum
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -125,24 +125,43 @@ def extract(
     images: Annotated[
         Path, typer.Argument(help="A folder of images, by class or not.", show_default=False)
     ],
-    output: Annotated[Path, typer.Argument(help="File to write: .npz.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="File to write: .npz; with --ray, a folder of Parquet files.", show_default=False
+        ),
+    ],
     image_size: Annotated[
         int | None, typer.Option(min=8, help="Side in pixels, where the module takes any.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="On a Ray cluster (that of RAY_ADDRESS, or this machine), for more images than "
+            "fit one machine; a stopped run goes on.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray: processes that hold the backbone.")
+    ] = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> None:
     """Write the features of a folder of images to a file."""
-    from keras_transgen.cli.extract import run_extract
+    from keras_transgen.cli.extract import run_extract, run_extract_with_ray
 
-    run_extract(
-        backbone,
-        images,
-        output,
-        image_size=image_size,
-        batch_size=batch_size,
-        allow_unsafe_ops=allow_unsafe_ops,
-    )
+    if workers is not None and not ray:
+        raise ValueError(f"--workers is an option of --ray. Received: --workers {workers}")
+    options: dict[str, Any] = {
+        "image_size": image_size,
+        "batch_size": batch_size,
+        "allow_unsafe_ops": allow_unsafe_ops,
+    }
+    if ray:
+        run_extract_with_ray(backbone, images, output, num_workers=workers, **options)
+    else:
+        run_extract(backbone, images, output, **options)
 
 
 generate = typer.Typer(help="Train a generative model on images, and draw samples from it.")

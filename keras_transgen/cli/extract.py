@@ -66,3 +66,54 @@ def run_extract(
     shapes = {name: value.shape for name, value in arrays.items() if name.startswith("features")}
     console.print(f"{len(index.paths)} images, {shapes} -> {output}", highlight=False)
     return output
+
+
+def run_extract_with_ray(
+    source: str,
+    images: Path,
+    output: Path,
+    *,
+    num_workers: int | None = None,
+    image_size: int | None = None,
+    batch_size: int = 32,
+    allow_unsafe_ops: bool = False,
+) -> Path:
+    """Write the same features as a folder of Parquet files, on a Ray cluster.
+
+    Args:
+        source: What `keras_transgen.load_backbone` takes.
+        images: Folder of images.
+        output: Folder to write, or to go on with.
+        num_workers: Processes that hold the backbone; see `extract_with_ray`.
+        image_size: Side in pixels, for a backbone that takes any.
+        batch_size: Images a batch.
+        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
+
+    Returns:
+        The folder written.
+
+    Raises:
+        ImportError: If Ray is not installed.
+        ValueError: If the output is a file, or the backbone takes no images.
+    """
+    if output.suffix == ".npz":
+        raise ValueError(f"With --ray the output is a folder of Parquet files. Received: {output}")
+    console = Console()
+    console.print("Loading TensorFlow and Ray ...")
+    from keras_transgen.distributed import extract_with_ray
+    from keras_transgen.distributed.ray_extra import ray_module
+
+    ray_module()
+    backbone = open_backbone(source, allow_unsafe_ops)
+    options = image_input(backbone, image_size).options()
+    count = extract_with_ray(
+        backbone,
+        images,
+        output,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        allow_unsafe_ops=allow_unsafe_ops,
+        **options,
+    )
+    console.print(f"{count} images -> {output}", highlight=False)
+    return output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_transgen.backbones import load_backbone
+from keras_transgen.backbones import Backbone, load_backbone
 from keras_transgen.backbones.feature_function import FeatureFunction, layer_digest
 from keras_transgen.datasets import index_images
 from keras_transgen.datasets.image_folder import decode_image
@@ -122,7 +122,7 @@ def extract_with_ray(
         "antialias": antialias,
     }
     unsafe = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
-    network = load_backbone(backbone, **unsafe)
+    network = load_backbone(backbone, **({} if isinstance(backbone, Backbone) else unsafe))
     model = as_model(network, (height, width, channels))
     root, paths, files = _listed(images)
     folder = ParquetFolder(output, _KEY)

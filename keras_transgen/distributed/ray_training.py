@@ -101,8 +101,9 @@ class RayCheckpoint(keras.callbacks.BackupAndRestore):
 
     At the end of every epoch the first worker saves the weights, the optimizers and the state of
     the run, and all report to Ray, with the epoch's logs as metrics. When Ray has started the
-    workers anew, all restore the last checkpoint and go on with the next epoch. One `fit` of a run
-    may have it: a second one would restore the first one's model.
+    workers anew, all restore the last checkpoint that it had noted (it does so about a second after
+    the report) and go on with the next epoch. One `fit` of a run may have it: a second one would
+    restore the first one's model.
 
     Raises:
         ImportError: If Ray is not installed.

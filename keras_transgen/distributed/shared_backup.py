@@ -25,6 +25,7 @@ class SharedBackup(keras.callbacks.BackupAndRestore):
         import keras_transgen as ktg
 
         vae = ktg.VAE(input_shape=(4,), latent_dim=2)
+        vae.compile(jit_compile=False)
         backup = ktg.distributed.SharedBackup("backup")
         vae.fit(np.ones((8, 4), "float32"), epochs=1, callbacks=[backup], verbose=0)
         ```
