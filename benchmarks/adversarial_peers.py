@@ -81,10 +81,9 @@ def keras_example(model, rate=2e-4) -> KerasExample:
     tables = None
     if hasattr(model, "generator_embedding"):
         classes, dim = model.num_classes, model.embedding_dim
-        tables = [keras.layers.Embedding(classes, dim, "normal") for _ in range(2)]
+        tables = [keras.layers.Embedding(classes, dim) for _ in range(2)]
         for table in tables:
             table.build((None,))
-            table.embeddings.assign(keras.random.normal((classes, dim)))
     example = KerasExample(
         keras.models.clone_model(model.generator),
         keras.models.clone_model(model.discriminator),
