@@ -20,6 +20,7 @@ SCRIPTS = (
     "gan_flowers.py",
     "epoch_ends.py",
     "replicas_cost.py",
+    "cluster_arithmetic.py",
     "training_memory.py",
     "projected_gan.py",
     "super_resolution.py",
