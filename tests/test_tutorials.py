@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tutorials.execute import cleaned, execute
+from tutorials.execute import TutorialError, cleaned, execute
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.ipynb"), key=lambda path: int(path.stem.split("_")[0]))
@@ -29,6 +29,7 @@ CLAIMS = {
         "turned_two_phases > turned_one_phase",
         "noisy_one_phase > noisy_head_only",
         "put_back",
+        "3e-3 < lowest_at < 3e-2 and 3e-4 < upper_end < 1e-2",
         "negatives_same_rate > negatives_head_only + 0.02",
         "negatives_same_rate > negatives_layer_wise",
         "negatives_same_rate > max(negatives_slow, negatives_fast)",
@@ -73,7 +74,7 @@ CLAIMS = {
     ],
     "9_several_gpus_and_machines": [
         "weight_difference < 1e-4",
-        "abs(vae_one_replica - vae_two_replicas) < 0.7",
+        "abs(vae_one_replica - vae_two_replicas) < 0.4",
         "workers_agree",
         "worker_difference < 1e-4",
         "lora_share_of_bytes < 0.1",
@@ -127,13 +128,11 @@ def test_runs_and_finds_what_it_says(tutorial, tmp_path):
 
 
 def test_an_error_cell_fails(tmp_path):
-    from nbclient.exceptions import CellExecutionError
-
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("1 / 0"), nbformat.v4.new_code_cell("results = {}")]
     )
     nbformat.write(notebook, tmp_path / "broken.ipynb")
-    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+    with pytest.raises(TutorialError, match="ZeroDivisionError"):
         execute(tmp_path / "broken.ipynb", tmp_path)
 
 

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -26,6 +27,13 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class TutorialError(RuntimeError):
+    """A cell of a tutorial failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +65,10 @@ def execute(tutorial: Path, folder: Path) -> Execution:
         What came of it.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: A cell failed; the message shows it.
+        TutorialError: A cell failed; the message shows it.
     """
     from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(tutorial, as_version=4)
     notebook.cells.append(
@@ -79,6 +88,8 @@ def execute(tutorial: Path, folder: Path) -> Execution:
     started = time.monotonic()
     try:
         client.execute(env=environment)
+    except CellExecutionError as error:
+        raise TutorialError(f"{tutorial.name}: {_COLOURS.sub('', str(error))}") from None
     finally:
         nbformat.write(notebook, folder / f"{tutorial.stem}.executed.ipynb")
     seconds = time.monotonic() - started
