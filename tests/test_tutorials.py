@@ -41,8 +41,8 @@ CLAIMS = {
         "rank == 4",
         "lora_share < 0.06",
         "base_is_exact and delta_is_whole",
-        "delta_share_of_file < 0.15",
-        "upside_down > 0.8",
+        "delta_share_of_file < 0.05",
+        "upside_down > 0.9",
         "merge_difference < 1e-3",
     ],
     "5_vae": [
