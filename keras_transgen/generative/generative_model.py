@@ -13,7 +13,6 @@ from keras_transgen.generative.architecture_record import architecture_record, c
 from keras_transgen.training import TrainerModel
 
 _LARGEST_BYTE = 255.0
-_DEFAULT_BATCH_SIZE = 32
 _ARCHITECTURE = "architecture"
 
 
@@ -186,7 +185,6 @@ class GenerativeModel(TrainerModel):
                 before training starts.
         """
         self._compile_if_needed()
-        self._check_batch_size(x, args[0] if args else kwargs.get("batch_size"))
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -215,18 +213,6 @@ class GenerativeModel(TrainerModel):
     def _compile_if_needed(self) -> None:
         if not self.compiled:
             self.compile()
-
-    def _check_batch_size(self, x: Any, batch_size: int | None) -> None:
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas == 1 or not isinstance(x, (np.ndarray, tf.Tensor)):
-            return
-        largest = min(batch_size or _DEFAULT_BATCH_SIZE, int(x.shape[0]))
-        if largest < replicas:
-            raise ValueError(
-                "A batch is shared by all replicas, and each needs an example of it. Raise "
-                f"batch_size to at least {replicas}. Received: {largest} examples a batch for "
-                f"{replicas} replicas"
-            )
 
 
 def sampling_seed(seed: int | None) -> tf.Tensor:

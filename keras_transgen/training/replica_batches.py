@@ -28,14 +28,20 @@ def refuse_idle_replicas(
         ValueError: If there are more replicas than examples in a batch.
     """
     replicas = strategy.num_replicas_in_sync
+    largest = _largest_batch(data, batch_size)
+    if largest is not None and largest < replicas:
+        raise ValueError(
+            "A batch is shared by all replicas, and each needs an example of it. Raise "
+            f"batch_size to at least {replicas}, best to a multiple of it, or use fewer replicas. "
+            f"Received: {largest} examples a batch for {replicas} replicas"
+        )
+
+
+def _largest_batch(data: Any, batch_size: int | None) -> int | None:
+    """How many examples a batch has at most, or `None` where that is not known."""
     if isinstance(data, tf.data.Dataset):
         leaves = keras.tree.flatten(data.element_spec)
-        size = leaves[0].shape[0] if leaves and leaves[0].shape.rank else None
-    else:
-        size = (batch_size or _KERAS_DEFAULT) if hasattr(data, "shape") else batch_size
-    if size is not None and size < replicas:
-        raise ValueError(
-            "Expected a batch of at least one example a replica; batch_size is that of all "
-            f"replicas together. Give {replicas} or more, best a multiple of it, or use fewer "
-            f"replicas. Received: batches of {size} for {replicas} replicas"
-        )
+        return leaves[0].shape[0] if leaves and leaves[0].shape.rank else None
+    if not getattr(data, "shape", None):
+        return batch_size
+    return min(batch_size or _KERAS_DEFAULT, int(data.shape[0]))

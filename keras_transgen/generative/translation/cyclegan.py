@@ -32,6 +32,7 @@ from keras_transgen.generative.translation.unpaired_batches import unpaired_batc
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.epoch_shuffle import is_arrays, split_last
 from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
@@ -287,7 +288,7 @@ class CycleGAN(TranslationModel):
         if not is_arrays(x):
             return super().fit(x, y, batch_size, epochs, **kwargs)
         self.check_data(x, y, kwargs.get("sample_weight"), training=True)
-        self._check_batch_size(x, batch_size)
+        refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         fraction = kwargs.pop("validation_split", 0.0)
         if fraction and kwargs.get("validation_data") is None:
             (x, held_a), (y, held_b) = (split_last(side, fraction) for side in (x, y))
