@@ -21,8 +21,8 @@ from keras_transgen.tuning import TransferHyperModel
 
 MODULE = "mobilenet_v2_100_224_feature_vector"
 TRIALS = 6
-EPOCHS = 10
-SEEDS = (0, 1)
+EPOCHS = 5
+SEEDS = (0, 1, 2)
 UNITS = [64, 128, 256]
 DROPOUT = [0.0, 0.2, 0.5]
 RATE = {"min_value": 3e-4, "max_value": 1e-2, "sampling": "log"}
