@@ -154,3 +154,27 @@ def test_wrong_use(tmp_path):
         model.export(tmp_path / "model.tflite", format="litert", nonsense=True)
     with pytest.raises(ValueError, match="Unrecognized format"):
         model.export(tmp_path / "model", format="nonsense")
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_a_real_module(shared_folder, tmp_path):
+    """MobileNet from TF-Hub: served, on TFLite, and published anew with what it has learnt."""
+    module = shared_folder / "hub" / "mobilenet_v1_025_224_feature_vector"
+    model = ktg.TransferModel(ktg.load_backbone(module, trainable=True), 5)
+    kernel = model.backbone.parameter_groups()[0].variables[0]
+    kernel.assign(1.1 * kernel.value)
+    photos = np.random.default_rng(0).uniform(size=(2, 224, 224, 3)).astype("float32")
+    logits = model.predict(photos, verbose=0)
+    model.export(tmp_path / "saved")
+    answers = served(tmp_path / "saved", inputs=photos)["logits"]
+    np.testing.assert_allclose(answers, logits, rtol=1e-4, atol=1e-4)
+    model.export(tmp_path / "model.tflite", format="litert")
+    answers = on_device(tmp_path / "model.tflite", "serve", inputs=photos)["logits"]
+    np.testing.assert_allclose(answers, logits, rtol=1e-3, atol=1e-3)
+    model.backbone.export(tmp_path / "module")
+    again = ktg.load_backbone(tmp_path / "module", trainable=True, normalization="adapt")
+    np.testing.assert_allclose(again(photos), model.backbone(photos), rtol=1e-4, atol=1e-5)
+    names = [[group.name for group in each.parameter_groups()] for each in (again, model.backbone)]
+    assert names[0] == names[1]
+    assert again.count_params() == model.backbone.count_params()
