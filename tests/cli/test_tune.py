@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
-from keras_transgen.cli.tune import run_tune, space_of
+from keras_transgen.cli.tune_search import run_tune, space_of
 from keras_transgen.datasets import image_folder
 
 
@@ -32,6 +32,12 @@ def test_the_space_on_the_command_line(parts, space):
 def test_a_space_that_cannot_be_read(part):
     with pytest.raises(ValueError, match=f"Received: --space {part}"):
         space_of([part])
+
+
+def test_a_process_of_a_distributed_search_is_refused(monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "10.0.0.7")
+    with pytest.raises(ValueError, match=r"one process.*10\.0\.0\.7"):
+        run_tune("digits")
 
 
 def test_help_and_a_folder_without_a_backbone(digit_folder, tmp_path):
@@ -70,8 +76,11 @@ def test_a_search_for_the_best_transfer_and_going_on_with_it(digit_folder, tmp_p
     # Three combinations exist: two more trials find the one that is left.
     _, report = run(4)
     assert len(report["trials"]) == 3
+    options = {"backbones": ["digits"], "size": 8, "output": tmp_path, "trials": 5}
     with pytest.raises(ValueError, match="another space"):
-        run_tune(str(digit_folder), backbones=["digits"], size=8, output=tmp_path, trials=5)
+        run_tune(str(digit_folder), epochs=1, **options)
+    with pytest.raises(ValueError, match=r"only --trials may grow.*epochs 2; .* has epochs 1"):
+        run_tune(str(digit_folder), epochs=2, **options)
 
 
 @pytest.mark.slow

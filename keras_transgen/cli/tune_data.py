@@ -1,0 +1,153 @@
+"""What `keras-transgen tune` searches over, and on which data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+EMBEDDED = "digits"
+_HELD_OUT = 10
+
+Search = tuple[Any, dict[str, Any], list[str]]
+
+
+def search_for_transfer(
+    images: str,
+    sources: Sequence[str],
+    space: dict[str, Any],
+    size: int | None,
+    batch_size: int,
+    seed: int,
+) -> Search:
+    """A search for the best transfer, the arguments of `tuner.search`, and the classes.
+
+    Args:
+        images: A folder by class, or `"digits"`.
+        sources: What `keras_transgen.load_backbone` takes.
+        space: What to change in the search space.
+        size: Side of the images in pixels, for backbones that take any.
+        batch_size: Images a step.
+        seed: Of the split and the training.
+
+    Raises:
+        ValueError: No backbone is given, or they take different images.
+    """
+    import keras_transgen as ktg
+    from keras_transgen.cli.image_input import image_input
+    from keras_transgen.datasets import image_folder_split, index_images, load_digits_split
+
+    if images == EMBEDDED:
+        (x, y), held_out = load_digits_split()
+        names = [str(digit) for digit in range(10)]
+        search = ktg.tuning.TransferHyperModel(sources or [EMBEDDED], 10, space=space, seed=seed)
+        data = {"x": x, "y": y, "validation_data": held_out, "batch_size": batch_size}
+        return search, data, names
+    if not sources:
+        raise ValueError(
+            "A search for the best transfer needs at least one --backbone: a TF-Hub handle, a "
+            "folder with a SavedModel, a .keras file or 'digits'. Received: none"
+        )
+    names = list(index_images(images).class_names or ())
+    search = ktg.tuning.TransferHyperModel(list(sources), len(names), space=space, seed=seed)
+    wanted = {
+        name: image_input(search.backbones.shared(name), size) for name in search.backbones.names
+    }
+    if len(set(wanted.values())) > 1:
+        raise ValueError(
+            "The backbones to choose from must take images of one size, colour and range. "
+            f"Received: {', '.join(f'{name}: {each}' for name, each in wanted.items())}"
+        )
+    (reading,) = set(wanted.values())
+    x, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading.options())
+    return search, {"x": x, "validation_data": held_out}, names
+
+
+def search_for_generation(
+    task: str,
+    images: str,
+    space: dict[str, Any],
+    size: int | None,
+    color: str,
+    extractor: str,
+    batch_size: int,
+    seed: int,
+) -> Search:
+    """A search for the best generative model, the arguments of `tuner.search`, and the classes.
+
+    Args:
+        task: `"vae"`, `"gan"` or `"conditional-gan"`.
+        images: A folder, or `"digits"`.
+        space: What to change in the search space.
+        size: Side of the images in pixels.
+        color: `"rgb"` or `"grayscale"`.
+        extractor: Whose features compare samples with images.
+        batch_size: Images a step.
+        seed: Of the order and the training.
+    """
+    import keras_transgen as ktg
+
+    value_range = (0.0, 1.0) if task == "vae" else (-1.0, 1.0)
+    labelled = task == "conditional-gan"
+    every, names = _examples(images, size, color, labelled, value_range, seed)
+    shape = tuple(every.element_spec[0].shape)
+    train, held_out = _split(every, batch_size, labelled, seed)
+    data = {"x": train, "validation_data": held_out}
+    if task == "vae":
+        return ktg.tuning.VAEHyperModel(shape, space=space, seed=seed), data, names
+    options = {"space": space, "extractor": extractor, "seed": seed}
+    if labelled:
+        return ktg.tuning.ConditionalGANHyperModel(shape, len(names), **options), data, names
+    return ktg.tuning.GANHyperModel(shape, **options), data, names
+
+
+def _examples(
+    images: str,
+    size: int | None,
+    color: str,
+    labelled: bool,
+    value_range: tuple[float, float],
+    seed: int,
+) -> tuple[Any, list[str]]:
+    """A data set of single images with labels, in an order at random, and the classes."""
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_transgen.datasets import image_folder, index_images, load_digits
+
+    low, high = value_range
+    if images == EMBEDDED:
+        pixels, labels = load_digits()
+        if size not in (None, 8):
+            pixels = np.asarray(tf.image.resize(pixels, (size, size)))
+        order = np.random.default_rng(seed).permutation(len(pixels))
+        pixels = (low + (high - low) * pixels[order]).astype("float32")
+        names = [str(digit) for digit in range(10)] if labelled else []
+        return tf.data.Dataset.from_tensor_slices((pixels, labels[order])), names
+    index = index_images(images, labelled=labelled)
+    data = image_folder(
+        images,
+        image_size=size or 64,
+        batch_size=None,
+        labelled=labelled,
+        value_range=value_range,
+        color_mode=color,
+    )
+    if not labelled:
+        data = data.map(lambda image: (image, tf.constant(0, tf.int64)))
+    return data, list(index.class_names or ()) if labelled else []
+
+
+def _split(every: Any, batch_size: int, labelled: bool, seed: int) -> tuple[Any, Any]:
+    """Every tenth example is held out; the rest comes in another order each epoch."""
+    import tensorflow as tf
+
+    def part(held_out: bool) -> Any:
+        chosen = every.enumerate().filter(
+            lambda number, _: tf.equal(tf.equal(number % _HELD_OUT, 0), held_out)
+        )
+        chosen = chosen.map(lambda _, example: example if labelled else example[0]).cache()
+        if not held_out:
+            chosen = chosen.shuffle(4096, seed=seed)
+        return chosen.batch(batch_size, drop_remainder=not held_out).prefetch(tf.data.AUTOTUNE)
+
+    return part(False), part(True)
