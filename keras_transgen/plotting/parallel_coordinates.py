@@ -169,7 +169,7 @@ def _draw_axis(axes: Axes, place: int, column: _Axis) -> None:
             va="center",
             fontsize=8,
             color=QUIET if text == "absent" else TEXT,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6},
         )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras_transgen.tuning.domains import Choices, Domain, Fixed, Range, domain_of
@@ -22,6 +22,7 @@ class _LeftOut:
 
 
 LEFT_OUT = _LeftOut()
+Condition = Sequence[Any] | Callable[[Any], bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +33,15 @@ class Hyperparameter:
         name: Its name.
         default: What a user would have to give for the same; `LEFT_OUT` for what the model's own
             default decides unless the user names it.
-        when: For which values of hyperparameters before it it exists; always if empty.
-        allowed: All values there are, where that is a closed set.
+        when: For which values of hyperparameters before it it exists, as a list of them or as a
+            function that tells; always if empty.
+        allowed: All words and numbers there are, where that is a closed set; layers and functions
+            are beside it.
     """
 
     name: str
     default: Any = LEFT_OUT
-    when: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
+    when: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
     allowed: Sequence[Any] | None = None
 
 
@@ -80,10 +83,10 @@ class SearchSpace:
             self._add(each, given)
         unused = [name for name in given if name not in self._domains]
         if unused:
-            needed = {each.name: dict(each.when) for each in known if each.name in unused}
+            needed = {each.name: list(each.when) for each in known if each.name in unused}
             raise ValueError(
                 "A hyperparameter must be possible: those that it depends on are fixed to other "
-                f"values. Received: space with {unused}; needed: {needed}"
+                f"values. Received: space with {unused}; they depend on {needed}"
             )
         content = json.dumps([self.described(), self._conditions, dict(fixed)], sort_keys=True)
         self.label = f"{owner} {hashlib.sha256(content.encode()).hexdigest()[:12]}"
@@ -110,17 +113,18 @@ class SearchSpace:
         self._domains[each.name] = domain
         self._conditions[each.name] = conditions
 
-    def _met(self, parent: str, values: Sequence[Any]) -> list[Any] | bool:
+    def _met(self, parent: str, condition: Condition) -> list[Any] | bool:
         """Which labels of a parent meet a condition; whether always or never, where that is so."""
         domain = self._domains[parent]
         if isinstance(domain, Fixed):
-            return domain.value in values
+            return _meets(domain.value, condition)
         if isinstance(domain, Range):
             raise ValueError(
                 f"Other hyperparameters depend on {parent!r}: give it choices or a fixed value. "
                 f"Received: a range of {parent!r}"
             )
-        met = [label for label, value in zip(domain.labels, domain.values) if value in values]
+        pairs = zip(domain.labels, domain.values)
+        met = [label for label, value in pairs if _meets(value, condition)]
         return met if 0 < len(met) < len(domain.labels) else bool(met)
 
     def described(self) -> dict[str, Any]:
@@ -197,11 +201,15 @@ class SearchSpace:
         )
 
 
+def _meets(value: Any, condition: Condition) -> bool:
+    return condition(value) if callable(condition) else value in condition
+
+
 def _refuse_values(each: Hyperparameter, domain: Domain) -> None:
     values = domain.values if isinstance(domain, Choices) else ()
     values = (domain.value,) if isinstance(domain, Fixed) else values
     allowed = list(each.allowed or ())
-    wrong = [value for value in values if value not in allowed]
+    wrong = [value for value in values if not callable(value) and value not in allowed]
     if isinstance(domain, Range) or wrong:
         raise ValueError(
             f"{each.name!r} must be of {allowed}. "

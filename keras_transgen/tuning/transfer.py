@@ -25,7 +25,7 @@ from keras_transgen.tuning.package_hyper_model import (
     model_arguments,
     present,
 )
-from keras_transgen.tuning.search_space import Hyperparameter
+from keras_transgen.tuning.search_space import Condition, Hyperparameter
 from keras_transgen.tuning.shared_features import SharedFeatures
 from keras_transgen.tuning.trial_backbones import TrialBackbones
 
@@ -53,12 +53,12 @@ class TransferHyperModel(PackageHyperModel):
     | --- | --- | --- |
     | `backbone` | all of `backbones` | |
     | `kind` | `feature`, `parameter`, `structure` | |
-    | `head` | `linear`, `hidden` (also: `nearest_centroid`) | feature |
+    | `head` | `linear`, `hidden` (also: `nearest_centroid`, layers) | feature |
     | `l2` | `"sweep"`, by cross-validation | feature, `head` linear |
     | `hidden_units` | 64, 128, 256 | `head` hidden |
     | `dropout` | 0, 0.2, 0.5 | `head` hidden |
-    | `head_learning_rate` | 3e-4 to 1e-2, log | `head` hidden |
-    | `head_epochs` | 5 passes over the features for an epoch of the search | `head` hidden |
+    | `head_learning_rate` | 3e-4 to 1e-2, log | `head` hidden or layers |
+    | `head_epochs` | 5 passes over the features for an epoch of the search | the same |
     | `method` | `lora`, `ia3`, `last` (also: `bias`, `normalization`, `adapter`) | structure |
     | `rank` | 4, 8, 16 | `method` lora or adapter |
     | `learning_rate_factor` | 0.3 to 3, log; times the method's own rate | structure |
@@ -104,10 +104,10 @@ class TransferHyperModel(PackageHyperModel):
 
         (x, y), validation = ktg.datasets.load_digits_split(test_fraction=0.5)
         search = ktg.tuning.TransferHyperModel(
-            ["digits"], num_classes=10, space={"kind": "feature", "head": ["linear", "hidden"]}
+            ["digits"], 10, space={"kind": "feature", "head": ["linear", "nearest_centroid"]}
         )
         tuner = keras_tuner.RandomSearch(search, search.objective, max_trials=2, directory="runs")
-        tuner.search(x[:200], y[:200], validation_data=validation, epochs=3, verbose=0)
+        tuner.search(x[:200], y[:200], validation_data=validation, verbose=0)
         (best,) = tuner.get_best_models()
         best.save("best.keras")
         ```
@@ -172,14 +172,14 @@ class TransferHyperModel(PackageHyperModel):
     def _feature(self, values: dict[str, Any]) -> keras.Model:
         backbone = self.backbones.shared(values["backbone"])
         common = self._common(values)
-        if values["head"] != "hidden":
-            classifier = "linear" if values["head"] == "linear" else values["head"]
+        if not _is_trained(values["head"]):
             return FeatureTransfer(
-                backbone, classifier=classifier, l2=values.get("l2", "sweep"), **common
+                backbone, classifier=values["head"], l2=values.get("l2", "sweep"), **common
             )
-        model = FeatureTransfer(
-            backbone, head=self._hidden_head(values), **{"pooling": "average", **common}
-        )
+        own = values["head"] != "hidden"
+        head = _own_layer(values["head"]) if own else self._hidden_head(values)
+        pooling = {"pooling": "average"}
+        model = FeatureTransfer(backbone, head=head, solver="sgd", **{**pooling, **common})
         model.compile(keras.optimizers.Adam(values["head_learning_rate"]))
         return model
 
@@ -260,7 +260,8 @@ def _fit_on_shared(
 
 
 def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
-    hidden = {"kind": ("feature",), "head": ("hidden",)}
+    feature: dict[str, Condition] = {"kind": ("feature",)}
+    hidden, trained = {**feature, "head": ("hidden",)}, {**feature, "head": _is_trained}
     parameter, structure = {"kind": ("parameter",)}, {"kind": ("structure",)}
     # Methods that take no further network.
     methods = tuple(name for name in DELTAS if name != "copy")
@@ -269,12 +270,12 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
     return (
         Hyperparameter("backbone", backbones.names, allowed=backbones.names),
         Hyperparameter("kind", KINDS, allowed=KINDS),
-        Hyperparameter("head", ("linear", "hidden"), {"kind": ("feature",)}, heads),
-        Hyperparameter("l2", "sweep", {"kind": ("feature",), "head": ("linear",)}),
+        Hyperparameter("head", ("linear", "hidden"), feature, heads),
+        Hyperparameter("l2", "sweep", {**feature, "head": ("linear",)}),
         Hyperparameter("hidden_units", (64, 128, 256), hidden),
         Hyperparameter("dropout", (0.0, 0.2, 0.5), hidden),
-        Hyperparameter("head_learning_rate", log_range(3e-4, 1e-2, 1e-3), hidden),
-        Hyperparameter("head_epochs", 5, hidden),
+        Hyperparameter("head_learning_rate", log_range(3e-4, 1e-2, 1e-3), trained),
+        Hyperparameter("head_epochs", 5, trained),
         Hyperparameter("method", ("lora", "ia3", "last"), structure, methods),
         Hyperparameter("rank", (4, 8, 16), {**structure, "method": ("lora", "adapter")}),
         Hyperparameter("learning_rate_factor", log_range(0.3, 3.0, 1.0), structure),
@@ -307,7 +308,16 @@ def _augmentation(value: Any) -> keras.layers.Layer | None:
             [keras.layers.RandomTranslation(0.1, 0.1), keras.layers.RandomZoom(0.1)],
             name="augmentation",
         )
+    return _own_layer(value)
+
+
+def _is_trained(head: Any) -> bool:
+    """Whether a head trains by steps over the features: a hidden layer, or layers of one's own."""
+    return head == "hidden" or not isinstance(head, str)
+
+
+def _own_layer(value: Any) -> keras.layers.Layer:
+    """A layer for one trial alone, of a layer or of a function that makes one."""
     if isinstance(value, keras.layers.Layer):
-        # A layer that draws random numbers keeps a state, which is the trial's own.
         return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(value))
     return value()

@@ -87,8 +87,8 @@ class VAEHyperModel(PackageHyperModel):
         search = ktg.tuning.VAEHyperModel(
             (8, 8, 1), space={"network": "dense", "hidden_units": [32, 64], "latent_dim": [2, 8]}
         )
-        tuner = keras_tuner.RandomSearch(search, search.objective, max_trials=2, directory="runs")
-        tuner.search(images[:500], validation_data=images[500:700], epochs=1, verbose=0)
+        tuner = keras_tuner.RandomSearch(search, search.objective, max_trials=1, directory="runs")
+        tuner.search(images[:512], validation_data=images[512:576], epochs=1, verbose=0)
         (best,) = tuner.get_best_models()
         best.save("vae.keras")
         ```

@@ -44,7 +44,7 @@ def watch_workers(tuner: Any, patience: float = 120.0) -> Iterator[None]:
             search, search.objective, max_trials=1, directory="runs", max_retries_per_trial=1
         )
         with ktg.tuning.watch_workers(tuner):
-            tuner.search(images[:200], validation_data=images[200:300], epochs=1, verbose=0)
+            tuner.search(images[:64], validation_data=images[64:128], epochs=1, verbose=0)
         ```
     """
     if not patience > 0:
@@ -83,9 +83,11 @@ def _look_after_workers(tuner: Any, patience: float, stopped: threading.Event) -
     while not stopped.wait(patience / 8):
         now = time.monotonic()
         for file in folder.glob(f"*{_SUFFIX}"):
-            said = file.read_text()
-            if heard.get(file.stem, ("", 0.0))[0] != said:
-                heard[file.stem] = (said, now)
+            # Whoever leaves in order takes the file along.
+            with contextlib.suppress(FileNotFoundError):
+                said = file.read_text()
+                if heard.get(file.stem, ("", 0.0))[0] != said:
+                    heard[file.stem] = (said, now)
         for worker, (_, since) in list(heard.items()):
             if now - since > patience:
                 _do_without(tuner.oracle, worker, now - since)

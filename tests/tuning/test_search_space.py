@@ -112,6 +112,13 @@ def test_fixed_values_shrink_the_space_and_open_conditions():
     assert set(space_of({"kind": "a"}).described()) == {"kind", "rate"}
 
 
+def test_a_condition_may_be_a_function():
+    known = (*KNOWN, Hyperparameter("width", (1, 2), {"extra": lambda value: value is not None}))
+    space = SearchSpace("Searcher", known, {"kind": "a", "extra": [None, "some"]}, {})
+    assert "width" not in space.read(hyperparameters(space, extra="none"))
+    assert space.read(hyperparameters(space, extra="some", width=2))["width"] == 2
+
+
 def test_choices_beyond_the_defaults():
     space = space_of({"kind": ["a", "c"]})
     values = space.read(hyperparameters(space, kind="c", method="y", rate=1e-3))

@@ -81,25 +81,19 @@ def test_goes_into_every_tuner_and_the_best_is_a_finished_model(kind, tmp_path):
 
 @pytest.mark.slow
 def test_every_kind_trains_in_one_search(tmp_path):
-    """The default space but for two heads; Hyperband goes on from earlier trials' weights."""
+    """Hyperband besides goes on from earlier trials' weights."""
     train, validation = few_digits()
-    space = {"augmentation": "none", "layer_decay": 1.0, "method": ["lora", "ia3", "last"]}
-    for kind in (keras_tuner.RandomSearch, keras_tuner.Hyperband):
-        more = {"max_trials": 8} if kind is keras_tuner.RandomSearch else {"max_epochs": 4}
-        tuner = tuner_of(search_of(space), tmp_path / kind.__name__, kind, **more)
-        tuner.search(*train, validation_data=validation, epochs=1, verbose=0)
-        trials = tuner.oracle.trials.values()
-        assert all(trial.status == "COMPLETED" for trial in trials), [
-            trial.message for trial in trials
-        ]
-        assert {trial.hyperparameters.get("kind") for trial in trials} == {
-            "feature",
-            "parameter",
-            "structure",
-        }
-        for trial, model in zip(tuner.oracle.get_best_trials(8), tuner.get_best_models(8)):
-            reached = np.mean(model.classify(validation[0], verbose=0) == validation[1])
-            assert reached == pytest.approx(trial.score), trial.hyperparameters.values
+    space = {"augmentation": "none", "layer_decay": 1.0, "normalization": "frozen"}
+    tuner = tuner_of(search_of(space), tmp_path, keras_tuner.Hyperband, max_epochs=4)
+    tuner.search(*train, validation_data=validation, verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    assert {trial.status for trial in trials} == {"COMPLETED"}, [t.message for t in trials]
+    kinds = {trial.hyperparameters.get("kind") for trial in trials}
+    assert kinds == {"feature", "parameter", "structure"}
+    assert any("tuner/trial_id" in trial.hyperparameters for trial in trials)
+    for trial, model in zip(tuner.oracle.get_best_trials(8), tuner.get_best_models(8)):
+        reached = np.mean(model.classify(validation[0], verbose=0) == validation[1])
+        assert reached == pytest.approx(trial.score), trial.hyperparameters.values
 
 
 def test_values_become_the_model_they_name():
@@ -217,6 +211,29 @@ def test_preprocessing_and_augmentation_of_ones_own(tmp_path):
     assert tuner.oracle.get_best_trials()[0].score is not None
 
 
+def test_heads_of_ones_own(tmp_path):
+    """A layer, copied for each trial, and a function that makes one; both have a learning rate."""
+    train, validation = few_digits()
+    layer = keras.layers.Dense(10, activation="linear", use_bias=False)
+    heads = {"unbiased": layer, "made": lambda: keras.Sequential([keras.layers.Dense(10)])}
+    search = search_of(
+        {"kind": "feature", "head": heads, "head_learning_rate": 0.01, "head_epochs": 3}
+    )
+    tuner = tuner_of(search, tmp_path, keras_tuner.GridSearch)
+    tuner.search(*train, validation_data=validation, epochs=1, verbose=0)
+    trials = list(tuner.oracle.trials.values())
+    assert [trial.hyperparameters.get("head") for trial in trials] == ["unbiased", "made"]
+    assert [trial.status for trial in trials] == ["COMPLETED"] * 2, trials[0].message
+    assert not layer.built
+    assert trials[0].best_step < 3
+    models = {
+        trial.hyperparameters.get("head"): model
+        for trial, model in zip(tuner.oracle.get_best_trials(2), tuner.get_best_models(2))
+    }
+    assert not models["unbiased"].head.use_bias
+    assert isinstance(models["made"].head, keras.Sequential)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -320,9 +337,21 @@ def test_the_dtype_policy_of_the_search_is_that_of_its_trials(tmp_path):
 @pytest.mark.slow
 def test_trials_under_a_mirrored_strategy(tmp_path, two_replicas):
     train, validation = few_digits()
-    space = {"kind": ["feature", "parameter"], "head": "hidden", "hidden_units": 8,
-             "head_epochs": 1, "normalization": "frozen", "augmentation": "none", "layer_decay": 1.0}  # fmt: skip
-    tuner = tuner_of(search_of(space), tmp_path, max_trials=6, distribution_strategy=two_replicas)
+    space = {
+        "kind": ["feature", "parameter"],
+        "head": "hidden",
+        "hidden_units": 8,
+        "head_epochs": 1,
+        "normalization": "frozen",
+        "augmentation": "none",
+        "layer_decay": 1.0,
+        "dropout": 0.2,
+        "head_learning_rate": 1e-3,
+        "learning_rate": 1e-4,
+    }
+    tuner = tuner_of(
+        search_of(space), tmp_path, keras_tuner.GridSearch, distribution_strategy=two_replicas
+    )
     kinds = set()
 
     class Replicas(keras.callbacks.Callback):
