@@ -54,6 +54,8 @@ CLAIMS = {
     ],
     "6_gan": [
         "logit_error < 0.3",
+        # 2 log 2 and log 2, the game's value at its fixed point.
+        "abs(discriminator_loss - 1.386) < 0.15 and abs(generator_loss - 0.693) < 0.15",
         "distance < 0.15 * distance_after_one_epoch",
         "distance < 0.15 * distance_of_noise",
         "precision > 0.35 and precision_of_noise < 0.1",
@@ -71,7 +73,7 @@ CLAIMS = {
         "abs(validation_accuracy - test_accuracy) < 0.08",
         "sets_of_features == 2",
         "(trials_found, trials_in_the_end) == (8, 10)",
-        "nats_with_16_units < nats_with_2_units",
+        "nats_with_16_units < nats_with_2_units - 0.3",
     ],
     "9_several_gpus_and_machines": [
         "weight_difference < 1e-4",
@@ -138,7 +140,7 @@ def test_an_error_cell_fails(tmp_path):
 
 
 def test_results_and_pictures_come_back(tmp_path):
-    plot = "%matplotlib inline\nfrom matplotlib.figure import Figure\nFigure()"
+    plot = "%matplotlib inline\nfrom matplotlib import pyplot as plt\nplt.plot([1, 2]);"
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell(plot),
