@@ -233,7 +233,9 @@ def main() -> None:
         train, test = mnist()
         classifier = judge(train, test)
 
-        inner = keras.Model(classifier.inputs, [classifier.outputs[0], classifier.layers[-2].output])
+        inner = keras.Model(
+            classifier.inputs, [classifier.outputs[0], classifier.layers[-2].output]
+        )
         real = diversity(inner.predict(test[0], batch_size=500, verbose=0)[1], test[1])
 
         def judged(samples):
