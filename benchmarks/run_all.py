@@ -32,6 +32,7 @@ SCRIPTS = (
     "subspace_transfer.py",
     "pix2pix_facades.py",
     "cyclegan_facades.py",
+    "tuner_trials.py",
     "gpu.py",
 )
 
