@@ -41,7 +41,7 @@ def actor_options(num_workers: int | None, cpus_per_worker: int) -> dict[str, An
             f"Received: num_workers={num_workers}, and a cluster of {gpus} GPUs"
         )
     return {
-        "compute": ray_module("ray.data").ActorPoolStrategy(min_size=1, max_size=num_workers),
+        "compute": ray_module("ray.data").ActorPoolStrategy(size=num_workers),
         "num_cpus": cpus_per_worker,
         "num_gpus": 1 if gpus else 0,
     }
