@@ -30,7 +30,7 @@ from keras_transgen.training.gradients import (
 from keras_transgen.training.iterator_end import batches_of_arrays, ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
-from keras_transgen.training.replica_batches import refuse_idle_replicas
+from keras_transgen.training.replica_batches import refuse_idle_replicas, refuse_lost_convolutions
 from keras_transgen.training.replica_noise import (
     replica_seed,
     seed_states,
@@ -433,6 +433,7 @@ class TrainerModel(keras.Model):
             steps_per_epoch=steps_per_epoch,
         )
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
+        refuse_lost_convolutions(self, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
             (x, y, sample_weight), held_out = split_last((x, y, sample_weight), validation_split)

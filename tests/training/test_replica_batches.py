@@ -1,11 +1,14 @@
 """A batch that leaves a replica idle in every step is refused; one that does not divide is not."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.training import replica_batches
 from keras_transgen.training.replica_batches import refuse_idle_replicas
-from tests.training.test_trainer import CASES
+from tests.training.models import NetworkModel
+from tests.training.test_trainer import CASES, compile_classifier
 
 ROWS = np.zeros((8, 2), "float32")
 DATA = tf.data.Dataset.from_tensor_slices(ROWS)
@@ -45,3 +48,31 @@ def test_fit_refuses_before_it_trains(two_replicas):
         model.fit(*case.data, batch_size=1, verbose=0)
     for old, weight in zip(before, model.weights):
         np.testing.assert_array_equal(old, weight.numpy())
+
+
+@pytest.mark.parametrize(
+    # As a MirroredStrategy of so many replicas was seen to cut batches of TensorFlow 2.21.
+    ("examples", "parts"),
+    [(5, (3, 2)), (1, (1, 0)), (4, (2, 2, 0)), (5, (2, 2, 1)), (2, (1, 1, 0)), (3, (1, 1, 1))],
+)
+def test_which_batches_leave_a_replica_out(examples, parts):
+    assert replica_batches._leaves_one_out(examples, len(parts)) == (0 in parts)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_convolutions_that_lose_their_shape_are_refused_before_training(jit_compile, two_replicas):
+    """Will tell when TensorFlow is mended: training then just works."""
+    images, labels = np.ones((9, 4, 4, 1), "float32"), np.zeros(9, int)
+    with two_replicas.scope():
+        layers = [keras.layers.Conv2D(2, 3, 2, activation="leaky_relu"), keras.layers.Flatten()]
+        model = NetworkModel(
+            keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Dense(3)])
+        )
+        compile_classifier(model, jit_compile=jit_compile)
+    if replica_batches._loses_shapes() and not jit_compile:
+        with pytest.raises(ValueError, match="The last batch has 1 examples for 2 replicas"):
+            model.fit(images, labels, batch_size=8, verbose=0)
+        model.fit(images[:8], labels[:8], batch_size=8, verbose=0)
+    else:
+        history = model.fit(images, labels, batch_size=8, verbose=0)
+        assert np.isfinite(history.history["loss"]).all()
