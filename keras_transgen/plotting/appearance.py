@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ FAINT = "#DDDDDD"
 
 
 def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """An empty white figure of its own, unknown to pyplot.
+    """An empty white figure of its own, unknown to pyplot, that notebooks show.
 
     Args:
         width: Inches.
@@ -41,12 +43,24 @@ def new_figure(width: float, height: float, title: str | None = None) -> Figure:
     Returns:
         A Matplotlib figure whose layout keeps labels from overlapping.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _notebook_figure()(figsize=(width, height), layout="constrained", facecolor="white")
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=TEXT, fontsize=13, fontweight="bold")
     return figure
+
+
+@functools.cache
+def _notebook_figure() -> type[Figure]:
+    """Matplotlib's figure, which by itself is a picture in a notebook only where pyplot is used."""
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            picture = io.BytesIO()
+            self.savefig(picture, format="png", dpi=100)
+            return picture.getvalue()
+
+    return NotebookFigure
 
 
 def tidy(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HIGHER_IS_BETTER = ("accuracy", "auc", "precision", "recall", "coverage", "f1", "active_units")
+_LOWER_IS_BETTER = ("loss", "error", "distance", "negative_elbo")
+# Neither end is good: a small divergence is a collapse, a player's loss depends on the other's.
+_NEITHER = ("kl", "generator_loss", "discriminator_loss")
 _ON_A_LOG_SCALE = ("learning_rate", "lr")
 _VALIDATION = "val_"
 
@@ -94,10 +97,15 @@ def _panel(
     axes.set_xlim(1 - 0.04 * epochs, epochs + 0.04 * epochs)
     if name in _ON_A_LOG_SCALE:
         axes.set_yscale("log")
-    if validation is not None and np.isfinite(validation).any():
+    if _has_a_best(name) and validation is not None and np.isfinite(validation).any():
         _mark_best(axes, name, np.asarray(validation, dtype=float))
     if training is not None and validation is not None:
         legend(axes)
+
+
+def _has_a_best(name: str) -> bool:
+    known = (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER)
+    return name not in _NEITHER and any(word in name for word in known)
 
 
 def _mark_best(axes: Axes, name: str, values: np.ndarray) -> None:

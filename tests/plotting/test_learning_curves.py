@@ -66,6 +66,19 @@ def test_many_metrics_one_epoch_and_nan_are_readable():
     assert "best 2 in epoch 2" in lines(part.axes[0])
 
 
+def test_a_best_epoch_is_marked_only_where_one_end_is_good():
+    names = ["kl", "generator_loss", "real_score", "kernel_distance"]
+    history = {f"val_{name}": [2.0, 1.0, 3.0] for name in names}
+    figure = plot_learning_curves(history)
+    marked = [axes for axes in figure.axes if any("best" in name for name in lines(axes))]
+    assert [axes.get_title(loc="left") for axes in marked] == ["kernel distance"]
+
+
+def test_notebooks_show_figures():
+    picture = plot_learning_curves(HISTORY)._repr_png_()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+
+
 def test_wrong_histories_are_refused():
     for empty in ({}, {"loss": []}):
         with pytest.raises(ValueError, match="at least one epoch"):
