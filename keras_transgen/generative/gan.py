@@ -57,7 +57,9 @@ class GAN(AdversarialModel):
       on other examples of the batch and there is no auxiliary classifier, and refused elsewhere,
       so no batch normalization in the discriminator. The updates are simultaneous: the generator
       does not see the discriminator's move.
-    - `"auto"`: `"shared"`.
+    - `"auto"`: `"shared"`. A step of `"one_stage"` is quicker, but in a race of conditional GANs on
+      MNIST to samples of which 0.95 are right (medians of three seeds, one CPU core,
+      `benchmarks/gan_quality.py`) `"shared"` needed 0.89 of its time and 0.82 of `"two_stage"`'s.
 
     Args:
         image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
