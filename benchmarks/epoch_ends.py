@@ -1,7 +1,7 @@
 """What the end of an epoch costs: `fit` on a tf.data set, Keras' own against ours.
 
-In TensorFlow 2.21 an iterator waits, about one time in four, for the thread that tunes its
-pipeline, which sleeps for up to as long as the epoch took (at most a minute). Both sides train an
+In TensorFlow 2.21 an iterator often waits at its end for the thread that tunes its pipeline, which
+sleeps for up to as long as the epoch took (at most a minute). Both sides train an
 equal network on an equal data set; each epoch is timed from its start to the next one's.
 """
 

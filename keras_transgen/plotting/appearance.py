@@ -43,24 +43,20 @@ def new_figure(width: float, height: float, title: str | None = None) -> Figure:
     Returns:
         A Matplotlib figure whose layout keeps labels from overlapping.
     """
-    figure = _notebook_figure()(figsize=(width, height), layout="constrained", facecolor="white")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    # IPython's hook; Matplotlib's figures are pictures there only where pyplot is used.
+    setattr(figure, "_repr_png_", functools.partial(_as_png, figure))  # noqa: B010
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=TEXT, fontsize=13, fontweight="bold")
     return figure
 
 
-@functools.cache
-def _notebook_figure() -> type[Figure]:
-    """Matplotlib's figure, which by itself is a picture in a notebook only where pyplot is used."""
-    from matplotlib.figure import Figure
-
-    class NotebookFigure(Figure):
-        def _repr_png_(self) -> bytes:
-            picture = io.BytesIO()
-            self.savefig(picture, format="png", dpi=100)
-            return picture.getvalue()
-
-    return NotebookFigure
+def _as_png(figure: Figure) -> bytes:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    return picture.getvalue()
 
 
 def tidy(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.progress import Progress
 
 
@@ -101,6 +102,38 @@ def shuffled_batches(data: tuple, batch_size: int, progress: Progress) -> tf.dat
     return batches_in_order(ordered, gather, rows, batch_size)
 
 
+def plain_batches(data: tuple, batch_size: int) -> tf.data.Dataset | None:
+    """Batches of arrays in the order they have, as Keras makes them, but ending promptly.
+
+    Args:
+        data: Tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        batch_size: Rows a batch; the last one may have fewer.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality; `None` for data that Keras shall take as they are:
+        other than arrays, or several of them in a list.
+    """
+    while data and data[-1] is None:
+        data = data[:-1]
+    leaves = keras.tree.flatten(data)
+    nested = any(part is None or isinstance(part, (list, tuple)) for part in data)
+    lengths = {leaf.shape[0] if leaf.shape else 0 for leaf in leaves if hasattr(leaf, "shape")}
+    if not data or nested or not is_arrays(data) or len(lengths) != 1 or 0 in lengths:
+        return None
+    rows = lengths.pop()
+    tensors = keras.tree.map_structure(_as_keras_does, keras.tree.lists_to_tuples(data))
+
+    def gather(indices: tf.Tensor) -> Any:
+        return keras.tree.map_structure(lambda t: tf.gather(t, indices), tensors)
+
+    return batches_in_order(lambda _: tf.range(rows, dtype=tf.int64), gather, rows, batch_size)
+
+
+def _as_keras_does(array: Any) -> tf.Tensor:
+    tensor = tf.convert_to_tensor(array)
+    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
+
+
 def batches_in_order(
     ordered: Callable[[tf.Tensor], Any], gather: Callable[..., Any], rows: int, batch_size: int
 ) -> tf.data.Dataset:
@@ -118,8 +151,6 @@ def batches_in_order(
     """
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    # See iterator_end.py.
-    options.autotune.enabled = False
     batches = (
         tf.data.Dataset.range(1)
         .map(ordered)
@@ -128,4 +159,4 @@ def batches_in_order(
         .apply(tf.data.experimental.assert_cardinality(math.ceil(rows / batch_size)))
         .prefetch(tf.data.AUTOTUNE)
     )
-    return batches.with_options(options)
+    return ends_promptly(batches.with_options(options))

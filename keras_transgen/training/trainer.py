@@ -18,6 +18,7 @@ from keras_transgen.training.epoch_shuffle import (
     check_lengths,
     check_weights_have_labels,
     is_arrays,
+    plain_batches,
     shuffled_batches,
     split_last,
 )
@@ -27,7 +28,7 @@ from keras_transgen.training.gradients import (
     loss_weight,
     num_replicas,
 )
-from keras_transgen.training.iterator_end import batches_of_arrays, ends_promptly
+from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
 from keras_transgen.training.replica_batches import refuse_idle_replicas, refuse_lost_convolutions
@@ -433,11 +434,12 @@ class TrainerModel(keras.Model):
             steps_per_epoch=steps_per_epoch,
         )
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
-        refuse_lost_convolutions(self, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
             (x, y, sample_weight), held_out = split_last((x, y, sample_weight), validation_split)
             validation_data, validation_split = held_out, 0.0
+        # After the split, which decides how many examples the last batch has.
+        refuse_lost_convolutions(self, x, batch_size)
         if arrays:
             check_lengths((x, y, sample_weight))
             self.check_data(x, y, sample_weight, training=True)
@@ -450,7 +452,7 @@ class TrainerModel(keras.Model):
                 held_x, held_y, held_weight = parts
                 self.check_data(held_x, held_y, held_weight, training=False)
                 if validation_steps is None:
-                    held_out = batches_of_arrays(parts, validation_batch_size or batch_size or 32)
+                    held_out = plain_batches(parts, validation_batch_size or batch_size or 32)
                     if held_out is not None:
                         validation_data, validation_batch_size = held_out, None
             validation_data = ends_promptly(validation_data)
@@ -515,7 +517,7 @@ class TrainerModel(keras.Model):
             check_weights_have_labels(y, sample_weight)
         batches = None
         if steps is None:
-            batches = batches_of_arrays((x, y, sample_weight), batch_size or 32)
+            batches = plain_batches((x, y, sample_weight), batch_size or 32)
         if batches is not None:
             x, y, sample_weight, batch_size = batches, None, None, None
         self.progress.test_step.assign(0)
@@ -540,7 +542,7 @@ class TrainerModel(keras.Model):
         callbacks: Any = None,
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
-        batches = batches_of_arrays((x,), batch_size or 32) if steps is None else None
+        batches = plain_batches((x,), batch_size or 32) if steps is None else None
         if batches is not None:
             x, batch_size = batches, None
         return super().predict(

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transgen.training import TrainerModel
-from keras_transgen.training.iterator_end import batches_of_arrays, ends_promptly
+from keras_transgen.training.epoch_shuffle import plain_batches
+from keras_transgen.training.iterator_end import ends_promptly
 
 X = np.random.default_rng(0).normal(size=(11, 4)).astype("float32")
 Y = np.arange(11) % 3
@@ -28,7 +29,7 @@ def test_who_asks_for_it_keeps_it():
 
 
 def test_batches_of_arrays_are_keras_batches():
-    batches = batches_of_arrays(({"a": X.astype("float64")}, Y, None), 4)
+    batches = plain_batches(({"a": X.astype("float64")}, Y, None), 4)
     assert batches.cardinality() == 3
     assert batches.options().autotune.enabled is False
     found = list(batches.as_numpy_iterator())
@@ -40,7 +41,7 @@ def test_batches_of_arrays_are_keras_batches():
 
 @pytest.mark.parametrize("data", [([X, X], Y), (X, Y[:5]), (X[:0],), ("text",), (None,)])
 def test_what_keras_shall_take_as_it_is(data):
-    assert batches_of_arrays(data, 4) is None
+    assert plain_batches(data, 4) is None
 
 
 @pytest.fixture

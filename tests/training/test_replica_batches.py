@@ -73,6 +73,8 @@ def test_convolutions_that_lose_their_shape_are_refused_before_training(jit_comp
         with pytest.raises(ValueError, match="The last batch has 1 examples for 2 replicas"):
             model.fit(images, labels, batch_size=8, verbose=0)
         model.fit(images[:8], labels[:8], batch_size=8, verbose=0)
+        # What is held out is not trained on.
+        model.fit(images, labels, batch_size=8, validation_split=0.12, verbose=0)
     else:
         history = model.fit(images, labels, batch_size=8, verbose=0)
         assert np.isfinite(history.history["loss"]).all()
