@@ -13,6 +13,8 @@ from keras_transgen.fusion.feature_scale import FeatureScale
 from keras_transgen.fusion.generated_data import checked_classes
 from keras_transgen.generative import VAE
 from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.generative.serving import SEED, stateless_seed
+from keras_transgen.training.serving import Endpoint
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -164,9 +166,11 @@ class FeatureVAE(VAE):
 
     def _drawn(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         # The seed of the first thousand of `sample`.
-        first = tf.random.experimental.stateless_fold_in(seed, 0)
-        observed = self.likelihood.distribution(self._parameters(z)).sample(seed=first)
-        return self.feature_scale.inverse(observed)
+        return self._observed(z, tf.random.experimental.stateless_fold_in(seed, 0))
+
+    def _observed(self, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        drawn = self.likelihood.distribution(self._parameters(z)).sample(seed=seed)
+        return self.feature_scale.inverse(drawn)
 
     def log_likelihood(self, x: Any, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Estimate log p(x) of features in their own scale; see `VAE.log_likelihood`.
@@ -179,26 +183,34 @@ class FeatureVAE(VAE):
         return super().log_likelihood(x, *args, **kwargs) - shrinkage
 
     def sample(
-        self, condition: Any = 64, seed: int | None = None, observation_noise: bool = True
+        self,
+        count: Any = None,
+        seed: int | None = None,
+        observation_noise: bool = True,
+        *,
+        condition: Any = None,
     ) -> tf.Tensor:
         """Draw features: of any kind, or one for each label.
 
         Args:
-            condition: How many to draw from the prior (a whole number), or labels `[count]`.
+            count: How many to draw from the prior, as of a `VAE`; or labels `[count]`, as of a
+                `ConditionalGAN`. Defaults to 64, or to one for each label of `condition`.
             seed: Makes the draws reproducible; `None` draws fresh ones.
             observation_noise: Draw from p(x|z) instead of taking its mean, which has too little
                 variance for a classifier to learn from. Defaults to `True`.
+            condition: The labels, by name.
 
         Returns:
             Float32 `[count, feature_dim]`.
 
         Raises:
-            ValueError: If labels are no classes that `fit_classes` has seen.
+            ValueError: If labels are no classes that `fit_classes` has seen, or come twice.
         """
-        if np.ndim(condition) == 0:
-            drawn = super().sample(int(condition), seed, observation_noise)
+        labels = _asked_classes(count, condition)
+        if labels is None:
+            drawn = super().sample(64 if count is None else count, seed, observation_noise)
             return self.feature_scale.inverse(drawn) if observation_noise else drawn
-        labels = self._class_labels(np.asarray(condition), condition)
+        labels = self._class_labels(np.asarray(labels), labels)
         unknown = np.unique(labels[np.asarray(self.class_known)[labels] == 0.0])
         if len(unknown):
             raise ValueError(
@@ -206,14 +218,53 @@ class FeatureVAE(VAE):
                 f"them. Received: the unknown classes {unknown.tolist()}"
             )
         for_latent, for_data = tf.unstack(tf.random.split(sampling_seed(seed), 2))
-        noise = tf.random.stateless_normal([len(labels), self.latent_dim], for_latent)
-        z = tf.gather(tf.convert_to_tensor(self.class_means), labels)
-        z += tf.matmul(noise, tf.convert_to_tensor(self.class_factor), transpose_b=True)
+        z = self._latents_of(labels, for_latent)
         if not observation_noise:
             return self._decoded_mean(z)
         return self.feature_scale.inverse(self.decode(z).sample(seed=for_data))
+
+    def _latents_of(self, labels: Any, seed: tf.Tensor) -> tf.Tensor:
+        """A latent vector for each label, in a graph too."""
+        noise = tf.random.stateless_normal([tf.size(labels), self.latent_dim], seed)
+        means = tf.gather(tf.convert_to_tensor(self.class_means), labels)
+        return means + tf.matmul(noise, tf.convert_to_tensor(self.class_factor), transpose_b=True)
+
+    # Saving and serving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """Those of a `VAE` and, with classes, `sample_classes(condition, seed)`.
+
+        A seed gives the samples that `sample(labels, seed)` gives. Labels that `fit_classes` had
+        not seen end in TensorFlow's `InvalidArgumentError`.
+        """
+        endpoints = super().serving_endpoints(input_signature)
+        if self.num_classes is None:
+            return endpoints
+
+        def sample_classes(condition: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+            known = tf.gather(tf.convert_to_tensor(self.class_known), condition)
+            seen = tf.debugging.assert_positive(known, message="A label is no class of the model.")
+            for_latent, for_data = tf.unstack(tf.random.split(stateless_seed(seed), 2))
+            with tf.control_dependencies([seen]):
+                z = self._latents_of(condition, for_latent)
+            return {"samples": self._observed(z, for_data)}
+
+        signature = (tf.TensorSpec([None], tf.int32, "condition"), SEED)
+        return {**endpoints, "sample_classes": Endpoint(sample_classes, signature, (), True)}
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["input_shape"]
         return {**config, "feature_dim": self.example_shape[0], "num_classes": self.num_classes}
+
+
+def _asked_classes(count: Any, condition: Any) -> Any:
+    """The labels among the arguments of `sample`; `None` where a number is asked for."""
+    if condition is None:
+        return None if count is None or np.ndim(count) == 0 else count
+    if count is not None and (np.ndim(count) or count != len(condition)):
+        raise ValueError(
+            "There is one sample a label; leave count out. Received: "
+            f"count={count} and condition with {len(condition)} labels"
+        )
+    return condition

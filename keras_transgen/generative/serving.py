@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keras_transgen.generative.latent_variable_model import LatentVariableModel
 
 _COUNT = tf.TensorSpec([], tf.int32, "count")
-_SEED = tf.TensorSpec([], tf.int64, "seed")
+SEED = tf.TensorSpec([], tf.int64, "seed")
 
 
 def latent_endpoints(
@@ -42,7 +42,7 @@ def latent_endpoints(
     """
 
     def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        for_latent, for_data = tf.unstack(tf.random.split(_stateless(seed), 2))
+        for_latent, for_data = tf.unstack(tf.random.split(stateless_seed(seed), 2))
         latents = prior().sample(count, seed=for_latent)
         return {"samples": drawn(latents, for_data)}
 
@@ -54,7 +54,7 @@ def latent_endpoints(
         return {"mean": expected(latents)}
 
     return {
-        "sample": Endpoint(sample, (_COUNT, _SEED), draws_noise=True),
+        "sample": Endpoint(sample, (_COUNT, SEED), draws_noise=True),
         "encode": Endpoint(encode, examples_spec(model, input_signature), (model.encoder,)),
         "decode": Endpoint(decode, (_latent_spec(model),)),
     }
@@ -86,7 +86,7 @@ def generator_endpoints(
         return decode(_latents(model, count, seed))
 
     return {
-        "sample": Endpoint(sample, (_COUNT, _SEED), draws_noise=True),
+        "sample": Endpoint(sample, (_COUNT, SEED), draws_noise=True),
         "decode": Endpoint(decode, (_latent_spec(model),)),
     }
 
@@ -112,7 +112,7 @@ def conditional_endpoints(
     encoder = model.condition_encoder
     resources = () if encoder is None else (encoder,)
     return {
-        "sample": Endpoint(sample, (*conditions, _SEED), resources, draws_noise=True),
+        "sample": Endpoint(sample, (*conditions, SEED), resources, draws_noise=True),
         "decode": Endpoint(decode, (_latent_spec(model), *conditions), resources),
     }
 
@@ -146,11 +146,11 @@ def _latent_spec(model: Any) -> tf.TensorSpec:
 
 
 def _latents(model: GAN, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_normal([count, model.latent_dim], _stateless(seed))
+    return tf.random.stateless_normal([count, model.latent_dim], stateless_seed(seed))
 
 
-def _stateless(seed: tf.Tensor) -> tf.Tensor:
-    """The two halves of a seed, lower first, as `sampling_seed` has them."""
+def stateless_seed(seed: tf.Tensor) -> tf.Tensor:
+    """The two halves of an int64 seed, lower first, as `sampling_seed` has them."""
     low = tf.cast(tf.bitwise.bitwise_and(seed, tf.constant(0xFFFFFFFF, tf.int64)), tf.uint32)
     high = tf.cast(tf.bitwise.right_shift(seed, tf.constant(32, tf.int64)), tf.int32)
     return tf.stack([tf.bitcast(low, tf.int32), high])

@@ -130,6 +130,22 @@ def test_samples_by_seed():
     assert vae.sample(7, seed=0).shape == (7, 5)
 
 
+def test_arguments_of_sample_are_those_of_a_vae_and_of_a_conditional_gan():
+    vae = tiny(num_classes=3)
+    vae.adapt(FEATURES)
+    vae.fit_classes(FEATURES, LABELS)
+    labels = np.array([2, 0])
+    by_place = vae.sample(labels, seed=1)
+    np.testing.assert_array_equal(by_place, vae.sample(condition=labels, seed=1))
+    np.testing.assert_array_equal(by_place, vae.sample(count=2, condition=labels, seed=1))
+    np.testing.assert_array_equal(vae.sample(3, seed=1), vae.sample(count=3, seed=1))
+    assert vae.sample(seed=1).shape == (64, 5)
+    with pytest.raises(ValueError, match="Received: count=3 and condition with 2 labels"):
+        vae.sample(3, condition=labels)
+    with pytest.raises(ValueError, match="Received: count=0"):
+        vae.sample(0)
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="feature_dim must be given"):
         FeatureVAE()

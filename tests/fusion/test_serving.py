@@ -1,6 +1,8 @@
 """Exported models of features give features in their own scale."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 from keras_transgen.fusion import FeatureGAN, PretrainedVAE
 from tests.fusion.test_feature_vae import FEATURES, tiny
@@ -10,11 +12,18 @@ SEED = np.int64(3)
 
 
 def test_feature_vae(tmp_path):
-    model = tiny()
+    model = tiny(num_classes=3)
     model.adapt(FEATURES)
+    model.fit_classes(FEATURES[:4], np.array([0, 2, 0, 2]))
     model.export(tmp_path)
     made = served(tmp_path, count=np.int32(4), seed=SEED)["samples"]
     np.testing.assert_allclose(made, model.sample(4, seed=3), rtol=1e-4, atol=1e-4)
+    labels = np.array([2, 0, 2], "int32")
+    made = served(tmp_path, "sample_classes", condition=labels, seed=SEED)["samples"]
+    np.testing.assert_allclose(made, model.sample(labels, seed=3), rtol=1e-4, atol=1e-4)
+    for unknown in (1, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            served(tmp_path, "sample_classes", condition=labels - labels + unknown, seed=SEED)
     latents = served(tmp_path, "encode", inputs=FEATURES)["mean"]
     back = served(tmp_path, "decode", latents=latents)["mean"]
     np.testing.assert_allclose(back, model.predict(FEATURES, verbose=0), rtol=1e-4, atol=1e-4)
