@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import functools
-import os
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
 from keras_transgen.training.epoch_shuffle import (
-    check_lengths,
     check_weights_have_labels,
     is_arrays,
     plain_batches,
     shuffled_batches,
     split_last,
 )
+from keras_transgen.training.fit_data import check_arrays, held_out_data
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -30,24 +28,19 @@ from keras_transgen.training.gradients import (
 )
 from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
-from keras_transgen.training.progress import EpochMarker, EpochResumer, Progress
+from keras_transgen.training.progress import EpochMarker, EpochResumer
 from keras_transgen.training.replica_batches import refuse_idle_replicas, refuse_lost_convolutions
 from keras_transgen.training.replica_noise import (
     replica_seed,
-    seed_states,
     spread_seed_generators,
 )
-from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
 from keras_transgen.training.step_function import make_step_function
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.training.stored_model import StoredModel
 from keras_transgen.training.worker_agreement import agree_on_fit
-
-_PROGRESS = "training_progress"
-_SEEDS = "seed_generator_states"
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class TrainerModel(keras.Model):
+class TrainerModel(StoredModel):
     """A `keras.Model` whose `fit` works compiled, on several replicas and on several machines.
 
     It is used like any Keras model; every model of the package is one. As it stands it trains
@@ -100,7 +93,6 @@ class TrainerModel(keras.Model):
 
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.progress = Progress()
         if seed is not None:
             self.progress.seed.assign(seed)
         self._jit_setting: bool | str = "auto"
@@ -292,6 +284,23 @@ class TrainerModel(keras.Model):
         """Apply a replica's gradients; see `keras_transgen.training.apply_gradients`."""
         apply_gradients(optimizer, gradients, variables)
 
+    def track_loss(self, loss: tf.Tensor, batch_size: tf.Tensor | int) -> dict[str, tf.Tensor]:
+        """Count a replica's mean loss in that of the epoch, which is logged as `loss`.
+
+        Keras' `compile` makes this mean, and every epoch and evaluation begins it anew. Metrics of
+        a model's own are attributes (`self.accuracy = keras.metrics.Mean(name="accuracy")`); update
+        them before, and they are in the logs too.
+
+        Args:
+            loss: Mean over the replica's examples, scalar, not scaled for replicas or precision.
+            batch_size: Number of examples that this replica holds, the weight of its mean.
+
+        Returns:
+            The logs of a step: `loss` and the model's other metrics so far, by name.
+        """
+        self._loss_tracker.update_state(loss, sample_weight=batch_size)
+        return self.get_metrics_result()
+
     def _supervised_gradients(
         self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
@@ -394,7 +403,7 @@ class TrainerModel(keras.Model):
     def _local_part(self, value: Any) -> Any:
         return self.distribute_strategy.experimental_local_results(value)[0]
 
-    # fit, evaluate, saving
+    # fit, evaluate, predict
 
     def fit(
         self,
@@ -441,31 +450,17 @@ class TrainerModel(keras.Model):
         # After the split, which decides how many examples the last batch has.
         refuse_lost_convolutions(self, x, batch_size)
         if arrays:
-            check_lengths((x, y, sample_weight))
-            self.check_data(x, y, sample_weight, training=True)
-            check_weights_have_labels(y, sample_weight)
-        if validation_data is not None:
-            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            if is_arrays(parts):
-                check_weights_have_labels(*parts[1:])
-                check_lengths(parts)
-                held_x, held_y, held_weight = parts
-                self.check_data(held_x, held_y, held_weight, training=False)
-                if validation_steps is None:
-                    held_out = plain_batches(parts, validation_batch_size or batch_size or 32)
-                    if held_out is not None:
-                        validation_data, validation_batch_size = held_out, None
-            validation_data = ends_promptly(validation_data)
+            check_arrays((x, y, sample_weight), self.check_data, training=True)
+        validation_data, validation_batch_size = held_out_data(
+            validation_data, validation_batch_size or batch_size, validation_steps, self.check_data
+        )
         x = ends_promptly(x)
-        self._checking_disabled = arrays
         if arrays and shuffle is True:
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
             data = data if isinstance(data, tuple) else (data,)
             x, shuffle = shuffled_batches(data, batch_size or 32, self.progress), False
-            y = sample_weight = None
-            if validation_batch_size is None and is_arrays(validation_data):
-                validation_batch_size = batch_size
-            batch_size = None
+            y = sample_weight = batch_size = None
+        self._checking_disabled = arrays
         self.progress.step_in_epoch.assign(0)
         self.progress.steps_to_skip = 0
         try:
@@ -552,91 +547,6 @@ class TrainerModel(keras.Model):
             steps=steps,
             callbacks=callbacks,
         )
-
-    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
-
-        The file is written beside and moved into place: a kill while saving leaves the old one.
-        """
-        write_whole(
-            os.fspath(filepath),
-            lambda path: super(TrainerModel, self).save_weights(path, overwrite=True, **kwargs),
-            overwrite=overwrite,
-        )
-
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the model to a `.keras` file, written beside and moved into place."""
-        write_whole(
-            os.fspath(filepath),
-            lambda path: super(TrainerModel, self).save(path, overwrite=True, **kwargs),
-            overwrite=overwrite,
-        )
-
-    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
-        """What `export` writes: endpoints by name, the default one first.
-
-        A model with named signatures overrides it. Without any, `export` is Keras' own.
-
-        Args:
-            input_signature: As given to `export`.
-        """
-        return {}
-
-    def export(
-        self,
-        filepath: Any,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Export the model for inference without this package, with named signatures.
-
-        A SavedModel has a signature for each thing that the model does, the first of them also as
-        `serving_default`, as TensorFlow Serving wants it; `tf.saved_model.load` reads it. A TFLite
-        file has those that draw no random numbers.
-
-        Args:
-            filepath: Folder of the SavedModel, or a file that ends in `.tflite`.
-            format: `"tf_saved_model"` (default), `"litert"`, or another one of Keras' formats.
-            verbose: Print what was written. Defaults to `False`.
-            input_signature: Shape and dtype of the input where the model cannot know them, such as
-                `tf.TensorSpec([None, 64, 64, 3], tf.uint8)`.
-            **kwargs: For `"litert"`, attributes of `tf.lite.TFLiteConverter`; for Keras' other
-                formats, its arguments.
-
-        Raises:
-            ValueError: If the shape of the input is not known, or the format takes no such model.
-        """
-        writers: dict[str, Callable[..., None]] = {
-            "tf_saved_model": write_saved_model,
-            "litert": write_litert,
-        }
-        endpoints = self.serving_endpoints(input_signature) if format in writers else {}
-        if not endpoints:
-            super().export(filepath, format, verbose, input_signature, **kwargs)
-            return
-        writers[format](endpoints, filepath, verbose=bool(verbose), **kwargs)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Save what belongs to the run: its seed and step, and the states of seed generators."""
-        super().save_own_variables(store)
-        store[_PROGRESS] = self.progress.state()
-        states = [np.asarray(state) for state in seed_states(self)]
-        store[_SEEDS] = np.array(states, "uint32").reshape(-1, 2)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Load what `save_own_variables` saved; files without a run's state load too."""
-        # The store of an HDF5 file has `keys` and nothing else of a mapping.
-        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118
-        run, seeds = saved.pop(_PROGRESS, None), saved.pop(_SEEDS, None)
-        super().load_own_variables(saved)
-        if run is not None:
-            self.progress.restore(run)
-        states = seed_states(self)
-        if seeds is not None and len(seeds) == len(states):
-            for state, seed in zip(states, np.asarray(seeds)):
-                state.assign(seed)
 
 
 def num_replicas_of(model: keras.Model) -> int:

@@ -1,0 +1,117 @@
+"""What a model leaves behind: whole files, the state of its run, and exports for inference."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transgen.training.progress import Progress
+from keras_transgen.training.replica_noise import seed_states
+from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
+from keras_transgen.training.whole_file import write_whole
+
+_PROGRESS = "training_progress"
+_SEEDS = "seed_generator_states"
+
+
+class StoredModel(keras.Model):
+    """A `keras.Model` whose files are written whole and hold the state of its run.
+
+    `TrainerModel` is built on it; there is no use for it alone.
+
+    Args:
+        **kwargs: Passed to `keras.Model`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.progress = Progress()
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
+
+        The file is written beside and moved into place: a kill while saving leaves the old one.
+        """
+        write_whole(
+            os.fspath(filepath),
+            lambda path: super(StoredModel, self).save_weights(path, overwrite=True, **kwargs),
+            overwrite=overwrite,
+        )
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Save the model to a `.keras` file, written beside and moved into place."""
+        write_whole(
+            os.fspath(filepath),
+            lambda path: super(StoredModel, self).save(path, overwrite=True, **kwargs),
+            overwrite=overwrite,
+        )
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """What `export` writes: endpoints by name, the default one first.
+
+        A model with named signatures overrides it. Without any, `export` is Keras' own.
+
+        Args:
+            input_signature: As given to `export`.
+        """
+        return {}
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export the model for inference without this package, with named signatures.
+
+        A SavedModel has a signature for each thing that the model does, the first of them also as
+        `serving_default`, as TensorFlow Serving wants it; `tf.saved_model.load` reads it. A TFLite
+        file has those that draw no random numbers.
+
+        Args:
+            filepath: Folder of the SavedModel, or a file that ends in `.tflite`.
+            format: `"tf_saved_model"` (default), `"litert"`, or another one of Keras' formats.
+            verbose: Print what was written. Defaults to `False`.
+            input_signature: Shape and dtype of the input where the model cannot know them, such as
+                `tf.TensorSpec([None, 64, 64, 3], tf.uint8)`.
+            **kwargs: For `"litert"`, attributes of `tf.lite.TFLiteConverter`; for Keras' other
+                formats, its arguments.
+
+        Raises:
+            ValueError: If the shape of the input is not known, or the format takes no such model.
+        """
+        writers: dict[str, Callable[..., None]] = {
+            "tf_saved_model": write_saved_model,
+            "litert": write_litert,
+        }
+        endpoints = self.serving_endpoints(input_signature) if format in writers else {}
+        if not endpoints:
+            super().export(filepath, format, verbose, input_signature, **kwargs)
+            return
+        writers[format](endpoints, filepath, verbose=bool(verbose), **kwargs)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save what belongs to the run: its seed and step, and the states of seed generators."""
+        super().save_own_variables(store)
+        store[_PROGRESS] = self.progress.state()
+        states = [np.asarray(state) for state in seed_states(self)]
+        store[_SEEDS] = np.array(states, "uint32").reshape(-1, 2)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved; files without a run's state load too."""
+        # The store of an HDF5 file has `keys` and nothing else of a mapping.
+        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118
+        run, seeds = saved.pop(_PROGRESS, None), saved.pop(_SEEDS, None)
+        super().load_own_variables(saved)
+        if run is not None:
+            self.progress.restore(run)
+        states = seed_states(self)
+        if seeds is not None and len(seeds) == len(states):
+            for state, seed in zip(states, np.asarray(seeds)):
+                state.assign(seed)
