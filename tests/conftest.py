@@ -1,5 +1,7 @@
 """What every test may use: the shared folder, two logical CPU devices, a fresh seed."""
 
+import collections
+import gc
 import os
 from pathlib import Path
 
@@ -22,6 +24,30 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration(), tf.config.LogicalDeviceConfiguration()],
 )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Among several processes, files with the most slow tests first: so none ends up alone."""
+    if hasattr(config, "workerinput"):
+        slow = collections.Counter(i.path for i in items if i.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish():
+    """What is there when the tests begin is not searched for garbage again."""
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Nor is what outlives a file of tests.
+
+    Keras Tuner searches all of memory before every trial, and Python now and then; after a thousand
+    tests that took most of a search's time.
+    """
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -51,6 +51,7 @@ class FreshProcess:
 
 
 def _serve() -> None:
+    import gc
     import traceback
 
     requests = sys.stdin.buffer
@@ -60,6 +61,8 @@ def _serve() -> None:
 
     import keras_transgen as ktg
 
+    # The session is cleared before each call, which searches for garbage: not in the libraries.
+    gc.freeze()
     while header := requests.read(8):
         path, method, args, kwargs, imports = pickle.loads(
             requests.read(struct.unpack("q", header)[0])

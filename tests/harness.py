@@ -65,6 +65,13 @@ class ModelCase:
     same_under_xla: bool = True
     fit: dict = dataclasses.field(default_factory=dict)
 
+    def trained(self) -> "Trained":
+        """The model after one `fit`, the same for all checks that only look at it."""
+        if Trained.last is None or Trained.last.case is not self:
+            Trained.last = None
+            Trained.last = Trained(self)
+        return Trained.last
+
     def ready(self, jit_compile: bool | str = False) -> keras.Model:
         keras.utils.set_random_seed(1)
         model = self.make()
@@ -80,6 +87,22 @@ class ModelCase:
     def result(self, model: keras.Model) -> list[np.ndarray]:
         method, args, kwargs = self.call()
         return arrays(getattr(model, method)(*args, **kwargs))
+
+
+class Trained:
+    """A case's model after one `fit`, and what its weights were before. Only the last one is kept.
+
+    A check that trains it further must be the last to use it: `Trained.last = None`.
+    """
+
+    last: "Trained | None" = None
+
+    def __init__(self, case: ModelCase) -> None:
+        self.case = case
+        self.model = case.ready()
+        self.trainable = {weight.path for weight in self.model.trainable_weights}
+        self.before = {weight.path: weight.numpy() for weight in self.model.weights}
+        case.train(self.model)
 
 
 def arrays(structure: Any) -> list[np.ndarray]:
@@ -103,23 +126,19 @@ def check_config_round_trip(case: ModelCase, tools: Tools) -> None:
 
 
 def check_right_weights_move(case: ModelCase, tools: Tools) -> None:
-    model = case.ready()
-    trainable = {weight.path for weight in model.trainable_weights}
-    assert trainable, "nothing trains, so this check cannot fail"
-    before = {weight.path: weight.numpy() for weight in model.weights}
-    assert len(before) == len(model.weights), "two weights share a path"
-    case.train(model)
-    moves = case.moves or trainable.__contains__
-    for weight in model.weights:
+    trained = case.trained()
+    assert trained.trainable, "nothing trains, so this check cannot fail"
+    assert len(trained.before) == len(trained.model.weights), "two weights share a path"
+    moves = case.moves or trained.trainable.__contains__
+    for weight in trained.model.weights:
         if case.may_move(weight.path):
             continue
-        moved = not np.array_equal(before[weight.path], weight.numpy())
+        moved = not np.array_equal(trained.before[weight.path], weight.numpy())
         assert moved == moves(weight.path), f"{weight.path} moved: {moved}"
 
 
 def check_file_in_new_process(case: ModelCase, tools: Tools) -> None:
-    model = case.ready()
-    case.train(model)
+    model = case.trained().model
     path = tools.folder / "model.keras"
     model.save(path)
     method, args, kwargs = case.call()
@@ -128,8 +147,8 @@ def check_file_in_new_process(case: ModelCase, tools: Tools) -> None:
 
 
 def check_training_goes_on_from_file(case: ModelCase, tools: Tools) -> None:
-    model = case.ready()
-    case.train(model)
+    model = case.trained().model
+    Trained.last = None
     path = tools.folder / "model.keras"
     model.save(path)
     loaded = keras.saving.load_model(path)
@@ -140,8 +159,7 @@ def check_training_goes_on_from_file(case: ModelCase, tools: Tools) -> None:
 
 
 def check_save_and_load_weights(case: ModelCase, tools: Tools) -> None:
-    model = case.ready()
-    case.train(model)
+    model = case.trained().model
     path = tools.folder / "model.weights.h5"
     model.save_weights(path)
     other = case.ready()
@@ -176,10 +194,9 @@ def check_mixed_bfloat16(case: ModelCase, tools: Tools) -> None:
 def check_xla_equals_plain(case: ModelCase, tools: Tools) -> None:
     if not case.supports_xla:
         return
-    plain, fast = case.ready(jit_compile=False), case.ready(jit_compile=True)
+    plain, fast = case.trained().model, case.ready(jit_compile=True)
     assert fast.jit_compile
-    for model in (plain, fast):
-        case.train(model)
+    case.train(fast)
     if not case.same_under_xla:
         assert all(np.isfinite(output).all() for output in case.result(fast))
         return
@@ -197,8 +214,7 @@ def _check_two_replicas(jit_compile: bool, case: ModelCase, tools: Tools) -> Non
     case.train(two)
     assert_mirrored(two)
     if case.tolerance is not None:
-        one = case.ready(jit_compile=False)
-        case.train(one)
+        one = case.trained().model
         for alone, together in zip(one.trainable_weights, two.trainable_weights):
             np.testing.assert_allclose(
                 alone.numpy(), together.numpy(), atol=case.tolerance, err_msg=alone.path
@@ -229,10 +245,10 @@ FAST_MODEL_CHECKS = [
 ]
 SLOW_MODEL_CHECKS = [
     check_file_in_new_process,
-    check_training_goes_on_from_file,
     check_mixed_float16,
     check_xla_equals_plain,
     check_replicas,
+    check_training_goes_on_from_file,
 ]
 
 
@@ -267,6 +283,7 @@ class LayerCase:
     imports: tuple[str, ...] = ()
     supports_xla: bool = True
 
+    @functools.cached_property
     def as_model(self) -> ModelCase:
         return ModelCase(
             make=functools.partial(_classifier_on, self),
@@ -324,7 +341,7 @@ def check_symbolic_equals_eager_shape(case: LayerCase, tools: Tools) -> None:
 def _as_model_check(check: Callable[[ModelCase, Tools], None]) -> Callable:
     @functools.wraps(check)
     def run(case: LayerCase, tools: Tools) -> None:
-        check(case.as_model(), tools)
+        check(case.as_model, tools)
 
     return run
 

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -47,22 +49,25 @@ STATISTICS = {
 }
 
 
-@pytest.mark.parametrize("trainable", [False, True])
+def backbone(**arguments) -> KerasBackbone:
+    return KerasBackbone(network(), **arguments)
+
+
+LAYERS = {
+    name: LayerCase(make=functools.partial(backbone, **arguments), inputs=IMAGES)
+    for name, arguments in {
+        "frozen": {},
+        "trainable": {"trainable": True},
+        # The head sees the second output, through which everything of the network trains.
+        "cut at two scales": {"trainable": True, "output_layers": ["block_1_relu", "pool"]},
+    }.items()
+}
+
+
 @pytest.mark.parametrize("check", LAYER_CHECKS)
-def test_layer(check, trainable, tools):
-    def make():
-        return KerasBackbone(network(), trainable=trainable)
-
-    check(LayerCase(make=make, inputs=IMAGES), tools)
-
-
-@pytest.mark.parametrize("check", LAYER_CHECKS)
-def test_layer_cut_at_two_scales(check, tools):
-    def make():
-        return KerasBackbone(network(), trainable=True, output_layers=["block_1_relu", "pool"])
-
-    # The head sees the second output, through which everything of the network trains.
-    check(LayerCase(make=make, inputs=IMAGES), tools)
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name, check, tools):
+    check(LAYERS[name], tools)
 
 
 # Normalisation policy

@@ -214,8 +214,8 @@ def test_graphs_of_tensorflow_1_hold_no_layers(tmp_path):
 @pytest.mark.parametrize(
     "check", [check_layer_config_round_trip, check_symbolic_equals_eager_shape]
 )
-def test_layer(check, tools, convolution):
-    check(layer_case(convolution), tools)
+def test_layer(check, tools, layer):
+    check(layer, tools)
 
 
 @pytest.mark.slow
@@ -227,11 +227,12 @@ def test_layer(check, tools, convolution):
         check_xla_equals_plain,
     ],
 )
-def test_in_a_model(check, tools, convolution):
-    check(layer_case(convolution).as_model(), tools)
+def test_in_a_model(check, tools, layer):
+    check(layer.as_model, tools)
 
 
-def layer_case(convolution):
+@pytest.fixture(scope="module")
+def layer(convolution):
     return LayerCase(
         make=lambda: SavedModelBackbone(convolution, layers=["Relu"], trainable=True),
         inputs=IMAGES,

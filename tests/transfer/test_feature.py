@@ -37,11 +37,13 @@ def make_case(**kwargs) -> Case:
     )
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [{}, {"classifier": "nearest_centroid"}, {"layers": ["stem_relu", "block_2_conv"]}],
-    ids=["linear", "nearest_centroid", "layers"],
-)
+CASES = {
+    "linear": make_case(),
+    "nearest_centroid": make_case(classifier="nearest_centroid"),
+    "layers": make_case(layers=["stem_relu", "block_2_conv"]),
+}
+
+
 @pytest.mark.parametrize(
     "check",
     [
@@ -50,8 +52,9 @@ def make_case(**kwargs) -> Case:
         pytest.param(check_file_in_new_process, marks=pytest.mark.slow),
     ],
 )
-def test_model(check, arguments, tools: Tools):
-    check(make_case(**arguments), tools)
+@pytest.mark.parametrize("name", CASES)
+def test_model(check, name, tools: Tools):
+    check(CASES[name], tools)
 
 
 @pytest.mark.slow

@@ -9,10 +9,16 @@ from tests.harness import LAYER_CHECKS, LayerCase
 X = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 
 
+CASE = LayerCase(
+    lambda: InValueRange((0.0, 1.0)),
+    X,
+    imports=("keras_transgen.generative.networks.value_range",),
+)
+
+
 @pytest.mark.parametrize("check", LAYER_CHECKS)
 def test_layer(check, tools):
-    imports = ("keras_transgen.generative.networks.value_range",)
-    check(LayerCase(lambda: InValueRange((0.0, 1.0)), X, imports=imports), tools)
+    check(CASE, tools)
 
 
 def test_values():
