@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from keras_transgen.cli.tune_data import EMBEDDED, search_for_generation, search_for_transfer
-from keras_transgen.cli.tune_report import last_line, print_table, rows_of
+from keras_transgen.cli.tune_report import print_table
 
 _SETTINGS = "settings.json"
 
@@ -82,6 +82,7 @@ def run_tune(
     import keras_tuner
 
     from keras_transgen.plotting import plot_parallel_coordinates, save_figure
+    from keras_transgen.tuning import trial_table
 
     keras.utils.set_random_seed(seed)
     if task == "transfer":
@@ -107,7 +108,7 @@ def run_tune(
     )
     with _progress(console, tuner, trials) as callback:
         _search(tuner, data, epochs, callback)
-    rows = rows_of(tuner)
+    rows = trial_table(tuner)
     done = [row for row in rows if row["score"] is not None]
     if not done:
         raise ValueError(
@@ -206,6 +207,8 @@ def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> Non
     except ValueError:
         raise
     except RuntimeError as error:
+        from keras_transgen.tuning.trials import last_line
+
         # Keras Tuner's own, with the traceback of a trial in its text.
         raise ValueError(
             f"The search was given up: {last_line(str(error))}. The trials are in "

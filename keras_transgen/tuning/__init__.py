@@ -10,6 +10,7 @@ _NAMES = {
     "conditional_gan": ("ConditionalGANHyperModel",),
     "gan": ("GANHyperModel",),
     "transfer": ("TransferHyperModel",),
+    "trials": ("trial_table",),
     "vae": ("VAEHyperModel",),
     "worker_watch": ("watch_workers",),
 }
