@@ -16,6 +16,7 @@ from keras_transgen.generative import GAN
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
+    JIT_COMPILE,
     PackageHyperModel,
     model_arguments,
     present,
@@ -57,6 +58,7 @@ class GANHyperModel(PackageHyperModel):
     | `ema_decay` | 0.99, 0.999 | |
     | `batch_size` | that of `tuner.search` | |
     | `label_smoothing`, `instance_noise`, `step` | the model's | |
+    | `jit_compile` | `"auto"` (also: `True`, `False`), as in `GAN.compile` | |
 
     The objective is the kernel distance of samples to real images on the features of a network,
     `kernel_distance[name]`, never a loss of the game, which says nothing about samples. It is taken
@@ -163,6 +165,7 @@ class GANHyperModel(PackageHyperModel):
             Hyperparameter("discriminator_steps", (1, 2)),
             Hyperparameter("ema_decay", (0.99, 0.999)),
             BATCH_SIZE,
+            JIT_COMPILE,
             Hyperparameter("label_smoothing"),
             Hyperparameter("instance_noise"),
             Hyperparameter("step"),
@@ -195,6 +198,7 @@ class GANHyperModel(PackageHyperModel):
         model.compile(
             generator_optimizer=_adam(values, "generator"),
             discriminator_optimizer=_adam(values, "discriminator"),
+            **present(values, ["jit_compile"]),
         )
         return model
 

@@ -15,6 +15,7 @@ from keras_transgen.tuning.objective_check import ObjectiveInLogs, check_objecti
 from keras_transgen.tuning.search_space import LEFT_OUT, MARKER, Hyperparameter, SearchSpace
 
 BATCH_SIZE = Hyperparameter("batch_size")
+JIT_COMPILE = Hyperparameter("jit_compile", allowed=("auto", True, False))
 
 
 class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):

@@ -19,6 +19,7 @@ from keras_transgen.generative.networks import (
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
+    JIT_COMPILE,
     PackageHyperModel,
     model_arguments,
     present,
@@ -58,6 +59,7 @@ class VAEHyperModel(PackageHyperModel):
     | `free_bits` | 0, 0.05, 0.2 nats a latent unit | |
     | `batch_size` | that of `tuner.search` | |
     | `beta`, `prior`, `num_importance_samples` | the model's | |
+    | `jit_compile` | `"auto"` (also: `True`, `False`), as in `VAE.compile` | |
 
     The objective is the negative evidence lower bound of the validation data in nats per example,
     `val_negative_elbo`, with a KL of full weight whatever `beta` and `free_bits` a trial trains
@@ -143,7 +145,9 @@ class VAEHyperModel(PackageHyperModel):
             **present(values, _OF_MODEL),
             **self.arguments,
         )
-        model.compile(keras.optimizers.Adam(values["learning_rate"]))
+        model.compile(
+            keras.optimizers.Adam(values["learning_rate"]), **present(values, ["jit_compile"])
+        )
         return model
 
     def _networks(self, values: dict[str, Any]) -> tuple[keras.Model, keras.Model]:
@@ -179,5 +183,6 @@ def _known(shape: tuple[int, ...]) -> Sequence[Hyperparameter]:
         Hyperparameter("learning_rate", log_range(3e-4, 3e-3, 1e-3)),
         Hyperparameter("free_bits", (0.0, 0.05, 0.2)),
         BATCH_SIZE,
+        JIT_COMPILE,
         *(Hyperparameter(name) for name in _OF_MODEL[2:]),
     )

@@ -68,7 +68,7 @@ def test_a_loss_of_the_game_is_no_objective(tmp_path, name):
 
 
 def test_values_become_the_model_they_name():
-    search = ConditionalGANHyperModel((8, 8, 3), 5, seed=2)
+    search = ConditionalGANHyperModel((8, 8, 3), 5, space={"jit_compile": True}, seed=2)
     hp = keras_tuner.HyperParameters()
     hp.values = {"latent_dim": 32, "filters": 16, "loss": "hinge", "gradient_penalty": "r1",
                  "gradient_penalty_weight": 0.1, "augmentation": "color,translation,cutout",
@@ -88,6 +88,8 @@ def test_values_become_the_model_they_name():
     rates = [model.generator_optimizer.learning_rate, model.discriminator_optimizer.learning_rate]
     assert [float(rate) for rate in rates] == pytest.approx([3e-4, 5e-4])
     assert float(model.generator_optimizer.beta_1) == 0.5
+    # On a CPU convolutions are not compiled unless one says so.
+    assert model.jit_compile is True
 
 
 def test_vectors_are_compared_by_their_values():

@@ -64,6 +64,18 @@ def test_values_become_the_networks_they_name():
     assert model.sample(2, seed=0).shape == (2, 12, 8, 3)
 
 
+@pytest.mark.parametrize("setting", [True, False])
+def test_compilation_by_xla_can_be_fixed(setting):
+    search = VAEHyperModel((4,), space={**SMALL, "jit_compile": setting})
+    assert search.space["jit_compile"] is setting
+    model = search.build(keras_tuner.HyperParameters())
+    # A dense network is compiled unless one says otherwise; the file keeps what was said.
+    assert model.jit_compile is setting
+    assert model.get_compile_config()["jit_compile"] is setting
+    with pytest.raises(ValueError, match="jit_compile"):
+        VAEHyperModel((4,), space={"jit_compile": "never"})
+
+
 def test_vectors_have_dense_networks_only():
     space = VAEHyperModel((5,)).space
     assert space["network"] == "dense"
