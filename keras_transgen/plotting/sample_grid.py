@@ -31,6 +31,8 @@ def plot_sample_grid(
 ) -> Figure:
     """Samples in a grid; with `labels` a row per class; with `real`, real images to the left.
 
+    Where there are both, each side bears its name: "real" at the left, "generated" at the right.
+
     Args:
         images: Samples `[count, height, width, channels]` with 1 or 3 channels.
         labels: Their classes, integers `[count]`: each class gets a row, in the images' order.
@@ -63,7 +65,7 @@ def plot_sample_grid(
             f"Received: labels={'given' if labels is not None else None}, "
             f"real_labels={'given' if real_labels is not None else None}"
         )
-    panels = [("samples" if real is not None else "", images, labels)]
+    panels = [("generated" if real is not None else "", images, labels)]
     if real is not None:
         panels.insert(0, ("real", real, real_labels))
     if labels is None:

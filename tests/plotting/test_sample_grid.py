@@ -50,7 +50,9 @@ def test_real_images_stand_beside_the_samples_in_the_same_rows():
         value_range=(-1.0, 1.0),
     )
     real, samples = figure.axes
-    assert (real.get_title(), samples.get_title()) == ("real", "samples")
+    assert (real.get_title(), samples.get_title()) == ("real", "generated")
+    # The left side is the one that bears the name.
+    assert real.get_position().x1 <= samples.get_position().x0
     assert names(real) == names(samples) == ["zero", "one", "two", "five"]
     np.testing.assert_allclose(shown(real)[:8, :8, 0], IMAGES[0, ..., 0], atol=1e-6)
     np.testing.assert_allclose(shown(real)[9:17, :8, 0], IMAGES[2, ..., 0], atol=1e-6)
