@@ -56,6 +56,12 @@ def _counter(value: int, name: str) -> keras.Variable:
 class EpochMarker(keras.callbacks.Callback):
     """Runs before the user's callbacks: an epoch that is saved as finished is marked so."""
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        # Where `BackupAndRestore` resumed an earlier `fit`, Keras would begin this one at that same
+        # epoch, and perhaps train nothing. There is no public place to reset; test_resume.py tells
+        # when the private one moves.
+        self.model._initial_epoch = None
+
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if not self.model.progress.steps_to_skip:
             self.model.progress.step_in_epoch.assign(0)

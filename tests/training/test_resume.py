@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from tests.training.resume_worker import run
+from tests.training.resume_worker import data, model_under_test, run
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +35,25 @@ def test_killed_run_goes_on_where_it_was(tmp_path, uninterrupted, save_freq, kil
     resumed = run(folder, save_freq, None)
     for one, other in zip(uninterrupted, resumed):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_fit_after_a_resumed_one_begins_at_its_own_first_epoch(tmp_path):
+    """Keras keeps the epoch at which a backup resumed, and begins every later `fit` there."""
+    model = model_under_test()
+    backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+
+    class PullThePlug(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise ConnectionError
+
+    def epochs_of_fit(epochs, *callbacks):
+        options = {"batch_size": 8, "verbose": 0, "callbacks": [*callbacks]}
+        return model.fit(*data(), epochs=epochs, **options).epoch
+
+    with pytest.raises(ConnectionError):
+        epochs_of_fit(2, backup, PullThePlug())
+    assert epochs_of_fit(2, backup) == [1]
+    before = int(model.progress.step.numpy())
+    assert epochs_of_fit(1) == [0]
+    assert int(model.progress.step.numpy()) == before + 5
