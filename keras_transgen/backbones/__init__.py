@@ -1,6 +1,7 @@
 """Pretrained networks from anywhere, each as one trainable Keras layer."""
 
 from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.extraction import Features, extract_features
 from keras_transgen.backbones.input_contract import InputContract
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load import load_backbone
@@ -10,10 +11,12 @@ from keras_transgen.backbones.saved_model import SavedModelBackbone
 
 __all__ = [
     "Backbone",
+    "Features",
     "InputContract",
     "KerasBackbone",
     "ParameterGroup",
     "SavedModelBackbone",
+    "extract_features",
     "load_backbone",
     "load_model",
 ]

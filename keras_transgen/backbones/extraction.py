@@ -112,7 +112,7 @@ def extract_features(
         ```python
         import keras
         import numpy as np
-        from keras_transgen.backbones.extraction import extract_features
+        from keras_transgen.backbones import extract_features
 
         backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
         x, y = np.ones((10, 4), "float32"), np.arange(10)
