@@ -33,7 +33,9 @@ class ParameterTransfer(TransferModel):
         num_classes: Number of classes, labels or regression outputs.
         head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"`
             with a head of one's own that is not one dense layer.
-        learning_rate: The highest learning rate of the default optimizer. Defaults to 3e-5.
+        learning_rate: The highest learning rate of the default optimizer. Defaults to 3e-5, which
+            suits large networks and thousands of steps. A small network, or very few data, for a
+            hundred steps or so, stands still at it: ask `find_learning_rate`, or try 1e-3.
         layer_decay: Factor of the learning rate from one parameter group to the one before it,
             such as 0.8; the head has the full rate. Defaults to the same rate for all.
         gradual_unfreezing: Share of the training, such as 0.5, in which the groups are unfrozen

@@ -52,8 +52,12 @@ class StructureTransfer(TransferModel):
     parameters once more; Keras' own `enable_lora` is not used, so that one implementation serves
     every layer, and files are the same for both kinds of backbones.
 
-    Several named deltas can live on one backbone, one of them in force. Each has values of the
-    head of its own; `set_delta(None)` gives back the base and its head, bit for bit.
+    Several named deltas can live on one backbone, one of them in force. That of the constructor
+    bears the name of its method; `add_delta` names further ones. Each has values of the head of its
+    own; `set_delta(None)` gives back the base and its head, bit for bit.
+
+    Training from scratch, the same architecture with nothing that was learnt before, is
+    `method="reinitialize"` on a backbone made with `normalization="adapt"`.
 
     Args:
         backbone: A backbone, or anything `keras_transgen.load_backbone` takes.
@@ -141,7 +145,7 @@ class StructureTransfer(TransferModel):
         the variables that they have met.
 
         Args:
-            name: Its name.
+            name: Its name, any but those in `deltas`; `set_delta` takes it.
             method: One of the class's methods.
             **arguments: The method's arguments, as in the constructor.
 
