@@ -59,7 +59,9 @@ class GeneratedData:
         prepare: Function from samples to the form of the real examples (another size, another
             value range, features). Defaults to none.
         per_class: Samples to keep of each class. Defaults to 100.
-        agreement: Least probability of the class, in [0, 1]. Defaults to 0.5.
+        agreement: Least probability of the class, in [0, 1]. Defaults to 0.5. `None` keeps every
+            sample: right where the generator knows the classes better than a classifier of few
+            examples, which would keep what it is sure of already.
         rounds: How often `per_class` candidates of each class are drawn, at most; fewer samples
             are kept of a class whose candidates run out. Defaults to 4.
         seed: The same seed gives the same candidates. Defaults to 0.
@@ -95,7 +97,7 @@ class GeneratedData:
         *,
         prepare: Callable[[Any], Any] | None = None,
         per_class: int = 100,
-        agreement: float = 0.5,
+        agreement: float | None = 0.5,
         rounds: int = 4,
         seed: int = 0,
     ) -> None:
@@ -104,9 +106,11 @@ class GeneratedData:
                 "generator must have sample(labels, seed=...), as ktg.ConditionalGAN has. "
                 f"Received: generator of type {type(generator).__name__}"
             )
-        if per_class < 1 or rounds < 1 or not 0.0 <= agreement <= 1.0:
+        known = agreement is None or 0.0 <= agreement <= 1.0
+        if per_class < 1 or rounds < 1 or not known:
             raise ValueError(
-                "per_class and rounds must be at least 1, and agreement lie in [0, 1]. Received: "
+                "per_class and rounds must be at least 1, and agreement lie in [0, 1], or be None "
+                "for no filter. Received: "
                 f"per_class={per_class}, rounds={rounds}, agreement={agreement}"
             )
         self.generator = generator
@@ -202,7 +206,7 @@ class GeneratedData:
         return self._drawn[label, number]
 
     def _agreement(self, samples: np.ndarray, labels: np.ndarray, classifier: Any) -> np.ndarray:
-        if classifier is None:
+        if classifier is None or self.agreement is None:
             return np.ones(len(labels), bool)
         if hasattr(classifier, "predict_probabilities"):
             probabilities = classifier.predict_probabilities(samples, verbose=0)

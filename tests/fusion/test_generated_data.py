@@ -73,6 +73,12 @@ def test_keeps_what_the_classifier_confirms():
     assert (drawn.y == 2).sum() == 4
 
 
+def test_without_a_filter_a_classifier_refuses_nothing():
+    drawn = GeneratedData(Numbers(), per_class=4, agreement=None).draw([0, 2, 3], by_number)
+    np.testing.assert_array_equal(np.bincount(drawn.y), [4, 0, 4, 4])
+    assert drawn.acceptance == {0: 1.0, 2: 1.0, 3: 1.0}
+
+
 def test_candidates_are_drawn_once():
     generator = Numbers()
     data = GeneratedData(generator, per_class=2)
