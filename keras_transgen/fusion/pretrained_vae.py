@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,8 +15,11 @@ from keras_transgen.generative.vae import VAE
 from keras_transgen.transfer.deltas import DeltaSet, ParameterDelta
 
 TRANSFERS = ("feature", "parameter", "structure")
-# Deltas that write parameters; the others need what only a TransferModel has.
-_METHODS = ("lora", "ia3")
+# Deltas that train groups of the network's parameters where they are.
+_IN_PLACE = ("last", "reinitialize")
+# Adapters stand outside of the network, which a copy of the encoder would lose; "copy" is for
+# TransferModel, and transfer="parameter" after `copy_parameters` is the same here.
+_METHODS = ("lora", "ia3", "bias", "normalization", *_IN_PLACE)
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -27,7 +30,7 @@ class PretrainedVAE(VAE):
     | --- | --- |
     | `"feature"` | nothing |
     | `"parameter"` | all parameters, or with `freeze_to` those after a group |
-    | `"structure"` | a delta: two thin matrices for each kernel (LoRA), or factors (IA3) |
+    | `"structure"` | a delta: one of the methods of `StructureTransfer` |
 
     The decoder, the 1x1 convolutions on the network's scales and the heads for the posterior's mean
     and scale always train. Statistics of the network's normalisation stay. All kinds serve
@@ -43,8 +46,12 @@ class PretrainedVAE(VAE):
         decoder: As in `VAE`. Defaults to a `scale_decoder` through the sizes of the network's maps.
         transfer: See the table. Defaults to `"feature"`.
         freeze_to: See `PretrainedEncoder`; only for `"parameter"`.
-        method: For `"structure"`: `"lora"` (the default) or `"ia3"`.
+        method: For `"structure"`: `"lora"` (the default), `"ia3"`, `"bias"`, `"normalization"`,
+            `"last"` (the last of the network's groups train) or `"reinitialize"` (its structure
+            with fresh parameters). See `StructureTransfer`.
         rank: For LoRA. Defaults to 8.
+        delta_arguments: Further arguments of the method, by name, as in `StructureTransfer`:
+            `{"targets": "block3"}`, `{"groups": 2}`.
         layers: Names of layers. See `PretrainedEncoder`.
         image_size: `(height, width)` at which the network sees the images. Defaults to their own
             size. A larger one costs its square, and gives features nearer to those that the network
@@ -83,19 +90,21 @@ class PretrainedVAE(VAE):
         rank: int = 8,
         layers: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
+        delta_arguments: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         shape = tuple(input_shape)
-        _check_arguments(shape, transfer, freeze_to, method)
+        _check_arguments(shape, transfer, freeze_to, method, delta_arguments)
+        trainable = transfer == "parameter" or (transfer == "structure" and method in _IN_PLACE)
         if isinstance(backbone, PretrainedEncoder):
-            encoder = _as_it_is(backbone, transfer, freeze_to, layers, image_size)
+            encoder = _as_it_is(backbone, trainable, freeze_to, layers, image_size)
         else:
             size = (shape[0], shape[1]) if image_size is None else image_size
             encoder = PretrainedEncoder(
                 backbone,
                 layers,
                 size,
-                trainable=transfer == "parameter",
+                trainable=trainable,
                 freeze_to=freeze_to,
                 name="encoder",
             )
@@ -111,7 +120,8 @@ class PretrainedVAE(VAE):
         self.delta_set: DeltaSet | None = None
         if transfer == "structure":
             self.delta_set = DeltaSet(encoder.backbone, list)
-            self.delta_set.add(method, method, {"rank": rank} if method == "lora" else {})
+            sized = {"rank": rank} if method == "lora" else {}
+            self.delta_set.add(method, method, {**sized, **(delta_arguments or {})})
             self.delta_set.activate(method)
 
     # Training: a delta's gradients come by way of the parameters that it writes.
@@ -165,7 +175,14 @@ class PretrainedVAE(VAE):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["backbone"] = config.pop("encoder")
-        return {**config, "transfer": self.transfer, "method": self.method, "rank": self.rank}
+        delta = None if self.delta_set is None else self.delta_set.in_force()
+        return {
+            **config,
+            "transfer": self.transfer,
+            "method": self.method,
+            "rank": self.rank,
+            "delta_arguments": None if delta is None else delta.arguments(),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PretrainedVAE:
@@ -182,21 +199,24 @@ def encoder_shapes(encoder: PretrainedEncoder, image_shape: tuple[int, ...]) -> 
 
 
 def _as_it_is(
-    encoder: PretrainedEncoder, transfer: str, freeze_to: Any, layers: Any, image_size: Any
+    encoder: PretrainedEncoder, trainable: bool, freeze_to: Any, layers: Any, image_size: Any
 ) -> PretrainedEncoder:
     given = {"freeze_to": freeze_to, "layers": layers, "image_size": image_size}
     said = [name for name, value in given.items() if value is not None]
-    if said or encoder.features.trainable != (transfer == "parameter"):
+    made_trainable = encoder.features.get_config()["trainable"]
+    if said or made_trainable != trainable:
         raise ValueError(
             "A PretrainedEncoder holds these settings already: leave freeze_to, layers and "
-            "image_size away, and give one with trainable=True for transfer='parameter', and with "
-            f"trainable=False for the others. Received: {said or ''} transfer={transfer!r}, an "
-            f"encoder with trainable={encoder.features.trainable}"
+            "image_size away, and give one with trainable=True for transfer='parameter' and for "
+            f"the methods {_IN_PLACE}, and with trainable=False for the others. Received: "
+            f"{said or ''} an encoder with trainable={made_trainable}"
         )
     return encoder
 
 
-def _check_arguments(shape: tuple, transfer: str, freeze_to: Any, method: str) -> None:
+def _check_arguments(
+    shape: tuple, transfer: str, freeze_to: Any, method: str, delta_arguments: Any
+) -> None:
     if transfer not in TRANSFERS:
         raise ValueError(f"transfer must be one of {TRANSFERS}. Received: transfer={transfer!r}")
     if len(shape) != 3:
@@ -208,6 +228,11 @@ def _check_arguments(shape: tuple, transfer: str, freeze_to: Any, method: str) -
         raise ValueError(
             "freeze_to goes with transfer='parameter'; the others freeze all parameters. "
             f"Received: freeze_to={freeze_to!r}, transfer={transfer!r}"
+        )
+    if delta_arguments and transfer != "structure":
+        raise ValueError(
+            "delta_arguments are for transfer='structure'. "
+            f"Received: delta_arguments={dict(delta_arguments)}, transfer={transfer!r}"
         )
     if method not in _METHODS:
         raise ValueError(f"method must be one of {_METHODS}. Received: method={method!r}")

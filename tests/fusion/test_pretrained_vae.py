@@ -42,6 +42,28 @@ def test_what_each_kind_of_transfer_moves():
     assert moved_by_training(vae(transfer="parameter")) == kernels | others
     assert moved_by_training(vae(transfer="structure", rank=1)) == kernels
     assert moved_by_training(vae(transfer="structure", method="ia3")) == kernels
+    offsets = {"half/bias", "quarter/bias", "quarter_norm/beta"}
+    assert moved_by_training(vae(transfer="structure", method="bias")) == offsets
+    affine = {"quarter_norm/gamma", "quarter_norm/beta"}
+    assert moved_by_training(vae(transfer="structure", method="normalization")) == affine
+    last = affine | {"quarter/kernel", "quarter/bias"}
+    assert moved_by_training(vae(transfer="structure", method="last")) == last
+    fresh = vae(transfer="structure", method="reinitialize")
+    assert not np.allclose(fresh.encoder.backbone.weights[0], small_backbone().weights[0])
+    assert moved_by_training(fresh) == kernels | others
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("lora", {"targets": "half"}), ("last", None), ("reinitialize", None)]
+)
+def test_a_delta_and_its_arguments_are_saved(method, arguments, tmp_path):
+    model = vae(transfer="structure", method=method, delta_arguments=arguments)
+    model.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    assert [w.shape for w in again.trainable_weights] == [w.shape for w in model.trainable_weights]
+    if arguments:
+        assert [each.path for each in again.delta_set.in_force().touched] == ["half/kernel"]
+    np.testing.assert_allclose(again.encode(IMAGES).mean(), model.encode(IMAGES).mean(), atol=1e-6)
 
 
 def test_decoder_follows_the_backbones_scales():
@@ -128,6 +150,10 @@ def test_wrong_arguments():
         vae(freeze_to=0)
     with pytest.raises(ValueError, match=r"method must be one of.*'adapter'"):
         vae(transfer="structure", method="adapter")
+    with pytest.raises(ValueError, match=r"are for transfer='structure'.*targets"):
+        vae(delta_arguments={"targets": "half"})
+    with pytest.raises(ValueError, match=r"'ia3' takes targets. Received: groups=2"):
+        vae(transfer="structure", method="ia3", delta_arguments={"groups": 2})
     with pytest.raises(ValueError, match=r"Received: input_shape=\(8,\)"):
         PretrainedVAE(small_backbone(), (8,))
 
