@@ -13,6 +13,7 @@ _NAMES = {
     "reconstruction_grid": ("ReconstructionGrid",),
     "sample_grid": ("SampleGrid",),
     "sample_quality": ("FrechetDistance", "KernelDistance"),
+    "translation_grid": ("TranslationGrid",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
