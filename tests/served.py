@@ -1,5 +1,6 @@
 """Exported models as those who serve them see them: without this package, by signature."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,19 @@ np.savez(given + ".out.npz", **{k: v.numpy() for k, v in outputs.items()})
 """
 
 
+@functools.lru_cache(maxsize=1)
+def _loaded(folder: Path, written: int) -> object:
+    return tf.saved_model.load(folder)
+
+
+def loaded(folder: Path) -> object:
+    """A SavedModel, loaded once for all signatures that are asked in a row."""
+    return _loaded(folder, (folder / "saved_model.pb").stat().st_mtime_ns)
+
+
 def served(folder: Path, name: str = "serving_default", **inputs) -> dict[str, np.ndarray]:
     """What a SavedModel's signature answers."""
-    signature = tf.saved_model.load(folder).signatures[name]
+    signature = loaded(folder).signatures[name]
     answers = signature(**{key: tf.constant(value) for key, value in inputs.items()})
     return {key: value.numpy() for key, value in answers.items()}
 
@@ -38,7 +49,7 @@ def signature_names(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
     """Names of inputs and outputs by signature."""
     return {
         name: (sorted(each.structured_input_signature[1]), sorted(each.structured_outputs))
-        for name, each in tf.saved_model.load(folder).signatures.items()
+        for name, each in loaded(folder).signatures.items()
     }
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.backbones.digits import digits_network
-from keras_transgen.cli.application import app
+from keras_transgen.cli.application import app, main
 from keras_transgen.cli.demo import run_demo
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.cli.transfer import run_transfer
@@ -125,12 +125,24 @@ def test_inspect_shows_groups_and_digest():
         (["inspect", "/no/such/module"], "/no/such/module"),
     ],
 )
+def test_errors_say_what_to_do(digit_folder, arguments, message, monkeypatch, capsys):
+    given = [argument.format(folder=digit_folder) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", ["keras-transgen", *given])
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    errors = capsys.readouterr().err
+    assert "Error" in errors
+    assert message in errors
+
+
 @pytest.mark.slow
-def test_errors_say_what_to_do_without_a_traceback(digit_folder, arguments, message):
-    result = command(*[argument.format(folder=digit_folder) for argument in arguments])
+def test_a_process_ends_with_an_error_and_without_a_traceback():
+    result = command("transfer", "digits", "nowhere", "--image-size", "8")
     assert result.returncode == 1
     assert "Error" in result.stderr
-    assert message in result.stderr
+    assert "nowhere" in result.stderr
     assert "Traceback" not in result.stderr
 
 

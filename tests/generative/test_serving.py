@@ -51,12 +51,12 @@ def test_vae(tmp_path):
     close(served(tmp_path, "decode", latents=LATENT)["mean"], model.decode(LATENT).mean())
 
 
-@pytest.mark.parametrize("seed", [0, 7, -3, 2**40 + 5])
-def test_a_seed_gives_what_the_model_gives(seed, tmp_path):
+def test_a_seed_gives_what_the_model_gives(tmp_path):
     model = vae(prior="mixture")
     model.export(tmp_path)
-    given = {"count": np.int32(5), "seed": np.int64(seed)}
-    close(served(tmp_path, "sample", **given)["samples"], model.sample(5, seed=seed))
+    for seed in (0, 7, -3, 2**40 + 5):
+        given = {"count": np.int32(5), "seed": np.int64(seed)}
+        close(served(tmp_path, "sample", **given)["samples"], model.sample(5, seed=seed))
 
 
 def test_vae_on_tflite(tmp_path):
