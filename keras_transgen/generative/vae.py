@@ -303,7 +303,10 @@ class VAE(LatentVariableModel):
     def get_config(self) -> dict[str, Any]:
         parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS}
         schedule = self.beta_schedule
-        beta = keras.saving.serialize_keras_object(schedule) if schedule else float(self.beta)
+        # On several replicas the weight is no number by itself.
+        beta: Any = float(keras.ops.convert_to_numpy(self.beta))
+        if schedule:
+            beta = keras.saving.serialize_keras_object(schedule)
         return {
             **super().get_config(),
             **parts,

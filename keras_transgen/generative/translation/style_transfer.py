@@ -15,6 +15,7 @@ from keras_transgen.generative.adversarial_steps import Logs, gradient_norm
 from keras_transgen.generative.config_values import deserialized
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
+from keras_transgen.generative.one_replica import of_one_replica
 from keras_transgen.generative.translation.style_features import StyleFeatures
 from keras_transgen.generative.translation.style_images import (
     checked_image,
@@ -187,8 +188,11 @@ class StyleTransfer(GenerativeModel):
         if not images:
             return
         self.style_images.assign(np.stack(images))
-        grams = zip(*(self.features(image[None])[1] for image in images))
-        for variable, each in zip(self.style_grams, grams):
+
+        def grams_of(image: np.ndarray) -> list[tf.Tensor]:
+            return of_one_replica(lambda: self.features(image[None])[1])
+
+        for variable, each in zip(self.style_grams, zip(*map(grams_of, images))):
             variable.assign(tf.concat(each, axis=0))
 
     # Training
