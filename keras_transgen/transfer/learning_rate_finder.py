@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.epoch_shuffle import is_arrays
+from keras_transgen.transfer.learning_rate_suggestion import smooth, suggest_rate
 from keras_transgen.transfer.training_data import as_arrays, rows_of
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 # A loss this many times the lowest one has diverged; the range above tells nothing more.
 DIVERGED = 4.0
-SMOOTHING = 0.9
 # What `compile` and a training function leave on a model.
 _ATTRIBUTES = (
     "compiled",
@@ -43,13 +44,14 @@ class LearningRateRange:
         learning_rates: Rates tried, ascending `[steps]`.
         losses: Loss of the batch that each rate was tried on, before its step `[steps]`.
         smoothed: The losses, smoothed.
-        suggestion: The rate where the smoothed loss falls fastest.
+        suggestion: The rate where the smoothed loss falls fastest, or `None` where it does not fall
+            clearly; then the curve has to be read.
     """
 
     learning_rates: np.ndarray
     losses: np.ndarray
     smoothed: np.ndarray
-    suggestion: float
+    suggestion: float | None
 
     def plot(self) -> Figure:
         """The loss against the learning rate, with the suggestion, as a Matplotlib figure."""
@@ -79,6 +81,11 @@ def find_learning_rate(
     Weights, optimizer, metrics, counters and random states of the model are afterwards what they
     were before, bit for bit. A model that is not compiled is tried with its defaults.
 
+    The suggestion is the rate where the smoothed loss falls fastest, the first tenth of the steps
+    and the last five left out. Where the loss does not fall clearly there is none, and a warning
+    says so: a head that is fitted already, for one, has little to gain, and its curve tells only
+    the rate at which steps begin to harm.
+
     Args:
         model: A model with one optimizer, such as a transfer model. Where the optimizer has
             several rates (by layer), they keep their proportions, and the highest of them is the
@@ -92,7 +99,7 @@ def find_learning_rate(
         steps: Rates to try, at equal ratios. Defaults to 60.
 
     Returns:
-        The rates, the losses, the suggestion, and a `plot()`.
+        The rates, the losses, the suggestion or `None`, and a `plot()`.
 
     Raises:
         ValueError: The rates or steps make no range, or the loss was not finite from the start.
@@ -105,8 +112,9 @@ def find_learning_rate(
         images, labels = ktg.datasets.load_digits()
         model = TransferModel("digits", num_classes=10)
         found = find_learning_rate(model, images[:256], labels[:256], lowest=1e-5, steps=40)
-        model.compile(optimizer="adam")
-        model.optimizer.learning_rate = found.suggestion
+        if found.suggestion is not None:
+            model.compile(optimizer="adam")
+            model.optimizer.learning_rate = found.suggestion
         ```
 
     Reference:
@@ -138,8 +146,21 @@ def find_learning_rate(
         )
     finite = losses[np.isfinite(losses)]
     rates = rates[: len(finite)]
-    smoothed = _smooth(finite)
-    return LearningRateRange(rates, finite, smoothed, _steepest(rates, smoothed))
+    # What ended the test would lift the smoothed losses before it.
+    calm = finite[:-1] if _has_diverged(finite) else finite
+    smoothed = np.concatenate([smooth(calm), finite[len(calm) :]])
+    suggestion = suggest_rate(rates, finite)
+    if suggestion is None:
+        warnings.warn(
+            "The range test suggests no rate: the loss does not fall clearly, or too few steps are "
+            "left to tell. Read the curve (`plot()` of what is returned): a rate well below the "
+            "one where the loss begins to rise is safe. Or try more steps, another range, larger "
+            f"batches. Received: {len(rates)} of {steps} steps, from rate {rates[0]:.2g} to "
+            f"{rates[-1]:.2g}, smoothed loss {smoothed[0]:.4g} at first and {smoothed.min():.4g} "
+            "at its lowest",
+            stacklevel=2,
+        )
+    return LearningRateRange(rates, finite, smoothed, suggestion)
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -253,24 +274,10 @@ def _losses(model: TrainerModel, batches: tf.data.Dataset, rates: np.ndarray) ->
             # The tracked loss is a mean over steps; afresh, it is this step's.
             model.reset_metrics()
             losses.append(float(step(iterator)["loss"]))
-            if not np.isfinite(losses[-1]) or losses[-1] > DIVERGED * min(losses) + 1e-6:
+            if not np.isfinite(losses[-1]) or _has_diverged(losses):
                 break
     return np.array(losses)
 
 
-def _smooth(losses: np.ndarray) -> np.ndarray:
-    """Exponential mean without its pull to zero at the start."""
-    smoothed, mean = [], 0.0
-    for index, loss in enumerate(losses, start=1):
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-        smoothed.append(mean / (1 - SMOOTHING**index))
-    return np.array(smoothed)
-
-
-def _steepest(rates: np.ndarray, smoothed: np.ndarray) -> float:
-    """The rate at which the loss falls fastest over the logarithm of the rate."""
-    if len(rates) < 3:
-        return float(rates[0])
-    end = max(int(np.argmin(smoothed)) + 1, 3)
-    slopes = np.gradient(smoothed[:end], np.log(rates[:end]))
-    return float(rates[int(np.argmin(slopes))])
+def _has_diverged(losses: Sequence[float] | np.ndarray) -> bool:
+    return losses[-1] > DIVERGED * min(losses) + 1e-6

@@ -53,6 +53,12 @@ def test_losses_are_those_of_gradient_descent():
     # It stopped when the loss had diverged, and suggests a rate at which descent converges.
     assert count < 30
     assert 1e-3 < found.suggestion < 2 / 8
+    labels = [line.get_label() for line in found.plot().axes[0].lines]
+    assert f"suggested: {found.suggestion:.2g}" in labels
+    # The loss that ended the test does not lift the smoothed ones before it.
+    assert found.losses[-1] > 4 * found.losses[-2]
+    assert found.smoothed[-1] == found.losses[-1]
+    assert found.smoothed[:-1].max() <= found.losses[:-1].max() * 1.1
     assert float(model.point.numpy()) == 1.0
 
 
@@ -128,8 +134,23 @@ def test_takes_data_sets_and_draws():
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
     found = find_learning_rate(model, dataset, steps=6)
     assert len(found.losses) == 6
-    figure = found.plot()
-    assert any(f"{found.suggestion:.2g}" in line.get_label() for line in figure.axes[0].lines)
+    np.testing.assert_array_equal(found.plot().axes[0].lines[0].get_ydata(), found.losses)
+
+
+def test_a_flat_curve_warns_and_says_to_read_it():
+    model = Parabola()
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    # No x, no slope: the loss is that of the labels, whatever the rate.
+    x, y = np.zeros((8, 1), "float32"), np.ones((8, 1), "float32")
+    with pytest.warns(UserWarning, match=r"suggests no rate.*Read the curve") as caught:
+        found = find_learning_rate(model, x, y, batch_size=8, lowest=1e-3, steps=30)
+    (warning,) = [each for each in caught if each.category is UserWarning]
+    assert "30 of 30 steps" in str(warning.message)
+    assert warning.filename == __file__
+    assert found.suggestion is None
+    np.testing.assert_allclose(found.losses, 1.0)
+    # The curve can be drawn all the same.
+    assert not any("suggested" in line.get_label() for line in found.plot().axes[0].lines)
 
 
 @pytest.mark.parametrize(
