@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
+
+_Average = Callable[[], None]
+# By model: its statistics, and the function that averages them, made and traced once.
+_AVERAGES: weakref.WeakKeyDictionary[keras.Model, tuple[list[keras.Variable], _Average]]
+_AVERAGES = weakref.WeakKeyDictionary()
 
 
 def synchronize_statistics(model: keras.Model) -> None:
@@ -26,6 +34,15 @@ def synchronize_statistics(model: keras.Model) -> None:
     ]
     if not statistics:
         return
+    known, average = _AVERAGES.get(model, ([], None))
+    if average is None or [id(each) for each in known] != [id(each) for each in statistics]:
+        average = _average(strategy, statistics)
+        _AVERAGES[model] = statistics, average
+    average()
+
+
+def _average(strategy: tf.distribute.Strategy, statistics: list[keras.Variable]) -> _Average:
+    """A function that averages variables over the workers."""
 
     def assign(means: list[tf.Tensor]) -> None:
         for variable, mean in zip(statistics, means):
@@ -37,4 +54,4 @@ def synchronize_statistics(model: keras.Model) -> None:
         mean = [strategy.reduce(tf.distribute.ReduceOp.MEAN, v, axis=None) for v in local]
         strategy.run(assign, args=(mean,))
 
-    average()
+    return average

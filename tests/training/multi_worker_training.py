@@ -14,12 +14,17 @@ import numpy as np  # noqa: E402
 
 
 def main(name: str, jit_compile: bool, folder: Path) -> None:
+    from keras_transgen.training import worker_statistics
     from tests.training.test_trainer import CASES
 
     case = CASES[name]
     with STRATEGY.scope():
         model = case.ready(jit_compile=jit_compile)
     history = model.fit(*case.data, batch_size=8, epochs=2, verbose=0)
+    averages = [average for _, average in worker_statistics._AVERAGES.values()]
+    # Traced once for all epochs; a function made anew each time would warn of it.
+    assert [average.experimental_get_tracing_count() for average in averages] in ([], [1])
+    assert averages or name != "two networks"
     logs = {}
     if name != "two networks":
         # After training, with statistics that all workers share.
