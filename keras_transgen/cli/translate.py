@@ -64,6 +64,13 @@ def translate_train(
     filters: Annotated[
         int | None, typer.Option(min=1, help="Width of the networks. [default: the model's]")
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="A pretrained network for colour images (handle, archive, folder or .keras file) "
+            "as the generators' encoder, for pix2pix and cyclegan. [default: none]"
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="[default: 4; 1 for cyclegan, 16 for enhance]")
@@ -76,6 +83,12 @@ def translate_train(
         "runs/translate"
     ),
     seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
+    allow_unsafe_ops: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unsafe-ops", help="Load a module that reads or writes files or calls Python."
+        ),
+    ] = False,
 ) -> None:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
     from keras_transgen.cli.translate_train import run_train
@@ -90,11 +103,13 @@ def translate_train(
         sigma=sigma,
         size=size,
         filters=filters,
+        backbone=backbone,
         epochs=epochs,
         batch_size=batch_size,
         validation=validation,
         output=output,
         seed=seed,
+        allow_unsafe_ops=allow_unsafe_ops,
     )
 
 

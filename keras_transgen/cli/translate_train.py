@@ -29,11 +29,13 @@ def run_train(
     sigma: float = 0.1,
     size: int = 128,
     filters: int | None = None,
+    backbone: str | None = None,
     epochs: int = 20,
     batch_size: int | None = None,
     validation: Path | None = None,
     output: Path = Path("runs/translate"),
     seed: int = 0,
+    allow_unsafe_ops: bool = False,
 ) -> dict[str, Any]:
     """Train a model from images to images; write the model, a report, a grid and curves.
 
@@ -48,12 +50,15 @@ def run_train(
         sigma: Standard deviation of the noise to be removed; white is 1.
         size: Side of the images in pixels.
         filters: Width of the networks. Defaults to the model's own.
+        backbone: What `keras_transgen.load_backbone` takes: the generators see images through this
+            network, which stays frozen. For `"pix2pix"` and `"cyclegan"`.
         epochs: Passes over the images.
         batch_size: Images a step. Defaults to 4, 1 for `"cyclegan"`, 16 for `"enhance"`.
         validation: Folder of validation images, as `images`; the default holds out every tenth.
             CycleGAN then shows the first images it is trained on.
         output: Folder for `model.keras`, `report.json`, `translations.png`, `learning_curves.png`.
         seed: Of the networks, the noise and the order of the images.
+        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
 
     Returns:
         What `report.json` holds.
@@ -71,6 +76,11 @@ def run_train(
             "There is no measure of a CycleGAN on validation images; leave out --validation. "
             f"Received: --validation {validation}"
         )
+    if backbone is not None and model == "enhance":
+        raise ValueError(
+            "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
+            f"Received: --backbone {backbone} for {model}"
+        )
     console = Console()
     console.print("Loading TensorFlow ...")
     import keras
@@ -79,7 +89,10 @@ def run_train(
 
     keras.utils.set_random_seed(seed)
     width = {} if filters is None else {"filters": filters}
-    made = _model(model, size, {**width, "seed": seed}, task, factor, sigma)
+    generators = (
+        {} if backbone is None else _generators(model, size, width, backbone, allow_unsafe_ops)
+    )
+    made = _model(model, size, {**generators, **width, "seed": seed}, task, factor, sigma)
     batch_size = batch_size or BATCH_SIZES[model]
     if model == "cyclegan":
         train, held_out, count = _two_sets(images, others, size, direction, batch_size, seed)
@@ -88,6 +101,8 @@ def run_train(
             images, validation, size, direction if model == "pix2pix" else None, batch_size, seed
         )
     report: dict[str, Any] = {"model": model, "image_size": size, "images": count}
+    if backbone is not None:
+        report["backbone"] = backbone
     if model == "enhance":
         report["task"] = task
         report["before"] = _measured(made, held_out, ("psnr", "ssim"))
@@ -108,6 +123,24 @@ def run_train(
             console.print(f"{name} training: {report[name]}")
     console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
     return report
+
+
+def _generators(
+    model: str, size: int, width: dict[str, int], source: str, allow_unsafe_ops: bool
+) -> dict[str, Any]:
+    """Generators whose encoder is a pretrained network; a CycleGAN has two, without noise."""
+    from keras_transgen.cli.image_input import open_backbone
+    from keras_transgen.fusion import backbone_generator
+
+    backbone = open_backbone(source, allow_unsafe_ops)
+    names = ["generator"] if model == "pix2pix" else ["generator_ab", "generator_ba"]
+    made = {}
+    for name in names:
+        made[name] = backbone_generator(
+            backbone, (size, size, 3), noise=model == "pix2pix", **width
+        )
+        made[name].name = name
+    return made
 
 
 def _model(

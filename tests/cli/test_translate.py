@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from keras_transgen.cli.application import app
-from keras_transgen.cli.translate_train import _one_set, _two_sets
+from keras_transgen.cli.translate_train import _generators, _one_set, _two_sets
 from keras_transgen.generative import translation
 from keras_transgen.generative.translation import Enhancer, Holes
 
@@ -95,6 +95,36 @@ def test_two_folders_without_pairs_and_both_ways_back(tmp_path, monkeypatch):
         resized = np.round(tf.image.resize(pixels, (8, 8), antialias=True)).astype("uint8")
         expected = np.clip(127.5 * (made_of(resized[None])[0] + 1), 0, 255)
         np.testing.assert_allclose(read(target / "0.png"), expected, atol=1.01)
+
+
+@pytest.mark.slow
+def test_generators_that_see_through_a_pretrained_network(tmp_path, monkeypatch):
+    """The file applies where the network's own file is gone, and the network has not moved."""
+    layers = [
+        keras.Input((8, 8, 3)),
+        keras.layers.Conv2D(4, 3, 2, padding="same", name="half"),
+        keras.layers.Conv2D(4, 3, 2, padding="same", name="quarter"),
+    ]
+    network = keras.Sequential(layers)
+    source = tmp_path / "network.keras"
+    network.save(source)
+    # Without a discriminator, which takes most of the time to trace.
+    plain = functools.partial(translation.Pix2Pix, adversarial_weight=0.0)
+    monkeypatch.setattr(translation, "Pix2Pix", plain, raising=False)
+    folder, output = images(tmp_path / "pairs", 16, 3), tmp_path / "out"
+    options = ("--size", 8, "--epochs", 1, "--filters", 2, "--batch-size", 2)
+    result = run("train", folder, "--backbone", source, *options, "--output", output)
+    assert result.exit_code == 0, result.output
+    both_ways = _generators("cyclegan", 8, {"filters": 2}, str(source), False)
+    assert [made.name for made in both_ways.values()] == ["generator_ab", "generator_ba"]
+    assert [made.input_shape for made in both_ways.values()] == [(None, 8, 8, 3)] * 2
+    source.unlink()
+    model = keras.saving.load_model(output / "model.keras")
+    kept = model.generator.get_layer("backbone").weights
+    for one, other in zip(kept, network.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="leave out --backbone"):
+        run("train", folder, "--model", "enhance", "--backbone", "digits")
 
 
 def test_transparent_pixels_are_filled_at_the_image_s_own_size(tmp_path):
