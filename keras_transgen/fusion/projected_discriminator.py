@@ -70,9 +70,8 @@ class ProjectedDiscriminator(keras.Model):
     sum with the coarser mixture, doubled in size. On the mixture at each scale stands a head of its
     own, spectrally normalised. Only the heads train.
 
-    The paper sums the losses of the heads. A model of this package has one loss of one logit, so
-    the heads' logits are summed: each is a log-odds of the same question, and where the losses are
-    linear in the logit (hinge within its margin, Wasserstein) the sum is the paper's. The heads
+    Each head judges every place of its map by a logit of its own, and the losses are means over all
+    of them, as in the paper: what each head says counts, however sure another one is. The heads
     have no batch normalization, so that no logit depends on other examples of the batch.
 
     The backbone computes in inference mode, never trains and is saved once; the random kernels are
@@ -98,7 +97,7 @@ class ProjectedDiscriminator(keras.Model):
         images: `[batch, *image_shape]`, or a list of them and `[batch, embedding_dim]`.
 
     Output shape:
-        Logits `[batch, 1]`, float32.
+        Logits `[batch, logits_per_example]`, float32: the places of all heads.
 
     Raises:
         ValueError: There is no such layer, or the backbone has no feature maps whose sizes are
@@ -146,7 +145,7 @@ class ProjectedDiscriminator(keras.Model):
             _head(mixture, channels, embedding, f"head_{scale}")
             for scale, mixture in enumerate(mixtures)
         ]
-        logit = logits[0] if len(logits) == 1 else keras.layers.Add(dtype="float32")(logits)
+        logit = logits[0] if len(logits) == 1 else keras.layers.Concatenate(dtype="float32")(logits)
         inputs = image if embedding is None else [image, embedding]
         super().__init__(inputs=inputs, outputs=logit, name=name, **kwargs)
         self.features = features
@@ -159,6 +158,11 @@ class ProjectedDiscriminator(keras.Model):
             "embedding_dim": embedding_dim,
             "seed": seed,
         }
+
+    @property
+    def logits_per_example(self) -> int:
+        """How many logits the heads give of an image."""
+        return self.output_shape[-1]
 
     def get_config(self) -> dict[str, Any]:
         backbone = keras.saving.serialize_keras_object(self.features.backbone)
@@ -193,22 +197,27 @@ def _mixed(features: Sequence[Any], channels: int, seed: int) -> list[Any]:
 
 
 def _head(x: Any, channels: int, embedding: Any, name: str) -> Any:
-    """A logit from one scale: halved down to a few pixels, judged at each, averaged."""
+    """Logits from one scale: halved down to a few places, each judged."""
 
-    def convolved(x: Any, filters: int, kernel: int, strides: int, layer: str) -> Any:
-        convolution = keras.layers.Conv2D(filters, kernel, strides=strides, padding="same")
-        normalized = keras.layers.SpectralNormalization(convolution, name=f"{name}_{layer}")(x)
-        return keras.layers.LeakyReLU(_SLOPE)(normalized)
+    def convolved(
+        x: Any, filters: int, kernel: int, strides: int, layer: str, **kwargs: Any
+    ) -> Any:
+        convolution = keras.layers.Conv2D(
+            filters, kernel, strides=strides, padding="same", **kwargs
+        )
+        return keras.layers.SpectralNormalization(convolution, name=f"{name}_{layer}", **kwargs)(x)
 
     step = 0
     while min(x.shape[1:3]) > _SMALLEST:
         filters = channels * min(2**step, _WIDEST)
-        x = convolved(x, filters, 4, 2, f"halved_{step}")
+        x = keras.layers.LeakyReLU(_SLOPE)(convolved(x, filters, 4, 2, f"halved_{step}"))
         step += 1
-    x = convolved(x, channels * min(2**step, _WIDEST), 3, 1, "last")
-    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
-    logit = keras.layers.Dense(1, dtype="float32", name=f"{name}_logit")(pooled)
+    width = channels * min(2**step, _WIDEST)
+    x = keras.layers.LeakyReLU(_SLOPE)(convolved(x, width, 3, 1, "last"))
+    logits = keras.layers.Flatten()(convolved(x, 1, 1, 1, "logits", dtype="float32"))
     if embedding is None:
-        return logit
+        return logits
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
     inner = Projection(dtype="float32", name=f"{name}_projection")([pooled, embedding])
-    return keras.layers.Add(dtype="float32")([logit, inner])
+    # The same of all places, since a condition is one of the whole image.
+    return keras.layers.Add(dtype="float32")([logits, inner])

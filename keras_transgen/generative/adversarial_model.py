@@ -40,12 +40,16 @@ class Judgement(NamedTuple):
     """What the discriminator says of examples.
 
     Attributes:
-        logits: Float32 `[batch]`.
+        logits: Float32 `[batch]`, or `[batch, views]` where each of an example's views is judged.
         class_logits: Float32 `[batch, classes]`, or `None`.
     """
 
     logits: tf.Tensor
     class_logits: tf.Tensor | None
+
+    def of_examples(self) -> tf.Tensor:
+        """Float32 `[batch]`: the logit of each example, or the mean of its views'."""
+        return self.logits if len(self.logits.shape) == 1 else tf.reduce_mean(self.logits, axis=1)
 
 
 class AdversarialModel(GenerativeModel):
@@ -136,7 +140,10 @@ class AdversarialModel(GenerativeModel):
             self._discriminator_call(examples, condition), training=training
         )
         logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
-        return Judgement(tf.reshape(tf.cast(logit, tf.float32), [-1]), classes)
+        views = getattr(self.discriminator, "logits_per_example", 1)
+        return Judgement(
+            tf.reshape(tf.cast(logit, tf.float32), [-1] if views == 1 else [-1, views]), classes
+        )
 
     def judge_both(
         self, real: tf.Tensor, fake: tf.Tensor, condition: Any, phase: Phase, training: bool

@@ -70,7 +70,8 @@ def check_networks(
     Args:
         generator: From latent vectors (and conditions) to examples.
         generator_inputs: Symbolic inputs.
-        discriminator: From examples (and conditions) to logits.
+        discriminator: From examples (and conditions) to logits: one an example, or as many as its
+            attribute `logits_per_example` says.
         discriminator_inputs: Symbolic inputs.
         example_shape: Of the real examples.
         auxiliary_classes: Number of class logits that the discriminator must give besides.
@@ -87,7 +88,8 @@ def check_networks(
         )
     judged = called(discriminator, discriminator_inputs, "discriminator")
     outputs = judged if isinstance(judged, (list, tuple)) else [judged]
-    widths = [1] if auxiliary_classes is None else [1, auxiliary_classes]
+    views = getattr(discriminator, "logits_per_example", 1)
+    widths = [views] if auxiliary_classes is None else [views, auxiliary_classes]
     found = [tuple(output.shape[1:]) for output in outputs]
     if found[:1] == [()]:
         found[0] = (1,)

@@ -45,7 +45,7 @@ def discriminator_extras(
         return extra, {}
 
     def score(examples: tf.Tensor) -> tf.Tensor:
-        return gan.judge(examples, condition, phase["real"], training=True).logits
+        return gan.judge(examples, condition, phase["real"], training=True).of_examples()
 
     penalty = gan.penalty(score, real, tf.stop_gradient(fake), phase["position"])
     return extra + gan.gradient_penalty_weight * penalty, {"gradient_penalty": penalty}

@@ -69,7 +69,8 @@ class GAN(AdversarialModel):
         generator: Keras model from `[batch, latent_dim]` to `[batch, *image_shape]` in
             `value_range`; built by default.
         discriminator: Keras model from `[batch, *image_shape]` to logits `[batch, 1]`; built by
-            default.
+            default. One with an attribute `logits_per_example` gives that many of each example, and
+            the losses are means over them.
         loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"hinge"`, `"wasserstein"`,
             `"relativistic_average"` or a callable of real and fake logits that returns the
             discriminator's and the generator's loss.
@@ -245,7 +246,7 @@ class GAN(AdversarialModel):
     def _judging_function(self) -> Callable[..., tf.Tensor]:
         def probabilities(images: Any, condition: Any) -> tf.Tensor:
             judgement = self.judge(self.scaled(images), condition, {}, training=False)
-            return tf.sigmoid(judgement.logits)
+            return tf.sigmoid(judgement.of_examples())
 
         return tf.function(probabilities, reduce_retracing=True, autograph=False)
 

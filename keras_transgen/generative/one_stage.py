@@ -18,6 +18,7 @@ from keras_transgen.generative.adversarial_steps import (
     regularization,
     scores,
 )
+from keras_transgen.generative.one_replica import of_one_replica
 from keras_transgen.training import loss_weight
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.trainer import batch_size_of
@@ -154,6 +155,10 @@ def why_not_one_stage(gan: GAN) -> str | None:
             "the auxiliary classifier gives several outputs an example, whose gradients have no "
             "common factor"
         )
+    if getattr(gan.discriminator, "logits_per_example", 1) > 1:
+        return (
+            "the discriminator gives several logits an example, whose slopes have no common factor"
+        )
     return why_batch_coupled(gan)
 
 
@@ -178,6 +183,10 @@ def why_batch_coupled(gan: GAN) -> str | None:
 
 def other_examples_slope(gan: GAN) -> float:
     """The largest gradient of an example's logit by the other examples of its batch."""
+    return float(of_one_replica(lambda: _other_examples_slope(gan)))
+
+
+def _other_examples_slope(gan: GAN) -> tf.Tensor:
     discriminator = gan.discriminator
     rng = np.random.default_rng(0)
 
@@ -202,6 +211,6 @@ def other_examples_slope(gan: GAN) -> float:
         )
         first = tf.cast(tf.reshape(keras.tree.flatten(outputs)[0], [3, -1])[0], tf.float32)
     gradients = tape.gradient(first, keras.tree.flatten(inputs))
-    return max(
-        float(tf.reduce_max(tf.abs(gradient[1:]))) for gradient in gradients if gradient is not None
+    return tf.reduce_max(
+        [tf.reduce_max(tf.abs(gradient[1:])) for gradient in gradients if gradient is not None]
     )

@@ -26,17 +26,33 @@ def discriminator(**kwargs):
     return ProjectedDiscriminator(small_backbone(), (8, 8, 1), channels=2, **kwargs)
 
 
-def test_one_logit_an_image_whatever_its_neighbours():
+def test_a_logit_for_each_place_of_each_scale_whatever_the_neighbours():
     network = discriminator()
     logits = np.asarray(network(IMAGES))
-    assert logits.shape == (24, 1)
-    assert logits.std() > 0.0
+    # Maps of 4x4 and 2x2 places.
+    assert logits.shape == (24, 20)
+    assert network.logits_per_example == 20
+    assert (logits.std(axis=0) > 0.0).all()
     np.testing.assert_allclose(network(IMAGES[3:5]), logits[3:5], atol=1e-5)
+
+
+def test_losses_are_means_over_all_places_and_an_image_has_one_probability():
+    network = discriminator()
+    gan = ktg.GAN((8, 8, 1), 4, filters=2, discriminator=network, loss="hinge")
+    logits = np.asarray(network(IMAGES))
+    judgement = gan.judge(tf.constant(IMAGES), (), {}, training=False)
+    loss = float(gan.adversarial_loss(judgement.logits, judgement.logits).discriminator)
+    by_place = np.maximum(0.0, 1.0 - logits) + np.maximum(0.0, 1.0 + logits)
+    np.testing.assert_allclose(loss, by_place.mean(), rtol=1e-5)
+    probabilities = gan.discriminate(IMAGES)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits.mean(axis=1))), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"several logits an example.*shared"):
+        ktg.GAN((8, 8, 1), 4, filters=2, discriminator=network, step="one_stage")
 
 
 @pytest.mark.slow
 def test_half_precision_and_xla():
-    """Gradients by the images, compiled or not, and a logit in float32 whatever the policy."""
+    """Gradients by the images, compiled or not, and logits in float32 whatever the policy."""
     network = discriminator()
 
     def slope(images):
@@ -100,7 +116,8 @@ def test_heads_are_spectrally_normalised():
         if isinstance(layer, keras.layers.SpectralNormalization)
     ]
     np.testing.assert_allclose(norms, 1.0, rtol=0.02)
-    assert len(norms) == 2
+    # A convolution and one to the logits in each of two heads.
+    assert len(norms) == 4
 
 
 @pytest.mark.slow
@@ -134,7 +151,7 @@ def test_a_condition_enters_each_head():
     network = discriminator(embedding_dim=3)
     embedding = np.random.default_rng(1).normal(size=(24, 3)).astype("float32")
     logits = network([IMAGES, embedding])
-    assert logits.shape == (24, 1)
+    assert logits.shape == (24, 20)
     # The inner product is linear in the embedding.
     none, double = network([IMAGES, 0 * embedding]), network([IMAGES, 2 * embedding])
     np.testing.assert_allclose(double - none, 2 * (logits - none), atol=1e-4)
