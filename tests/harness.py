@@ -241,10 +241,10 @@ FAST_MODEL_CHECKS = [
     check_config_round_trip,
     check_right_weights_move,
     check_save_and_load_weights,
-    check_mixed_bfloat16,
 ]
 SLOW_MODEL_CHECKS = [
     check_file_in_new_process,
+    check_mixed_bfloat16,
     check_mixed_float16,
     check_xla_equals_plain,
     check_replicas,

@@ -112,7 +112,7 @@ CASES = {
     ),
     "style": Case(tiny_style, (COLOUR,), outputs=lambda model: model.stylize(COLOUR[:3])),
 }
-QUICK = ("vae", "gan")
+QUICK = ("vae",)
 PARAMETERS = [
     pytest.param(case, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
     for name, case in CASES.items()

@@ -1,4 +1,4 @@
-"""What each worker of the test runs; arguments: the case, True or False for XLA, a folder."""
+"""What each worker of the test runs: all models in turn under one strategy. Argument: a folder."""
 
 import json
 import sys
@@ -13,27 +13,28 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 
-def main(name: str, jit_compile: bool, folder: Path) -> None:
+def main(folder: Path) -> None:
     from keras_transgen.training import worker_statistics
     from tests.training.test_trainer import CASES
 
-    case = CASES[name]
-    with STRATEGY.scope():
-        model = case.ready(jit_compile=jit_compile)
-    history = model.fit(*case.data, batch_size=8, epochs=2, verbose=0)
-    averages = [average for _, average in worker_statistics._AVERAGES.values()]
-    # Traced once for all epochs; a function made anew each time would warn of it.
-    assert [average.experimental_get_tracing_count() for average in averages] in ([], [1])
-    assert averages or name != "two networks"
-    logs = {}
-    if name != "two networks":
-        # After training, with statistics that all workers share.
-        logs = model.evaluate(*case.data, batch_size=8, verbose=0, return_dict=True)
     worker = STRATEGY.cluster_resolver.task_id
-    np.savez(folder / f"weights_{worker}.npz", *[weight.numpy() for weight in model.weights])
-    (folder / f"logs_{worker}.json").write_text(json.dumps([history.history, logs]))
+    for name, case in CASES.items():
+        with STRATEGY.scope():
+            model = case.ready(jit_compile=name != "classifier")
+        history = model.fit(*case.data, batch_size=8, epochs=2, verbose=0)
+        _, average = worker_statistics._AVERAGES.get(model, ([], None))
+        assert average is not None or name != "two networks"
+        # Traced once for all epochs; a function made anew each time would warn of it.
+        assert average is None or average.experimental_get_tracing_count() == 1
+        logs = {}
+        if name != "two networks":
+            # After training, with statistics that all workers share.
+            logs = model.evaluate(*case.data, batch_size=8, verbose=0, return_dict=True)
+        weights = [weight.numpy() for weight in model.weights]
+        np.savez(folder / f"{name}_{worker}.npz", *weights)
+        (folder / f"{name}_{worker}.json").write_text(json.dumps([history.history, logs]))
 
 
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
-    main(sys.argv[1], sys.argv[2] == "True", Path(sys.argv[3]))
+    main(Path(sys.argv[1]))

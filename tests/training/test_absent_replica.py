@@ -13,6 +13,7 @@ def values_of(variable) -> list[np.ndarray]:
     return [copy.numpy() for copy in variable.value.values]
 
 
+@pytest.mark.slow
 def test_batch_normalization_keeps_its_statistics_without_examples(two_replicas):
     """Batches of 8, 8 and 1: the second replica's statistics are those of two batches of 4."""
     with two_replicas.scope():

@@ -56,7 +56,7 @@ def trained(optimizer, batch_size=8, epochs=2) -> tuple[NetworkModel, keras.call
     return model, history
 
 
-QUICK = ("clipped norm", "accumulated")
+QUICK = ("clipped norm",)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,21 @@ from tests.training.test_trainer import CASES
 from tests.training.workers import run_workers
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What both workers ended with; one pair of processes trains all models."""
+    folder = tmp_path_factory.mktemp("workers")
+    run_workers("tests.training.multi_worker_training", str(folder))
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "jit_compile"), [(name, name != "classifier") for name in CASES], ids=list(CASES)
-)
-def test_two_workers_end_with_identical_weights(name, jit_compile, tmp_path):
-    run_workers("tests.training.multi_worker_training", name, str(jit_compile), str(tmp_path))
-    first, second = (np.load(tmp_path / f"weights_{worker}.npz") for worker in range(2))
+@pytest.mark.parametrize("name", CASES)
+def test_two_workers_end_with_identical_weights(name, folder):
+    first, second = (np.load(folder / f"{name}_{worker}.npz") for worker in range(2))
     for key in first:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
-    logs = [json.loads((tmp_path / f"logs_{worker}.json").read_text()) for worker in range(2)]
+    logs = [json.loads((folder / f"{name}_{worker}.json").read_text()) for worker in range(2)]
     assert logs[0] == logs[1]
     if CASES[name].tolerance is None:
         return  # Its noise or statistics differ between replicas by design.

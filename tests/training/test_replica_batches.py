@@ -59,7 +59,7 @@ def test_which_batches_leave_a_replica_out(examples, parts):
     assert replica_batches._leaves_one_out(examples, len(parts)) == (0 in parts)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_convolutions_that_lose_their_shape_are_refused_before_training(jit_compile, two_replicas):
     """Will tell when TensorFlow is mended: training then just works."""
     images, labels = np.ones((9, 4, 4, 1), "float32"), np.zeros(9, int)
