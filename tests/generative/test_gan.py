@@ -354,6 +354,7 @@ def replica_seed_of(gan):
     return replica_seed(gan.progress.seed.value, gan.progress.step.value)
 
 
+@pytest.mark.slow
 def test_a_replica_without_examples_spoils_nothing(two_replicas):
     """Batches of 23 and 1; batch normalization, its moving average and the adaptive share."""
     with two_replicas.scope():
