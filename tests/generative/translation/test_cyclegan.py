@@ -12,6 +12,7 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_float16,
     check_right_weights_move,
     check_two_replicas,
 )
@@ -21,13 +22,13 @@ A = RNG.uniform(-1, 1, (24, 8, 8, 1)).astype("float32")
 B = RNG.uniform(-1, 1, (16, 8, 8, 1)).astype("float32")
 
 
-def translator(received: int = 1, made: int = 1) -> keras.Model:
-    layer = keras.layers.Conv2D(made, 3, padding="same", activation="tanh", dtype="float32")
+def translator(received: int = 1, made: int = 1, dtype: str | None = "float32") -> keras.Model:
+    layer = keras.layers.Conv2D(made, 3, padding="same", activation="tanh", dtype=dtype)
     return keras.Sequential([keras.Input((8, 8, received)), layer])
 
 
-def judge(channels: int = 1) -> keras.Model:
-    layer = keras.layers.Conv2D(1, 4, strides=2, dtype="float32")
+def judge(channels: int = 1, dtype: str | None = "float32") -> keras.Model:
+    layer = keras.layers.Conv2D(1, 4, strides=2, dtype=dtype)
     return keras.Sequential([keras.Input((8, 8, channels)), layer])
 
 
@@ -54,7 +55,7 @@ def case(make, data, **kwargs) -> ModelCase:
 # Pools that are never full hand everything back, so that two replicas take the step of one though
 # each has pools of its own.
 CASE = case(lambda: small(pool_size=30), (A, B))
-# Weights, optimizers and XLA are in tests below; the networks here are float32 on any policy.
+# Weights, optimizers, XLA and half precision are in tests below.
 CHECKS = [
     check_config_round_trip,
     check_right_weights_move,
@@ -68,6 +69,17 @@ CHECKS = [
 @pytest.mark.parametrize("check", CHECKS)
 def test_model(check, tools):
     check(CASE, tools)
+
+
+@pytest.mark.slow
+def test_half_precision(tools):
+    """Of networks whose layers follow the policy, down to what they make and judge."""
+
+    def make():
+        networks = [translator(dtype=None), translator(dtype=None), judge(dtype=None)]
+        return CycleGAN((8, 8, 1), None, *networks, judge(dtype=None), cycle_weight=1.0)
+
+    check_mixed_float16(case(make, (A, B)), tools)
 
 
 class Interruption(keras.callbacks.Callback):
