@@ -12,7 +12,6 @@ from tests.fusion.small_networks import small_backbone
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
-    check_file_in_new_process,
     check_mixed_float16,
     check_training_goes_on_from_file,
     check_xla_equals_plain,
@@ -179,7 +178,6 @@ CASE = ModelCase(
     "check",
     [
         check_config_round_trip,
-        check_file_in_new_process,
         check_mixed_float16,
         check_training_goes_on_from_file,
         check_xla_equals_plain,

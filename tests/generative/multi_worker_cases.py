@@ -4,7 +4,7 @@ import dataclasses
 
 from tests.fusion import test_pretrained_vae
 from tests.generative import test_conditional_gan, test_gan, test_vae
-from tests.generative.translation import test_cyclegan, test_pix2pix, test_style_transfer
+from tests.generative.translation import test_cyclegan, test_style_transfer
 from tests.harness import ModelCase
 
 EPOCHS = 2
@@ -23,7 +23,6 @@ CASES = {
     "gan of vectors": (test_gan.CASES["vectors, two-stage"], False),
     "gan with batch normalization": (test_gan.CASES["batch normalization"], True),
     "conditional gan": (test_conditional_gan.CASES["projection, one-stage"], True),
-    "pix2pix": (one_batch(test_pix2pix.CASE), False),
     # A pool is each worker's own.
     "cyclegan": (
         one_batch(test_cyclegan.CASE, make=lambda: test_cyclegan.small(pool_size=0)),
