@@ -175,5 +175,5 @@ def test_ants_and_bees_in_three_lines(shared_folder):
     held_out = ktg.datasets.image_folder(folder / "val", **options)
     module = shared_folder / "hub/mobilenet_v2_100_224_feature_vector"
     model = ParameterTransfer(module, num_classes=2, seed=0)
-    history = model.fit(train, validation_data=held_out, epochs=3, verbose=0)
+    history = model.fit(train, validation_data=held_out, validation_freq=3, epochs=3, verbose=0)
     assert history.history["val_accuracy"][-1] >= 0.95

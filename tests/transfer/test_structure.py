@@ -351,12 +351,16 @@ def test_a_resumed_run_ends_like_one_that_was_never_stopped(kind, tmp_path):
 
 def test_no_factor_moves_before_every_gradient_is_there():
     """B starts at zero, so the first gradient of A is zero, unless B moved before it was read."""
+    model = make("saved", seed=0)
+    model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
+    factors = [own[0] for own in model.deltas["lora"].own]
+    start = [weight.numpy() for weight in model.weights]
+    before = [factor.numpy() for factor in factors]
+    # What runs side by side may be lucky once.
     for _ in range(10):
-        model = make("saved", seed=0)
-        model.compile(keras.optimizers.SGD(0.01), jit_compile=False)
-        factors = [own[0] for own in model.deltas["lora"].own]
-        before = [factor.numpy() for factor in factors]
+        model.set_weights(start)
         model.fit(IMAGES[:8], LABELS[:8], verbose=0)
+        assert all(own[1].numpy().any() for own in model.deltas["lora"].own)
         for old, factor in zip(before, factors, strict=True):
             np.testing.assert_array_equal(factor.numpy(), old)
 
@@ -407,7 +411,9 @@ def test_model(name, check, tools):
 def test_two_replicas_write_the_same_parameters(method, two_replicas):
     with two_replicas.scope():
         two = make("saved", method)
-        two.compile(keras.optimizers.Adam(0.05), jit_compile=True)
+        # The others train parameters of the module itself, which "last on saved model" above
+        # does on replicas that are compiled.
+        two.compile(keras.optimizers.Adam(0.05), jit_compile=method in ("ia3", "adapter"))
     train(two)
     for weight in two.backbone.weights:
         first, second = (copy.numpy() for copy in weight.value.values)
@@ -433,7 +439,7 @@ def test_lora_on_ants_and_bees(shared_folder):
     sizes = [int(np.prod(v.shape)) for v in model.trainable_variables]
     assert sum(sizes) / 2_257_984 <= 0.05
     statistics = {w.path: w.numpy() for w in model.backbone.weights if "moving" in w.path}
-    model.fit(images, labels, epochs=3, verbose=0)
+    model.fit(images, labels, epochs=2, verbose=0)
     assert (model.classify(others, verbose=0) == other_labels).mean() >= 0.95
     for weight in model.backbone.weights:
         if weight.path in statistics:
