@@ -74,8 +74,9 @@ def execute(tutorial: Path, folder: Path) -> Execution:
     notebook.cells.append(
         nbformat.v4.new_code_cell("import json as _json\n\nprint(_json.dumps(results))")
     )
-    # The kernel chooses its own backend, as it does for a reader.
-    environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}
+    # The kernel chooses its own backend and XLA its own way, as they do for a reader.
+    given = {"MPLBACKEND", "XLA_FLAGS"}
+    environment = {key: value for key, value in os.environ.items() if key not in given}
     # What it unpacks goes with its folder.
     environment["KERAS_TRANSGEN_HOME"] = str(folder / "keras_transgen_home")
     environment["TFHUB_CACHE_DIR"] = str(folder / "tfhub_cache")
