@@ -213,6 +213,8 @@ def _check_two_replicas(jit_compile: bool, case: ModelCase, tools: Tools) -> Non
         two = case.ready(jit_compile=jit_compile)
     case.train(two)
     assert_mirrored(two)
+    # Values of a model of replicas are mirrored, and Python must read them to write the file.
+    two.save(tools.folder / "replicas.keras")
     if case.tolerance is not None:
         one = case.trained().model
         for alone, together in zip(one.trainable_weights, two.trainable_weights):
