@@ -111,6 +111,7 @@ def measured(
     figure = plot_sample_grid(samples[:64], value_range=(-1.0, 1.0))
     save_figure(figure, options.output / f"{side}.png")
     found: dict = {"settings": settings_of(options), "steps": budget.steps}
+    found["ended"] = time.strftime("%Y-%m-%d %H:%M")
     for module, judge in judges.items():
         judge.reset_generated()
         judge.update_generated(samples)
@@ -134,12 +135,12 @@ def main() -> None:
     arguments.add_argument("--image-size", type=int, default=64, help="that the backbone sees")
     arguments.add_argument("--loss", default="hinge", help="of the projected side")
     arguments.add_argument("--generator-rate", type=float, default=8e-4, help="projected side")
-    arguments.add_argument("--discriminator-rate", type=float, default=2e-4, help="the same")
+    arguments.add_argument("--discriminator-rate", type=float, default=6e-4, help="the same")
     arguments.add_argument("--augmentation", default="color,translation,cutout", help="or none")
     arguments.add_argument("--judged", type=int, default=2000, help="images of each kind")
     arguments.add_argument(
         "--sides",
-        nargs="+",
+        nargs="*",
         choices=["plain", "projected"],
         default=["plain", "projected"],
         help="to run now; what is known of the other one is taken from an earlier run",
@@ -150,7 +151,7 @@ def main() -> None:
     images = flowers(options.size)
     judges = {module: judge_of(module, images[: options.judged]) for module in (MODULE, OTHER)}
     options.output.mkdir(parents=True, exist_ok=True)
-    results, steps = {}, {}
+    results, steps, ended = {}, {}, {}
     for side, make in {"plain": plain, "projected": projected}.items():
         known = options.output / f"{side}.json"
         if side in options.sides:
@@ -158,7 +159,7 @@ def main() -> None:
         found = json.loads(known.read_text())
         if found["settings"] != settings_of(options):
             raise SystemExit(f"{known} is of other settings: run that side, too. {found}")
-        steps[side] = found["steps"]
+        steps[side], ended[side] = found["steps"], found["ended"]
         for module in judges:
             results[side, module] = found[module]
 
@@ -194,7 +195,8 @@ def main() -> None:
         f"'non_saturating' and {options.loss!r}, augmentation {options.augmentation!r}, mirrored "
         f"images, seed {options.seed}. The projected side's generator moves at "
         f"{options.generator_rate:g}, its heads at {options.discriminator_rate:g} (Adam, beta_1=0; "
-        "chosen by short runs); the plain side has the package's default rates."
+        "chosen by short runs); the plain side has the package's default rates. The sides ran one "
+        f"after the other and ended at {ended['plain']} and {ended['projected']}."
     )
     if options.no_publish:
         print(*rows, verdict, sep="\n")
