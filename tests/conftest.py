@@ -2,6 +2,7 @@
 
 import collections
 import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -31,6 +32,9 @@ tf.config.set_logical_device_configuration(
 )
 
 
+_finished_files = itertools.count(1)
+
+
 def pytest_collection_modifyitems(config, items):
     """Among several processes, files with the most slow tests first: so none ends up alone."""
     if hasattr(config, "workerinput"):
@@ -51,6 +55,9 @@ def pytest_runtest_teardown(item, nextitem):
     tests that took most of a search's time.
     """
     if nextitem is None or nextitem.path != item.path:
+        if next(_finished_files) % 5 == 0:
+            # What was still held when its file ended may be garbage by now.
+            gc.unfreeze()
         gc.collect()
         gc.freeze()
 
