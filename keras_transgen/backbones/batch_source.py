@@ -90,7 +90,11 @@ class BatchSource:
 
 
 def empty_data(received: str) -> ValueError:
-    """The error for data without a row."""
+    """The error for data without a row, for the caller to raise.
+
+    Args:
+        received: What came in the data's place, in words.
+    """
     return ValueError(
         "Expected data with at least one row, to extract features from. Check the folder or the "
         f"filter that the data come from. Received: {received}"

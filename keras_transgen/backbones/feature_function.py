@@ -154,7 +154,11 @@ class FeatureFunction:
 
 
 def row_count(x: Any) -> int:
-    """How many rows a batch has."""
+    """How many rows a batch has.
+
+    Args:
+        x: A tensor `[rows, ...]`, ragged or not, or a structure of them with equal rows.
+    """
     first = keras.tree.flatten(x)[0]
     return int(first.nrows() if isinstance(first, tf.RaggedTensor) else first.shape[0])
 

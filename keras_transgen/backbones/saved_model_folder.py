@@ -12,7 +12,10 @@ _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 
 
 class HandleError(ValueError):
-    """A handle that leads to no module."""
+    """A handle that leads to no module: nothing is there, or what is there is none.
+
+    A `ValueError`, so that callers need not know the two apart.
+    """
 
 
 class BrokenModuleError(HandleError):

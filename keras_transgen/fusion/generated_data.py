@@ -60,8 +60,8 @@ class GeneratedData:
             value range, features). Defaults to none.
         per_class: Samples to keep of each class. Defaults to 100.
         agreement: Least probability of the class, in [0, 1]. Defaults to 0.5. `None` keeps every
-            sample: right where the generator knows the classes better than a classifier of few
-            examples, which would keep what it is sure of already.
+            sample: a classifier of few examples may refuse good ones, for it keeps what it is sure
+            of already. On digits neither was better (`benchmarks/generated_data.py`).
         rounds: How often `per_class` candidates of each class are drawn, at most; fewer samples
             are kept of a class whose candidates run out. Defaults to 4.
         seed: The same seed gives the same candidates. Defaults to 0.

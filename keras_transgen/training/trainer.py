@@ -555,5 +555,9 @@ def num_replicas_of(model: keras.Model) -> int:
 
 
 def batch_size_of(data: Any) -> tf.Tensor:
-    """The number of examples in a batch."""
+    """The number of examples in a batch, an int32 scalar; 0 on a replica that got none.
+
+    Args:
+        data: A tensor `[batch, ...]` or a structure of them; `None` is passed over.
+    """
     return tf.shape(next(leaf for leaf in keras.tree.flatten(data) if leaf is not None))[0]

@@ -29,7 +29,11 @@ def is_in_memory(x: Any, y: Any = None) -> bool:
 
 
 def rows_of(x: Any) -> int:
-    """Number of rows of arrays."""
+    """Number of rows of arrays.
+
+    Args:
+        x: An array `[rows, ...]`, or a structure of them with equal rows.
+    """
     return int(keras.tree.flatten(x)[0].shape[0])
 
 

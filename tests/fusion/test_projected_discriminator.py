@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.fusion import ProjectedDiscriminator
+from keras_transgen.fusion.generator_transfer import transfer_gan
 from keras_transgen.fusion.projected_discriminator import RandomConvolution
 from tests.fusion.small_networks import small_backbone
 from tests.generative.adversarial_models import (
@@ -172,6 +173,13 @@ def test_a_condition_enters_each_head():
     for old, weight in zip(heads, network.trainable_weights, strict=True):
         assert not np.array_equal(old, weight.numpy()), weight.path
     assert not np.array_equal(table, gan.discriminator_embedding.weights[0])
+
+
+def test_a_gan_that_sees_through_it_is_transferred():
+    gan = ktg.GAN((8, 8, 1), 4, filters=2, discriminator=discriminator(), loss="hinge")
+    copy = transfer_gan(gan, "freeze_d")
+    assert isinstance(copy.discriminator, ProjectedDiscriminator)
+    np.testing.assert_allclose(copy.discriminate(IMAGES), gan.discriminate(IMAGES), atol=1e-5)
 
 
 def quick_to_trace():

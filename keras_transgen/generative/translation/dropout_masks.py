@@ -57,7 +57,15 @@ def example_masks(
 
 
 def neutral_masks(shapes: Shapes, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Masks of ones, which change nothing."""
+    """Masks of ones, which change nothing: for evaluation.
+
+    Args:
+        shapes: Of the masks, without the batch.
+        size: Examples of the batch.
+
+    Returns:
+        Float32 `[size, *shape]` for each shape.
+    """
     return tuple(tf.ones([size, *shape]) for shape in shapes)
 
 
