@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import check_networks
+from keras_transgen.generative.adversarial_networks import check_networks, logits_per_example
 from keras_transgen.generative.adversarial_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
 from keras_transgen.generative.generative_model import GenerativeModel
@@ -140,7 +140,7 @@ class AdversarialModel(GenerativeModel):
             self._discriminator_call(examples, condition), training=training
         )
         logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
-        views = getattr(self.discriminator, "logits_per_example", 1)
+        views = logits_per_example(self.discriminator)
         return Judgement(
             tf.reshape(tf.cast(logit, tf.float32), [-1] if views == 1 else [-1, views]), classes
         )

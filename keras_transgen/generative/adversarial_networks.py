@@ -57,6 +57,15 @@ def known_latent_dim(generator: Any) -> int | None:
     return shape[0] if shape is not None and len(shape) == 1 else None
 
 
+def logits_per_example(discriminator: Any) -> int:
+    """How many logits a discriminator gives of an example: what its attribute of that name says.
+
+    Args:
+        discriminator: Any network; most have no such attribute, and give one.
+    """
+    return getattr(discriminator, "logits_per_example", 1)
+
+
 def check_networks(
     generator: Callable[..., Any],
     generator_inputs: Any,
@@ -88,7 +97,7 @@ def check_networks(
         )
     judged = called(discriminator, discriminator_inputs, "discriminator")
     outputs = judged if isinstance(judged, (list, tuple)) else [judged]
-    views = getattr(discriminator, "logits_per_example", 1)
+    views = logits_per_example(discriminator)
     widths = [views] if auxiliary_classes is None else [views, auxiliary_classes]
     found = [tuple(output.shape[1:]) for output in outputs]
     if found[:1] == [()]:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.generative.adversarial_networks import logits_per_example
 from keras_transgen.generative.adversarial_noise import Phase
 from keras_transgen.generative.adversarial_steps import (
     Logs,
@@ -155,7 +156,7 @@ def why_not_one_stage(gan: GAN) -> str | None:
             "the auxiliary classifier gives several outputs an example, whose gradients have no "
             "common factor"
         )
-    if getattr(gan.discriminator, "logits_per_example", 1) > 1:
+    if logits_per_example(gan.discriminator) > 1:
         return (
             "the discriminator gives several logits an example, whose slopes have no common factor"
         )

@@ -1,48 +1,45 @@
-"""Runs that end within an epoch go on where they were, here for models with parts of their own.
+"""Models killed by SIGKILL and resumed end as if they had run on.
 
-Killed processes are in tests/generative/test_resume.py, CycleGAN's pools in its own tests.
+Here: pretrained and translating parts, with dropout masks, image pools and styles by chance.
 """
 
-import keras
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tests.fusion import test_pretrained_vae
-from tests.generative.translation import test_pix2pix, test_style_transfer
+from tests.fusion.resume_worker import CASES, STEPS, run
 
-CASES = {
-    "dropout masks": test_pix2pix.CASE,
-    "styles by chance": test_style_transfer.CASE,
-    "a delta's base": test_pretrained_vae.CASE,
-}
+AT_ONCE = 3
 
 
-class Interruption(keras.callbacks.Callback):
-    """Ends a run in its second epoch, without a word to the callbacks."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self.model.progress.step.numpy() == 3:
-            raise KeyboardInterrupt
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Backups of one run of each model, killed within its second epoch; some run side by side."""
+    folders = {name: tmp_path_factory.mktemp("killed") / "backup" for name in CASES}
+    command = [sys.executable, "-m", "tests.fusion.resume_worker"]
+    root = Path(__file__).parents[2]
+    names = list(CASES)
+    for start in range(0, len(names), AT_ONCE):
+        processes = [
+            subprocess.Popen([*command, name, str(folders[name])], cwd=root)
+            for name in names[start : start + AT_ONCE]
+        ]
+        codes = [process.wait(timeout=300) for process in processes]
+        assert codes == [-signal.SIGKILL] * len(processes)
+    return folders
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_an_interrupted_run_ends_as_one_that_was_not(name, tmp_path):
-    case = CASES[name]
-
-    def run(*callbacks):
-        keras.utils.set_random_seed(1)
-        model = case.make()
-        case.compile(model, jit_compile=False, steps_per_execution=1)
-        data = [part[:16] for part in case.data]
-        model.fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=list(callbacks))
-        return model
-
-    expected = run()
-    with pytest.raises(KeyboardInterrupt):
-        run(keras.callbacks.BackupAndRestore(tmp_path, save_freq=1), Interruption())
-    resumed = run(keras.callbacks.BackupAndRestore(tmp_path, save_freq=1))
-    assert int(resumed.progress.step.numpy()) == 4
+def test_a_killed_run_ends_as_one_that_was_not(name, killed):
+    assert (killed[name] / "latest.weights.h5").exists()
+    expected = run(name, None, kill=False)
+    resumed = run(name, str(killed[name]), kill=False)
+    assert int(resumed.progress.step.numpy()) == STEPS
     for one, other in zip(expected.weights, resumed.weights, strict=True):
         np.testing.assert_allclose(
             one.numpy(), other.numpy(), rtol=1e-4, atol=1e-6, err_msg=one.path

@@ -9,15 +9,7 @@ import keras_transgen as ktg
 from keras_transgen.generative.networks.residual_enhancer import BicubicUpscaling
 from keras_transgen.generative.translation import Downscaling, Enhancer, Holes, Noise
 from keras_transgen.generative.translation.degradations import DegradationPipeline
-from tests.harness import (
-    ModelCase,
-    check_config_round_trip,
-    check_file_in_new_process,
-    check_mixed_bfloat16,
-    check_replicas,
-    check_right_weights_move,
-    check_training_goes_on_from_file,
-)
+from tests.harness import MODEL_CHECKS, ModelCase
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(0.2, 0.8, (8, 16, 16, 1)).astype("float32")
@@ -171,17 +163,7 @@ CASE = ModelCase(
 )
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        check_config_round_trip,
-        check_right_weights_move,
-        pytest.param(check_file_in_new_process, marks=pytest.mark.slow),
-        pytest.param(check_training_goes_on_from_file, marks=pytest.mark.slow),
-        pytest.param(check_replicas, marks=pytest.mark.slow),
-        pytest.param(check_mixed_bfloat16, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("check", MODEL_CHECKS)
 def test_model(check, tools):
     check(CASE, tools)
 
