@@ -129,10 +129,10 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float, default=15.0, help="of training, each side")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--size", type=int, default=64)
-    arguments.add_argument("--batch", type=int, default=64)
+    arguments.add_argument("--batch", type=int, default=16)
     arguments.add_argument("--filters", type=int, default=64)
     arguments.add_argument("--channels", type=int, default=64, help="of the finest mixture")
-    arguments.add_argument("--image-size", type=int, default=64, help="that the backbone sees")
+    arguments.add_argument("--image-size", type=int, default=96, help="that the backbone sees")
     arguments.add_argument("--loss", default="hinge", help="of the projected side")
     arguments.add_argument("--generator-rate", type=float, default=8e-4, help="projected side")
     arguments.add_argument("--discriminator-rate", type=float, default=6e-4, help="the same")
@@ -195,8 +195,8 @@ def main() -> None:
         f"'non_saturating' and {options.loss!r}, augmentation {options.augmentation!r}, mirrored "
         f"images, seed {options.seed}. The projected side's generator moves at "
         f"{options.generator_rate:g}, its heads at {options.discriminator_rate:g} (Adam, beta_1=0; "
-        "chosen by short runs); the plain side has the package's default rates. The sides ran one "
-        f"after the other and ended at {ended['plain']} and {ended['projected']}."
+        "chosen by short runs); the plain side has the package's default rates. The sides' runs "
+        f"ended at {ended['plain']} and {ended['projected']}."
     )
     if options.no_publish:
         print(*rows, verdict, sep="\n")
