@@ -152,10 +152,12 @@ def main() -> None:
     judges = {module: judge_of(module, images[: options.judged]) for module in (MODULE, OTHER)}
     options.output.mkdir(parents=True, exist_ok=True)
     results, steps, ended = {}, {}, {}
-    for side, make in {"plain": plain, "projected": projected}.items():
+    makers = {"plain": plain, "projected": projected}
+    for side in options.sides:
+        result = measured(side, makers[side], images, judges, options)
+        (options.output / f"{side}.json").write_text(json.dumps(result))
+    for side in makers:
         known = options.output / f"{side}.json"
-        if side in options.sides:
-            known.write_text(json.dumps(measured(side, make, images, judges, options)))
         found = json.loads(known.read_text())
         if found["settings"] != settings_of(options):
             raise SystemExit(f"{known} is of other settings: run that side, too. {found}")

@@ -81,9 +81,6 @@ def run_tune(
     import keras
     import keras_tuner
 
-    from keras_transgen.plotting import plot_parallel_coordinates, save_figure
-    from keras_transgen.tuning import trial_table
-
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(images, backbones, given, size, batch_size, seed)
@@ -108,6 +105,19 @@ def run_tune(
     )
     with _progress(console, tuner, trials) as callback:
         _search(tuner, data, epochs, callback)
+    report = _write_results(output, tuner, search, names, task, Path(images).name)
+    print_table(console, report)
+    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    return report
+
+
+def _write_results(
+    output: Path, tuner: Any, search: Any, names: Any, task: str, images: str
+) -> dict[str, Any]:
+    """Save the best model, the table of trials and their figure; what the report holds."""
+    from keras_transgen.plotting import plot_parallel_coordinates, save_figure
+    from keras_transgen.tuning import trial_table
+
     rows = trial_table(tuner)
     done = [row for row in rows if row["score"] is not None]
     if not done:
@@ -131,11 +141,9 @@ def run_tune(
         [row["score"] for row in done],
         score_name=search.objective.name,
         maximize=search.objective.direction == "max",
-        title=f"{len(done)} trials of {task} on {Path(images).name}",
+        title=f"{len(done)} trials of {task} on {images}",
     )
     save_figure(figure, output / "parallel_coordinates.png")
-    print_table(console, report)
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
     return report
 
 
