@@ -1,10 +1,11 @@
 """A GAN with a projected discriminator against a plain one: flowers at 64x64, equal wall time.
 
 Both sides have the same generator, data, augmentation and batch; the projected one sees images
-through a frozen MobileNetV2. Each has learning rates of its own: the plain one the package's
-defaults, the projected one those of a few short runs. They are judged on the features of that
-network, which is favourable to it, and on those of another one that took no part
+through a frozen MobileNetV2. Both have the package's default optimizers. They are judged on the
+features of that network, which is favourable to it, and on those of another one that took no part
 (MobileNetV1 0.25, trained on ImageNet too). The time of judging does not count as training.
+`--sides plain` and `--sides projected` may run at the same time, a core each; `--sides` without a
+value puts what both found together.
 
     python benchmarks/projected_gan.py --minutes 15
 """
@@ -65,13 +66,7 @@ def projected(options: argparse.Namespace) -> ktg.GAN:
         image_size=(options.image_size, options.image_size),
         seed=options.seed,
     )
-    gan = plain(options, discriminator=discriminator, loss=options.loss)
-    # Heads on frozen features are ahead from the first step, so the generator has to hurry.
-    gan.compile(
-        keras.optimizers.Adam(options.generator_rate, beta_1=0.0),
-        keras.optimizers.Adam(options.discriminator_rate, beta_1=0.0),
-    )
-    return gan
+    return plain(options, discriminator=discriminator, loss=options.loss)
 
 
 def data_of(images: np.ndarray, options: argparse.Namespace) -> tf.data.Dataset:
@@ -134,8 +129,6 @@ def main() -> None:
     arguments.add_argument("--channels", type=int, default=64, help="of the finest mixture")
     arguments.add_argument("--image-size", type=int, default=96, help="that the backbone sees")
     arguments.add_argument("--loss", default="hinge", help="of the projected side")
-    arguments.add_argument("--generator-rate", type=float, default=8e-4, help="projected side")
-    arguments.add_argument("--discriminator-rate", type=float, default=6e-4, help="the same")
     arguments.add_argument("--augmentation", default="color,translation,cutout", help="or none")
     arguments.add_argument("--judged", type=int, default=2000, help="images of each kind")
     arguments.add_argument(
@@ -195,9 +188,9 @@ def main() -> None:
         f"{options.judged:,} images of each kind, batch {options.batch}, {options.filters} "
         f"filters, the backbone sees {options.image_size}x{options.image_size}, losses "
         f"'non_saturating' and {options.loss!r}, augmentation {options.augmentation!r}, mirrored "
-        f"images, seed {options.seed}. The projected side's generator moves at "
-        f"{options.generator_rate:g}, its heads at {options.discriminator_rate:g} (Adam, beta_1=0; "
-        "chosen by short runs); the plain side has the package's default rates. The sides' runs "
+        f"images, seed {options.seed}. Both sides have the package's default optimizers; those of "
+        "the projected one, its loss and what the backbone sees were chosen by short runs of this "
+        "script. The sides' runs "
         f"ended at {ended['plain']} and {ended['projected']}."
     )
     if options.no_publish:

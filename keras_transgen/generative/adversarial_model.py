@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import check_networks, logits_per_example
+from keras_transgen.generative.adversarial_networks import (
+    check_networks,
+    default_optimizers,
+    logits_per_example,
+)
 from keras_transgen.generative.adversarial_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
 from keras_transgen.generative.generative_model import GenerativeModel
@@ -24,8 +28,6 @@ STEPS: dict[str, Callable[..., Logs]] = {
 }
 
 _AUTOMATIC = "shared"
-_GENERATOR_RATE = 2e-4
-_DISCRIMINATOR_RATE = 4e-4
 _LOGS = (
     "generator_loss",
     "discriminator_loss",
@@ -193,8 +195,10 @@ class AdversarialModel(GenerativeModel):
 
         Args:
             generator_optimizer: Keras optimizer or its name. Defaults to Adam with a learning rate
-                of 2e-4 and `beta_1=0.5`.
-            discriminator_optimizer: Another one. Defaults to Adam with twice the learning rate.
+                of 2e-4 and `beta_1=0.5`, or to what the discriminator's `default_optimizers` says,
+                if it has one.
+            discriminator_optimizer: Another one. Defaults to Adam with twice the learning rate, or
+                likewise.
             jit_compile: `True`, `False` or `"auto"`; see `TrainerModel.compile`.
             **kwargs: `run_eagerly`, `steps_per_execution`; see `TrainerModel.compile`.
 
@@ -210,10 +214,10 @@ class AdversarialModel(GenerativeModel):
                 f"{generator_optimizer.name!r} twice"
             )
         with self.distribute_strategy.scope():
-            if generator_optimizer is None:
-                generator_optimizer = keras.optimizers.Adam(_GENERATOR_RATE, beta_1=0.5)
-            if discriminator_optimizer is None:
-                discriminator_optimizer = keras.optimizers.Adam(_DISCRIMINATOR_RATE, beta_1=0.5)
+            if generator_optimizer is None or discriminator_optimizer is None:
+                defaults = default_optimizers(self.discriminator)
+                generator_optimizer = generator_optimizer or defaults[0]
+                discriminator_optimizer = discriminator_optimizer or defaults[1]
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
         self.generator_optimizer = self.prepare_optimizer(
             generator_optimizer, self.generator_variables

@@ -70,7 +70,8 @@ class GAN(AdversarialModel):
             `value_range`; built by default.
         discriminator: Keras model from `[batch, *image_shape]` to logits `[batch, 1]`; built by
             default. One with an attribute `logits_per_example` gives that many of each example, and
-            the losses are means over them.
+            the losses are means over them; one with a method `default_optimizers` says what
+            `compile` takes for both networks if it is told nothing.
         loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"hinge"`, `"wasserstein"`,
             `"relativistic_average"` or a callable of real and fake logits that returns the
             discriminator's and the generator's loss.

@@ -51,6 +51,23 @@ def test_losses_are_means_over_all_places_and_an_image_has_one_probability():
         ktg.GAN((8, 8, 1), 4, filters=2, discriminator=network, step="one_stage")
 
 
+def test_optimizers_of_a_gan_that_is_told_none():
+    """The generator is the quicker one, and what the user says counts more."""
+
+    def settings(gan):
+        players = (gan.generator_optimizer, gan.discriminator_optimizer)
+        return [(float(each.learning_rate), each.beta_1) for each in players]
+
+    gan = ktg.GAN((8, 8, 1), 4, filters=2, discriminator=discriminator())
+    gan.compile()
+    assert settings(gan) == [(pytest.approx(8e-4), 0.0), (pytest.approx(6e-4), 0.0)]
+    gan.compile(keras.optimizers.Adam(1e-3))
+    assert settings(gan) == [(pytest.approx(1e-3), 0.9), (pytest.approx(6e-4), 0.0)]
+    plain = ktg.GAN((8, 8, 1), 4, filters=2)
+    plain.compile()
+    assert settings(plain) == [(pytest.approx(2e-4), 0.5), (pytest.approx(4e-4), 0.5)]
+
+
 @pytest.mark.slow
 def test_half_precision_and_xla():
     """Gradients by the images, compiled or not, and logits in float32 whatever the policy."""
