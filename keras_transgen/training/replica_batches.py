@@ -52,7 +52,7 @@ def _largest_batch(data: Any, batch_size: int | None) -> int | None:
 
 
 def refuse_lost_convolutions(model: keras.Model, data: Any, batch_size: int | None) -> None:
-    """Refuse a last batch that leaves a replica without examples where TensorFlow fails on it.
+    """Refuse a batch that leaves a replica without examples where TensorFlow fails on it.
 
     Such a replica computes on an empty batch. With oneDNN, the default on CPUs with AVX-512,
     TensorFlow 2.21 gives a convolution with a bias of an empty batch the shape of its input, and
@@ -64,25 +64,64 @@ def refuse_lost_convolutions(model: keras.Model, data: Any, batch_size: int | No
         batch_size: As `fit` received it.
 
     Raises:
-        ValueError: If the last batch would meet the fault.
+        ValueError: If a batch would meet the fault.
     """
-    strategy = model.distribute_strategy
-    replicas = strategy.num_replicas_in_sync
-    if replicas == 1 or model.jit_compile or not getattr(data, "shape", None):
-        return
-    last = data.shape[0] % (batch_size or _KERAS_DEFAULT)
-    if not last or not _leaves_one_out(last, replicas):
-        return
-    if any("GPU" in device for device in strategy.extended.worker_devices):
-        return
-    if any(isinstance(layer, CONVOLUTIONS) for layer in flat_layers(model)) and _loses_shapes():
+    rows, size = _rows(data), batch_size or _KERAS_DEFAULT
+    if rows and not model.jit_compile and _fails_on_a_batch(model, rows, size):
         raise ValueError(
-            f"The last batch has {last} examples for {replicas} replicas and leaves one without "
+            f"The last batch has {rows % size or size} examples for "
+            f"{model.distribute_strategy.num_replicas_in_sync} replicas and leaves one without "
             "any, on which TensorFlow's convolutions fail on this CPU (oneDNN). Choose another "
             "batch_size or another number of examples, compile with jit_compile=True, or set "
             "TF_ENABLE_ONEDNN_OPTS=0 before TensorFlow is imported. Received: "
-            f"{data.shape[0]} examples, batch_size={batch_size or _KERAS_DEFAULT}"
+            f"{rows} examples, batch_size={size}"
         )
+
+
+def size_without_lost_convolutions(
+    model: keras.Model, data: Any, batch_size: int | None
+) -> int | None:
+    """A batch size that computes the same, where that asked for meets TensorFlow's fault.
+
+    For evaluation and prediction, of which every example has its own part. See
+    `refuse_lost_convolutions`.
+
+    Args:
+        model: The model.
+        data: Arrays; of anything else the number of rows is not known.
+        batch_size: As asked for.
+
+    Returns:
+        The largest one, up to `batch_size`, of which every batch has examples for each replica;
+        `batch_size` where there is none. Not every network fails on no examples.
+    """
+    rows, size = _rows(data), batch_size or _KERAS_DEFAULT
+    if not rows or not _fails_on_a_batch(model, rows, size):
+        return batch_size
+    sizes = range(min(rows, size), 0, -1)
+    fitting = (smaller for smaller in sizes if not _fails_on_a_batch(model, rows, smaller))
+    return next(fitting, batch_size)
+
+
+def _rows(data: Any) -> int | None:
+    """How many examples arrays have, or `None` where that is not known."""
+    leaves = keras.tree.flatten(data)
+    shapes = [tuple(leaf.shape) for leaf in leaves if getattr(leaf, "shape", None)]
+    return shapes[0][0] if shapes and len(shapes) == len(leaves) else None
+
+
+def _fails_on_a_batch(model: keras.Model, rows: int, batch_size: int) -> bool:
+    """Whether a batch leaves a replica with nothing but a convolution that fails on it."""
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    # Whole batches may leave one out, too: 4 examples for 3 replicas are 2, 2 and none.
+    sizes = {min(rows, batch_size), rows % batch_size or batch_size}
+    if replicas == 1 or not any(_leaves_one_out(size, replicas) for size in sizes):
+        return False
+    if any("GPU" in device for device in strategy.extended.worker_devices):
+        return False
+    has_convolutions = any(isinstance(layer, CONVOLUTIONS) for layer in flat_layers(model))
+    return has_convolutions and _loses_shapes()
 
 
 def _leaves_one_out(examples: int, replicas: int) -> bool:

@@ -29,7 +29,11 @@ from keras_transgen.training.gradients import (
 from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer
-from keras_transgen.training.replica_batches import refuse_idle_replicas, refuse_lost_convolutions
+from keras_transgen.training.replica_batches import (
+    refuse_idle_replicas,
+    refuse_lost_convolutions,
+    size_without_lost_convolutions,
+)
 from keras_transgen.training.replica_noise import (
     replica_seed,
     spread_seed_generators,
@@ -451,8 +455,13 @@ class TrainerModel(StoredModel):
         refuse_lost_convolutions(self, x, batch_size)
         if arrays:
             check_arrays((x, y, sample_weight), self.check_data, training=True)
+        validation_batch_size = validation_batch_size or batch_size
+        if validation_steps is None:
+            validation_batch_size = size_without_lost_convolutions(
+                self, validation_data, validation_batch_size
+            )
         validation_data, validation_batch_size = held_out_data(
-            validation_data, validation_batch_size or batch_size, validation_steps, self.check_data
+            validation_data, validation_batch_size, validation_steps, self.check_data
         )
         x = ends_promptly(x)
         if arrays and shuffle is True:
@@ -512,6 +521,7 @@ class TrainerModel(StoredModel):
             check_weights_have_labels(y, sample_weight)
         batches = None
         if steps is None:
+            batch_size = size_without_lost_convolutions(self, x, batch_size)
             batches = plain_batches((x, y, sample_weight), batch_size or 32)
         if batches is not None:
             x, y, sample_weight, batch_size = batches, None, None, None
@@ -537,7 +547,10 @@ class TrainerModel(StoredModel):
         callbacks: Any = None,
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
-        batches = plain_batches((x,), batch_size or 32) if steps is None else None
+        batches = None
+        if steps is None:
+            batch_size = size_without_lost_convolutions(self, x, batch_size)
+            batches = plain_batches((x,), batch_size or 32)
         if batches is not None:
             x, batch_size = batches, None
         return super().predict(

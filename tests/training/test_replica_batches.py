@@ -78,3 +78,46 @@ def test_convolutions_that_lose_their_shape_are_refused_before_training(jit_comp
     else:
         history = model.fit(images, labels, batch_size=8, verbose=0)
         assert np.isfinite(history.history["loss"]).all()
+
+
+def test_what_is_evaluated_and_predicted_leaves_no_replica_without_examples(two_replicas):
+    """9 examples in batches of 8 are 8 and 1, which TensorFlow fails on; they are cut otherwise."""
+    images = np.random.default_rng(0).normal(size=(9, 4, 4, 1)).astype("float32")
+    labels = np.arange(9) % 3
+
+    def made():
+        keras.utils.set_random_seed(1)
+        layers = [keras.layers.Conv2D(2, 3, 2, activation="relu"), keras.layers.Flatten()]
+        model = NetworkModel(
+            keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Dense(3)])
+        )
+        compile_classifier(model, jit_compile=False)
+        return model
+
+    one = made()
+    with two_replicas.scope():
+        two = made()
+    np.testing.assert_allclose(
+        two.predict(images, batch_size=8, verbose=0), one.predict(images, verbose=0), rtol=1e-5
+    )
+    held_out = {"batch_size": 8, "verbose": 0, "return_dict": True}
+    assert two.evaluate(images, labels, **held_out) == pytest.approx(
+        one.evaluate(images, labels, **held_out), rel=1e-5
+    )
+    history = two.fit(
+        images[:8], labels[:8], batch_size=8, validation_data=(images, labels), verbose=0
+    )
+    assert np.isfinite(history.history["val_loss"]).all()
+
+
+def test_sizes_that_no_batch_leaves_a_replica_out_of(two_replicas, monkeypatch):
+    monkeypatch.setattr(replica_batches, "_loses_shapes", lambda: True)
+    with two_replicas.scope():
+        model = NetworkModel(keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3)]))
+
+    def size(rows, batch_size):
+        images = np.zeros((rows, 4, 4, 1), "float32")
+        return replica_batches.size_without_lost_convolutions(model, images, batch_size)
+
+    assert [size(9, 8), size(33, None), size(10, 8), size(3, 8)] == [7, 31, 8, 8]
+    assert size(1, 8) == 8, "nothing helps here"
