@@ -88,8 +88,8 @@ def trained(gan: ktg.GAN, data: tf.data.Dataset, minutes: float) -> TimeBudget:
 
 
 def settings_of(options: argparse.Namespace) -> dict:
-    """What both sides must have in common."""
-    names = ("minutes", "seed", "size", "batch", "filters", "augmentation", "judged")
+    """What both sides must have in common, besides the seed."""
+    names = ("minutes", "size", "batch", "filters", "augmentation", "judged")
     return {name: getattr(options, name) for name in names}
 
 
@@ -104,7 +104,7 @@ def measured(
     spent = time.perf_counter() - start
     samples = gan.sample(options.judged, seed=0)
     figure = plot_sample_grid(samples[:64], value_range=(-1.0, 1.0))
-    save_figure(figure, options.output / f"{side}.png")
+    save_figure(figure, options.output / f"{side}_{options.seed}.png")
     found: dict = {"settings": settings_of(options), "steps": budget.steps}
     found["ended"] = time.strftime("%Y-%m-%d %H:%M")
     for module, judge in judges.items():
@@ -113,16 +113,24 @@ def measured(
         found[module] = dataclasses.asdict(judge.result())
         print(side, module, found[module], flush=True)
     print(f"{side}: {budget.steps} steps, {spent:.0f} s", flush=True)
-    gan.save(options.output / f"{side}.keras")
+    gan.save(options.output / f"{side}_{options.seed}.keras")
     del gan
     keras.backend.clear_session()
+    return found
+
+
+def read(known: Path, options: argparse.Namespace) -> dict:
+    """What an earlier run found, if it was of the same settings."""
+    found = json.loads(known.read_text())
+    if found["settings"] != settings_of(options):
+        raise SystemExit(f"{known} is of other settings: run that side, too. {found['settings']}")
     return found
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=15.0, help="of training, each side")
-    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     arguments.add_argument("--size", type=int, default=64)
     arguments.add_argument("--batch", type=int, default=16)
     arguments.add_argument("--filters", type=int, default=64)
@@ -144,28 +152,37 @@ def main() -> None:
     images = flowers(options.size)
     judges = {module: judge_of(module, images[: options.judged]) for module in (MODULE, OTHER)}
     options.output.mkdir(parents=True, exist_ok=True)
-    results, steps, ended = {}, {}, {}
     makers = {"plain": plain, "projected": projected}
-    for side in options.sides:
-        result = measured(side, makers[side], images, judges, options)
-        (options.output / f"{side}.json").write_text(json.dumps(result))
-    for side in makers:
-        known = options.output / f"{side}.json"
-        found = json.loads(known.read_text())
-        if found["settings"] != settings_of(options):
-            raise SystemExit(f"{known} is of other settings: run that side, too. {found}")
-        steps[side], ended[side] = found["steps"], found["ended"]
-        for module in judges:
-            results[side, module] = found[module]
+    for seed in options.seeds:
+        of_seed = argparse.Namespace(**vars(options), seed=seed)
+        for side in options.sides:
+            result = measured(side, makers[side], images, judges, of_seed)
+            (options.output / f"{side}_{seed}.json").write_text(json.dumps(result))
+    found = {
+        side: [read(options.output / f"{side}_{seed}.json", options) for seed in options.seeds]
+        for side in makers
+    }
+
+    def mean(side: str, module: str, name: str) -> float:
+        return float(np.mean([each[module][name] for each in found[side]]))
 
     def ratio(module: str, name: str = "kernel_distance") -> float:
-        one, other = (results[side, module][name] for side in ("projected", "plain"))
+        one, other = (mean(side, module, name) for side in ("projected", "plain"))
         return one / other if other else float("nan")
+
+    def ratios(module: str) -> str:
+        """That of each seed."""
+        pairs = zip(found["projected"], found["plain"], strict=True)
+        by_seed = (
+            one[module]["kernel_distance"] / other[module]["kernel_distance"]
+            for one, other in pairs
+        )
+        return ", ".join(f"{each:.2f}" for each in by_seed)
 
     rows = [("measure", "plain", "projected", "ratio")]
     for module in (MODULE, OTHER):
         for name in ("kernel_distance", "frechet_distance", "precision", "recall"):
-            values = [results[side, module][name] for side in ("plain", "projected")]
+            values = [mean(side, module, name) for side in makers]
             rows.append(
                 (
                     f"{name.replace('_', ' ')}, {module}",
@@ -173,25 +190,22 @@ def main() -> None:
                     f"{ratio(module, name):.2f}",
                 )
             )
-    rows.append(
-        (
-            "steps",
-            *(f"{steps[side]:,}" for side in ("plain", "projected")),
-            f"{steps['projected'] / steps['plain']:.2f}",
-        )
-    )
+    steps = [np.mean([each["steps"] for each in found[side]]) for side in makers]
+    rows.append(("steps", *(f"{each:,.0f}" for each in steps), f"{steps[1] / steps[0]:.2f}"))
     reached = "reached" if ratio(MODULE) <= GOAL else "missed"
     verdict = (
-        f"Kernel distance {ratio(MODULE):.2f} of the plain GAN's on {MODULE}: {reached}. That "
-        f"network also discriminates, which favours the projected side; on {OTHER}, which took no "
-        f"part, it is {ratio(OTHER):.2f}. {options.minutes:g} minutes of training each, "
+        f"Kernel distance {ratio(MODULE):.2f} of the plain GAN's on {MODULE}: {reached} (by seed: "
+        f"{ratios(MODULE)}). That network also discriminates, which favours the projected side; "
+        f"on {OTHER}, which took no part, it is {ratio(OTHER):.2f} ({ratios(OTHER)}). By eye its "
+        "samples have more of a flower's shape and fewer colours. "
+        f"{options.minutes:g} minutes of training each, "
         f"{options.judged:,} images of each kind, batch {options.batch}, {options.filters} "
         f"filters, the backbone sees {options.image_size}x{options.image_size}, losses "
         f"'non_saturating' and {options.loss!r}, augmentation {options.augmentation!r}, mirrored "
-        f"images, seed {options.seed}. Both sides have the package's default optimizers; those of "
-        "the projected one, its loss and what the backbone sees were chosen by short runs of this "
-        "script. The sides' runs "
-        f"ended at {ended['plain']} and {ended['projected']}."
+        f"images, means of seeds {options.seeds}. Both sides have the package's default "
+        "optimizers; those of the projected one, its loss and what the backbone sees were chosen by short runs of this "
+        "script, of seed 0. The runs ended at "
+        f"{', '.join(each['ended'] for side in makers for each in found[side])}."
     )
     if options.no_publish:
         print(*rows, verdict, sep="\n")
