@@ -203,8 +203,8 @@ def main() -> None:
         f"filters, the backbone sees {options.image_size}x{options.image_size}, losses "
         f"'non_saturating' and {options.loss!r}, augmentation {options.augmentation!r}, mirrored "
         f"images, means of seeds {options.seeds}. Both sides have the package's default "
-        "optimizers; those of the projected one, its loss and what the backbone sees were chosen by short runs of this "
-        "script, of seed 0. The runs ended at "
+        "optimizers; those of the projected one, its loss and what the backbone sees were chosen "
+        "by short runs of this script, of seed 0. The runs ended at "
         f"{', '.join(each['ended'] for side in makers for each in found[side])}."
     )
     if options.no_publish:
