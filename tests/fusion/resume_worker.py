@@ -35,6 +35,8 @@ class Kill(keras.callbacks.Callback):
 def run(name: str, folder: str | None, kill: bool) -> keras.Model:
     """Two epochs of two steps."""
     case = CASES[name]
+    # What a case is made of may be kept between calls, so it is made before the seeds.
+    case.make()
     keras.utils.set_random_seed(1)
     model = case.make()
     case.compile(model, jit_compile=False, steps_per_execution=1)
