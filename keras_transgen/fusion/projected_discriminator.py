@@ -92,7 +92,7 @@ class ProjectedDiscriminator(keras.Model):
         value_range: `(low, high)` of the images. Defaults to `(-1.0, 1.0)`, as of `GAN`.
         image_size: `(height, width)` at which the backbone sees the images. Defaults to their own
             size. A larger one gives features nearer to what the backbone was trained on, and costs
-            its square: for flowers at 64x64 in equal time, 96x96 did better than 64x64 and 128x128.
+            its square: of flowers at 64x64 in four minutes, 96x96 did better than 64x64 or 128x128.
         embedding_dim: Length of a condition's embedding, for `ConditionalGAN` with
             `discriminator_conditioning="projection"`: each head then adds the inner product of its
             features with the condition. `None` for an unconditional one.
