@@ -38,6 +38,7 @@ def conditional_gan():
     return model, (BYTES, LABELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [vae, conditional_gan])
 def test_each_kind_trains_alike(make):
     def dataset(data):

@@ -80,6 +80,7 @@ def test_convolutions_that_lose_their_shape_are_refused_before_training(jit_comp
         assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_what_is_evaluated_and_predicted_leaves_no_replica_without_examples(two_replicas):
     """9 examples in batches of 8 are 8 and 1, which TensorFlow fails on; they are cut otherwise."""
     images = np.random.default_rng(0).normal(size=(9, 4, 4, 1)).astype("float32")

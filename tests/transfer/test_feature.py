@@ -208,6 +208,7 @@ def test_views_are_augmented_rows_of_the_same_example():
         assert 0 < as_flipped.sum() < 24
 
 
+@pytest.mark.slow
 def test_steps_on_cached_features_go_where_l_bfgs_does():
     options = {"optimizer": keras.optimizers.Adam(0.5), "metrics": ["accuracy"]}
     model = FeatureTransfer(backbone(), 3, solver="sgd", seed=1)

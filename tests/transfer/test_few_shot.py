@@ -15,6 +15,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 def test_rows_are_what_one_would_measure_by_hand():
     found = few_shot_evaluation(
         MODELS, IMAGES, LABELS, shots=[2, 1], seeds=2, epochs={"untrained": 1}, progress=False

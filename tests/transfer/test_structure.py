@@ -332,6 +332,7 @@ class Interruption(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @both_kinds
 def test_a_resumed_run_ends_like_one_that_was_never_stopped(kind, tmp_path):
     def run(*callbacks):

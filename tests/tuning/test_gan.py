@@ -20,6 +20,7 @@ def features(images):
     return np.asarray(ktg.load_backbone("digits")(np.asarray(images, "float32")))
 
 
+@pytest.mark.slow
 def test_the_score_is_the_kernel_distance_of_the_best_models_samples(tmp_path):
     (x, _), (held_out, _) = few_digits()
     search = GANHyperModel((8, 8, 1), space=SMALL, samples=30, value_range=(0.0, 1.0))
