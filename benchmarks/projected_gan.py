@@ -66,7 +66,10 @@ def projected(options: argparse.Namespace) -> ktg.GAN:
         image_size=(options.image_size, options.image_size),
         seed=options.seed,
     )
-    return plain(options, discriminator=discriminator, loss=options.loss)
+    gan = plain(options, discriminator=discriminator, loss=options.loss)
+    if options.rates:
+        gan.compile(*(keras.optimizers.Adam(rate, beta_1=0.0) for rate in options.rates))
+    return gan
 
 
 def data_of(images: np.ndarray, options: argparse.Namespace) -> tf.data.Dataset:
@@ -137,6 +140,13 @@ def main() -> None:
     arguments.add_argument("--channels", type=int, default=64, help="of the finest mixture")
     arguments.add_argument("--image-size", type=int, default=96, help="that the backbone sees")
     arguments.add_argument("--loss", default="hinge", help="of the projected side")
+    arguments.add_argument(
+        "--rates",
+        type=float,
+        nargs=2,
+        metavar=("GENERATOR", "HEADS"),
+        help="learning rates of the projected side, Adam with beta_1=0; default: the package's",
+    )
     arguments.add_argument("--augmentation", default="color,translation,cutout", help="or none")
     arguments.add_argument("--judged", type=int, default=2000, help="images of each kind")
     arguments.add_argument(

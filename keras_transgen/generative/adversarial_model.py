@@ -8,16 +8,12 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import (
-    check_networks,
-    default_optimizers,
-    logits_per_example,
-)
+from keras_transgen.generative.adversarial_networks import check_networks, logits_per_example
 from keras_transgen.generative.adversarial_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
-from keras_transgen.generative.players_optimizers import PlayersOptimizers
+from keras_transgen.generative.players_optimizers import PlayersOptimizers, default_optimizers
 from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 

@@ -10,9 +10,6 @@ import keras
 from keras_transgen.generative.networks.dcgan import dcgan_discriminator, dcgan_generator
 from keras_transgen.generative.networks.dense_gan import dense_discriminator, dense_generator
 
-_GENERATOR_RATE = 2e-4
-_DISCRIMINATOR_RATE = 4e-4
-
 _DENSE_UNITS_PER_FILTER = 4
 
 
@@ -67,31 +64,6 @@ def logits_per_example(discriminator: Any) -> int:
         discriminator: Any network; most have no such attribute, and give one.
     """
     return getattr(discriminator, "logits_per_example", 1)
-
-
-def default_optimizers(
-    discriminator: Any,
-) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
-    """The optimizers of a model that is compiled without: the generator's and the discriminator's.
-
-    A discriminator with a method `default_optimizers` says which; the others get DCGAN's Adam, with
-    twice the rate for the discriminator.
-
-    Args:
-        discriminator: Any network.
-
-    Reference:
-        Radford et al., Unsupervised representation learning with deep convolutional generative
-        adversarial networks, 2016; Heusel et al., GANs trained by a two time-scale update rule
-        converge to a local Nash equilibrium, 2017.
-    """
-    propose = getattr(discriminator, "default_optimizers", None)
-    if propose is not None:
-        return propose()
-    return (
-        keras.optimizers.Adam(_GENERATOR_RATE, beta_1=0.5),
-        keras.optimizers.Adam(_DISCRIMINATOR_RATE, beta_1=0.5),
-    )
 
 
 def check_networks(

@@ -69,9 +69,9 @@ def refuse_lost_convolutions(model: keras.Model, data: Any, batch_size: int | No
     rows, size = _rows(data), batch_size or _KERAS_DEFAULT
     if rows and not model.jit_compile and _fails_on_a_batch(model, rows, size):
         raise ValueError(
-            f"The last batch has {rows % size or size} examples for "
-            f"{model.distribute_strategy.num_replicas_in_sync} replicas and leaves one without "
-            "any, on which TensorFlow's convolutions fail on this CPU (oneDNN). Choose another "
+            "A batch, the last or each, leaves one of "
+            f"{model.distribute_strategy.num_replicas_in_sync} replicas without examples, on which "
+            "TensorFlow's convolutions fail on this CPU (oneDNN). Choose another "
             "batch_size or another number of examples, compile with jit_compile=True, or set "
             "TF_ENABLE_ONEDNN_OPTS=0 before TensorFlow is imported. Received: "
             f"{rows} examples, batch_size={size}"
@@ -105,7 +105,7 @@ def size_without_lost_convolutions(
 
 def _rows(data: Any) -> int | None:
     """How many examples arrays have, or `None` where that is not known."""
-    leaves = keras.tree.flatten(data)
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
     shapes = [tuple(leaf.shape) for leaf in leaves if getattr(leaf, "shape", None)]
     return shapes[0][0] if shapes and len(shapes) == len(leaves) else None
 
