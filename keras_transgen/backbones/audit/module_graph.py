@@ -1,7 +1,10 @@
 """A SavedModel's graph as read from its protocol buffer: who calls whom, and what feeds what.
 
-Nothing here asks TensorFlow to load the module: `audit` decides on what this file finds.
+Nothing here asks TensorFlow to load the module: the audit decides on what this file finds. Every
+walk is iterative and remembers what it has seen, so that its time grows with the module's size.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import functools
@@ -22,6 +25,10 @@ _PASS_THROUGH = frozenset({"Identity", "Snapshot", "StopGradient", "GuaranteeCon
 INIT_SIGNATURE = "__saved_model_init_op"
 ASSET = "an asset"
 SAVER_PATH = "the path of the module's own variables"
+#: What TensorFlow runs of a graph of TensorFlow 1 while it loads it, besides the init signature.
+_RUN_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "table_initializer")
+_RUN_VARIABLES = ("local_variables",)
+_ORIGINS_TOLD = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,26 +56,28 @@ class ModuleGraph:
             module is imported as a graph instead, and asset paths reach its initializer only.
 
     Raises:
-        ValueError: If two functions or two nodes have one name.
+        ValueError: If two functions, or two nodes of one graph, have one name.
     """
 
     def __init__(self, meta_graph: Any, loaded_as_objects: bool) -> None:
         self.meta_graph = meta_graph
+        self.loaded_as_objects = loaded_as_objects
         self.nodes = _by_name(meta_graph.graph_def.node, lambda node: node.name)
         self.functions = _by_name(
             meta_graph.graph_def.library.function, lambda function: function.signature.name
         )
-        self._function_nodes = {
-            name: {node.name: node for node in function.node_def}
+        self.function_nodes = {
+            name: _by_name(function.node_def, lambda node: node.name)
             for name, function in self.functions.items()
         }
-        self._arguments = {
-            name: [argument.name for argument in function.signature.input_arg]
+        self.arguments = {
+            name: {argument.name: place for place, argument in enumerate(function.signature.input_arg)}
             for name, function in self.functions.items()
         }
         self.references: dict[str, list[Reference]] = defaultdict(list)
+        #: Functions that the nodes of each scope call, as often as they do.
+        self.callees: dict[str, list[str]] = defaultdict(list)
         self._collect_references()
-        self._entry_points: dict[str, list[str]] = {}
         self.exposed = self._exposed_functions()
         self.asset_files = self._asset_files()
         self._asset_tensors = {_tensor(asset.tensor_info.name) for asset in self.asset_files}
@@ -76,6 +85,7 @@ class ModuleGraph:
             self._asset_tensors = {
                 tensor for tensor in self._asset_tensors if tensor[0] not in self.signature_nodes
             }
+        self._origins: dict[tuple[str, str], frozenset[str]] = {}
 
     def sites(self) -> Iterator[tuple[str, Any]]:
         """Every node of the main graph (scope "") and of every function (scope its name)."""
@@ -85,7 +95,11 @@ class ModuleGraph:
             for node in function.node_def:
                 yield function.signature.name, node
 
-    def origins(self, scope: str, tensor: str) -> set[str]:
+    def nodes_of(self, scope: str) -> dict[str, Any]:
+        """The nodes of a scope by name."""
+        return self.function_nodes[scope] if scope else self.nodes
+
+    def origins(self, scope: str, tensor: str) -> frozenset[str]:
         """Where a tensor's value comes from, followed back through every caller.
 
         Args:
@@ -95,7 +109,27 @@ class ModuleGraph:
         Returns:
             `ASSET`, `SAVER_PATH`, or descriptions of anything else; never empty.
         """
-        return self._origins(scope, tensor, set()) or {"a function that nothing calls"}
+        waiting = [(scope, tensor)]
+        open_keys: set[tuple[str, str]] = set()
+        while waiting:
+            key = waiting[-1]
+            if key in self._origins:
+                waiting.pop()
+                continue
+            found, sources = self._sources(*key)
+            missing = [source for source in sources if source not in self._origins]
+            if missing and key not in open_keys:
+                open_keys.add(key)
+                waiting.extend(missing)
+                continue
+            # A tensor that feeds itself has no value that anybody could tell.
+            if missing:
+                found = found | {"ops that feed one another in a circle"}
+            for source in sources:
+                found = found | self._origins.get(source, frozenset())
+            self._origins[key] = _some(found) or frozenset({"a function that nothing calls"})
+            waiting.pop()
+        return self._origins[scope, tensor]
 
     def ancestors(self, tensors: Iterable[str], stop: frozenset[str] = frozenset()) -> set[str]:
         """Names of the main graph's nodes that these tensors need, themselves included."""
@@ -109,16 +143,27 @@ class ModuleGraph:
             waiting.extend(_tensor(source)[0] for source in self.nodes[name].input)
         return found
 
-    def callers(self, functions: Iterable[str]) -> set[str]:
+    def callers(self, functions: Iterable[str], at_most: int | None = None) -> set[str]:
         """Names of the functions that reach these functions, themselves included."""
         found: set[str] = set()
         waiting = list(functions)
-        while waiting:
+        while waiting and (at_most is None or len(found) < at_most):
             name = waiting.pop()
             if name in found:
                 continue
             found.add(name)
             waiting.extend(ref.scope for ref in self.references.get(name, ()) if ref.scope)
+        return found
+
+    def called_from(self, functions: Iterable[str]) -> set[str]:
+        """Names of the functions that these functions call, directly or not, and themselves."""
+        found: set[str] = set()
+        waiting = [name for name in functions if name in self.functions]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting.extend(self.callees.get(name, ()))
         return found
 
     @functools.cached_property
@@ -135,10 +180,7 @@ class ModuleGraph:
     @functools.cached_property
     def initializer_nodes(self) -> set[str]:
         """Nodes of the main graph that loading it as a TF1 graph runs, or a collection names."""
-        names: list[str] = []
-        if INIT_SIGNATURE in self.meta_graph.signature_def:
-            for info in self.meta_graph.signature_def[INIT_SIGNATURE].outputs.values():
-                names.extend(_tensor_names(info))
+        names: list[str] = [*self._initializing_tensors()]
         for key, collection in self.meta_graph.collection_def.items():
             # The saver is judged by its own definition, which is the one that TensorFlow uses.
             if key == "savers":
@@ -148,14 +190,31 @@ class ModuleGraph:
                 names.extend(_variable_tensors(serialized))
         return self.ancestors(names)
 
+    @functools.cached_property
+    def nodes_run_at_load(self) -> set[str]:
+        """Nodes of the main graph that TensorFlow runs while it loads it: none of a TF2 module."""
+        if self.loaded_as_objects:
+            return set()
+        saver = self.meta_graph.saver_def
+        names = [*self._initializing_tensors()]
+        for key in _RUN_COLLECTIONS:
+            if key in self.meta_graph.collection_def:
+                names.extend(self.meta_graph.collection_def[key].node_list.value)
+        for key in _RUN_VARIABLES:
+            if key in self.meta_graph.collection_def:
+                for serialized in self.meta_graph.collection_def[key].bytes_list.value:
+                    names.extend(_variable_tensors(serialized))
+        stop = frozenset({_tensor(saver.filename_tensor_name)[0]})
+        return self.ancestors(names) | self.ancestors([saver.restore_op_name], stop)
+
+    def _initializing_tensors(self) -> Iterator[str]:
+        if INIT_SIGNATURE in self.meta_graph.signature_def:
+            for info in self.meta_graph.signature_def[INIT_SIGNATURE].outputs.values():
+                yield from _tensor_names(info)
+
     def entry_points(self, function: str) -> list[str]:
         """How a function can be reached, in words, what happens at loading first."""
-        if function not in self._entry_points:
-            self._entry_points[function] = self._find_entry_points(function)
-        return self._entry_points[function]
-
-    def _find_entry_points(self, function: str) -> list[str]:
-        reached = self.callers([function])
+        reached = self.callers([function], at_most=1000)
         names = {label for name in reached for label in self.exposed.get(name, ())}
         calls = {
             ref.node.name
@@ -169,61 +228,86 @@ class ModuleGraph:
             names.add("a signature")
         return sorted(names, key=lambda name: (not runs_at_load(name), name))
 
-    def _origins(self, scope: str, tensor: str, seen: set[tuple[str, str]]) -> set[str]:
-        if (scope, tensor) in seen:
-            return set()
-        seen.add((scope, tensor))
+    def _sources(
+        self, scope: str, tensor: str
+    ) -> tuple[frozenset[str], list[tuple[str, str]]]:
+        """What is known of a tensor's origin, and the tensors that it otherwise comes from."""
         name, port = _tensor(tensor)
         if not scope:
             saver_path = self.meta_graph.saver_def.filename_tensor_name
             if saver_path and (name, port) == _tensor(saver_path):
-                return {SAVER_PATH}
+                return frozenset({SAVER_PATH}), []
             if (name, port) in self._asset_tensors:
-                return {ASSET}
-        elif tensor in self._arguments[scope]:
-            return self._argument_origins(scope, self._arguments[scope].index(tensor), seen)
-        node = (self._function_nodes[scope] if scope else self.nodes).get(name)
+                return frozenset({ASSET}), []
+        elif tensor in self.arguments[scope]:
+            return self._argument_sources(scope, self.arguments[scope][tensor])
+        node = self.nodes_of(scope).get(name)
         if node is None:
-            return {f"the missing node '{name}'"}
+            return frozenset({f"the missing node '{name}'"}), []
         if node.op in _PASS_THROUGH and node.op not in self.functions and node.input:
-            return self._origins(scope, node.input[0], seen)
-        if not scope and node.op == "ReadVariableOp":
-            return self._variable_origins(_tensor(node.input[0])[0], seen)
-        return {f"the {node.op} '{name}'"}
+            return frozenset(), [(scope, node.input[0])]
+        if not scope and node.op == "ReadVariableOp" and node.input:
+            return self._variable_sources(_tensor(node.input[0])[0])
+        return frozenset({f"the {node.op} '{name}'"}), []
 
-    def _argument_origins(self, function: str, index: int, seen: set) -> set[str]:
+    def _argument_sources(
+        self, function: str, index: int
+    ) -> tuple[frozenset[str], list[tuple[str, str]]]:
         found: set[str] = set()
+        sources = []
         for ref in self.references.get(function, ()):
-            inputs = [] if ref.node is None else [i for i in ref.node.input if i[:1] != "^"]
+            inputs = [] if ref.node is None else data_inputs(ref.node)
             if ref.offset is None or index + ref.offset >= len(inputs):
                 found.add("an indirect call")
             else:
-                found |= self._origins(ref.scope, inputs[index + ref.offset], seen)
+                sources.append((ref.scope, inputs[index + ref.offset]))
         if function in self.exposed:
             found.add(self._captured_origin(function, index))
+        return frozenset(found), list(dict.fromkeys(sources))
+
+    def _variable_sources(self, handle: str) -> tuple[frozenset[str], list[tuple[str, str]]]:
+        """Everything ever assigned to a variable of the main graph (assets' paths live in such)."""
+        others = frozenset({f"a variable that other ops may write ('{handle}')"})
+        node = self.nodes.get(handle)
+        if node is None or node.op != "VarHandleOp":
+            return others, []
+        shared = _shared_name(node)
+        if shared in self._shared_inside_functions:
+            return others, []
+        sources = []
+        handles = self._handles_by_name[shared]
+        for use in [use for each in handles for use in self._uses.get(each, ())]:
+            if use.op in ("ReadVariableOp", "VarIsInitializedOp"):
+                continue
+            inputs = data_inputs(use)
+            if use.op != "AssignVariableOp" or len(inputs) < 2 or _tensor(inputs[1])[0] in handles:
+                return others, []
+            sources.append(("", inputs[1]))
+        return (frozenset(), list(dict.fromkeys(sources))) if sources else (others, [])
+
+    @functools.cached_property
+    def _handles_by_name(self) -> dict[bytes, set[str]]:
+        found: dict[bytes, set[str]] = defaultdict(set)
+        for node in self.nodes.values():
+            if node.op == "VarHandleOp":
+                found[_shared_name(node)].add(node.name)
         return found
 
-    def _variable_origins(self, handle: str, seen: set) -> set[str]:
-        """Everything ever assigned to a variable of the main graph (assets' paths live in such)."""
-        others = {f"a variable that other ops may write ('{handle}')"}
-        if handle not in self.nodes or self.nodes[handle].op != "VarHandleOp":
-            return others
-        shared = _shared_name(self.nodes[handle])
-        handles = set()
-        for scope, node in self.sites():
-            if node.op == "VarHandleOp" and _shared_name(node) == shared:
-                if scope:
-                    return others
-                handles.add(node.name)
-        found: set[str] = set()
-        for node in self.meta_graph.graph_def.node:
-            uses = {_tensor(name)[0] for name in node.input if not name.startswith("^")} & handles
-            if not uses or node.op in ("ReadVariableOp", "VarIsInitializedOp"):
-                continue
-            if node.op != "AssignVariableOp" or _tensor(node.input[1])[0] in handles:
-                return others
-            found |= self._origins("", node.input[1], seen)
-        return found or others
+    @functools.cached_property
+    def _shared_inside_functions(self) -> set[bytes]:
+        return {
+            _shared_name(node) for scope, node in self.sites() if scope and node.op == "VarHandleOp"
+        }
+
+    @functools.cached_property
+    def _uses(self) -> dict[str, list[Any]]:
+        """The nodes that take each variable's handle, whatever comes of it."""
+        handles = {name for names in self._handles_by_name.values() for name in names}
+        found: dict[str, list[Any]] = defaultdict(list)
+        for node in self.nodes.values():
+            for source in {_tensor(name)[0] for name in data_inputs(node)} & handles:
+                found[source].append(node)
+        return found
 
     def _captured_origin(self, function: str, index: int) -> str:
         """What an object of the module binds to an argument when its function is called."""
@@ -231,9 +315,11 @@ class ModuleGraph:
         if function not in objects.concrete_functions:
             return "an argument of the caller"
         bound = objects.concrete_functions[function].bound_inputs
-        position = index - (len(self._arguments[function]) - len(bound))
+        position = index - (len(self.arguments[function]) - len(bound))
         if position < 0:
             return "an argument of the caller"
+        if len(bound) > len(self.arguments[function]):
+            return "objects of which nobody can say where they are bound"
         if not 0 <= bound[position] < len(objects.nodes):
             return "a missing object"
         captured = objects.nodes[bound[position]]
@@ -248,18 +334,22 @@ class ModuleGraph:
         for scope, node in self.sites():
             if node.op in self.functions:
                 self.references[node.op].append(Reference(scope, node, 0))
+                self.callees[scope].append(node.op)
             for key, value in node.attr.items():
                 offset = None
-                if node.op in _PLAIN_CALLS and key == "f":
-                    offset = 0
-                elif node.op in _BRANCHES and node.op not in self.functions:
-                    offset = 1
-                for name in self._named_functions(value):
+                if node.op not in self.functions:
+                    if node.op in _PLAIN_CALLS and key == "f":
+                        offset = 0
+                    elif node.op in _BRANCHES:
+                        offset = 1
+                for name, is_call in self._named_functions(value):
                     self.references[name].append(Reference(scope, node, offset))
+                    if is_call:
+                        self.callees[scope].append(name)
         library = self.meta_graph.graph_def.library
         for function in library.function:
             for value in function_attributes(function):
-                for name in self._named_functions(value):
+                for name, _ in self._named_functions(value):
                     self.references[name].append(Reference(function.signature.name, None, None))
         for gradient in library.gradient:
             reference = Reference(gradient.function_name, None, None)
@@ -267,26 +357,15 @@ class ModuleGraph:
         for gradient in library.registered_gradients:
             self.references[gradient.gradient_func].append(Reference("", None, None))
 
-    def _named_functions(self, value: Any) -> Iterator[str]:
-        """Functions that an attribute names: as a function, in a list, nested, or as text."""
-        kind = value.WhichOneof("value")
-        if kind == "func":
-            functions, texts = [value.func], []
-        elif kind == "s":
-            functions, texts = [], [value.s]
-        elif kind == "list":
-            functions, texts = list(value.list.func), list(value.list.s)
-        else:
-            return
-        for function in functions:
+    def _named_functions(self, value: Any) -> Iterator[tuple[str, bool]]:
+        """Functions that an attribute names, and whether as a function (not as mere text)."""
+        for function in functions_in(value):
             if function.name in self.functions:
-                yield function.name
-            for nested in function.attr.values():
-                yield from self._named_functions(nested)
-        for text in texts:
+                yield function.name, True
+        for text in texts_in(value):
             name = text.decode("utf-8", "replace")
             if name in self.functions:
-                yield name
+                yield name, False
 
     def _exposed_functions(self) -> dict[str, list[str]]:
         """Functions that the module's objects hold, and under which names."""
@@ -315,7 +394,10 @@ class ModuleGraph:
         assets = []
         for packed in collections["saved_model_assets"].any_list.value:
             asset = meta_graph_pb2.AssetFileDef()
-            packed.Unpack(asset)
+            try:
+                packed.Unpack(asset)
+            except message.DecodeError as error:
+                raise ValueError(f"an asset in it cannot be read ({error})") from error
             assets.append(asset)
         return assets
 
@@ -331,12 +413,47 @@ def function_attributes(function: Any) -> list[Any]:
     return [*function.attr.values(), *of_arguments]
 
 
+def data_inputs(node: Any) -> list[str]:
+    """A node's inputs without those that only say what must run before."""
+    return [name for name in node.input if not name.startswith("^")]
+
+
+def functions_in(value: Any) -> Iterator[Any]:
+    """The functions in an attribute, those within another's attributes included."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = each.WhichOneof("value")
+        named = [each.func] if kind == "func" else list(each.list.func) if kind == "list" else []
+        for function in named:
+            yield function
+            waiting.extend(function.attr.values())
+
+
+def texts_in(value: Any) -> Iterator[bytes]:
+    """The texts in an attribute, those within a function's attributes included."""
+    for each in [value, *(inner for f in functions_in(value) for inner in f.attr.values())]:
+        kind = each.WhichOneof("value")
+        if kind == "s":
+            yield each.s
+        elif kind == "list":
+            yield from each.list.s
+
+
+def _some(descriptions: frozenset[str]) -> frozenset[str]:
+    """The first few of many descriptions: enough to refuse by, in bounded memory."""
+    if len(descriptions) <= _ORIGINS_TOLD:
+        return descriptions
+    harmless = descriptions & {ASSET, SAVER_PATH}
+    return harmless | frozenset(sorted(descriptions - harmless)[:_ORIGINS_TOLD])
+
+
 def _by_name(items: Iterable[Any], name_of: Any) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for item in items:
         name = name_of(item)
         if name in named:
-            raise ValueError(f"two parts of the graph have the name '{name}'")
+            raise ValueError(f"two parts of the graph have the name {name!r}")
         named[name] = item
     return named
 
@@ -352,10 +469,14 @@ def _tensor(name: str) -> tuple[str, str]:
 
 
 def _tensor_names(info: Any) -> list[str]:
-    sparse = info.coo_sparse
-    parts = [sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
-    parts += [name for part in info.composite_tensor.components for name in _tensor_names(part)]
-    return [name for name in [info.name, *parts] if name]
+    names, waiting = [], [info]
+    while waiting:
+        each = waiting.pop()
+        sparse = each.coo_sparse
+        names += [each.name, sparse.values_tensor_name, sparse.indices_tensor_name]
+        names.append(sparse.dense_shape_tensor_name)
+        waiting.extend(each.composite_tensor.components)
+    return [name for name in names if name]
 
 
 def _variable_tensors(serialized: bytes) -> list[str]:
@@ -389,6 +510,10 @@ def _object_paths(objects: Any) -> dict[int, str]:
             children.append((f"restore function of {name}", saveable.restore_function))
         for name, child in children:
             if child not in paths and 0 <= child < len(objects.nodes):
-                paths[child] = f"{paths[index]}.{name}".lstrip(".")
+                paths[child] = f"{paths[index]}.{name}".lstrip(".")[-_LONGEST_PATH:]
                 waiting.append(child)
     return paths
+
+
+# A path that grows with each object would make the audit's memory grow with the square.
+_LONGEST_PATH = 200

@@ -4,11 +4,13 @@ Every SavedModel holds these ops, in functions that TensorFlow calls with the pa
 module's variables. The same ops called from anywhere else write or read any file.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
-from keras_transgen.backbones import module_graph
-from keras_transgen.backbones.allowed_ops import RESTORE_OPS, SAVE_OPS
-from keras_transgen.backbones.module_graph import ModuleGraph
+from keras_transgen.backbones.audit import module_graph
+from keras_transgen.backbones.audit.allowed_ops import RESTORE_OPS, SAVE_OPS
+from keras_transgen.backbones.audit.module_graph import ModuleGraph
 
 
 class SaverAudit:
@@ -23,14 +25,17 @@ class SaverAudit:
         saver = graph.meta_graph.saver_def
         path = frozenset({saver.filename_tensor_name.partition(":")[0]})
         self._saving = graph.callers(
-            scope for scope, node in graph.sites() if scope and node.op in SAVE_OPS
+            {scope for scope, node in graph.sites() if scope and node.op in SAVE_OPS}
         )
-        self._restoring = graph.callers(
-            scope for scope, node in graph.sites() if scope and node.op in RESTORE_OPS
+        restoring = graph.callers(
+            {scope for scope, node in graph.sites() if scope and node.op in RESTORE_OPS}
         )
         self._reached = graph.signature_nodes | graph.initializer_nodes
         self._save_nodes = graph.ancestors([saver.save_tensor_name])
         self._restore_nodes = graph.ancestors([saver.restore_op_name], stop=path)
+        # Whoever calls a function that reaches a checkpoint op must be in place itself.
+        concerned = self._saving | restoring
+        self._misplaced = graph.called_from(filter(self._is_open, concerned))
 
     def refuse_op(self, scope: str, node: Any) -> str | None:
         """Refuses a save or restore op in `scope` (empty: the main graph) that is out of place."""
@@ -38,12 +43,17 @@ class SaverAudit:
         misplaced = (
             self._refuse_main_node(node, node.op in SAVE_OPS)
             if not scope
-            else self._refuse_function(scope)
+            else _OUTSIDE
+            if scope in self._misplaced
+            else None
         )
         if misplaced is not None:
             return f"{verb} {misplaced}"
         if node.op in RESTORE_OPS:
-            others = self._graph.origins(scope, node.input[0]) - {module_graph.SAVER_PATH}
+            inputs = module_graph.data_inputs(node)
+            if not inputs:
+                return f"{verb} that it does not name"
+            others = self._graph.origins(scope, inputs[0]) - {module_graph.SAVER_PATH}
             if others:
                 return f"{verb} whose path comes from {', '.join(sorted(others))}"
         return None
@@ -54,21 +64,22 @@ class SaverAudit:
         if saves and node.name in self._restore_nodes:
             return "when the module is loaded"
         if node.name not in self._save_nodes | self._restore_nodes:
-            return "outside the functions that save and restore the module's variables"
+            return _OUTSIDE
         return None
 
-    def _refuse_function(self, scope: str) -> str | None:
-        outside = "outside the functions that save and restore the module's variables"
-        for name in self._graph.callers([scope]):
-            references = self._graph.references.get(name, ())
-            if name in self._graph.exposed or not references:
-                return outside
-            if any(ref.node is None for ref in references):
-                return outside
-            for ref in references:
-                # Swapping implementations would make any call of the pair a call of this one.
-                if not ref.scope and self._refuse_main_node(ref.node, scope in self._saving):
-                    return outside
-            if any("implements" in key for key in self._graph.functions[name].attr):
-                return outside
-        return None
+    def _is_open(self, name: str) -> bool:
+        """Whether a function can be reached by another way than the saver's nodes."""
+        references = self._graph.references.get(name, ())
+        if name in self._graph.exposed or not references:
+            return True
+        # Swapping implementations would make any call of the pair a call of this one.
+        if any("implements" in key for key in self._graph.functions[name].attr):
+            return True
+        return any(
+            ref.node is None
+            or (not ref.scope and self._refuse_main_node(ref.node, name in self._saving))
+            for ref in references
+        )
+
+
+_OUTSIDE = "outside the functions that save and restore the module's variables"

@@ -1,0 +1,87 @@
+"""What TensorFlow runs while it loads a module: only ops that end, and that make nothing large.
+
+A resource's `_create_resource` and `_initialize` run at loading, the functions that restore an
+object's state, and the initializer of a TensorFlow 1 graph. They fill tables and read assets, so
+ops with that purpose are enough: none that loops, draws, decodes, or makes much out of little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keras_transgen.backbones.audit.allowed_ops import ASSET_READERS, RESTORE_OPS
+from keras_transgen.backbones.audit.module_graph import ModuleGraph
+
+#: Names under which TensorFlow calls an object's functions while it loads or forgets it.
+RUN_CHILDREN = frozenset({"_create_resource", "_destroy_resource", "_initialize"})
+
+#: Most ops that may run at loading, each as often as it is called.
+MAX_OPS_AT_LOAD = 100_000
+_OPS_AT_LOAD = (
+    ASSET_READERS.keys()
+    | RESTORE_OPS
+    | frozenset(
+        """
+        AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable
+        AnonymousMutableHashTableOfTensors Assert Assign AssignVariableOp Cast Const
+        DestroyResourceOp EnsureShape ExpandDims HashTable HashTableV2 Identity IdentityN
+        InitializeTable InitializeTableV2 LookupTableExport LookupTableExportV2 LookupTableImport
+        LookupTableImportV2 LookupTableInsert LookupTableInsertV2 LookupTableSize LookupTableSizeV2
+        MutableDenseHashTable MutableDenseHashTableV2 MutableHashTable MutableHashTableOfTensors
+        MutableHashTableOfTensorsV2 MutableHashTableV2 NoOp PartitionedCall Placeholder
+        PlaceholderWithDefault ReadVariableOp Reshape Shape Slice Squeeze StatefulPartitionedCall
+        StridedSlice VarHandleOp VarIsInitializedOp Variable VariableV2
+        SentencepieceOp
+        """.split()
+    )
+)
+
+def refuse_at_load(
+    graph: ModuleGraph, sizes: Mapping[str, int]
+) -> Iterator[tuple[str, Any, str]]:
+    """Everything that runs at loading and should not.
+
+    Args:
+        graph: The module's graph.
+        sizes: How many ops each function runs, as `calls.unfolded_sizes` says.
+
+    Yields:
+        The function (empty for the main graph), the node, and the reason.
+    """
+    main = [graph.nodes[name] for name in sorted(graph.nodes_run_at_load)]
+    called = [*_roots(graph), *_callees_of(graph, main)]
+    sites = [("", node) for node in main]
+    for name in sorted(graph.called_from(called)):
+        sites += [(name, node) for node in graph.functions[name].node_def]
+    for scope, node in sites:
+        if node.op not in _OPS_AT_LOAD and node.op not in graph.functions:
+            yield scope, node, "runs while the module is loaded, where only tables are filled"
+    if sites and len(main) + sum(sizes.get(name, 0) for name in called) > MAX_OPS_AT_LOAD:
+        yield *sites[0], f"belongs to more than {MAX_OPS_AT_LOAD:,} ops that run at loading"
+
+
+def _roots(graph: ModuleGraph) -> list[str]:
+    """Functions that loading runs."""
+    objects = graph.meta_graph.object_graph_def
+    places: set[int] = set()
+    for saved in objects.nodes:
+        places.update(c.node_id for c in saved.children if c.local_name in RUN_CHILDREN)
+        for saveable in saved.saveable_objects.values():
+            places.update((saveable.save_function, saveable.restore_function))
+    names: set[str] = set()
+    for place in places:
+        if 0 <= place < len(objects.nodes):
+            function = objects.nodes[place]
+            names.update(function.function.concrete_functions)
+            names.add(function.bare_concrete_function.concrete_function_name)
+    return sorted(names & graph.functions.keys())
+
+
+def _callees_of(graph: ModuleGraph, nodes: list[Any]) -> Iterator[str]:
+    """The functions that nodes of the main graph call, as often as they do."""
+    wanted = {node.name for node in nodes}
+    for name, references in graph.references.items():
+        for ref in references:
+            if not ref.scope and ref.node is not None and ref.node.name in wanted:
+                yield name

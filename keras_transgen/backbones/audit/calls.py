@@ -1,0 +1,61 @@
+"""How functions call each other: never in a circle, and not too often or too deep.
+
+Thirty functions of which each calls the next one twice are a billion calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from keras_transgen.backbones.audit.module_graph import ModuleGraph
+
+#: Most ops of a function with every call in it put in its place, and how deep calls may lie.
+MAX_UNFOLDED_OPS = 500_000
+MAX_CALL_DEPTH = 200
+
+
+def unfolded_sizes(graph: ModuleGraph) -> dict[str, int]:
+    """How many ops each function runs, calls included; those on a circle are left out."""
+    sizes: dict[str, int] = {}
+    for name in _callees_first(graph):
+        own = len(graph.functions[name].node_def)
+        called = sum(sizes[callee] for callee in graph.callees.get(name, ()))
+        sizes[name] = min(1 + own + called, 2**62)
+    return sizes
+
+
+def refuse_calls(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """Functions that call each other in a circle, too deep, or too often.
+
+    Args:
+        graph: The module's graph.
+        sizes: What `unfolded_sizes` returned.
+
+    Yields:
+        The function's name, and the reason.
+    """
+    depths: dict[str, int] = {}
+    for name in graph.functions:
+        if name not in sizes:
+            yield name, "calls itself, or functions that call it"
+    for name, size in sizes.items():
+        depths[name] = 1 + max((depths[each] for each in graph.callees.get(name, ())), default=0)
+        if size > MAX_UNFOLDED_OPS:
+            yield name, f"runs more than {MAX_UNFOLDED_OPS:,} ops, each call counted"
+        if depths[name] > MAX_CALL_DEPTH:
+            yield name, f"calls functions more than {MAX_CALL_DEPTH} levels deep"
+
+
+def _callees_first(graph: ModuleGraph) -> list[str]:
+    waiting = {name: set(graph.callees.get(name, ())) for name in graph.functions}
+    callers: dict[str, list[str]] = {}
+    for name, callees in waiting.items():
+        for callee in callees:
+            callers.setdefault(callee, []).append(name)
+    ready = [name for name, callees in waiting.items() if not callees]
+    for name in ready:
+        for caller in callers.get(name, ()):
+            waiting[caller].discard(name)
+            if not waiting[caller]:
+                ready.append(caller)
+    return ready

@@ -1,0 +1,72 @@
+"""Which names may be bound to what: the audit's map of a module must be TensorFlow's.
+
+TensorFlow looks a node's op up among the module's functions first and among its own ops then. A
+function may take lists and leave attributes open, so that the same node means one thing here and
+another there. Modules that TensorFlow writes do none of this, so it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# TensorFlow has no public list of the ops that are registered in a process: `tf.raw_ops` lacks
+# those of libraries that the user loaded. `test_names.py` tells when this one goes.
+from tensorflow.python.framework import op_def_registry
+
+from keras_transgen.backbones.audit.allowed_ops import ALLOWED_OPS
+from keras_transgen.backbones.audit.module_graph import ModuleGraph
+
+_NODE_NAME = re.compile(r"[A-Za-z0-9_.>][A-Za-z0-9_>./\\-]*")
+_LONGEST_NAME = 4096
+
+
+def refuse_names(graph: ModuleGraph) -> Iterator[tuple[str, Any, str]]:
+    """What makes a name mean two things.
+
+    Yields:
+        The function (empty for the main graph), the node or None, and the reason.
+    """
+    for name, function in graph.functions.items():
+        for reason in _refuse_function(graph, name, function):
+            yield name, None, reason
+    for scope, node in graph.sites():
+        if not _NODE_NAME.fullmatch(node.name) or len(node.name) > _LONGEST_NAME:
+            yield scope, node, "has a name that TensorFlow gives no node"
+        if _control_before_data(node):
+            yield scope, node, "lists what must run before it ahead of its inputs"
+
+
+def is_registered(op: str) -> bool:
+    """Whether TensorFlow has an op of this name in this process, or would in another."""
+    return op in ALLOWED_OPS or op_def_registry.get(op) is not None
+
+
+def _refuse_function(graph: ModuleGraph, name: str, function: Any) -> Iterator[str]:
+    signature = function.signature
+    if is_registered(name):
+        yield "is a function that bears the name of an op"
+    if len(signature.attr):
+        yield "is a function that leaves attributes to whoever calls it"
+    for argument in signature.input_arg:
+        if argument.number_attr or argument.type_list_attr or argument.type_attr:
+            yield "is a function whose arguments depend on who calls it"
+    arguments = graph.arguments[name]
+    if len(arguments) != len(signature.input_arg) or arguments.keys() & graph.function_nodes[name]:
+        yield "is a function in which one name stands for two things"
+    objects = graph.meta_graph.object_graph_def
+    if name in objects.concrete_functions:
+        bound = objects.concrete_functions[name].bound_inputs
+        if len(bound) > len(signature.input_arg):
+            yield "is a function to which more is bound than it takes"
+
+
+def _control_before_data(node: Any) -> bool:
+    seen = False
+    for name in node.input:
+        if name.startswith("^"):
+            seen = True
+        elif seen:
+            return True
+    return False

@@ -1,0 +1,135 @@
+"""The objects of a module: which names they may have, and what making them may cost.
+
+TensorFlow sets every child as an attribute of a Python object. A child that bears the name of one
+of that object's own methods takes its place, and is then called while the module is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from keras_transgen.backbones.audit.at_load import RUN_CHILDREN
+from keras_transgen.backbones.audit.constants import (
+    MAX_CONSTANTS_BYTES,
+    ConstantBudget,
+    bytes_taken,
+)
+from keras_transgen.backbones.audit.module_graph import ModuleGraph
+
+#: What TensorFlow's own classes register; anything else would be built by code that others wrote.
+REGISTERED = frozenset({"", "tf.StaticHashTable", "tf.TrackableConstant"})
+#: Bytes of an optimizer's state beyond eight times those that the checkpoint holds.
+MAX_STATE_BYTES = 64 * 2**20
+_LISTS = frozenset({"trackable_list_wrapper", "trackable_tuple_wrapper"})
+_PLACE = re.compile(r"[0-9]{1,9}", re.ASCII)
+_GAPS = 10_000
+
+_OWN_NAMES = frozenset(
+    name
+    for kind in (
+        tf.train.Checkpoint,
+        tf.saved_model.experimental.TrackableResource,
+        tf.saved_model.Asset,
+        tf.Module,
+        tf.Variable,
+    )
+    for name in dir(kind)
+    if name.startswith("_")
+) - (RUN_CHILDREN | {"__call__"})
+
+
+def refuse_objects(graph: ModuleGraph, checkpoint_bytes: int) -> Iterator[str]:
+    """What speaks against a module's objects, in words.
+
+    Args:
+        graph: The module's graph.
+        checkpoint_bytes: How many bytes of variables the module has on disk.
+    """
+    objects = graph.meta_graph.object_graph_def
+    gaps = _GAPS + len(objects.nodes)
+    for saved in objects.nodes:
+        if saved.registered_name not in REGISTERED:
+            yield f"is made by a class that somebody registered ({saved.registered_name!r})"
+        if saved.registered_saver:
+            yield f"is restored by code that somebody registered ({saved.registered_saver!r})"
+        for child in saved.children:
+            name = child.local_name
+            if name in _OWN_NAMES or (name.startswith("__") and name != "__call__"):
+                yield f"has a child in the place of TensorFlow's own {name!r}"
+            if not 0 <= child.node_id < len(objects.nodes):
+                yield f"has a child that is missing ({name!r})"
+        if saved.user_object.identifier in _LISTS:
+            last, reason = _last_place(saved)
+            gaps -= max(0, last - len(saved.children))
+            if reason is not None or gaps < 0:
+                yield reason or "is a list with more gaps than objects"
+    yield from _refuse_sizes(graph, checkpoint_bytes)
+
+
+def _last_place(saved: Any) -> tuple[int, str | None]:
+    """The last place that a list's children are put at."""
+    last = 0
+    for child in saved.children:
+        if _PLACE.fullmatch(child.local_name):
+            last = max(last, int(child.local_name))
+        elif child.local_name[:1].isdecimal() or child.local_name.strip() != child.local_name:
+            return last, f"is a list with an item at {child.local_name!r}"
+    return last, None
+
+
+def _refuse_sizes(graph: ModuleGraph, checkpoint_bytes: int) -> Iterator[str]:
+    objects = graph.meta_graph.object_graph_def
+    constants = MAX_CONSTANTS_BYTES + 8 * graph.meta_graph.ByteSize()
+    variables = MAX_STATE_BYTES + 8 * checkpoint_bytes
+    for saved in objects.nodes:
+        kind = saved.WhichOneof("kind")
+        if kind == "constant" and saved.constant.operation in graph.nodes:
+            constants -= bytes_taken(graph.nodes[saved.constant.operation].attr["value"].tensor)
+        for slot in saved.slot_variables:
+            if 0 <= slot.original_variable_node_id < len(objects.nodes):
+                variables -= _variable_bytes(objects.nodes[slot.original_variable_node_id])
+    if constants < 0:
+        yield "is a constant that the module's objects name too often"
+    if variables < 0:
+        yield "is an optimizer's state that takes more memory than there may be"
+    budget = ConstantBudget()
+    for tensor in _tensors_in_signatures(objects):
+        reason = budget.refuse(tensor)
+        if reason is not None:
+            yield reason
+
+
+def _variable_bytes(saved: Any) -> int:
+    sizes = [max(dim.size, 0) for dim in saved.variable.shape.dim]
+    return math.prod(sizes) * 8
+
+
+def _tensors_in_signatures(objects: Any) -> Iterator[Any]:
+    """The tensors that specifications of arguments hold: the least and the largest value."""
+    waiting = []
+    for function in objects.concrete_functions.values():
+        waiting += [function.canonicalized_input_signature, function.output_signature]
+    for saved in objects.nodes:
+        for kind in (saved.function, saved.bare_concrete_function):
+            waiting += [kind.function_spec.fullargspec, kind.function_spec.input_signature]
+    while waiting:
+        value = waiting.pop()
+        kind = value.WhichOneof("kind")
+        if kind in ("tensor_value", "numpy_value"):
+            yield getattr(value, kind)
+        elif kind == "bounded_tensor_spec_value":
+            yield value.bounded_tensor_spec_value.minimum
+            yield value.bounded_tensor_spec_value.maximum
+        elif kind in ("list_value", "tuple_value"):
+            waiting.extend(getattr(value, kind).values)
+        elif kind == "dict_value":
+            waiting.extend(value.dict_value.fields.values())
+        elif kind == "named_tuple_value":
+            waiting.extend(pair.value for pair in value.named_tuple_value.values)
+        elif kind == "type_spec_value":
+            waiting.append(value.type_spec_value.type_state)
