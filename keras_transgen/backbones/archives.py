@@ -323,7 +323,7 @@ class _TarHeaders:
         self._stream = stream
         self._reads = 0
 
-    def next(self, tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    def next(self, tar: Any) -> tarfile.TarInfo | None:
         member = tar.next()
         # tarfile keeps every member it has met, and all that global headers say.
         tar.members.clear()

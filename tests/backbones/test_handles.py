@@ -214,8 +214,12 @@ class TestDownload:
         request = urllib.request.Request("https://tfhub.dev/google/tiny/1")
         handler = downloads._CarefulRedirects()
         with pytest.raises(HandleError, match="safe address"):
-            handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/a")
-        there = handler.redirect_request(request, None, 302, "Found", {}, "https://kaggle.com/a")
+            handler.redirect_request(
+                request, io.BytesIO(), 302, "Found", {}, "http://example.org/a"
+            )
+        there = handler.redirect_request(
+            request, io.BytesIO(), 302, "Found", {}, "https://kaggle.com/a"
+        )
         assert there.full_url == "https://kaggle.com/a"
 
 
