@@ -20,7 +20,7 @@ def deep(folder, depth, name="d" * 100):
 
 @pytest.mark.timeout(60)
 def test_removes_what_is_deeper_than_the_stack_and_longer_than_a_path(tmp_path):
-    deep(tmp_path / "deep", 3000)
+    deep(tmp_path / "deep", 1500)
     remove_folder(tmp_path / "deep")
     assert os.listdir(tmp_path) == []
 
