@@ -2,17 +2,20 @@
 
 Python's own `tarfile` is not strict enough for what comes from the network: it stops in silence
 at a header that is damaged or missing, so an archive cut between two files unpacks "well", and
-it follows links and sizes as the archive's author wishes. Here an archive either arrives whole,
-inside its folder and within its limits, or nothing of it stays.
+it follows links and sizes as the archive's author wishes. It reads an extended header, and
+`zipfile` a list of files, into memory whole, whatever size the archive claims. Here an archive
+either arrives whole, inside its folder and within its limits, or nothing of it stays; the two
+libraries read through streams that refuse what no archiver writes before it is read.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import gzip
 import lzma
 import os
-import shutil
+import re
 import stat
 import struct
 import tarfile
@@ -24,15 +27,30 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.datasets.printable import printable
+
 MAX_MEMBERS = 100_000
 MAX_BYTES = 16 * 2**30
 MAX_RATIO = 200.0
 # Freshly initialised weights are mostly zeros and compress a thousandfold: the ratio says
 # something about intent only once the unpacked size could hurt.
 RATIO_FLOOR = 256 * 2**20
+# A SavedModel's files lie two or three folders deep; systems take paths of 4,096 bytes.
+MAX_DEPTH = 32
+MAX_NAME = 1000
 
 _BLOCK = 512
 _CHUNK = 2**20
+# Long names and extended attributes take a few hundred bytes of a tar's header, and one or two
+# headers before the file's own.
+_LARGEST_HEADER = 2**16
+_HEADER_READS = 20
+_LARGEST_DIRECTORY = 32 * 2**20
+_ZIP_HEADER = 30
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+# In Pythons before 3.11.10 tarfile's patterns take the square of a row of digits.
+_MANY_DIGITS = re.compile(rb"\d{65}")
 _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -108,7 +126,8 @@ def unpack_archive(
 
     Raises:
         ArchiveError: When the archive is no archive, damaged, cut short, empty, beyond a limit,
-            or holds an absolute path, `..`, a link, a device or the same name twice.
+            or holds an absolute path, `..`, a link, a device, the same name twice, a name that
+            is too long or too deep, or headers that no archiver writes.
 
     Example:
         ```python
@@ -134,7 +153,7 @@ def unpack_archive(
             check(partial)
         os.replace(partial, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_folder(partial)
     return target
 
 
@@ -176,7 +195,14 @@ def _unpack_into(archive: Path, name: str, folder: Path, limits: _Limits) -> Non
 def _damaged(name: str, reason: str) -> ArchiveError:
     return ArchiveError(
         "expected a whole archive; this one is damaged or cut short: fetch it again. "
-        f"Received: {name}, where {reason}"
+        f"Received: {name}, where {printable(reason)}"
+    )
+
+
+def _too_many(name: str) -> ArchiveError:
+    return ArchiveError(
+        "expected an archive of fewer files; a SavedModel has a few dozen. Check that it is a "
+        f"module. Received: {name}, with too many files and folders in it"
     )
 
 
@@ -216,10 +242,7 @@ class _Destination:
     def _place(self, name: str) -> Path:
         self._room -= 1
         if self._room < 0:
-            raise ArchiveError(
-                "expected an archive of fewer files; a SavedModel has a few dozen. Check that it "
-                f"is a module. Received: {self.archive}, with too many files and folders in it"
-            )
+            raise _too_many(self.archive)
         inside = PurePosixPath(name)
         if "\\" in name or "\0" in name or (inside.parts and ":" in inside.parts[0]):
             raise self._refusal(name, "a path of another system")
@@ -227,6 +250,12 @@ class _Destination:
             raise self._refusal(name, "an absolute path")
         if ".." in inside.parts:
             raise self._refusal(name, "a path that climbs out of its folder")
+        if len(name) > MAX_NAME:
+            raise self._refusal(name[:80] + "...", "a name that is too long")
+        if len(inside.parts) > MAX_DEPTH:
+            raise self._refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
+        if not name.isprintable():
+            raise self._refusal(name, "a name with characters that cannot be printed")
         return self._folder.joinpath(*inside.parts)
 
     def _refusal(self, name: str, kind: str) -> ArchiveError:
@@ -267,12 +296,12 @@ def _unpack_tar(archive: Path, destination: _Destination, limits: _Limits) -> No
         unpacked: Any = packed
         if _format(archive) == "tar.gz":
             unpacked = gzip.GzipFile(fileobj=packed)
-        stream: Any = _MeasuredStream(destination.archive, packed, unpacked, limits)
+        stream = _MeasuredStream(destination.archive, packed, unpacked, limits)
+        headers: Any = _TarHeaders(destination.archive, stream)
         end = 0
-        # The stream mode never seeks, so a large archive is read once and held nowhere.
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as tar:
-            for member in tar:
-                _unpack_member(tar, member, destination)
+        with tarfile.open(fileobj=headers, mode="r:") as tar:
+            while (member := headers.next(tar)) is not None:
+                _unpack_member(stream, member, destination)
                 end = member.offset_data
                 if member.isreg():
                     end += -(-member.size // _BLOCK) * _BLOCK
@@ -283,15 +312,62 @@ def _unpack_tar(archive: Path, destination: _Destination, limits: _Limits) -> No
         raise _damaged(destination.archive, f"the list of files breaks off after {end:,} bytes")
 
 
-def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, to: _Destination) -> None:
+class _TarHeaders:
+    """What tarfile may read of a stream: forwards only, in pieces of a header's size.
+
+    Files are read from the stream itself, so that every reading of tarfile's is one of headers.
+    """
+
+    def __init__(self, archive: str, stream: _MeasuredStream):
+        self._archive = archive
+        self._stream = stream
+        self._reads = 0
+
+    def next(self, tar: Any) -> tarfile.TarInfo | None:
+        member = tar.next()
+        # tarfile keeps every member it has met, and all that global headers say.
+        tar.members.clear()
+        if sum(map(len, tar.pax_headers.values()), len(tar.pax_headers)) > _LARGEST_HEADER:
+            raise self._refusal("its global headers are larger than an archiver writes")
+        self._reads = 0
+        return member
+
+    def tell(self) -> int:
+        return self._stream.total
+
+    def seek(self, position: int) -> None:
+        if position < self._stream.total:
+            raise self._refusal("a header leads backwards")
+        while (ahead := position - self._stream.total) > 0:
+            if not self._stream.read(min(ahead, _CHUNK)):
+                return
+
+    def read(self, size: int) -> bytes:
+        self._reads += 1
+        if size > _LARGEST_HEADER or self._reads > _HEADER_READS:
+            raise self._refusal("a header is larger than an archiver writes")
+        data = self._stream.read(size)
+        if size > _BLOCK and _MANY_DIGITS.search(data):
+            raise self._refusal("a header holds a longer number than an archiver writes")
+        return data
+
+    def _refusal(self, reason: str) -> ArchiveError:
+        return _damaged(self._archive, reason)
+
+
+def _unpack_member(stream: _MeasuredStream, member: tarfile.TarInfo, to: _Destination) -> None:
     if member.isdir():
         to.add_folder(member.name)
     elif member.isreg() and not member.issparse() and member.size >= 0:
-        content = tar.extractfile(member)
-        assert content is not None
-        to.add_file(member.name, iter(lambda: content.read(_CHUNK), b""), member.size)
+        to.add_file(member.name, _content(stream, member.size), member.size)
     else:
         to.refuse(member.name, _tar_kind(member))
+
+
+def _content(stream: _MeasuredStream, size: int) -> Iterator[bytes]:
+    while size > 0 and (chunk := stream.read(min(size, _CHUNK))):
+        size -= len(chunk)
+        yield chunk
 
 
 def _tar_kind(member: tarfile.TarInfo) -> str:
@@ -305,20 +381,64 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 
 def _unpack_zip(archive: Path, destination: _Destination, limits: _Limits) -> None:
-    with zipfile.ZipFile(archive) as file:
-        members = file.infolist()
-        packed, unpacked = archive.stat().st_size, sum(member.file_size for member in members)
-        limits.check(destination.archive, unpacked, packed)
-        for member in members:
-            if not 0 <= member.header_offset < packed:
-                raise _damaged(destination.archive, f"{member.filename!r} lies outside of it")
-            kind = stat.S_IFMT(member.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                link = kind == stat.S_IFLNK
-                destination.refuse(member.filename, "a symbolic link" if link else "a device")
-            if member.is_dir():
-                destination.add_folder(member.filename)
-                continue
-            with file.open(member) as content:
-                chunks = iter(lambda: content.read(_CHUNK), b"")
-                destination.add_file(member.filename, chunks, member.file_size)
+    with archive.open("rb") as stream:
+        bounded: Any = _ZipStream(destination.archive, stream, limits.members)
+        with zipfile.ZipFile(bounded) as file:
+            _unpack_zip_members(file, archive.stat().st_size, destination, limits)
+
+
+class _ZipStream:
+    """What zipfile may read: the list of files is looked at before any of it is made an object."""
+
+    def __init__(self, archive: str, file: IO[bytes], members: int):
+        self._archive = archive
+        self._file = file
+        self._members = members
+        self.tell, self.seekable = file.tell, file.seekable
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_SET and position < 0:
+            raise _damaged(self._archive, "its list of files leads out of it")
+        return self._file.seek(position, whence)
+
+    def read(self, size: int = -1) -> bytes:
+        if not -1 <= size <= _LARGEST_DIRECTORY:
+            raise _damaged(self._archive, "its list of files is larger than an archiver writes")
+        # Without a size only the file's last bytes are read, for a comment of at most 64 kB.
+        data = self._file.read(2 * _LARGEST_HEADER if size < 0 else size)
+        if data.startswith(_DIRECTORY_ENTRY) and data.count(_DIRECTORY_ENTRY) > self._members:
+            raise _too_many(self._archive)
+        return data
+
+
+def _unpack_zip_members(
+    file: zipfile.ZipFile, packed: int, destination: _Destination, limits: _Limits
+) -> None:
+    members = file.infolist()
+    limits.check(destination.archive, sum(member.file_size for member in members), packed)
+    _check_zip_places(destination.archive, members, packed)
+    for member in members:
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            link = kind == stat.S_IFLNK
+            destination.refuse(member.filename, "a symbolic link" if link else "a device")
+        if member.is_dir():
+            destination.add_folder(member.filename)
+            continue
+        with file.open(member) as content:
+            chunks = iter(functools.partial(content.read, _CHUNK), b"")
+            destination.add_file(member.filename, chunks, member.file_size)
+
+
+def _check_zip_places(archive: str, members: list[zipfile.ZipInfo], packed: int) -> None:
+    """Every file has bytes of its own; otherwise few bytes are unpacked under many names."""
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if not 0 <= member.header_offset < packed:
+            raise _damaged(archive, f"{member.filename!r} lies outside of it")
+        if member.header_offset < end:
+            raise _damaged(archive, f"{member.filename!r} lies in another file")
+        end = member.header_offset + _ZIP_HEADER + member.compress_size
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Python unpacks the other methods without a limit on memory.
+            raise _damaged(archive, f"{member.filename!r} is neither stored nor deflated")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -17,7 +18,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from keras_transgen.backbones.archives import MAX_BYTES
+from keras_transgen.backbones.connection_watch import (
+    ConnectionWatch,
+    UnsafeRedirectError,
+    WatchedHTTP,
+    WatchedHTTPS,
+)
 from keras_transgen.backbones.saved_model_folder import HandleError
+from keras_transgen.datasets.printable import printable
 
 _CHUNK = 2**18
 _LONGEST_PAUSE = 30.0
@@ -44,7 +52,8 @@ class _Interrupted(Exception):
 class _Transfer:
     url: str
     file: Path
-    timeout: float
+    watch: ConnectionWatch
+    max_bytes: int
     show: Callable[[int, int | None], object]
     # What proves that the rest, fetched later, is the rest of the same content.
     validator: str | None = None
@@ -58,10 +67,14 @@ def download(
     attempts: int = 5,
     backoff: float = 0.5,
     timeout: float = 60.0,
+    least_rate: float = 1000.0,
+    time_limit: float = 24 * 3600.0,
+    max_bytes: int = MAX_BYTES,
 ) -> None:
     """Fetches a URL into a file.
 
-    Redirects are followed, never from https to anything else. A broken connection is taken up
+    Redirects are followed, never from https to anything else, nor from the public network into a
+    private one. A broken connection is taken up
     again where it broke when the server can prove that the content is the same (`ETag` or
     `Last-Modified`), from the start otherwise.
 
@@ -73,27 +86,34 @@ def download(
         attempts: Most attempts. Defaults to 5.
         backoff: Seconds to pause after the first failed attempt, doubled after each. Defaults
             to 0.5.
-        timeout: Seconds of silence after which an attempt has failed. Defaults to 60.
+        timeout: Seconds of silence, or of fewer bytes than `least_rate`, after which an attempt
+            has failed. Defaults to 60.
+        least_rate: Fewest bytes a second, over `timeout` seconds. Defaults to 1,000.
+        time_limit: Seconds that all attempts may take together. Defaults to a day, in which the
+            least line that is of use, 200 kB a second, fetches the largest module.
+        max_bytes: Largest file. Defaults to 16 GiB.
 
     Raises:
         HandleError: When nothing is there, the server refuses, a web page arrives in place of
-            a file, or all attempts failed.
+            a file, the file is too large, it took too long, or all attempts failed.
     """
-    with _progress_bar(url, progress) as show:
-        transfer = _Transfer(url, Path(file), timeout, show)
+    watch = ConnectionWatch(timeout, least_rate, time_limit)
+    with watch, _progress_bar(url, progress) as show:
+        transfer = _Transfer(url, Path(file), watch, max_bytes, show)
         for attempt in range(attempts):
             try:
                 _attempt(transfer)
                 return
             except _Interrupted as error:
-                if attempt == attempts - 1:
+                pause = max(backoff * 2**attempt, min(error.pause, _LONGEST_PAUSE))
+                if attempt == attempts - 1 or pause >= watch.remaining():
                     raise HandleError(
-                        f"expected to fetch the module, and {attempts} attempts failed. Check the "
-                        "network and the address (and HTTPS_PROXY where a proxy is needed), or "
-                        "download the archive elsewhere and pass the file. "
-                        f"Received: {url}, last error: {error}"
+                        f"expected to fetch the module, and {attempt + 1} attempts failed. Check "
+                        "the network and the address (and HTTPS_PROXY where a proxy is needed), "
+                        "or download the archive elsewhere and pass the file. "
+                        f"Received: {url}, last error: {printable(error)}"
                     ) from error
-                time.sleep(max(backoff * 2**attempt, min(error.pause, _LONGEST_PAUSE)))
+                time.sleep(pause)
 
 
 def _attempt(transfer: _Transfer) -> None:
@@ -109,16 +129,19 @@ def _attempt(transfer: _Transfer) -> None:
             raise _Interrupted("the server resumed at another place than it was asked to")
         _refuse_web_page(transfer.url, response)
         transfer.validator = _validator(response.headers)
+        transfer.watch.answered()
         _receive(transfer, response, start if resumed else 0)
 
 
 def _open(transfer: _Transfer, headers: dict[str, str]) -> Any:
     try:
         request = urllib.request.Request(transfer.url, headers=headers)
-        opener = urllib.request.build_opener(_CarefulRedirects)
-        return opener.open(request, timeout=transfer.timeout)
+        opener = urllib.request.build_opener(
+            _CarefulRedirects, WatchedHTTP(transfer.watch), WatchedHTTPS(transfer.watch)
+        )
+        return opener.open(request, timeout=transfer.watch.timeout)
     except urllib.error.HTTPError as error:
-        with error:
+        with contextlib.closing(error):
             raise _status_error(transfer, error) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
@@ -126,13 +149,26 @@ def _open(transfer: _Transfer, headers: dict[str, str]) -> Any:
                 "expected a server with a valid certificate; check the address and the machine's "
                 f"date and certificates. Received: {transfer.url}, {error.reason}"
             ) from error
-        raise _Interrupted(str(error.reason)) from error
+        raise _interrupted(transfer, error) from error
+    except UnsafeRedirectError as error:
+        raise HandleError(
+            "expected a redirect to a public address, as the first one is; pass the final address "
+            f"if you trust it. Received: {transfer.url}, which leads to {error}"
+        ) from error
     except (http.client.InvalidURL, UnicodeError) as error:
         raise HandleError(
             f"expected a URL; check its spelling. Received: {transfer.url!r}, {error}"
         ) from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-        raise _Interrupted(f"{type(error).__name__}: {error}") from error
+    except (http.client.HTTPException, OSError) as error:
+        raise _interrupted(transfer, error) from error
+
+
+def _interrupted(transfer: _Transfer, error: Exception) -> _Interrupted:
+    if isinstance(error, urllib.error.URLError):
+        said = str(error.reason)
+    else:
+        said = f"{type(error).__name__}: {error}"
+    return _Interrupted(transfer.watch.reason or said)
 
 
 def _status_error(transfer: _Transfer, error: urllib.error.HTTPError) -> Exception:
@@ -141,7 +177,7 @@ def _status_error(transfer: _Transfer, error: urllib.error.HTTPError) -> Excepti
         return _Interrupted("the server cannot resume")
     if error.code in _TRY_AGAIN:
         pause = error.headers.get("Retry-After", "")
-        return _Interrupted(f"HTTP status {error.code}", float(pause) if pause.isdigit() else 0.0)
+        return _Interrupted(f"HTTP status {error.code}", _number(pause) or 0)
     advice = _ADVICE.get(error.code, "check the address in a browser")
     return HandleError(
         f"expected a module at this address, but {advice}. "
@@ -150,31 +186,44 @@ def _status_error(transfer: _Transfer, error: urllib.error.HTTPError) -> Excepti
 
 
 def _receive(transfer: _Transfer, response: Any, received: int) -> None:
-    length = response.headers.get("Content-Length", "")
-    expected = received + int(length) if length.isdigit() else None
+    length = _number(response.headers.get("Content-Length", ""))
+    expected = None if length is None else received + length
+    _check_size(transfer, expected or 0)
     with transfer.file.open("ab" if received else "wb") as file:
-        for chunk in _chunks(response):
-            file.write(chunk)
+        for chunk in _chunks(transfer, response):
             received += len(chunk)
+            _check_size(transfer, received)
+            file.write(chunk)
             transfer.show(received, expected)
-            if received > MAX_BYTES:
-                raise HandleError(
-                    f"expected a module of at most {MAX_BYTES:,} bytes; download and unpack it "
-                    f"yourself and pass the folder. Received: {transfer.url}"
-                )
+    if transfer.watch.reason:
+        raise _Interrupted(transfer.watch.reason)
     if expected is not None and received != expected:
         raise _Interrupted(f"the connection ended after {received:,} of {expected:,} bytes")
 
 
-def _chunks(response: Any) -> Iterator[bytes]:
+def _check_size(transfer: _Transfer, size: int) -> None:
+    if size > transfer.max_bytes:
+        raise HandleError(
+            f"expected a module of at most {transfer.max_bytes:,} bytes; if you trust it, raise "
+            "max_bytes, or download and unpack it yourself and pass the folder. "
+            f"Received: {transfer.url}, {size:,} bytes or more"
+        )
+
+
+def _chunks(transfer: _Transfer, response: Any) -> Iterator[bytes]:
     while True:
         try:
             chunk = response.read1(_CHUNK)
-        except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-            raise _Interrupted(f"{type(error).__name__}: {error}") from error
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise _interrupted(transfer, error) from error
         if not chunk:
             return
+        transfer.watch.count(len(chunk))
         yield chunk
+
+
+def _number(header: str) -> int | None:
+    return int(header) if re.fullmatch(r"[0-9]{1,18}", header) else None
 
 
 def _validator(headers: Message) -> str | None:
@@ -186,14 +235,17 @@ def _validator(headers: Message) -> str | None:
 def _refuse_web_page(url: str, response: Any) -> None:
     if response.headers.get_content_type() not in ("text/html", "application/xhtml+xml"):
         return
-    page = response.read(4000).decode(errors="replace")
+    try:
+        page = response.read(4000).decode(errors="replace")
+    except (http.client.HTTPException, OSError):
+        page = ""
     title = re.search(r"<title[^>]*>(.*?)</title>", page, re.IGNORECASE | re.DOTALL)
     named = f" titled {' '.join(title.group(1).split())!r}" if title else ""
     raise HandleError(
         "expected an archive, and a web page came: the server may want a login or a consent "
         "(Kaggle does), or the handle names a page and not a module. Open it in a browser, use "
         "kaggle://owner/model/framework/variation with kagglehub, or download the archive and "
-        f"pass the file. Received: {url}, a page{named} from {response.url}"
+        f"pass the file. Received: {url}, a page{named} from {printable(response.url)}"
     )
 
 
@@ -207,8 +259,10 @@ class _CarefulRedirects(urllib.request.HTTPRedirectHandler):
         if not newurl.lower().startswith(allowed):
             raise HandleError(
                 "expected a redirect to a safe address; pass the final address if you trust it. "
-                f"Received: {req.full_url}, which redirects to {newurl}"
+                f"Received: {printable(req.full_url)}, which redirects to {printable(newurl)}"
             )
+        # Else urllib reads the page that comes with a redirect, whatever its size.
+        fp.close()
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -229,5 +283,5 @@ def _progress_bar(url: str, progress: bool) -> Iterator[Callable[[int, int | Non
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as bar:
         # Square brackets in an address are no Rich markup.
-        task = bar.add_task(f"Downloading {url}".replace("[", r"\["), total=None)
+        task = bar.add_task(f"Downloading {printable(url)}".replace("[", r"\["), total=None)
         yield lambda received, expected: bar.update(task, completed=received, total=expected)

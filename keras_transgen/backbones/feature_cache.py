@@ -380,7 +380,9 @@ def _row_offset(described: dict[str, Any], row: int) -> int:
 
 def _write_durably(file: Path, content: bytes) -> None:
     beside = file.with_name(file.name + ".new")
-    with open(beside, "wb") as stream:
+    # Left by a kill; made anew, so that no link under this name is written through.
+    beside.unlink(missing_ok=True)
+    with open(beside, "xb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

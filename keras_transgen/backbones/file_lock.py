@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +15,14 @@ try:
 except ImportError:  # Windows: the final move is still atomic, two downloads are only wasteful.
     fcntl = None  # type: ignore[assignment]
 
+# Neither a link nor a pipe that waits in the lock's place, nor a descriptor that children keep.
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC if fcntl is not None else 0
 # What file systems without locks answer (NFS without lockd, Lustre without -o flock).
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+class UnsafeLockError(ValueError):
+    """Something stands in a lock file's place that nobody locks."""
 
 
 @contextlib.contextmanager
@@ -33,6 +40,10 @@ def file_lock(
 
     Yields:
         Nothing.
+
+    Raises:
+        UnsafeLockError: If a link, a file of another name or owner, or no file at all stands in
+            the lock's place. Nothing is written to it.
 
     Example:
         ```python
@@ -66,8 +77,9 @@ def file_lock(
 def _acquire(file: Path, tell: Callable[[str], object]) -> int:
     told = False
     while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = _open(file)
         try:
+            _check_is_a_lock(descriptor, file)
             if not _try_lock(descriptor):
                 if not told:
                     holder = os.pread(descriptor, 2000, 0).decode(errors="replace")
@@ -80,6 +92,33 @@ def _acquire(file: Path, tell: Callable[[str], object]) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _open(file: Path) -> int:
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | _SAFELY, 0o600)
+    except OSError as error:
+        if os.path.lexists(file) and (file.is_symlink() or not file.is_file()):
+            raise _refusal(file, "no plain file") from error
+        raise
+
+
+def _check_is_a_lock(descriptor: int, file: Path) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise _refusal(file, "no plain file")
+    if found.st_nlink > 1:
+        raise _refusal(file, "a file that has another name, too")
+    # A server may take root's files for nobody's.
+    if os.geteuid() not in (0, found.st_uid):
+        raise _refusal(file, f"a file of the user with the number {found.st_uid}")
+
+
+def _refusal(file: Path, kind: str) -> UnsafeLockError:
+    return UnsafeLockError(
+        "expected a lock file of one's own, or none: remove what is there, and find out who put it "
+        f"there. Received: {str(file)!r}, which is {kind}"
+    )
 
 
 def _try_lock(descriptor: int) -> bool:

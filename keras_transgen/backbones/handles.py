@@ -1,8 +1,8 @@
 """From a handle, as users write them, to a folder that holds a whole SavedModel.
 
-The cache is tensorflow_hub's own (same place, same names), so what one has fetched the other
-finds; tensorflow_hub itself is not imported, since it does not import beside today's setuptools.
-Unlike tensorflow_hub, a folder in the cache is not trusted for being there.
+The cache has tensorflow_hub's names, so that in a folder of both (`TFHUB_CACHE_DIR`) what one has
+fetched the other finds; tensorflow_hub itself is not imported, since it does not import beside
+today's setuptools. Unlike tensorflow_hub, a folder in the cache is not trusted for being there.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from keras_transgen.backbones.archives import ArchiveError, is_archive, unpack_archive
+from keras_transgen.backbones.archives import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_MEMBERS,
+    MAX_RATIO,
+    ArchiveError,
+    is_archive,
+    unpack_archive,
+)
 from keras_transgen.backbones.downloads import download
 from keras_transgen.backbones.module_cache import ModuleCache, cache_folder, fault_of
 from keras_transgen.backbones.saved_model_folder import (
@@ -25,6 +34,7 @@ from keras_transgen.backbones.saved_model_folder import (
     HandleError,
     check_saved_model_folder,
 )
+from keras_transgen.datasets.printable import printable
 
 __all__ = ["BrokenModuleError", "HandleError", "check_saved_model_folder", "resolve"]
 
@@ -37,6 +47,9 @@ def resolve(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    max_bytes: int | None = None,
+    max_members: int = MAX_MEMBERS,
+    max_ratio: float = MAX_RATIO,
 ) -> Path:
     """Finds or fetches a module and returns its folder.
 
@@ -51,13 +64,18 @@ def resolve(
 
     What is fetched arrives in a temporary folder, is checked, and is then moved into place in one
     step; of several processes that ask at once, one fetches and the others wait for it. A folder
-    in the cache that is damaged is fetched again, with a warning.
+    in the cache that is damaged, or no longer what was fetched, is fetched again, with a warning.
 
     Args:
         handle: The handle.
         cache_dir: Folder of the cache. Defaults to the environment variable `TFHUB_CACHE_DIR`,
-            else `tfhub_modules` in the system's temporary folder, as in tensorflow_hub.
+            else `hub` under `KERAS_TRANSGEN_HOME` or `~/.cache/keras_transgen`. Nobody else may
+            be able to write to it.
         progress: Whether to show progress on stderr. Defaults to True.
+        max_bytes: Most bytes, packed and unpacked. Defaults to the environment variable
+            `KERAS_TRANSGEN_MAX_BYTES`, else 16 GiB.
+        max_members: Most files and folders in an archive. Defaults to 100,000.
+        max_ratio: Most unpacked bytes per packed byte, beyond 256 MiB. Defaults to 200.
 
     Returns:
         A folder that holds a whole SavedModel.
@@ -83,12 +101,38 @@ def resolve(
         raise HandleError(f"expected a folder or a module's address. Received: handle={handle!r}")
     scheme = handle.partition("://")[0].lower() if "://" in handle else ""
     find = _FINDERS.get(scheme, _from_tensorflow_files)
-    return find(handle, ModuleCache(cache_folder(cache_dir), progress))
+    limits = _Limits(_max_bytes(max_bytes), max_members, max_ratio)
+    return find(handle, ModuleCache(cache_folder(cache_dir), progress), limits)
 
 
-def _unpack(handle: str, archive: Path, work: Path) -> Path:
+@dataclass(frozen=True)
+class _Limits:
+    """What an archive may cost; the names are those of `unpack_archive`."""
+
+    max_bytes: int
+    max_members: int
+    max_ratio: float
+
+
+def _max_bytes(given: int | None) -> int:
+    if given is not None:
+        return given
+    said = os.environ.get("KERAS_TRANSGEN_MAX_BYTES")
+    if not said:
+        return MAX_BYTES
     try:
-        return _module_in(unpack_archive(archive, work / "module", name=handle))
+        return int(said)
+    except ValueError:
+        raise HandleError(
+            "expected KERAS_TRANSGEN_MAX_BYTES as a number of bytes, such as 34359738368. "
+            f"Received: {said!r}"
+        ) from None
+
+
+def _unpack(handle: str, archive: Path, work: Path, limits: _Limits) -> Path:
+    try:
+        module = unpack_archive(archive, work / "module", name=printable(handle), **vars(limits))
+        return _module_in(module)
     except ArchiveError as error:
         raise BrokenModuleError(str(error)) from error
 
@@ -102,30 +146,30 @@ def _module_in(folder: Path) -> Path:
     return folder
 
 
-def _from_path(handle: str, cache: ModuleCache) -> Path:
+def _from_path(handle: str, cache: ModuleCache, limits: _Limits) -> Path:
     path = Path(handle).expanduser().absolute()
     if path.is_dir():
         check_saved_model_folder(path)
         return path
     if path.is_file():
-        return _from_archive(path, cache)
+        return _from_archive(path, cache, limits)
     raise HandleError(
         f"expected a folder, an archive or an address.{_suggestion(handle, path)} "
         f"Received: {handle!r}, and there is nothing at {path}"
     )
 
 
-def _from_file_url(handle: str, cache: ModuleCache) -> Path:
+def _from_file_url(handle: str, cache: ModuleCache, limits: _Limits) -> Path:
     address = urllib.parse.urlsplit(handle)
     if address.netloc not in ("", "localhost"):
         raise HandleError(
             "expected file:/// and an absolute path (three slashes). "
             f"Received: {handle!r}, which names the host {address.netloc!r}"
         )
-    return _from_path(urllib.request.url2pathname(address.path), cache)
+    return _from_path(urllib.request.url2pathname(address.path), cache, limits)
 
 
-def _from_archive(file: Path, cache: ModuleCache) -> Path:
+def _from_archive(file: Path, cache: ModuleCache, limits: _Limits) -> Path:
     if file.name in ("saved_model.pb", "variables.index"):
         folder = file.parent if file.name == "saved_model.pb" else file.parent.parent
         raise HandleError(
@@ -144,7 +188,9 @@ def _from_archive(file: Path, cache: ModuleCache) -> Path:
     # By content: another file under the same path is another module.
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return cache.get(str(file), lambda work: _unpack(str(file), file, work), f"archive:{digest}")
+    return cache.get(
+        str(file), lambda work: _unpack(str(file), file, work, limits), f"archive:{digest}"
+    )
 
 
 def _suggestion(handle: str, path: Path) -> str:
@@ -162,10 +208,15 @@ def _suggestion(handle: str, path: Path) -> str:
     return ""
 
 
-def _from_web(handle: str, cache: ModuleCache) -> Path:
+def _from_web(handle: str, cache: ModuleCache, limits: _Limits) -> Path:
     def fetch(work: Path) -> Path:
-        download(_archive_address(handle), work / "archive", progress=cache.progress)
-        return _unpack(handle, work / "archive", work)
+        download(
+            _archive_address(handle),
+            work / "archive",
+            progress=cache.progress,
+            max_bytes=limits.max_bytes,
+        )
+        return _unpack(handle, work / "archive", work, limits)
 
     return cache.get(handle, fetch)
 
@@ -179,7 +230,7 @@ def _archive_address(handle: str) -> str:
     return urllib.parse.urlunsplit(address._replace(fragment=""))
 
 
-def _from_kaggle(handle: str, cache: ModuleCache) -> Path:
+def _from_kaggle(handle: str, cache: ModuleCache, limits: _Limits) -> Path:
     name = handle.partition("://")[2].strip("/")
     if name.count("/") not in (3, 4):
         raise HandleError(
@@ -208,11 +259,11 @@ def _from_kaggle(handle: str, cache: ModuleCache) -> Path:
     return folder
 
 
-def _from_tensorflow_files(handle: str, cache: ModuleCache) -> Path:
-    return cache.get(handle, lambda work: _copy_with_tensorflow(handle, work))
+def _from_tensorflow_files(handle: str, cache: ModuleCache, limits: _Limits) -> Path:
+    return cache.get(handle, lambda work: _copy_with_tensorflow(handle, work, limits))
 
 
-def _copy_with_tensorflow(handle: str, work: Path) -> Path:
+def _copy_with_tensorflow(handle: str, work: Path, limits: _Limits) -> Path:
     import tensorflow as tf
 
     scheme = handle.partition("://")[0]
@@ -225,8 +276,8 @@ def _copy_with_tensorflow(handle: str, work: Path) -> Path:
     try:
         if not tf.io.gfile.isdir(handle):
             tf.io.gfile.copy(handle, str(work / "archive"))
-            return _unpack(handle, work / "archive", work)
-        return _copy_folder(handle.rstrip("/"), work / "module")
+            return _unpack(handle, work / "archive", work, limits)
+        return _copy_folder(handle.rstrip("/"), work / "module", limits)
     except tf.errors.OpError as error:
         raise HandleError(
             "expected a module that TensorFlow can read there; check the address, the network and "
@@ -234,18 +285,30 @@ def _copy_with_tensorflow(handle: str, work: Path) -> Path:
         ) from error
 
 
-def _copy_folder(source: str, target: Path) -> Path:
+def _copy_folder(source: str, target: Path, limits: _Limits) -> Path:
     import tensorflow as tf
 
+    files, size = 0, 0
     for place, _, names in tf.io.gfile.walk(source):
-        folder = target / place.rstrip("/")[len(source) :].strip("/")
-        folder.mkdir(parents=True, exist_ok=True)
+        inside = PurePosixPath(place.rstrip("/")[len(source) :].strip("/"))
         for name in names:
-            tf.io.gfile.copy(f"{place.rstrip('/')}/{name}", str(folder / name))
+            file = inside / name
+            files += 1
+            size += tf.io.gfile.stat(f"{place.rstrip('/')}/{name}").length
+            # A store's names are no paths, and may hold anything.
+            climbs = file.is_absolute() or ".." in file.parts or len(file.parts) > MAX_DEPTH
+            if climbs or files > limits.max_members or size > limits.max_bytes:
+                raise BrokenModuleError(
+                    f"expected a folder of at most {limits.max_members:,} files and "
+                    f"{limits.max_bytes:,} bytes, not more than {MAX_DEPTH} folders deep. "
+                    f"Received: {source!r}, which has more, or {str(file)!r}"
+                )
+            (target / file).parent.mkdir(parents=True, exist_ok=True)
+            tf.io.gfile.copy(f"{place.rstrip('/')}/{name}", str(target / file))
     return target
 
 
-_FINDERS: dict[str, Callable[[str, ModuleCache], Path]] = {
+_FINDERS: dict[str, Callable[[str, ModuleCache, _Limits], Path]] = {
     "": _from_path,
     "file": _from_file_url,
     "http": _from_web,

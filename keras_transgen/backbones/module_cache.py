@@ -1,4 +1,10 @@
-"""The folder in which fetched modules stay: tensorflow_hub's, by its names, without its trust."""
+"""The folder in which fetched modules stay: tensorflow_hub's names, without its trust.
+
+A module is not trusted for lying there. The folder must be its user's own, an entry must be a
+whole SavedModel of plain files, and what this package fetched must still be what it was then: its
+digest lies beside it. What tensorflow_hub fetched has none, and is found and used all the same;
+every module is audited before it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +12,39 @@ import datetime
 import hashlib
 import logging
 import os
-import shutil
 import socket
-import tempfile
+import stat
 import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transgen.backbones.file_lock import file_lock
+from keras_transgen.backbones.file_lock import UnsafeLockError, file_lock
+from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.backbones.module_store import folder_digest
+from keras_transgen.backbones.private_folder import check_private_folder, make_private_folder
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,
     check_saved_model_folder,
 )
+from keras_transgen.datasets.printable import printable
+
+_MOST_ENTRIES = 100_000
+_DIGEST_SUFFIX = ".sha256"
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
-    """The folder given, else `TFHUB_CACHE_DIR`, else tensorflow_hub's default."""
+    """The folder given, else `TFHUB_CACHE_DIR`, else `hub` beside the store of modules.
+
+    tensorflow_hub's default lies in the temporary folder, where all users share it.
+    """
     folder = cache_dir or os.environ.get("TFHUB_CACHE_DIR")
     if folder:
         return Path(folder).expanduser().absolute()
-    return Path(tempfile.gettempdir(), "tfhub_modules")
+    home = os.environ.get("KERAS_TRANSGEN_HOME") or "~/.cache/keras_transgen"
+    return Path(home).expanduser().absolute() / "hub"
 
 
 @dataclass(frozen=True)
@@ -50,21 +66,28 @@ class ModuleCache:
             The folder, which holds a whole SavedModel.
 
         Raises:
-            HandleError: When the cache cannot be written; and whatever `fetch` raises.
+            HandleError: When the cache cannot be written, or others can write to it; and whatever
+                `fetch` raises.
         """
         key = hashlib.sha1((name or handle).encode()).hexdigest()
         target = self.folder / key
-        if fault_of(target) is None:
-            return target
+        if self.folder.is_dir():
+            check_private_folder(self.folder)
+            if _entry_fault(target) is None:
+                return target
         self._make_folder()
-        with file_lock(self.folder / f".{key}.ktg-lock", f"fetching {handle}", self.tell):
-            self._fetch_once(handle, target, fetch)
+        lock = self.folder / f".{key}.ktg-lock"
+        try:
+            with file_lock(lock, f"fetching {printable(handle)}", self.tell):
+                self._fetch_once(handle, target, fetch)
+        except UnsafeLockError as error:
+            raise HandleError(str(error)) from error
         return target
 
     def _make_folder(self) -> None:
         reason = "it may not be written"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.folder)
         except OSError as error:
             reason = str(error)
         if not os.access(self.folder, os.W_OK | os.X_OK):
@@ -74,12 +97,12 @@ class ModuleCache:
             )
 
     def _fetch_once(self, handle: str, target: Path, fetch: Callable[[Path], Path]) -> None:
-        fault = fault_of(target)
+        fault = _entry_fault(target)
         if fault is None:
             return
         # Left by processes that were killed: nobody else works on this key while it is locked.
         for abandoned in self.folder.glob(f".{target.name}.*.partial"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+            remove_folder(abandoned)
         if _holds_something(target):
             warnings.warn(
                 f"The cached copy of {handle} is broken and is fetched again: {fault}",
@@ -90,12 +113,21 @@ class ModuleCache:
         try:
             module = fetch(work)
             check_saved_model_folder(module)
-            _describe(handle, target, work)
-            _put_in_place(module, target, work)
+            self._complete(handle, module, target, work)
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_folder(work)
+
+    def _complete(self, handle: str, module: Path, target: Path, work: Path) -> None:
+        _write_beside(target, ".descriptor.txt", _description(handle), work)
+        digest = folder_digest(module)
+        # Without one between the two moves: a kill there leaves an entry without a digest, which
+        # is used, and never one with another's.
+        _digest_file(target).unlink(missing_ok=True)
+        _put_in_place(module, target, work)
+        _write_beside(target, _DIGEST_SUFFIX, digest + "\n", work)
 
     def tell(self, line: str) -> None:
+        line = printable(line)
         logging.getLogger("keras_transgen").info(line)
         if self.progress:
             from rich.console import Console
@@ -116,14 +148,65 @@ def _holds_something(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
 
 
-def _describe(handle: str, target: Path, work: Path) -> None:
+def _entry_fault(target: Path) -> str | None:
+    """What speaks against an entry of the cache, or None where it can be used."""
+    strange = _strange_in(target)
+    if strange is not None:
+        return strange
+    fault = fault_of(target)
+    if fault is not None:
+        return fault
+    try:
+        digest = _digest_file(target).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None  # tensorflow_hub fetched it.
+    found = folder_digest(target)
+    if found == digest:
+        return None
+    return (
+        "expected the module that was fetched, and its files have changed since. "
+        f"Received: {target}, whose digest is {found} and was {printable(digest, 80)}"
+    )
+
+
+def _strange_in(target: Path) -> str | None:
+    """What in an entry is neither file nor folder: a link leads out of it, a pipe never ends."""
+    waiting, seen = [target], 0
+    if target.is_symlink():
+        return f"expected a folder. Received: {target}, which is a link"
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            return f"expected a folder that can be read. Received: {printable(error)}"
+        for entry in entries:
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append(folder / entry.name)
+            elif not stat.S_ISREG(mode):
+                return f"expected plain files. Received: {printable(entry.path)}, a link or device"
+        seen += len(entries)
+        if seen > _MOST_ENTRIES:
+            return f"expected at most {_MOST_ENTRIES:,} files. Received: {target} with more"
+    return None
+
+
+def _digest_file(target: Path) -> Path:
+    return target.with_name(target.name + _DIGEST_SUFFIX)
+
+
+def _description(handle: str) -> str:
     # tensorflow_hub writes this beside every module, for people who look into the cache.
-    text = (
-        f"Module: {handle}\nDownload Time: {datetime.datetime.today()}\n"
+    return (
+        f"Module: {printable(handle)}\nDownload Time: {datetime.datetime.today()}\n"
         f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})"
     )
-    (work / "descriptor.txt").write_text(text)
-    os.replace(work / "descriptor.txt", target.with_name(f"{target.name}.descriptor.txt"))
+
+
+def _write_beside(target: Path, suffix: str, text: str, work: Path) -> None:
+    (work / "beside").write_text(text, encoding="utf-8")
+    os.replace(work / "beside", target.with_name(target.name + suffix))
 
 
 def _put_in_place(module: Path, target: Path, work: Path) -> None:

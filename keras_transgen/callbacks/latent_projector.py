@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_transgen.plotting.mosaic import image_mosaic
+from keras_transgen.training import write_whole, write_whole_text
 
 _FOLDER = "projector"
 # A browser refuses larger images, so larger data go without pictures.
@@ -100,7 +101,11 @@ class LatentProjector(keras.callbacks.Callback):
             self._write_labels(folder / "metadata.tsv")
             self._write_pictures(folder / "pictures.png")
         name = f"epoch_{epoch + 1:04d}"
-        np.savetxt(folder / f"{name}.tsv", self.latents(), fmt="%.6g", delimiter="\t")
+        latents = self.latents()
+        write_whole(
+            str(folder / f"{name}.tsv"),
+            lambda beside: np.savetxt(beside, latents, fmt="%.6g", delimiter="\t"),
+        )
         self._written.append(name)
         self._write_configuration(folder)
 
@@ -123,14 +128,16 @@ class LatentProjector(keras.callbacks.Callback):
         # One column goes without a heading, says the projector.
         heading = ["\t".join(self.label_names)] if self.labels.shape[1] > 1 else []
         rows = ["\t".join(map(str, row)) for row in self.labels]
-        path.write_text("\n".join([*heading, *rows]) + "\n")
+        write_whole_text(path, "\n".join([*heading, *rows]) + "\n")
 
     def _write_pictures(self, path: Path) -> None:
         if not self._has_pictures():
             return
         span = getattr(self.model, "value_range", None) or (0.0, 1.0)
         sprite = image_mosaic(self.x, value_range=span, gap=0)
-        keras.utils.save_img(path, 255 * sprite, scale=False)
+        write_whole(
+            str(path), lambda beside: keras.utils.save_img(beside, 255 * sprite, scale=False)
+        )
 
     def _has_pictures(self) -> bool:
         if self.x.ndim != 4 or self.x.shape[-1] not in (1, 3):

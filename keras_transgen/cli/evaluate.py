@@ -42,7 +42,7 @@ def run_evaluate(
     console.print("Loading TensorFlow ...")
     from keras_transgen.datasets import image_folder
     from keras_transgen.evaluation import SampleQuality
-    from keras_transgen.training import write_whole
+    from keras_transgen.training import write_whole_text
 
     extractor = open_backbone(backbone, allow_unsafe_ops)
     reading = image_input(extractor, image_size).options()
@@ -61,13 +61,7 @@ def run_evaluate(
         table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
     console.print(table)
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(metrics, indent=2) + "\n"
-
-        def write(path: str) -> None:
-            Path(path).write_text(text)
-
-        write_whole(str(output), write)
+        write_whole_text(output, json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 

@@ -50,6 +50,7 @@ def run_train(
 
     from keras_transgen.callbacks import SampleGrid
     from keras_transgen.plotting import plot_learning_curves, save_figure
+    from keras_transgen.training import write_whole_text
 
     keras.utils.set_random_seed(seed)
     conditional = model == "conditional-gan"
@@ -66,7 +67,7 @@ def run_train(
     )
     history = made.fit(data, epochs=epochs, callbacks=[grid])
     made.save(output / "model.keras")
-    (output / "classes.json").write_text(json.dumps(names) + "\n")
+    write_whole_text(output / "classes.json", json.dumps(names) + "\n")
     save_figure(plot_learning_curves(history), output / "learning_curves.png")
     save_figure(_final_grid(made, real, names, seed), output / "samples.png")
     if model == "vae":
@@ -242,11 +243,13 @@ def _write_each(
 ) -> list[Path]:
     import keras
 
+    from keras_transgen.training import write_whole
+
     low, high = limits
     files = []
     for number, sample in enumerate(samples):
         kind = "" if labels is None else f"{labels[number]}_"
         files.append(folder / f"{kind}{number:05}.png")
         pixels = np.clip((sample - low) / (high - low), 0.0, 1.0) * 255.0
-        keras.utils.array_to_img(pixels, scale=False).save(files[-1])
+        write_whole(str(files[-1]), keras.utils.array_to_img(pixels, scale=False).save)
     return files

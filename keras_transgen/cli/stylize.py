@@ -129,6 +129,7 @@ def run_stylize(
     painting = read_image(style, None)
     console.print("Loading TensorFlow ...")
     from keras_transgen.generative.translation import stylize
+    from keras_transgen.training import write_whole
 
     made = stylize(
         photograph,
@@ -144,8 +145,7 @@ def run_stylize(
     )
     from PIL import Image
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(made).save(output)
+    write_whole(str(output), Image.fromarray(made).save)
     console.print(f"{made.shape[1]}x{made.shape[0]} pixels: {output}")
     return made
 

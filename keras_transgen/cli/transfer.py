@@ -65,6 +65,7 @@ def run_transfer(
         plot_learning_curves,
         save_figure,
     )
+    from keras_transgen.training import write_whole_text
 
     keras.utils.set_random_seed(seed)
     names = list(index_images(images).class_names or ())
@@ -90,7 +91,7 @@ def run_transfer(
     predictions = model.classify(held_out, verbose=0)
     report = _report(model, method, source, names, labels, predictions)
     model.save(output / "model.keras")
-    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
     save_figure(plot_confusion_matrix(labels, predictions, names), output / "confusion_matrix.png")
     if history is not None and any(len(v) > 1 for v in history.history.values()):
         save_figure(plot_learning_curves(history), output / "learning_curves.png")

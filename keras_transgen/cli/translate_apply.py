@@ -43,16 +43,19 @@ def run_apply(
 
     import keras_transgen as ktg
     from keras_transgen.datasets import index_images
+    from keras_transgen.training.whole_file import refuse_links_below, write_whole
 
     model = ktg.load_model(model_file)
     apply = _application(model, model_file, backwards, seed)
     low, high = model.value_range or (0.0, 1.0)
     paths = [Path(path) for path in index_images(images, labelled=False).paths]
     targets = _targets(paths, Path(images).expanduser(), output)
+    for target in targets:
+        refuse_links_below(output, target)
     for path, target in zip(paths, targets):
         pixels = np.clip((apply(path) - low) / (high - low), 0.0, 1.0) * 255.0
-        target.parent.mkdir(parents=True, exist_ok=True)
-        keras.utils.array_to_img(pixels, scale=False).save(target)
+        refuse_links_below(output, target)
+        write_whole(str(target), keras.utils.array_to_img(pixels, scale=False).save)
     console.print(f"{len(targets)} images: {output}")
     return targets
 

@@ -86,6 +86,7 @@ def run_train(
     import keras
 
     from keras_transgen.plotting import plot_learning_curves, save_figure
+    from keras_transgen.training import write_whole_text
 
     keras.utils.set_random_seed(seed)
     width = {} if filters is None else {"filters": filters}
@@ -115,7 +116,7 @@ def run_train(
 
     output.mkdir(parents=True, exist_ok=True)
     made.save(output / "model.keras")
-    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
     save_figure(plot_learning_curves(history), output / "learning_curves.png")
     save_figure(_grid(made, model, held_out, seed), output / "translations.png")
     for name in ("before", "after"):

@@ -81,6 +81,8 @@ def run_tune(
     import keras
     import keras_tuner
 
+    from keras_transgen.training import write_whole_text
+
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(images, backbones, given, size, batch_size, seed)
@@ -94,7 +96,7 @@ def run_tune(
         "grid": keras_tuner.GridSearch,
     }
     output.mkdir(parents=True, exist_ok=True)
-    (output / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+    write_whole_text(output / _SETTINGS, json.dumps(settings, indent=2) + "\n")
     tuner = tuners[algorithm](
         search,
         search.objective,
@@ -116,6 +118,7 @@ def _write_results(
 ) -> dict[str, Any]:
     """Save the best model, the table of trials and their figure; what the report holds."""
     from keras_transgen.plotting import plot_parallel_coordinates, save_figure
+    from keras_transgen.training import write_whole_text
     from keras_transgen.tuning import trial_table
 
     rows = trial_table(tuner)
@@ -135,7 +138,7 @@ def _write_results(
         "best": {key: done[0][key] for key in ("trial", "score", "hyperparameters")},
         "trials": rows,
     }
-    (output / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
     figure = plot_parallel_coordinates(
         [row["hyperparameters"] for row in done],
         [row["score"] for row in done],

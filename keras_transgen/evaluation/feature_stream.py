@@ -1,7 +1,5 @@
 """Features of a whole data set, in bounded memory: statistics of all rows, and some rows."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_transgen.evaluation.streaming_statistics import StreamingStatistics
+from keras_transgen.training import write_whole
 
 _FORMAT = 1
 
@@ -82,11 +81,10 @@ class FeatureStream:
 
 def save_summary(path: str | Path, summary: FeatureSummary, extractor: str, digest: str) -> None:
     """Write a summary with the extractor it came from; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
+
+    def write(beside: str) -> None:
+        # Through a stream, since NumPy would put .npz behind another name.
+        with open(beside, "wb") as file:
             np.savez(
                 file,
                 format=_FORMAT,
@@ -97,10 +95,8 @@ def save_summary(path: str | Path, summary: FeatureSummary, extractor: str, dige
                 covariance=summary.covariance,
                 features=summary.features,
             )
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+
+    write_whole(str(path), write)
 
 
 def load_summary(path: str | Path, extractor: str, digest: str) -> FeatureSummary:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from keras_transgen.training import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,21 +46,8 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
         raise ValueError(
             f"Expected a path that ends in one of {formats}. Received: path={str(path)!r}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        figure.savefig(beside, dpi=dpi, format=suffix, facecolor=figure.get_facecolor())
-        # mkstemp lets only the owner read; a figure is for whoever may read the folder.
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    colour = figure.get_facecolor()
+    write_whole(
+        str(path), lambda beside: figure.savefig(beside, dpi=dpi, format=suffix, facecolor=colour)
+    )
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transgen.training.whole_file import write_whole
+
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -96,7 +98,8 @@ def write_litert(
                     f"Received: {name}={value!r}"
                 )
             setattr(converter, name, value)
-        Path(path).write_bytes(converter.convert())
+        converted = converter.convert()
+        write_whole(os.fspath(path), lambda beside: Path(beside).write_bytes(converted))
     if verbose:
         print(f"Saved the signatures {sorted(fixed)} to {path}", flush=True)
 

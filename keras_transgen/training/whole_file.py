@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(path: str, write: Callable[[str], None], overwrite: bool = True) -> None:
+def write_whole(path: str, write: Callable[[str], object], overwrite: bool = True) -> None:
     """Let `write` make a file beside `path`, and move it into place when it is complete.
 
-    The temporary file keeps the whole name as its ending, since Keras chooses formats by it.
-    Remote paths (`gs://...`) are written directly; their stores do not show half-written objects.
+    The temporary file lies in a folder that nobody else can enter or foretell, and keeps the
+    whole name as its ending, since Keras chooses formats by it. A link that stands at `path` is
+    replaced; what it leads to is left alone. Remote paths (`gs://...`) are written directly; their
+    stores do not show half-written objects.
 
     Args:
         path: Where the file shall be.
@@ -20,16 +23,62 @@ def write_whole(path: str, write: Callable[[str], None], overwrite: bool = True)
         overwrite: Whether a file that is there may be replaced.
 
     Raises:
-        FileExistsError: If the file is there and may not be replaced.
+        FileExistsError: If the file is there and may not be replaced, or is no plain file.
     """
     if "://" in path:
         write(path)
         return
     target = Path(path)
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"The file exists, and overwrite=False was given. Received: {path}")
+    if os.path.lexists(target):
+        _check_replaceable(target, overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
         beside = Path(folder) / target.name
         write(str(beside))
         os.replace(beside, target)
+
+
+def write_whole_text(path: str | os.PathLike[str], text: str) -> None:
+    """`write_whole` for a text, in UTF-8.
+
+    Args:
+        path: Where the file shall be; one that is there is replaced.
+        text: What it shall hold.
+    """
+    write_whole(os.fspath(path), lambda beside: Path(beside).write_text(text, encoding="utf-8"))
+
+
+def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Raises if the way from `folder` to a file in it leads through a link.
+
+    The folder may be a link itself, which is the user's choice; what lies in it may be somebody
+    else's, and a link there leads a file out of it.
+
+    Args:
+        folder: Folder that the file shall stay in.
+        path: The file, which need not be there.
+
+    Raises:
+        ValueError: If a folder on the way is a link, or the path climbs out.
+    """
+    parts = Path(path).relative_to(folder).parts
+    here = Path(folder)
+    for part in parts[:-1]:
+        here /= part
+        if part == ".." or here.is_symlink():
+            raise ValueError(
+                "Files are written below the output folder only, and a link in it leads away. "
+                f"Remove it, or give another output folder. Received: {str(here)!r}"
+            )
+
+
+def _check_replaceable(target: Path, overwrite: bool) -> None:
+    if not overwrite:
+        raise FileExistsError(f"The file exists, and overwrite=False was given. Received: {target}")
+    mode = os.lstat(target).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        # Moved into place, the file would stand where the device or folder was.
+        raise FileExistsError(
+            "A file is written beside and moved into place, and cannot take that of a folder, "
+            f"pipe or device. Give another path. Received: {target}"
+        )

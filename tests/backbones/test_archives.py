@@ -2,7 +2,10 @@ import gzip
 import io
 import os
 import stat
+import struct
 import tarfile
+import time
+import tracemalloc
 import zipfile
 
 import pytest
@@ -321,3 +324,177 @@ def test_does_not_overwrite_a_folder(tmp_path):
         unpack_archive(tmp_path / "archive", tmp_path / "module")
     assert contents(tmp_path / "module") == {"mine": b"kept"}
     assert sorted(os.listdir(tmp_path)) == ["archive", "module"]
+
+
+@pytest.fixture
+def refuse_cheaply(refuse):
+    """As `refuse`, with next to no memory or time."""
+
+    def unpack(packed, most=4 * 2**20, **limits):
+        tracemalloc.start()
+        started = time.monotonic()
+        try:
+            message = refuse(packed, **limits)
+            assert tracemalloc.get_traced_memory()[1] < most
+        finally:
+            tracemalloc.stop()
+        assert time.monotonic() - started < 10
+        return message
+
+    return unpack
+
+
+def extended(kind, content, size=None):
+    """A tar's extended header, which says something of the file after it."""
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = kind, len(content) if size is None else size
+    return entry.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def record(key, value):
+    length = len(key) + len(value) + 3
+    digits = len(str(length + len(str(length))))
+    return f"{length + digits} {key}={value}\n".encode()
+
+
+EXTENDED = [
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+]
+
+
+@pytest.mark.parametrize("kind", EXTENDED)
+def test_refuses_a_large_extended_header_before_it_is_read(refuse_cheaply, kind):
+    large = bytes(2**26)
+    assert "header is larger" in refuse_cheaply(gzip.compress(extended(kind, large) + tar_bytes()))
+    # What is claimed counts, not what is there.
+    assert "header is larger" in refuse_cheaply(extended(kind, b"", 2**33) + tar_bytes())
+
+
+@pytest.mark.parametrize("kind", EXTENDED)
+def test_refuses_headers_upon_headers(refuse_cheaply, kind):
+    content = record("path", "a" * 60_000)
+    assert "header is larger" in refuse_cheaply(gzip.compress(extended(kind, content) * 2000))
+
+
+def test_refuses_sparse_headers_without_end(refuse_cheaply):
+    entry = tarfile.TarInfo("saved_model.pb")
+    entry.type = tarfile.GNUTYPE_SPARSE
+    block = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    block[482] = 1  # another block of pieces follows
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    more = bytearray(512)
+    more[504] = 1
+    assert "header is larger" in refuse_cheaply(bytes(block) + bytes(more) * 100_000)
+
+
+def test_refuses_global_headers_that_add_up(refuse_cheaply):
+    packed = b"".join(
+        extended(tarfile.XGLTYPE, record(f"key{number}", "a" * 30_000))
+        + tarfile.TarInfo(f"file{number}").tobuf()
+        for number in range(500)
+    )
+    assert "global headers" in refuse_cheaply(gzip.compress(packed))
+
+
+def test_keeps_nothing_of_the_members_it_has_unpacked(tmp_path):
+    packed = b"".join(
+        extended(tarfile.XHDTYPE, record("comment", "a" * 30_000))
+        + tarfile.TarInfo(f"file{number}").tobuf()
+        for number in range(500)
+    )
+    (tmp_path / "archive").write_bytes(gzip.compress(packed + bytes(1024)))
+    tracemalloc.start()
+    unpack_archive(tmp_path / "archive", tmp_path / "module")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(list((tmp_path / "module").iterdir())) == 500
+    assert peak < 6 * 2**20
+
+
+def test_refuses_numbers_that_take_the_square_of_their_length(refuse_cheaply):
+    header = extended(tarfile.XHDTYPE, b"1" * 65_000)
+    assert "longer number" in refuse_cheaply(header * 8 + tar_bytes())
+
+
+@pytest.mark.parametrize("size", [-(10**6), 2**70, 10**30])
+def test_refuses_sizes_that_lead_nowhere(refuse_cheaply, size):
+    header = extended(tarfile.XHDTYPE, record("size", str(size)))
+    refuse_cheaply(header + tar_bytes())
+
+
+def test_takes_a_file_whose_size_stands_in_an_extended_header(tmp_path):
+    files = {"saved_model.pb": b"graph" * 200}
+    packed = extended(tarfile.XHDTYPE, record("size", "1000")) + tar_bytes(files)
+    (tmp_path / "archive").write_bytes(packed)
+    assert contents(unpack_archive(tmp_path / "archive", tmp_path / "module")) == files
+
+
+def test_refuses_folders_upon_folders(refuse, tmp_path):
+    deepest = "/".join(["a"] * archives.MAX_DEPTH)
+    (tmp_path / "archive").write_bytes(tar_bytes({deepest: b"x"}))
+    unpack_archive(tmp_path / "archive", tmp_path / "module")
+    os.rename(tmp_path / "module", tmp_path.parent / f"{tmp_path.name}-deepest")
+    for make in (tar_bytes, zip_bytes):
+        assert "32 folders" in refuse(make({**FILES, f"a/{deepest}": b"x"}))
+        assert "too long" in refuse(make({**FILES, "/".join(["a" * 200] * 6): b"x"}))
+    chain = [special("/".join("a" * depth), tarfile.DIRTYPE) for depth in range(300, 1801, 300)]
+    assert "folders" in refuse(tar_bytes({}, chain))
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "line\nbreak", "turned\u202egnp", "half\udcff"])
+def test_refuses_names_that_act_on_a_terminal(refuse, name):
+    message = refuse(tar_bytes({**FILES, f"assets/{name}": b"x"}))
+    assert "cannot be printed" in message
+    assert message.isprintable()
+
+
+def test_refuses_a_zip_whose_list_of_files_is_large_before_it_is_read(refuse_cheaply):
+    size = 64 * 2**20
+    packed = bytes(size) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
+    packed = b"PK\3\4" + packed[4:]
+    assert "list of files is larger" in refuse_cheaply(packed)
+
+
+def test_counts_a_zips_files_before_they_are_objects(refuse_cheaply):
+    packed = zip_bytes({f"f{number}": b"" for number in range(20_000)})
+    assert "too many" in refuse_cheaply(packed, most=4 * 2**20, max_members=1000)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_refuses_methods_that_unpack_without_a_limit_on_memory(refuse_cheaply, method):
+    packed = zip_bytes({"saved_model.pb": bytes(2**26)}, method)
+    assert "neither stored nor deflated" in refuse_cheaply(packed)
+
+
+def test_refuses_files_that_lie_in_other_files(refuse):
+    inner = zip_bytes({"b": b"x" * 100}, zipfile.ZIP_STORED)
+    record_b, directory_b = inner[: inner.index(b"PK\1\2")], inner[inner.index(b"PK\1\2") : -22]
+    outer = zip_bytes({"a": record_b}, zipfile.ZIP_STORED)
+    start = outer.index(b"PK\1\2")
+    directory_a = outer[start:-22]
+    # 31 bytes of the outer file's header and name come first.
+    directory_b = directory_b[:42] + struct.pack("<L", 31) + directory_b[46:]
+    directory = directory_a + directory_b
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), start, 0)
+    packed = outer[:start] + directory + end
+    with zipfile.ZipFile(io.BytesIO(packed)) as both:
+        assert both.namelist() == ["a", "b"]
+    assert "lies in another file" in refuse(packed)
+
+
+@pytest.mark.parametrize("field", ["size", "offset", "zip64"])
+def test_refuses_a_list_of_files_that_leads_out_of_the_zip(refuse, field):
+    packed = bytearray(zip_bytes())
+    if field == "zip64":
+        locator = struct.pack("<4sLQL", b"PK\6\7", 0, 2**60, 1)
+        record64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 3, 3, 2**62, 2**62)
+        packed = packed[:-22] + record64 + locator + packed[-22:-12] + b"\xff" * 8 + packed[-4:]
+    else:
+        place = -10 if field == "size" else -6
+        packed[len(packed) + place : len(packed) + place + 4] = struct.pack("<L", 2**32 - 2)
+    refuse(bytes(packed))

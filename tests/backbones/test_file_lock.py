@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_transgen.backbones.file_lock import file_lock
+from keras_transgen.backbones.file_lock import UnsafeLockError, file_lock
 
 SOURCE = Path(__file__).parents[2] / "keras_transgen" / "backbones" / "file_lock.py"
 HOLD = f"""
@@ -85,3 +85,52 @@ def test_an_error_releases_it(lock):
     with pytest.raises(KeyError), file_lock(lock, "failing", print):
         raise KeyError
     assert not lock.exists()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["link", "dangling", "second name", "pipe", "folder"])
+def test_what_is_no_lock_is_neither_locked_nor_emptied(lock, tmp_path, kind):
+    victim = tmp_path / "victim"
+    if kind != "dangling":
+        victim.write_text("precious")
+    if kind in ("link", "dangling"):
+        lock.symlink_to(victim)
+    elif kind == "second name":
+        os.link(victim, lock)
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.mkdir()
+    with pytest.raises(UnsafeLockError, match="Received"), file_lock(lock, "counting", print):
+        pytest.fail("held")
+    assert os.path.lexists(lock)
+    assert kind == "dangling" or victim.read_text() == "precious"
+    assert kind != "dangling" or not victim.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_another_users_file_is_no_lock(lock, monkeypatch):
+    lock.write_text("theirs")
+    os.chown(lock, 12345, 12345)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    with pytest.raises(UnsafeLockError, match="12345"), file_lock(lock, "counting", print):
+        pytest.fail("held")
+    assert lock.read_text() == "theirs"
+
+
+def test_only_the_user_can_read_and_open_it(lock):
+    before = os.umask(0)
+    try:
+        with file_lock(lock, "counting", print):
+            assert lock.stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_programs_that_are_started_do_not_keep_it(lock):
+    with file_lock(lock, "counting", print):
+        child = subprocess.Popen(["sleep", "20"], close_fds=False)
+    with file_lock(lock, "counting", lambda line: pytest.fail(line)):
+        pass
+    child.kill()
+    child.wait()

@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tarfile
 import time
+import types
 import urllib.request
 from pathlib import Path
 
@@ -63,6 +65,11 @@ def quick_attempts(monkeypatch):
 
 def sha1(handle):
     return hashlib.sha1(handle.encode()).hexdigest()
+
+
+def entry(handle):
+    """What a module's entry in the cache consists of."""
+    return [sha1(handle), f"{sha1(handle)}.descriptor.txt", f"{sha1(handle)}.sha256"]
 
 
 def files(folder):
@@ -149,7 +156,7 @@ class TestDownload:
         loaded = tf.saved_model.load(str(folder))
         np.testing.assert_array_equal(loaded(tf.constant([1.0, 3.0])), [2.0, 6.0])
         assert [request.query for request in hub.requests] == ["tf-hub-format=compressed"]
-        assert sorted(left_in(cache)) == [sha1(handle), f"{sha1(handle)}.descriptor.txt"]
+        assert sorted(left_in(cache)) == entry(handle)
         assert handle in (cache / f"{sha1(handle)}.descriptor.txt").read_text()
         assert "Downloading" in capfd.readouterr().err
 
@@ -177,11 +184,27 @@ class TestDownload:
         assert folder == tmp_path / "other" / sha1(handle)
         assert not cache.exists()
 
-    def test_the_default_cache_is_tensorflow_hubs(self, hub, saved, tmp_path, monkeypatch):
+    def test_the_default_cache_is_the_users_own(self, hub, saved, tmp_path, monkeypatch):
         monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+        monkeypatch.setenv("KERAS_TRANSGEN_HOME", str(tmp_path / "own"))
         handle = hub.add_module(PATH, saved)
-        assert resolve(handle, progress=False) == tmp_path / "tfhub_modules" / sha1(handle)
+        assert resolve(handle, progress=False) == tmp_path / "own" / "hub" / sha1(handle)
+        assert stat.S_IMODE((tmp_path / "own" / "hub").stat().st_mode) == 0o700
+        assert not (tmp_path / "temporary").exists()
+
+    def test_the_limits_can_be_set(self, hub, saved, cache, monkeypatch):
+        handle = hub.add_module(PATH, saved)
+        packed = len(hub.content(PATH))
+        assert "max_bytes" in fetch_fails(handle, cache, max_bytes=packed - 1)
+        # Packed it is small enough, and unpacked it is not.
+        fetch_fails(handle, cache, BrokenModuleError, max_bytes=packed)
+        fetch_fails(handle, cache, BrokenModuleError, max_members=2)
+        monkeypatch.setenv("KERAS_TRANSGEN_MAX_BYTES", str(packed))
+        fetch_fails(handle, cache, BrokenModuleError)
+        monkeypatch.setenv("KERAS_TRANSGEN_MAX_BYTES", "much")
+        assert "KERAS_TRANSGEN_MAX_BYTES" in fetch_fails(handle, cache)
+        assert files(resolve(handle, progress=False, max_bytes=2**20)) == files(saved)
 
     def test_an_existing_query_is_kept(self, hub, saved, cache):
         handle = hub.add_module(PATH, saved) + "?alpha=1%2B1&flag#part"
@@ -214,8 +237,12 @@ class TestDownload:
         request = urllib.request.Request("https://tfhub.dev/google/tiny/1")
         handler = downloads._CarefulRedirects()
         with pytest.raises(HandleError, match="safe address"):
-            handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/a")
-        there = handler.redirect_request(request, None, 302, "Found", {}, "https://kaggle.com/a")
+            handler.redirect_request(
+                request, io.BytesIO(), 302, "Found", {}, "http://example.org/a"
+            )
+        there = handler.redirect_request(
+            request, io.BytesIO(), 302, "Found", {}, "https://kaggle.com/a"
+        )
         assert there.full_url == "https://kaggle.com/a"
 
 
@@ -381,7 +408,7 @@ class TestBrokenCache:
         assert handle in str(warned[0].message)
         assert files(folder) == files(saved)
         assert len(hub.requests) == 2
-        assert sorted(left_in(cache)) == [sha1(handle), f"{sha1(handle)}.descriptor.txt"]
+        assert sorted(left_in(cache)) == entry(handle)
 
     def test_is_left_alone_when_nothing_better_comes(self, hub, saved, cache):
         handle = hub.add_module(PATH, saved)
@@ -405,6 +432,99 @@ class TestBrokenCache:
         (cache / sha1(handle)).write_text("no folder")
         with pytest.warns(UserWarning, match="broken"):
             assert files(resolve(handle, progress=False)) == files(saved)
+
+
+class TestTrust:
+    def test_what_has_changed_since_it_was_fetched_is_fetched_again(self, hub, saved, cache):
+        handle = hub.add_module(PATH, saved)
+        folder = resolve(handle, progress=False)
+        # Another whole module: nothing but its digest tells.
+        shutil.rmtree(folder)
+        save_tiny_module(folder, scale=5.0)
+        with pytest.warns(UserWarning, match="have changed since"):
+            resolve(handle, progress=False)
+        assert files(folder) == files(saved)
+        assert len(hub.requests) == 2
+
+    def test_what_tensorflow_hub_has_put_in_the_place_of_an_old_entry(self, hub, saved, cache):
+        handle = hub.add_module(PATH, saved)
+        folder = resolve(handle, progress=False)
+        (cache / f"{folder.name}.sha256").unlink()
+        save_tiny_module(folder, scale=5.0)
+        assert resolve(handle, progress=False) == folder
+        assert len(hub.requests) == 1
+
+    @pytest.mark.parametrize("where", ["entry", "file", "assets", "pipe"])
+    def test_links_and_pipes_in_an_entry_are_not_followed(self, hub, saved, cache, tmp_path, where):
+        handle, outside = hub.add_module(PATH, saved), tmp_path / "outside"
+        shutil.copytree(saved, outside)
+        cache.mkdir(mode=0o700)
+        folder = cache / sha1(handle)
+        if where == "entry":
+            folder.symlink_to(outside)
+        else:
+            shutil.copytree(saved, folder)
+        if where == "file":
+            (folder / "saved_model.pb").unlink()
+            (folder / "saved_model.pb").symlink_to(outside / "saved_model.pb")
+        elif where == "assets":
+            (folder / "assets" / "deep").mkdir(parents=True)
+            (folder / "assets" / "deep" / "private").symlink_to("/etc/passwd")
+        elif where == "pipe":
+            (folder / "assets").mkdir(exist_ok=True)
+            os.mkfifo(folder / "assets" / "pipe")
+        with pytest.warns(UserWarning, match="fetched again"):
+            resolve(handle, progress=False)
+        assert not folder.is_symlink()
+        assert files(folder) == files(saved)
+        assert files(outside) == files(saved)
+        assert len(hub.requests) == 1
+
+    @pytest.mark.parametrize("mode", [0o777, 0o707, 0o1777, 0o772])
+    def test_a_folder_that_others_can_write_to_is_refused(self, hub, saved, cache, mode):
+        handle = hub.add_module(PATH, saved)
+        folder = resolve(handle, progress=False)
+        cache.chmod(mode)
+        with pytest.raises(HandleError, match="chmod 700.*TFHUB_CACHE_DIR"):
+            resolve(handle, progress=False)
+        # Its modules can still be named.
+        assert resolve(folder) == folder
+        cache.chmod(0o755)
+        assert resolve(handle, progress=False) == folder
+
+    def test_nothing_is_contacted_or_written_where_it_is_refused(self, hub, saved, cache, tmp_path):
+        handle = hub.add_module(PATH, saved)
+        (tmp_path / "victim").write_text("precious")
+        cache.mkdir()
+        cache.chmod(0o777)
+        (cache / f".{sha1(handle)}.ktg-lock").symlink_to(tmp_path / "victim")
+        with pytest.raises(HandleError):
+            resolve(handle, progress=False)
+        assert (tmp_path / "victim").read_text() == "precious"
+        cache.chmod(0o700)
+        with pytest.raises(HandleError, match="lock file"):
+            resolve(handle, progress=False)
+        assert (tmp_path / "victim").read_text() == "precious"
+        assert hub.requests == []
+
+    def test_deep_folders_that_an_older_version_left_are_removed(self, hub, saved, cache):
+        handle = hub.add_module(PATH, saved)
+        cache.mkdir(mode=0o700)
+        here = cache / f".{sha1(handle)}.0.partial"
+        for _ in range(1200):
+            here.mkdir()
+            os.chdir(here)
+            here = Path("d")
+        os.chdir(ROOT)
+        resolve(handle, progress=False)
+        assert sorted(left_in(cache)) == entry(handle)
+
+    def test_a_handle_cannot_act_on_a_terminal(self, cache, capfd):
+        handle = "http://127.0.0.1:9/\x1b[2Jm.tar.gz"
+        with pytest.raises(HandleError) as error:
+            resolve(handle, progress=True)
+        assert str(error.value).isprintable()
+        assert "\x1b[2J" not in capfd.readouterr().err
 
 
 class TestArchives:
@@ -448,6 +568,24 @@ class TestOtherPlaces:
         with tf.io.gfile.GFile("ram://hub/tiny.tar.gz", "wb") as file:
             file.write(pack_tar_gz(saved))
         assert files(resolve("ram://hub/tiny.tar.gz", progress=False)) == files(saved)
+
+    @pytest.mark.parametrize("name", ["a/../../../evil", "/".join("a" * 40)])
+    def test_names_in_a_store_lead_nowhere_else(self, saved, cache, monkeypatch, name):
+        # What a bucket's listing may say.
+        walked = [("ram://hub/odd/" + name.rpartition("/")[0], [], ["evil"])]
+        monkeypatch.setattr(tf.io.gfile, "isdir", lambda path: True)
+        monkeypatch.setattr(tf.io.gfile, "walk", lambda path: iter(walked))
+        monkeypatch.setattr(tf.io.gfile, "stat", lambda path: types.SimpleNamespace(length=1))
+        monkeypatch.setattr(tf.io.gfile, "copy", lambda *paths: pytest.fail("copied"))
+        assert "evil" in fetch_fails("ram://hub/odd", cache, BrokenModuleError)
+
+    def test_a_folder_of_a_store_has_limits(self, saved, cache):
+        for name, content in files(saved).items():
+            tf.io.gfile.makedirs(os.path.dirname(f"ram://hub/large/{name}"))
+            with tf.io.gfile.GFile(f"ram://hub/large/{name}", "wb") as file:
+                file.write(content)
+        fetch_fails("ram://hub/large", cache, BrokenModuleError, max_bytes=1000)
+        fetch_fails("ram://hub/large", cache, BrokenModuleError, max_members=1)
 
     def test_nothing_there(self, cache):
         assert "NotFoundError" in fetch_fails("ram://nowhere/tiny", cache)
@@ -548,7 +686,7 @@ class TestProcesses:
         # The waiter said whom it waited for.
         assert f"Waiting for process {first.pid} on " in errors
         assert f"fetching {handle}" in errors
-        assert sorted(left_in(cache)) == [sha1(handle), f"{sha1(handle)}.descriptor.txt"]
+        assert sorted(left_in(cache)) == entry(handle)
 
     def test_a_killed_download_leaves_nothing_that_is_trusted(self, hub, saved, cache, caplog):
         handle = hub.add_module(PATH, saved)
@@ -563,7 +701,7 @@ class TestProcesses:
             folder = resolve(handle, progress=False)
         assert files(folder) == files(saved)
         assert "Waiting" not in caplog.text
-        assert sorted(left_in(cache)) == [sha1(handle), f"{sha1(handle)}.descriptor.txt"]
+        assert sorted(left_in(cache)) == entry(handle)
 
     @pytest.mark.slow
     def test_who_waits_for_a_process_that_is_killed_takes_over(self, hub, saved, cache):

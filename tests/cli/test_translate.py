@@ -175,6 +175,39 @@ def test_what_is_held_out_is_not_trained_on(tmp_path):
     ]
 
 
+@pytest.fixture
+def enhancer(tmp_path):
+    Enhancer((8, 8, 1), translation.Noise(0.1), filters=2, blocks=1).save(tmp_path / "e.keras")
+    return tmp_path / "e.keras"
+
+
+def test_a_link_where_a_result_belongs_is_replaced(tmp_path, enhancer):
+    folder, output = images(tmp_path / "in", 16, 2), tmp_path / "out"
+    output.mkdir()
+    (tmp_path / "victim").write_text("precious")
+    (output / "0.png").symlink_to(tmp_path / "victim")
+    result = run("apply", enhancer, folder, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert sorted(path.name for path in output.iterdir()) == ["0.png", "1.png"]
+    assert not (output / "0.png").is_symlink()
+    assert read(output / "0.png").shape == (16, 16, 3)
+
+
+def test_nothing_is_written_through_a_linked_folder(tmp_path, enhancer):
+    (tmp_path / "in").mkdir()
+    images(tmp_path / "in" / "a", 16, 1)
+    images(tmp_path / "in" / "class", 16, 1)
+    output, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    output.mkdir()
+    elsewhere.mkdir()
+    (output / "class").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="leads away"):
+        run("apply", enhancer, tmp_path / "in", "--output", output)
+    assert list(elsewhere.iterdir()) == []
+    assert [path.name for path in output.iterdir()] == ["class"]
+
+
 def test_a_model_of_another_kind_is_refused(tmp_path):
     layers = [keras.Input((4,)), keras.layers.Dense(1)]
     keras.Sequential(layers).save(tmp_path / "model.keras")
