@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keras_transgen.backbones.audit.allowed_ops import ASSET_READERS, RESTORE_OPS
-from keras_transgen.backbones.audit.module_graph import ModuleGraph
+from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
 
 #: Names under which TensorFlow calls an object's functions while it loads or forgets it.
 RUN_CHILDREN = frozenset({"_create_resource", "_destroy_resource", "_initialize"})
@@ -36,6 +36,9 @@ _OPS_AT_LOAD = (
         """.split()
     )
 )
+# Strings that are put together double with each step, but for a literal at their end.
+_SUMS = frozenset({"Add", "AddV2"})
+
 
 def refuse_at_load(
     graph: ModuleGraph, sizes: Mapping[str, int]
@@ -55,10 +58,22 @@ def refuse_at_load(
     for name in sorted(graph.called_from(called)):
         sites += [(name, node) for node in graph.functions[name].node_def]
     for scope, node in sites:
-        if node.op not in _OPS_AT_LOAD and node.op not in graph.functions:
+        if node.op in _OPS_AT_LOAD or node.op in graph.functions:
+            continue
+        if not (node.op in _SUMS and _adds_a_literal(graph, scope, node)):
             yield scope, node, "runs while the module is loaded, where only tables are filled"
     if sites and len(main) + sum(sizes.get(name, 0) for name in called) > MAX_OPS_AT_LOAD:
         yield *sites[0], f"belongs to more than {MAX_OPS_AT_LOAD:,} ops that run at loading"
+
+
+def _adds_a_literal(graph: ModuleGraph, scope: str, node: Any) -> bool:
+    """Whether one input is a constant without dimensions, as where a key gets its ending."""
+    nodes = graph.nodes_of(scope)
+    added = [nodes.get(name.partition(":")[0]) for name in data_inputs(node)]
+    return len(added) == 2 and any(
+        each is not None and each.op == "Const" and not each.attr["value"].tensor.tensor_shape.dim
+        for each in added
+    )
 
 
 def _roots(graph: ModuleGraph) -> list[str]:

@@ -18,6 +18,7 @@ from tensorflow.core.framework import types_pb2
 
 from keras_transgen.backbones.audit.attributes import OPAQUE_TYPES
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
+from keras_transgen.backbones.audit.registered_ops import is_pure, output_types
 
 #: Bytes that one constant may take beyond those that the file holds for it, and all of them.
 MAX_CONSTANT_BYTES = 64 * 2**20
@@ -29,10 +30,8 @@ _TEXT_BYTES = 32
 _INFINITY = 2**62
 _VALUES_FOLLOWED = 64
 
-_INTEGERS = frozenset(
-    getattr(types_pb2, f"DT_{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)
-)
-_TYPE_ATTRIBUTES = ("dtype", "DstT", "out_type", "output_type", "Tout", "type", "T", "Tidx")
+# What shapes are told in.
+_INTEGERS = frozenset({types_pb2.DT_INT32, types_pb2.DT_INT64})
 
 # No more elements come out than go in, all inputs together.
 _LINEAR = frozenset(
@@ -144,7 +143,7 @@ def computed_too_large(graph: ModuleGraph, scope: str) -> Iterator[tuple[Any, st
             source = nodes.get(name)
             if source is None or name in told or found.work.get(name, 0) <= MAX_COMPUTED_ELEMENTS:
                 continue
-            if node.op in _ASKS_ANY_TYPE or _may_be_integer(source):
+            if node.op in _ASKS_ANY_TYPE or output_types(source) & _INTEGERS:
                 told.add(name)
                 yield source, "makes a large tensor out of constants while the graph is read"
 
@@ -171,6 +170,8 @@ class _ConstantParts:
             self.work[name] = 0
             return
         if not inputs or any(each not in self._size for each in inputs):
+            return
+        if node.op in self._functions or not is_pure(node.op):
             return
         if node.op in _LINEAR:
             size = sum(self._size[each] for each in inputs)
@@ -245,11 +246,6 @@ def _integers(tensor: Any) -> list[int] | None:
     if not given:
         return [0] * count
     return (given + given[-1:] * (count - len(given)))[:count]
-
-
-def _may_be_integer(node: Any) -> bool:
-    said = [node.attr[key].type for key in _TYPE_ATTRIBUTES if key in node.attr]
-    return not said or any(each in _INTEGERS for each in said)
 
 
 def _source_names(node: Any) -> list[str]:

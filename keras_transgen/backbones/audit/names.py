@@ -11,12 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-# TensorFlow has no public list of the ops that are registered in a process: `tf.raw_ops` lacks
-# those of libraries that the user loaded. `test_names.py` tells when this one goes.
-from tensorflow.python.framework import op_def_registry
-
-from keras_transgen.backbones.audit.allowed_ops import ALLOWED_OPS
 from keras_transgen.backbones.audit.module_graph import ModuleGraph
+from keras_transgen.backbones.audit.registered_ops import is_registered
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_.>][A-Za-z0-9_>./\\-]*")
 _LONGEST_NAME = 4096
@@ -36,11 +32,6 @@ def refuse_names(graph: ModuleGraph) -> Iterator[tuple[str, Any, str]]:
             yield scope, node, "has a name that TensorFlow gives no node"
         if _control_before_data(node):
             yield scope, node, "lists what must run before it ahead of its inputs"
-
-
-def is_registered(op: str) -> bool:
-    """Whether TensorFlow has an op of this name in this process, or would in another."""
-    return op in ALLOWED_OPS or op_def_registry.get(op) is not None
 
 
 def _refuse_function(graph: ModuleGraph, name: str, function: Any) -> Iterator[str]:

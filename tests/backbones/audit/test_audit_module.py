@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_transgen.backbones import allowed_ops
+from keras_transgen.backbones.audit import allowed_ops
 from keras_transgen.backbones.audit import UnsafeModuleError, audit_module
 
 VECTOR = tf.TensorSpec([None, 3], tf.float32)
@@ -563,14 +563,15 @@ class TestFiles:
         with pytest.raises(ValueError, match="truncated or no SavedModel"):
             audit_module(folder, allow_unsafe_ops=True)
 
-    def test_text_format_is_audited_too(self, tmp_path):
-        """TensorFlow reads saved_model.pbtxt where there is no saved_model.pb."""
-        folder = save(tmp_path / "module", lambda x: tf.py_function(lambda v: v, [x], tf.float32))
+    def test_text_form_is_refused(self, tmp_path):
+        """TensorFlow reads saved_model.pbtxt where there is no saved_model.pb; nothing here does."""
+        folder = save(tmp_path / "module", lambda x: 2.0 * x)
         file = folder / "saved_model.pb"
         saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
         file.with_suffix(".pbtxt").write_text(str(saved_model))
         file.unlink()
-        assert "EagerPyFunc" in str(refused(folder))
+        with pytest.raises(ValueError, match="must be exported in binary form"):
+            audit_module(folder)
 
 
 def test_table_names_real_ops():
