@@ -6,11 +6,8 @@ module must be at hand by then. The config holds the module's digest, and the di
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import shutil
-import stat
 import tarfile
 import time
 import uuid
@@ -20,19 +17,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_transgen.backbones.archives import MAX_BYTES, ArchiveError, unpack_archive
+from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.backbones.module_files import (
+    HashedStream,
+    combined_digest,
+    copy_module,
+    module_files,
+)
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,
     check_saved_model_folder,
 )
 
-# What `tf.saved_model.load` and a serving binary read. fingerprint.pb is left out on purpose: it
-# restates the rest and adds a random number, so two copies of one module would differ by it.
-_FILES = ("saved_model.pb",)
-_FOLDERS = ("variables", "assets", "assets.extra")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_AFTER = 24 * 3600.0
 
+# What this process has held against its digest, so that it need not be stored again. Whoever loads
+# or packs a module holds it against its digest anew.
 _verified: set[Path] = set()
 
 
@@ -61,13 +63,13 @@ def folder_digest(folder: str | os.PathLike[str]) -> str:
         assert folder_digest(folder) == before
         ```
     """
-    digest = hashlib.sha256(b"keras_transgen module 1\n")
-    for file in _module_files(Path(folder)):
-        name = file.relative_to(folder).as_posix()
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
-        digest.update(f"{len(name.encode())} {name} {found}\n".encode())
-    return digest.hexdigest()
+    hashes = {}
+    for name, content in module_files(Path(folder)):
+        stream = HashedStream(content)
+        while stream.read(2**20):
+            pass
+        hashes[name] = stream.hexdigest()
+    return combined_digest(hashes)
 
 
 def store_module(folder: str | os.PathLike[str]) -> str:
@@ -84,7 +86,10 @@ def store_module(folder: str | os.PathLike[str]) -> str:
     """
     folder = Path(folder)
     check_saved_model_folder(folder)
-    return _store(folder, folder_digest(folder), shutil.copyfile)
+    with _work_folder() as work:
+        digest = copy_module(folder, work / "module")
+        _keep(work, digest)
+    return digest
 
 
 def find_module(digest: str) -> Path | None:
@@ -108,11 +113,7 @@ def find_module(digest: str) -> Path | None:
     if target not in _verified:
         found = folder_digest(target)
         if found != digest:
-            raise BrokenModuleError(
-                "expected the module that was stored, and its files have changed since: delete "
-                f"the folder {target} and load the module or the .keras file again. "
-                f"Received: content with digest {found}"
-            )
+            raise _changed(target, found)
         _verified.add(target)
     return target
 
@@ -131,69 +132,86 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
         HandleError: When no module with this digest is in the store.
     """
     folder, file = _module_folder(digest_or_folder), Path(file)
+    expected = folder.name if folder.parent == _root() else None
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
+    hashes = {}
     try:
         with tarfile.open(partial, "x", format=tarfile.PAX_FORMAT) as tar:
-            for member in _module_files(folder):
+            for name, content in module_files(folder):
                 # A new entry bears no owner and no time; the file's own would.
-                entry = tarfile.TarInfo(member.relative_to(folder).as_posix())
-                entry.size = member.stat().st_size
-                with member.open("rb") as content:
-                    tar.addfile(entry, content)
+                entry = tarfile.TarInfo(name)
+                entry.size = os.fstat(content.fileno()).st_size
+                stream = HashedStream(content)
+                tar.addfile(entry, stream)  # type: ignore[arg-type]
+                hashes[name] = stream.hexdigest()
+        if expected is not None and combined_digest(hashes) != expected:
+            raise _changed(folder, combined_digest(hashes))
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
     return file
 
 
-def unpack_module(file: str | os.PathLike[str]) -> str:
+def unpack_module(
+    file: str | os.PathLike[str],
+    *,
+    expected: str | None = None,
+    check: Callable[[Path], object] | None = None,
+) -> str:
     """Puts a packed module into the store.
 
     Args:
         file: What `pack_module` wrote.
+        expected: The digest that it should have. Defaults to any.
+        check: Called with the unpacked folder before it is stored; what it raises is raised, and
+            nothing stays.
 
     Returns:
         The module's digest.
 
     Raises:
-        BrokenModuleError: When the file is damaged, unsafe to unpack, or holds no SavedModel.
+        BrokenModuleError: When the file is damaged, unsafe to unpack, holds no SavedModel, or
+            another than the expected one.
     """
     file = Path(file)
     with _work_folder() as work:
         # Not compressed, so a large module is a large file, and no limit on size is needed.
         limit = max(MAX_BYTES, file.stat().st_size)
         try:
-            module = unpack_archive(file, work / "module", max_bytes=limit)
+            unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit)
         except ArchiveError as error:
             raise BrokenModuleError(f"expected a packed module: {error}") from error
-        check_saved_model_folder(module)
-        return _store(module, folder_digest(module), os.replace)
-
-
-def _store(folder: Path, digest: str, take: Callable[[Path, Path], object]) -> str:
-    target = _place(digest)
-    try:
-        if find_module(digest) is not None:
-            return digest
-    except BrokenModuleError as error:
-        warnings.warn(f"A module in the store is replaced: {error}", stacklevel=3)
-    with _work_folder() as work:
-        _take_files(folder, work / "module", take)
-        if folder_digest(work / "module") != digest:
+        digest = copy_module(unpacked, work / "module", move=True)
+        check_saved_model_folder(work / "module")
+        if expected is not None and digest != expected:
             raise BrokenModuleError(
-                "expected a module that stays as it is while it is copied; store it again when "
-                f"nothing writes to it. Received: {folder}"
+                "expected the module that the file's own name says, so somebody or something "
+                f"changed it: get the file again from where it was made. Received: {digest}"
             )
-        _put_in_place(work / "module", target, work)
-    _verified.add(target)
+        if check is not None:
+            check(work / "module")
+        _keep(work, digest)
     return digest
 
 
-def _take_files(folder: Path, target: Path, take: Callable[[Path, Path], object]) -> None:
-    for file in list(_module_files(folder)):
-        copy = target / file.relative_to(folder)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        take(file, copy)
+def _keep(work: Path, digest: str) -> None:
+    """Moves `work`/module into the store, unless the store has it already."""
+    target = _place(digest)
+    try:
+        if find_module(digest) is not None:
+            return
+    except BrokenModuleError as error:
+        warnings.warn(f"A module in the store is replaced: {error}", stacklevel=4)
+    _put_in_place(work / "module", target, work)
+    _verified.add(target)
+
+
+def _changed(folder: Path, found: str) -> BrokenModuleError:
+    return BrokenModuleError(
+        "expected the module that was stored, and its files have changed since: delete "
+        f"the folder {folder} and load the module or the .keras file again. "
+        f"Received: content with digest {found}"
+    )
 
 
 def _put_in_place(module: Path, target: Path, work: Path) -> None:
@@ -210,25 +228,25 @@ def _put_in_place(module: Path, target: Path, work: Path) -> None:
 @contextmanager
 def _work_folder() -> Iterator[Path]:
     root = _root()
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
     _sweep(root)
     work = root / f".{uuid.uuid4().hex}.partial"
-    work.mkdir()
+    work.mkdir(mode=0o700)
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_folder(work)
 
 
 def _sweep(root: Path) -> None:
     """Removes what killed processes left; the age tells them from those at work."""
     for work in root.glob(".*.partial"):
         try:
-            old = time.time() - work.stat().st_mtime > _ABANDONED_AFTER
-        except FileNotFoundError:
+            old = time.time() - work.lstat().st_mtime > _ABANDONED_AFTER
+        except OSError:
             continue
         if old:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_folder(work)
 
 
 def _root() -> Path:
@@ -257,16 +275,3 @@ def _module_folder(digest_or_folder: str | os.PathLike[str]) -> Path:
     folder = Path(digest_or_folder)
     check_saved_model_folder(folder)
     return folder
-
-
-def _module_files(folder: Path) -> list[Path]:
-    files = [folder / name for name in _FILES if (folder / name).is_file()]
-    for name in _FOLDERS:
-        # os.walk does not follow links to folders, which could lead anywhere or in a circle.
-        for place, _, names in os.walk(folder / name):
-            files += [Path(place, name) for name in names if _is_file(Path(place, name))]
-    return sorted(files, key=lambda file: file.relative_to(folder).as_posix())
-
-
-def _is_file(file: Path) -> bool:
-    return stat.S_ISREG(file.stat().st_mode)
