@@ -120,9 +120,9 @@ def run_stylize(
         FileNotFoundError: If there is no such image file.
         ValueError: If a file is no image, or image, layers and backbone do not fit together.
     """
-    from rich.console import Console
+    from keras_transgen.datasets.screen import Screen
 
-    console = Console()
+    console = Screen()
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
     photograph = read_image(content, size)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+
+from keras_transgen.datasets.screen import Screen
 
 
 def run_apply(
@@ -37,7 +38,7 @@ def run_apply(
     Raises:
         ValueError: If the file holds no such model, or an image does not fit it.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
 
