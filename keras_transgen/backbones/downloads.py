@@ -272,16 +272,16 @@ def _progress_bar(url: str, progress: bool) -> Iterator[Callable[[int, int | Non
         yield lambda received, expected: None
         return
     from rich import progress as bars
-    from rich.console import Console
+
+    from keras_transgen.datasets.screen import Screen
 
     columns = (
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),
         bars.DownloadColumn(),
         bars.TransferSpeedColumn(),
         bars.TimeRemainingColumn(),
     )
-    with bars.Progress(*columns, console=Console(stderr=True)) as bar:
-        # Square brackets in an address are no Rich markup.
-        task = bar.add_task(f"Downloading {printable(url)}".replace("[", r"\["), total=None)
+    with bars.Progress(*columns, console=Screen(stderr=True)) as bar:
+        task = bar.add_task(f"Downloading {printable(url)}", total=None)
         yield lambda received, expected: bar.update(task, completed=received, total=expected)

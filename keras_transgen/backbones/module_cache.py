@@ -105,7 +105,7 @@ class ModuleCache:
             remove_folder(abandoned)
         if _holds_something(target):
             warnings.warn(
-                f"The cached copy of {handle} is broken and is fetched again: {fault}",
+                f"The cached copy of {printable(handle)} is broken and is fetched again: {fault}",
                 stacklevel=5,
             )
         work = self.folder / f".{target.name}.{uuid.uuid4().hex}.partial"
@@ -130,9 +130,9 @@ class ModuleCache:
         line = printable(line)
         logging.getLogger("keras_transgen").info(line)
         if self.progress:
-            from rich.console import Console
+            from keras_transgen.datasets.screen import Screen
 
-            Console(stderr=True, soft_wrap=True).print(line, markup=False, highlight=False)
+            Screen(stderr=True, soft_wrap=True).print(line, highlight=False)
 
 
 def fault_of(folder: Path) -> str | None:

@@ -296,12 +296,18 @@ def main() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         app()
-    except (ValueError, OSError, ArithmeticError, ImportError) as error:
-        if os.environ.get("KERAS_TRANSGEN_TRACEBACK"):
-            raise
-        from rich.console import Console
+    except Exception as error:
+        import traceback
 
-        console = Console(stderr=True)
-        console.print("[bold red]Error[/]", end=" ")
-        console.print(str(error), markup=False, highlight=False)
+        from rich.text import Text
+
+        from keras_transgen.datasets.screen import Screen
+
+        screen = Screen(stderr=True)
+        told = isinstance(error, (ValueError, OSError, ArithmeticError, ImportError))
+        if not told or os.environ.get("KERAS_TRANSGEN_TRACEBACK"):
+            screen.print(traceback.format_exc(), highlight=False, soft_wrap=True)
+        else:
+            screen.print(Text("Error", style="bold red"), end=" ")
+            screen.print(str(error), highlight=False)
         sys.exit(1)

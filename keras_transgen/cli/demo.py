@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from keras_transgen.datasets.screen import Screen
 
 EPOCHS = 30
 BATCH_SIZE = 16
@@ -115,7 +116,7 @@ def run_demo(
     Returns:
         The results, a row a method.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
 
@@ -177,7 +178,7 @@ def _trained_parameters(model: Any) -> int:
     return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
 
 
-def _print_table(console: Console, results: list[DemoResult]) -> None:
+def _print_table(console: Screen, results: list[DemoResult]) -> None:
     table = Table()
     table.add_column("method")
     for column in ("trainable parameters", "accuracy (mean ± s.d.)", "seconds (mean)"):

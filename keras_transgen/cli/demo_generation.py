@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+
+from keras_transgen.datasets.screen import Screen
 
 VAE_EPOCHS = 40
 GAN_EPOCHS = 60
@@ -15,7 +16,7 @@ BATCH_SIZE = 64
 PER_CLASS = 8
 
 
-def run_generation(output: Path, console: Console) -> None:
+def run_generation(output: Path, console: Screen) -> None:
     """Train both on all of scikit-learn's digits; write models and real digits beside samples.
 
     Args:
@@ -56,7 +57,7 @@ def run_generation(output: Path, console: Console) -> None:
     console.print(f"Real digits beside samples: {', '.join(map(str, files))}")
 
 
-def _fit(console: Console, name: str, epochs: int, model: Any, *data: Any) -> float:
+def _fit(console: Screen, name: str, epochs: int, model: Any, *data: Any) -> float:
     """Fit with a progress bar of epochs; return the seconds it took."""
     import keras
     from rich.progress import (

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.datasets.screen import Screen
 
 
 def run_evaluate(
@@ -38,7 +38,7 @@ def run_evaluate(
     Returns:
         The metrics by name; the extractor's name is part of each.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     from keras_transgen.datasets import image_folder
     from keras_transgen.evaluation import SampleQuality

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.datasets.screen import Screen
 
 
 def run_extract(
@@ -38,7 +38,7 @@ def run_extract(
     """
     if output.suffix != ".npz":
         raise ValueError(f"The output must be an .npz file. Received: {output}")
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     from keras_transgen.backbones.extraction import extract_features
     from keras_transgen.datasets import image_folder, index_images
@@ -98,7 +98,7 @@ def run_extract_with_ray(
     """
     if output.suffix == ".npz":
         raise ValueError(f"With --ray the output is a folder of Parquet files. Received: {output}")
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow and Ray ...")
     from keras_transgen.distributed import extract_with_ray
     from keras_transgen.distributed.ray_extra import ray_module

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+
+from keras_transgen.datasets.screen import Screen
 
 EMBEDDED = "digits"
 GRID = 64
@@ -44,7 +45,7 @@ def run_train(
     Raises:
         ValueError: If the folder and the model do not fit together.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
 
@@ -101,7 +102,7 @@ def run_sample(
     Raises:
         ValueError: If a class is asked for where the model has none.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_sample_grid, save_figure

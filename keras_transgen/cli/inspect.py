@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from keras_transgen.cli.image_input import open_backbone
+from keras_transgen.datasets.screen import Screen
 
 
 def run_inspect(source: str, allow_unsafe_ops: bool = False) -> Any:
@@ -22,15 +23,13 @@ def run_inspect(source: str, allow_unsafe_ops: bool = False) -> Any:
     Returns:
         What was looked at: a backbone, or the model of a `.keras` file.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras_transgen as ktg
 
     if source.endswith(".keras") and Path(source).exists():
         model = ktg.load_model(source, compile=False, allow_unsafe_ops=allow_unsafe_ops)
-        console.print(
-            f"[bold]{source}[/]: {type(model).__name__}, {model.count_params():,} weights"
-        )
+        console.print(f"{source}: {type(model).__name__}, {model.count_params():,} weights")
         backbone = getattr(model, "backbone", None)
         if backbone is None:
             model.summary(print_fn=console.print)
@@ -44,7 +43,7 @@ def run_inspect(source: str, allow_unsafe_ops: bool = False) -> Any:
     return backbone
 
 
-def _show_audit(console: Console, source: str, allow_unsafe_ops: bool) -> None:
+def _show_audit(console: Screen, source: str, allow_unsafe_ops: bool) -> None:
     from keras_transgen.backbones.audit import audit_module
     from keras_transgen.backbones.handles import resolve
 
@@ -60,12 +59,15 @@ def _show_audit(console: Console, source: str, allow_unsafe_ops: bool) -> None:
         table.add_row(f"and {len(common) - 12} kinds more", "")
     console.print(table)
     for unsafe in report.unsafe:
-        console.print(f"[bold red]unsafe[/] {unsafe.op} in {unsafe.where}: {unsafe.reason}")
+        console.print(Text("unsafe", style="bold red"), end=" ")
+        console.print(f"{unsafe.op} in {unsafe.where}: {unsafe.reason}")
     if not report.unsafe:
-        console.print("[green]No op reads or writes files outside the assets, or calls Python.[/]")
+        console.print(
+            "No op reads or writes files outside the assets, or calls Python.", style="green"
+        )
 
 
-def _show_backbone(console: Console, backbone: Any) -> None:
+def _show_backbone(console: Screen, backbone: Any) -> None:
     console.print(f"input     {backbone.input_contract}", highlight=False)
     console.print(f"digest    {backbone.digest()}", highlight=False)
     table = Table(title=f"Parameter groups of {backbone.name}, from input to output")

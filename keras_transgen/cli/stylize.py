@@ -120,9 +120,9 @@ def run_stylize(
         FileNotFoundError: If there is no such image file.
         ValueError: If a file is no image, or image, layers and backbone do not fit together.
     """
-    from rich.console import Console
+    from keras_transgen.datasets.screen import Screen
 
-    console = Console()
+    console = Screen()
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
     photograph = read_image(content, size)
@@ -165,15 +165,11 @@ def read_image(path: Path, size: int | None) -> np.ndarray:
         ValueError: If it is no image.
     """
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no such image file. Received: {path}")
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except UnidentifiedImageError as error:
-        raise ValueError(f"This file is no image that Pillow reads. Received: {path}") from error
+    from keras_transgen.datasets.image_file import read_picture
+
+    image = ImageOps.exif_transpose(read_picture(path)).convert("RGB")
     if size is not None:
         scale = size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)

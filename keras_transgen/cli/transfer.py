@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.datasets.screen import Screen
 
 DEFAULT_EPOCHS = 5
 
@@ -50,7 +50,7 @@ def run_transfer(
     Raises:
         ValueError: If the folders, the backbone and the options do not fit together.
     """
-    console = Console()
+    console = Screen()
     if method == "feature" and epochs is not None:
         raise ValueError(
             "Feature transfer extracts once and has no epochs; leave out --epochs, or choose "
@@ -141,7 +141,7 @@ def _report(
     }
 
 
-def _print_report(console: Console, report: dict[str, Any]) -> None:
+def _print_report(console: Screen, report: dict[str, Any]) -> None:
     table = Table(title=f"{report['method']} transfer from {report['backbone']}")
     table.add_column("class")
     for column in ("precision", "recall", "images"):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
+
+from keras_transgen.datasets.screen import Screen
 
 
 def run_apply(
@@ -37,7 +38,7 @@ def run_apply(
     Raises:
         ValueError: If the file holds no such model, or an image does not fit it.
     """
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
 
@@ -108,10 +109,9 @@ def _enhancing(model: Any) -> Callable[[Path], np.ndarray]:
 
 def _pixels(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 `[height, width, channels]`, and where pixels are transparent `[height, width, 1]`."""
-    from PIL import Image
+    from keras_transgen.datasets.image_file import read_picture
 
-    with Image.open(path) as opened:
-        image = opened.convert("RGBA")
+    image = read_picture(path).convert("RGBA")
     alpha = np.asarray(image)[..., 3:]
     colours = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return colours.reshape(*alpha.shape[:2], channels), alpha == 0

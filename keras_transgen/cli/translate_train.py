@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
+
+from keras_transgen.datasets.screen import Screen
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -81,7 +82,7 @@ def run_train(
             "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
             f"Received: --backbone {backbone} for {model}"
         )
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from keras_transgen.datasets.screen import Screen
 
 _SHOWN = 20
 
 
-def print_table(console: Console, report: dict[str, Any]) -> None:
+def print_table(console: Screen, report: dict[str, Any]) -> None:
     """Show the best trials.
 
     Args:

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from keras_transgen.cli.tune_data import EMBEDDED, search_for_generation, search_for_transfer
 from keras_transgen.cli.tune_report import print_table
+from keras_transgen.datasets.screen import Screen
 
 _SETTINGS = "settings.json"
 
@@ -76,7 +75,7 @@ def run_tune(
         "seed": seed,
     }
     _refuse_another_search(output, settings)
-    console = Console()
+    console = Screen()
     console.print("Loading TensorFlow ...")
     import keras
     import keras_tuner

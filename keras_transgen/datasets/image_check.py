@@ -4,6 +4,10 @@ import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from keras_transgen.datasets.image_file import open_plain_file
+from keras_transgen.datasets.image_size import HEAD_BYTES, MAX_PIXELS, too_many_pixels
 
 # What a whole file of each format begins with, and has in so many of its last bytes.
 _TAIL_BYTES = 64
@@ -14,7 +18,9 @@ _WHOLE_FILE_MARKS = {
 }
 
 
-def unreadable_images(paths: Iterable[str], thorough: bool = True) -> dict[str, str]:
+def unreadable_images(
+    paths: Iterable[str], thorough: bool = True, max_pixels: int = MAX_PIXELS
+) -> dict[str, str]:
     """The images among `paths` that TensorFlow cannot decode, with the reason of each.
 
     `tf.data` reports a broken image without its name, in the middle of an epoch; this names it.
@@ -24,6 +30,8 @@ def unreadable_images(paths: Iterable[str], thorough: bool = True) -> dict[str, 
         thorough: `True`, the default, decodes every file. `False` reads the first and last bytes
             of each and decodes those that look broken: this finds empty and truncated files and
             files that are no images, at a thousandth of the cost.
+        max_pixels: Images of more pixels, by their header, are not decoded and count as
+            unreadable. Defaults to 67 million (2^26).
 
     Returns:
         A dictionary from path to reason, empty if all are readable.
@@ -36,32 +44,38 @@ def unreadable_images(paths: Iterable[str], thorough: bool = True) -> dict[str, 
         ```
     """
     names = list(paths)
-    check = _reason if thorough else _reason_if_suspicious
+    check = partial(_reason if thorough else _reason_if_suspicious, max_pixels=max_pixels)
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         reasons = pool.map(check, names)
         return {name: reason for name, reason in zip(names, reasons) if reason}
 
 
-def _reason_if_suspicious(path: str) -> str:
+def _reason_if_suspicious(path: str, max_pixels: int) -> str:
     try:
-        with open(path, "rb") as file:
-            head = file.read(_TAIL_BYTES)
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_BYTES))
+        with open_plain_file(path) as file:
+            head = file.read(HEAD_BYTES)
+            large = too_many_pixels(head, file, max_pixels)
+            if large:
+                return large
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             tail = file.read()
     except OSError as error:
         return str(error)
     for beginning, (end, last_bytes) in _WHOLE_FILE_MARKS.items():
         if head.startswith(beginning) and end in tail[-last_bytes:]:
             return ""
-    return _reason(path)
+    return _reason(path, max_pixels)
 
 
-def _reason(path: str) -> str:
+def _reason(path: str, max_pixels: int) -> str:
     import tensorflow as tf
 
     try:
-        with open(path, "rb") as file:
+        with open_plain_file(path) as file:
+            large = too_many_pixels(file.read(HEAD_BYTES), file, max_pixels)
+            if large:
+                return large
+            file.seek(0)
             content = file.read()
         if not content:
             return "the file is empty"

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_index import ImageIndex, index_images
+from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
+from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.stratified_split import stratified_split
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def image_folder(
     shuffle: bool = False,
     seed: int = 0,
     check: str = "quick",
+    max_pixels: int = MAX_PIXELS,
 ) -> tf.data.Dataset:
     """A folder of images as a data set of batches, always in the same order.
 
@@ -55,7 +58,10 @@ def image_folder(
         shuffle: Another order in every epoch. Defaults to `False`: by class, then by path.
         seed: Of the shuffling. Defaults to 0.
         check: `"quick"` (the default) finds empty and truncated files and files that are no
-            images; `"thorough"` decodes every file once; `"none"` does not look.
+            images; `"thorough"` decodes every file once; `"none"` does not look, which is for files
+            of your own: the frames of a GIF have no limit then.
+        max_pixels: Most pixels of an image, which bounds the memory of each of the readers that
+            work side by side (three bytes a pixel). Defaults to 67 million (2^26).
 
     Returns:
         A `tf.data.Dataset` of float32 images `[batch, height, width, channels]`, with int64 labels
@@ -76,9 +82,16 @@ def image_folder(
     """
     index = index_images(path, labelled)
     options = _options(
-        image_size, batch_size, value_range, color_mode, crop_to_aspect_ratio, antialias
+        image_size,
+        batch_size,
+        value_range,
+        color_mode,
+        crop_to_aspect_ratio,
+        antialias,
+        max_pixels,
+        check,
     )
-    _refuse_unreadable(index.paths, check)
+    _refuse_unreadable(index.paths, check, max_pixels)
     return _dataset(index, shuffle=shuffle, seed=seed, **options)
 
 
@@ -95,6 +108,7 @@ def image_folder_split(
     shuffle: bool = True,
     seed: int = 0,
     check: str = "quick",
+    max_pixels: int = MAX_PIXELS,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """A folder of images by class as a training and a validation data set.
 
@@ -113,6 +127,7 @@ def image_folder_split(
             validation part is never shuffled.
         seed: Of the split and the shuffling. Defaults to 0.
         check: As in `image_folder`.
+        max_pixels: As in `image_folder`.
 
     Returns:
         `(train, validation)`, each as `image_folder` gives it.
@@ -130,11 +145,18 @@ def image_folder_split(
     """
     index = index_images(path)
     options = _options(
-        image_size, batch_size, value_range, color_mode, crop_to_aspect_ratio, antialias
+        image_size,
+        batch_size,
+        value_range,
+        color_mode,
+        crop_to_aspect_ratio,
+        antialias,
+        max_pixels,
+        check,
     )
     assert index.labels is not None
     train, validation = stratified_split(index.labels, validation_fraction, seed)
-    _refuse_unreadable(index.paths, check)
+    _refuse_unreadable(index.paths, check, max_pixels)
     return (
         _dataset(_part(index, train), shuffle=shuffle, seed=seed, **options),
         _dataset(_part(index, validation), shuffle=False, seed=seed, **options),
@@ -148,6 +170,8 @@ def _options(
     color_mode: str,
     crop_to_aspect_ratio: bool,
     antialias: bool,
+    max_pixels: int,
+    check: str,
 ) -> dict[str, Any]:
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(size) != 2 or min(size) < 1:
@@ -174,18 +198,22 @@ def _options(
         "channels": _CHANNELS[color_mode],
         "crop": crop_to_aspect_ratio,
         "antialias": antialias,
+        "max_pixels": max_pixels,
+        "checked": check != "none",
     }
 
 
-def _refuse_unreadable(paths: tuple[str, ...], check: str) -> None:
+def _refuse_unreadable(paths: tuple[str, ...], check: str, max_pixels: int) -> None:
     if check not in _CHECKS:
         raise ValueError(f"Expected check in {_CHECKS}. Received: check={check!r}")
     if check == "none":
         return
-    broken = unreadable_images(paths, thorough=check == "thorough")
+    broken = unreadable_images(paths, thorough=check == "thorough", max_pixels=max_pixels)
     if not broken:
         return
-    listed = "; ".join(f"{path} ({reason})" for path, reason in list(broken.items())[:5])
+    listed = "; ".join(
+        f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
+    )
     more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
     raise ValueError(
         "Expected files that can be read as images. Remove or replace the broken ones. "
@@ -211,11 +239,16 @@ def _dataset(
     channels: int,
     crop: bool,
     antialias: bool,
+    max_pixels: int,
+    checked: bool,
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
     def read(path: tf.Tensor) -> tf.Tensor:
-        return decode_image(tf.io.read_file(path), size, value_range, channels, crop, antialias)
+        content = tf.io.read_file(path)
+        if not checked:
+            content = checked_pixels(content, max_pixels, path)
+        return _decoded(content, size, value_range, channels, crop, antialias)
 
     paths = np.asarray(index.paths)
     slices = paths if index.labels is None else (paths, index.labels)
@@ -242,6 +275,7 @@ def decode_image(
     channels: int,
     crop: bool,
     antialias: bool,
+    max_pixels: int = MAX_PIXELS,
 ) -> tf.Tensor:
     """An image from the bytes of its file, as `image_folder` gives it.
 
@@ -252,10 +286,23 @@ def decode_image(
         channels: 1 or 3.
         crop: Cut the middle out of an image of another aspect ratio instead of stretching it.
         antialias: Smooth before downscaling.
+        max_pixels: Most pixels, by the header.
 
     Returns:
         Float32 `[height, width, channels]`.
     """
+    content = checked_pixels(content, max_pixels)
+    return _decoded(content, size, value_range, channels, crop, antialias)
+
+
+def _decoded(
+    content: tf.Tensor,
+    size: tuple[int, int],
+    value_range: tuple[float, float],
+    channels: int,
+    crop: bool,
+    antialias: bool,
+) -> tf.Tensor:
     import tensorflow as tf
 
     low, high = value_range

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transgen.datasets.image_file import is_special_file
+from keras_transgen.datasets.printable import printable
+
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -40,7 +43,8 @@ def index_images(path: str | Path, labelled: bool = True) -> ImageIndex:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If there are no images, a class without images, or one class only.
+        ValueError: If there are no images, a class without images, one class only, or a pipe,
+            socket or device among the images.
 
     Example:
         ```python no-run
@@ -91,6 +95,12 @@ def _images_under(folder: Path) -> list[str]:
             for name in files
             if name.lower().endswith(IMAGE_SUFFIXES) and not _hidden(name)
         ]
+    special = next(filter(is_special_file, found), None)
+    if special is not None:
+        raise ValueError(
+            "Expected plain files; a pipe, socket or device may never come to an end. Remove it. "
+            f"Received: {printable(special)}"
+        )
     return sorted(found)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_index import index_images
+from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
+from keras_transgen.datasets.printable import printable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -28,6 +30,7 @@ def image_pairs(
     shuffle: bool = False,
     seed: int = 0,
     check: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> tf.data.Dataset:
     """A folder of images, each with two halves side by side, as `(inputs, targets)`.
 
@@ -47,6 +50,7 @@ def image_pairs(
         shuffle: Another order in every epoch. Defaults to `False`: by path.
         seed: Of flips, cuts and order; other draws in every epoch.
         check: Whether to look for files that cannot be read before training meets them.
+        max_pixels: Most pixels of a file. Defaults to 67 million (2^26).
 
     Returns:
         A `tf.data.Dataset` of `(inputs, targets)`, float32 `[batch, height, width, 3]`, with the
@@ -76,12 +80,15 @@ def image_pairs(
     _check_arguments(size, batch_size, direction, value_range)
     paths = list(index_images(path, labelled=False).paths)
     if check:
-        _refuse_unreadable(paths)
+        _refuse_unreadable(paths, max_pixels)
     low, high = value_range
     larger = [round(side * _ENLARGEMENT) for side in size] if jitter else list(size)
 
     def read(file: tf.Tensor, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.io.decode_image(tf.io.read_file(file), channels=3, expand_animations=False)
+        content = tf.io.read_file(file)
+        if not check:
+            content = checked_pixels(content, max_pixels, file)
+        image = tf.io.decode_image(content, channels=3, expand_animations=False)
         half = tf.shape(image)[1] // 2
         # Halves one above the other in depth, so that whatever is done is done to both.
         pair = tf.concat([image[:, :half], image[:, half : 2 * half]], axis=2)
@@ -134,10 +141,12 @@ def _check_arguments(
         )
 
 
-def _refuse_unreadable(paths: list[str]) -> None:
-    broken = unreadable_images(paths, thorough=False)
+def _refuse_unreadable(paths: list[str], max_pixels: int) -> None:
+    broken = unreadable_images(paths, thorough=False, max_pixels=max_pixels)
     if broken:
-        listed = "; ".join(f"{path} ({reason})" for path, reason in list(broken.items())[:5])
+        listed = "; ".join(
+            f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
+        )
         raise ValueError(
             "Expected files that can be read as images. Remove or replace the broken ones. "
             f"Received: {len(broken)} unreadable of {len(paths)}: {listed}"

@@ -42,4 +42,4 @@ def printable(text: object, longest: int = LONGEST) -> str:
 
 def printable_lines(text: object) -> str:
     r"""`printable` for a text of the program's own lines, such as an error message: `\n` stays."""
-    return "\n".join(map(printable, str(text).split("\n")))
+    return "\n".join(printable(line, len(line)) for line in str(text).split("\n"))

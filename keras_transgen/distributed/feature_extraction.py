@@ -14,6 +14,7 @@ from keras_transgen.backbones.feature_function import FeatureFunction, layer_dig
 from keras_transgen.datasets import index_images
 from keras_transgen.datasets.image_folder import decode_image
 from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
+from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
 from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
@@ -311,7 +312,8 @@ def _unreadable(contents: list[bytes], names: list[str]) -> str:
     broken = []
     for content, name in zip(contents, names):
         try:
-            tf.io.decode_image(content, channels=3, expand_animations=False)
+            whole = checked_pixels(tf.constant(content), MAX_PIXELS)
+            tf.io.decode_image(whole, channels=3, expand_animations=False)
         except tf.errors.InvalidArgumentError:
             broken.append(name)
     return (

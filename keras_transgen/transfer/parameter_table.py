@@ -6,8 +6,9 @@ import io
 import math
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from keras_transgen.datasets.screen import Screen
 
 
 def parameter_counts(model: Any) -> list[tuple[str, int, int]]:
@@ -54,7 +55,7 @@ def parameter_table(model: Any, line_length: int | None = None) -> str:
         f"{trains:,} of {total:,} parameters train ({100 * trains / max(total, 1):.1f} %)"
     )
     text = io.StringIO()
-    Console(file=text, width=line_length or 80, force_terminal=False).print(table)
+    Screen(file=text, width=line_length or 80, force_terminal=False).print(table)
     return text.getvalue()
 
 

@@ -485,7 +485,7 @@ class TestTrust:
         handle = hub.add_module(PATH, saved)
         folder = resolve(handle, progress=False)
         cache.chmod(mode)
-        with pytest.raises(HandleError, match="chmod 700.*TFHUB_CACHE_DIR"):
+        with pytest.raises(HandleError, match=r"chmod 700.*TFHUB_CACHE_DIR"):
             resolve(handle, progress=False)
         # Its modules can still be named.
         assert resolve(folder) == folder

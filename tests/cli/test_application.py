@@ -167,3 +167,50 @@ def test_demo_makes_its_table_figure_and_models(tmp_path):
     model = ktg.load_model(tmp_path / "structure_transfer.keras")
     accuracy = np.mean(model.classify(x, verbose=0) == y)
     assert accuracy == pytest.approx(results["structure transfer (LoRA)"].accuracies[0])
+
+
+HOSTILE = "[/b]\x1b]0;owned\x07\x1b[2J"
+
+
+def module_of_names(folder):
+    """A module whose author chose the names of its variables with care."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.ones([3, 2]))
+    module.__call__ = tf.function(lambda x: x @ module.kernel, [tf.TensorSpec([None, 3])])
+    tf.saved_model.save(module, str(folder))
+    graph = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    for node in graph.meta_graphs[0].object_graph_def.nodes:
+        if node.WhichOneof("kind") == "variable":
+            node.variable.name = f"{HOSTILE.replace('/', '')}/kernel"
+    (folder / "saved_model.pb").write_bytes(graph.SerializeToString())
+    return folder
+
+
+def test_names_in_a_module_cannot_act_on_a_terminal(tmp_path, capsys, monkeypatch):
+    from keras_transgen.cli.inspect import run_inspect
+
+    monkeypatch.setenv("COLUMNS", "200")
+    run_inspect(str(module_of_names(tmp_path / "module")))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"[b]\x1b]0;owned\x07\x1b[2J" in printed
+
+
+@pytest.mark.parametrize("traceback", ["", "1"])
+@pytest.mark.parametrize("kind", [ValueError, KeyError, RuntimeError])
+def test_errors_cannot_act_on_a_terminal(monkeypatch, capsys, kind, traceback):
+    def fails():
+        raise kind(f"Received: {HOSTILE}")
+
+    monkeypatch.setenv("KERAS_TRANSGEN_TRACEBACK", traceback)
+    monkeypatch.setattr("keras_transgen.cli.application.app", fails)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "[/b]" in said
+    assert ("Traceback" in said) == bool(traceback or kind is not ValueError)

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from keras_transgen.backbones import load_backbone
+from keras_transgen.datasets.screen import Screen
 from keras_transgen.transfer.deltas.delta import register_delta
 from keras_transgen.transfer.deltas.group_delta import GroupDelta
 from keras_transgen.transfer.deltas.targets import Target
@@ -76,7 +76,7 @@ class CopyReport:
 
     def __str__(self) -> str:
         text = io.StringIO()
-        Console(file=text, width=100, force_terminal=False).print(self.table())
+        Screen(file=text, width=100, force_terminal=False).print(self.table())
         return text.getvalue()
 
     def to_json(self) -> dict[str, Any]:

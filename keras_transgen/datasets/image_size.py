@@ -1,0 +1,183 @@
+"""How many pixels an image has, by its header: before anything is decoded.
+
+A few kilobytes of PNG can hold a hundred million pixels, and a GIF any number of frames. The
+decoders take memory for what a header says, in each of the readers that work side by side.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# 200 MB in colour, for each reader; cameras of 64 million pixels stay below.
+MAX_PIXELS = 2**26
+# TensorFlow's decoder keeps every frame of a GIF, a byte a pixel, where three stand for colours.
+_GIF_SHARE = 3
+# What a reader of headers reads first; cameras' come before it, and often the size.
+HEAD_BYTES = 4096
+# Sixteen bits for each of four channels.
+_BYTES_PER_PIXEL = 8
+# Profiles, previews, and what cameras write.
+_METADATA = 2**22
+_HEAD = 32
+_JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}
+_JPEG_SCAN = 0xDA
+_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
+
+
+def too_many_pixels(head: bytes, stream: IO[bytes], max_pixels: int) -> str:
+    """What to say of an image that is too large, or an empty string.
+
+    Args:
+        head: The first bytes of the file, 32 at least where it has as many.
+        stream: The file itself, for the formats that keep their size further on.
+        max_pixels: Most pixels.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    if size > _BYTES_PER_PIXEL * max_pixels + _METADATA:
+        return f"{size:,} bytes, far more than max_pixels={max_pixels:,} take"
+    height, width = _size(head, stream)
+    if height * width > max_pixels:
+        return f"{width} x {height} pixels, more than max_pixels={max_pixels:,}"
+    if head.startswith(b"GIF8"):
+        stream.seek(0)
+        if _gif_pixels(stream.read()) > _GIF_SHARE * max_pixels:
+            return f"frames of more than {_GIF_SHARE} * max_pixels={max_pixels:,} pixels together"
+    return ""
+
+
+def checked_pixels(content: tf.Tensor, max_pixels: int, name: Any = "an image") -> tf.Tensor:
+    """The bytes of an image, once its header says that it has no more than so many pixels.
+
+    Args:
+        content: The bytes, a string tensor.
+        max_pixels: Most pixels.
+        name: What the message of the error calls it, a string or a string tensor.
+
+    Returns:
+        `content`; evaluating it raises `tf.errors.InvalidArgumentError` where there are more.
+    """
+    import tensorflow as tf
+
+    # A short file is padded, and says what it cannot be further on.
+    head = tf.strings.substr(tf.strings.substr(content, 0, _HEAD) + "\0" * _HEAD, 0, _HEAD)
+    pixels = tf.cond(
+        tf.strings.substr(head, 0, 3) == b"\xff\xd8\xff",
+        lambda: tf.reduce_prod(tf.image.extract_jpeg_shape(content, tf.int64)[:2]),
+        lambda: _pixels_of_others(head),
+    )
+    message = (
+        f"Expected images of at most {max_pixels} pixels. Raise max_pixels, or make it smaller."
+    )
+    # Not tf.debugging.Assert, which branches once more for each image.
+    check = tf.raw_ops.Assert(
+        condition=pixels <= max_pixels, data=[message, "Received:", name, pixels], summarize=1
+    )
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(content)
+
+
+def _pixels_of_others(head: tf.Tensor) -> tf.Tensor:
+    """From the first bytes of an image that is no JPEG; 0 where it is none of these formats."""
+    import tensorflow as tf
+
+    byte = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
+
+    def number(*places: int) -> tf.Tensor:
+        return tf.add_n([byte[place] * 256**power for power, place in enumerate(places)])
+
+    lossless = number(21, 22, 23, 24)
+    pixels = {
+        (b"\x89PNG", 0): number(19, 18, 17, 16) * number(23, 22, 21, 20),
+        (b"GIF8", 0): number(6, 7) * number(8, 9),
+        (b"BM", 0): number(18, 19) * number(22, 23),
+        (b"VP8X", 12): (number(24, 25, 26) + 1) * (number(27, 28, 29) + 1),
+        (b"VP8L", 12): (lossless % 2**14 + 1) * (lossless // 2**14 % 2**14 + 1),
+        (b"VP8 ", 12): (number(26, 27) % 2**14) * (number(28, 29) % 2**14),
+    }
+    found = [
+        tf.where(tf.strings.substr(head, place, len(mark)) == mark, count, 0)
+        for (mark, place), count in pixels.items()
+    ]
+    return tf.add_n(found)
+
+
+def _size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
+    """Height and width, zero where the header is none of these formats'."""
+
+    def number(start: int, end: int, order: Any = "little") -> int:
+        return int.from_bytes(head[start:end], order)
+
+    if head.startswith(b"\xff\xd8\xff"):
+        return _jpeg_size(head, stream)
+    if head.startswith(b"\x89PNG"):
+        return number(20, 24, "big"), number(16, 20, "big")
+    if head.startswith(b"GIF8"):
+        return number(8, 10), number(6, 8)
+    if head.startswith(b"BM"):
+        return abs(int.from_bytes(head[22:26], "little", signed=True)), number(18, 22)
+    if head[12:16] == b"VP8X":
+        return number(27, 30) + 1, number(24, 27) + 1
+    if head[12:16] == b"VP8L":
+        both = number(21, 25)
+        return both // 2**14 % 2**14 + 1, both % 2**14 + 1
+    if head[12:16] == b"VP8 ":
+        return number(28, 30) % 2**14, number(26, 28) % 2**14
+    return 0, 0
+
+
+def _jpeg_size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
+    start, place = 0, 2
+    while True:
+        if place + 9 > start + len(head):
+            start = place
+            stream.seek(place)
+            head = stream.read(HEAD_BYTES)
+            if len(head) < 9:
+                return 0, 0
+        at = place - start
+        mark = head[at + 1]
+        if head[at] != 0xFF:
+            return 0, 0
+        if mark in _JPEG_SIZES:
+            return (
+                int.from_bytes(head[at + 5 : at + 7], "big"),
+                int.from_bytes(head[at + 7 : at + 9], "big"),
+            )
+        if mark == 0xFF:
+            place += 1
+        elif mark in _JPEG_ALONE:
+            place += 2
+        else:
+            length = int.from_bytes(head[at + 2 : at + 4], "big")
+            if length < 2 or mark == _JPEG_SCAN:
+                return 0, 0
+            place += 2 + length
+
+
+def _gif_pixels(content: bytes) -> int:
+    """The pixels of all frames."""
+    total, place, end = 0, 13, len(content)
+    if end > 10:
+        place += _color_table(content[10])
+    while place + 10 < end and content[place] in (_GIF_EXTENSION, _GIF_FRAME):
+        if content[place] == _GIF_FRAME:
+            width, height = (
+                int.from_bytes(content[place + at : place + at + 2], "little") for at in (5, 7)
+            )
+            total += width * height
+            place += 11 + _color_table(content[place + 9])
+        else:
+            place += 2
+        while place < end and content[place]:
+            place += 1 + content[place]
+        place += 1
+    return total
+
+
+def _color_table(flags: int) -> int:
+    return 3 * 2 ** (flags % 8 + 1) if flags & 0x80 else 0

@@ -1,0 +1,213 @@
+"""Folders of images that a stranger made: nothing waits, and nothing costs more than it may."""
+
+import io
+import os
+import resource
+import socket
+import struct
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_transgen.datasets import image_folder, image_pairs, index_images, unreadable_images
+from keras_transgen.datasets.image_file import open_plain_file, read_picture
+from keras_transgen.datasets.image_folder import decode_image
+from keras_transgen.datasets.image_size import checked_pixels
+
+pytestmark = pytest.mark.timeout(60)
+SAVED = {
+    "png": {},
+    "gif": {},
+    "bmp": {},
+    "jpg": {},
+    "progressive.jpg": {"progressive": True},
+    "exif.jpg": {"exif": b"Exif\0\0" + b"x" * 60_000},
+    "webp": {},
+    "lossless.webp": {"lossless": True},
+    "extended.webp": {"exif": b"Exif\0\0" + b"x" * 100},
+}
+
+
+def saved(path, size, mode="RGB", **options):
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 4), "uint8")
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+def chunk(kind, content):
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">L", len(content)) + kind + content + struct.pack(">L", checksum)
+
+
+def png_bomb(width, height, between=b""):
+    """A PNG of one colour: a thousandth of what its pixels take."""
+    header = chunk(b"IHDR", struct.pack(">2L5B", width, height, 8, 0, 0, 0, 0))
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(width + 1)) for _ in range(height)) + packer.flush()
+    end = chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + between + chunk(b"IDAT", rows) + end
+
+
+def refusal(path):
+    """What `read_picture` says against a file; its name where that is read after all."""
+    try:
+        read_picture(path)
+    except ValueError as error:
+        return str(error)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    saved(tmp_path / "images" / "0.png", (8, 8))
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "socket", "device"])
+@pytest.mark.parametrize("read", [index_images, image_folder, image_pairs])
+def test_what_is_no_plain_file_is_refused_by_name(folder, tmp_path, monkeypatch, kind, read):
+    name = folder / "1.png"
+    if kind == "pipe":
+        os.mkfifo(name)
+    elif kind == "link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        name.symlink_to(tmp_path / "pipe")
+    elif kind == "device":
+        name.symlink_to("/dev/zero")
+    else:
+        monkeypatch.chdir(folder)  # a socket's path must be short
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind("1.png")
+    size = () if read is index_images else (8,)
+    options = {} if read is image_pairs else {"labelled": False}
+    if read is not index_images:
+        options["check"] = False if read is image_pairs else "none"
+    with pytest.raises(ValueError, match=r"1\.png"):
+        read(folder, *size, **options)
+    assert "plain file" in unreadable_images([str(name)])[str(name)] or kind == "socket"
+    with pytest.raises(ValueError, match=r"1\.png"):
+        read_picture(name)
+    with pytest.raises(OSError):
+        open_plain_file(name)
+
+
+@pytest.mark.parametrize("name", SAVED)
+@pytest.mark.parametrize("thorough", [True, False])
+def test_pixels_are_counted_in_every_format(tmp_path, name, thorough):
+    path = str(saved(tmp_path / f"a.{name}", (70, 30), **SAVED[name]))
+    assert unreadable_images([path], thorough, max_pixels=2100) == {}
+    assert "70 x 30 pixels" in unreadable_images([path], thorough, max_pixels=2099)[path]
+    assert read_picture(path, max_pixels=2100).size == (70, 30)
+    with pytest.raises(ValueError, match="70 x 30 pixels"):
+        read_picture(path, max_pixels=2099)
+    content = tf.io.read_file(path)
+    assert checked_pixels(content, 2100).numpy() == content.numpy()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)2099 pixels.*a\.file"):
+        checked_pixels(content, 2099, "a.file")
+
+
+def test_the_limit_holds_for_every_way_to_read(folder):
+    (folder / "1.png").write_bytes(png_bomb(300, 300))
+    limit = {"max_pixels": 89_999}
+    for check in ("quick", "thorough"):
+        with pytest.raises(ValueError, match=r"1\.png.*300 x 300 pixels"):
+            image_folder(folder, 8, labelled=False, check=check, **limit)
+    with pytest.raises(ValueError, match=r"1\.png.*300 x 300 pixels"):
+        image_pairs(folder, 8, **limit)
+    for data in (
+        image_folder(folder, 8, labelled=False, check="none", **limit),
+        image_pairs(folder, 8, check=False, **limit),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"1\.png"):
+            list(data)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 89999 pixels"):
+        decode_image((folder / "1.png").read_bytes(), (8, 8), (0, 1), 3, False, True, **limit)
+    limit = {"max_pixels": 90_000}
+    assert len(list(image_folder(folder, 8, None, labelled=False, **limit))) == 2
+
+
+def test_a_bomb_costs_nothing(folder):
+    (folder / "1.png").write_bytes(png_bomb(20_000, 20_000))
+    assert (folder / "1.png").stat().st_size < 10**6
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="20000 x 20000 pixels"):
+        image_folder(folder, 8, labelled=False)
+    with pytest.raises(ValueError, match=r"1\.png"):
+        read_picture(folder / "1.png")
+    # Pillow's own limit, where ours was raised beyond it.
+    with pytest.raises(ValueError, match=r"1\.png"):
+        read_picture(folder / "1.png", max_pixels=10**9)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_the_frames_of_a_gif_are_counted(folder):
+    frame = io.BytesIO()
+    Image.new("P", (1000, 1000)).save(frame, "GIF")
+    content = frame.getvalue()
+    start = content.index(b"\x2c", 13)
+    (folder / "1.gif").write_bytes(content[:start] + content[start:-1] * 10_000 + b"\x3b")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"1\.gif \(frames of more"):
+        image_folder(folder, 8, labelled=False)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+    # An honest one of thirty frames.
+    frames = [Image.new("L", (50, 50), value) for value in range(30)]
+    frames[0].save(folder / "1.gif", save_all=True, append_images=frames[1:])
+    assert len(list(image_folder(folder, 8, None, labelled=False))) == 2
+    path = str(folder / "1.gif")
+    assert "frames" in unreadable_images([path], max_pixels=50 * 50 * 30 // 3 - 10)[path]
+
+
+def test_a_file_that_is_far_larger_than_its_pixels(folder):
+    with open(folder / "1.png", "wb") as file:
+        file.truncate(2**34)  # no blocks on the disk
+    with pytest.raises(ValueError, match=r"1\.png \(17,179,869,184 bytes"):
+        image_folder(folder, 8, labelled=False)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**27))),
+        chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(2**27))),
+        chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(2**27))) * 20,
+    ],
+    ids=["text", "profile", "texts"],
+)
+def test_what_unpacks_beside_the_pixels(folder, between):
+    (folder / "1.png").write_bytes(png_bomb(8, 8, between))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    list(image_folder(folder, 8, labelled=False))
+    assert "1.png" in refusal(folder / "1.png")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120 * 1024
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_a_damaged_picture_is_named(tmp_path, name):
+    content = saved(tmp_path / f"a.{name}", (70, 30), **SAVED[name]).read_bytes()
+    for cut in (1, 20, 40, len(content) // 2, len(content) - 30):
+        (tmp_path / "cut").write_bytes(content[:cut])
+        unreadable_images([str(tmp_path / "cut")])
+        assert "/cut" in refusal(tmp_path / "cut")
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            checked_pixels(content[:cut] if cut > 40 else content, 1)
+
+
+def test_no_other_program_reads_an_image(tmp_path, monkeypatch):
+    script = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    (tmp_path / "a.png").write_bytes(script)
+    monkeypatch.setattr(subprocess, "check_call", lambda *a, **k: pytest.fail("started"))
+    with pytest.raises(ValueError, match=r"a\.png"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_names_cannot_act_on_a_terminal(folder):
+    (folder / "\x1b[2J.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match="unreadable") as error:
+        image_folder(folder, 8, labelled=False)
+    assert str(error.value).isprintable()
