@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from keras_transgen.transfer.deltas.delta import (
     refuse_adapting,
     register_delta,
 )
+from keras_transgen.transfer.deltas.targets import search_for
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -236,7 +236,8 @@ def _target_layers(network: keras.Model, patterns: str | Sequence[str] | None) -
         return sums or _with_kernels(layers)
     chosen: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matching = {name for name in names if re.search(pattern, name)}
+        matches = search_for(pattern)
+        matching = {name for name in names if matches(name)}
         if not matching:
             raise ValueError(
                 "The target pattern must match the name of at least one layer of the network: "
