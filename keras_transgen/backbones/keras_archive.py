@@ -25,13 +25,16 @@ _MOST_VALUES = 4_000_000
 _DEEPEST = 500
 
 
-def check_archive(file: Path, max_members: int, max_bytes: int) -> None:
+def check_archive(file: Path, max_members: int, max_bytes: int) -> int:
     """Refuse what is no whole `.keras` file, or costs too much.
 
     Args:
         file: The file.
         max_members: How many members it may have.
         max_bytes: How many bytes they may have, unpacked.
+
+    Returns:
+        How many groups and data sets its weights are.
 
     Raises:
         ValueError: It is absent, no archive, incomplete, damaged, or beyond a limit.
@@ -58,7 +61,7 @@ def check_archive(file: Path, max_members: int, max_bytes: int) -> None:
                 f"The .keras file is damaged: {damaged} in it does not read back. Copy or download "
                 f"it again, or save the model again. {said}"
             )
-        check_weights_in(archive)
+        return check_weights_in(archive)
 
 
 def read_config(archive: zipfile.ZipFile) -> Any:

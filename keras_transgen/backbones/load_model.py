@@ -25,10 +25,10 @@ from keras_transgen.training.weight_file import WEIGHTS
 from keras_transgen.training.zip_limits import MAX_BYTES
 
 _PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})\.tar")
-# What a configuration may ask for: this many times the bytes of the weights, and what metrics,
-# counters and the default networks of a small model take.
-_VARIABLES_PER_BYTE = 4
-_FREE_BYTES = 256 * 2**20
+# Variables that a configuration may ask for: as many as the file has weights, times this, and those
+# of metrics, counters and networks that are built and thrown away.
+_PER_WEIGHT = 4
+_FREE_BYTES, _FREE_COUNT = 256 * 2**20, 4000
 
 
 def load_model(
@@ -80,14 +80,16 @@ def load_model(
         ```
     """
     file = Path(path)
-    check_archive(file, max_members, max_bytes)
+    weights = check_archive(file, max_members, max_bytes)
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         import_classes(registered_names(read_config(archive)))
-        limit = _bytes_of_variables(archive)
+        most_bytes = _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES
         for member in _packed_modules(archive):
             _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
     try:
-        with limit_variables(limit, "the file's"):
+        # Optimizers, averages and base values are in the file themselves; some networks are made
+        # once more while they are taken apart.
+        with limit_variables(most_bytes, _PER_WEIGHT * weights + _FREE_COUNT):
             return keras.saving.load_model(
                 file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
             )
@@ -98,18 +100,12 @@ def load_model(
         ) from None
 
 
-def _bytes_of_variables(archive: zipfile.ZipFile) -> int:
-    """What the variables of the model may take: a few times the numbers that the file holds.
-
-    Optimizers, averages and copies of base values are in the file themselves; some networks are
-    made once more while they are taken apart.
-    """
-    held = sum(
+def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
+    return sum(
         member.file_size
         for member in archive.infolist()
         if member.filename == WEIGHTS or _PACKED.fullmatch(member.filename)
     )
-    return _VARIABLES_PER_BYTE * held + _FREE_BYTES
 
 
 def _packed_modules(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

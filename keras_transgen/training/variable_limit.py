@@ -21,12 +21,12 @@ class TooManyVariablesError(ValueError):
 
 
 @contextlib.contextmanager
-def limit_variables(max_bytes: int, what: str) -> Iterator[None]:
-    """Refuse to make variables of more than so many bytes, all together, in a `with` block.
+def limit_variables(max_bytes: int, max_count: int) -> Iterator[None]:
+    """Refuse to make more variables, or larger ones all together, in a `with` block.
 
     Args:
-        max_bytes: The limit.
-        what: What they are made for, for the message; the limit follows.
+        max_bytes: How much memory they may take.
+        max_count: How many there may be: building layers without end takes time, not memory.
 
     Raises:
         TooManyVariablesError: At the first variable beyond the limit, before it takes memory.
@@ -36,20 +36,21 @@ def limit_variables(max_bytes: int, what: str) -> Iterator[None]:
         import keras
         from keras_transgen.training.variable_limit import limit_variables
 
-        with limit_variables(1000, "an example of"):
+        with limit_variables(max_bytes=1000, max_count=2):
             keras.layers.Dense(3).build((None, 4))
         ```
     """
-    left = max_bytes
+    taken = count = 0
 
     def counted(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
-        nonlocal left
-        left -= _size(kwargs)
-        if left < 0:
+        nonlocal taken, count
+        taken, count = taken + _size(kwargs), count + 1
+        if taken > max_bytes or count > max_count:
             raise TooManyVariablesError(
-                f"The file's configuration asks for more variables than {what} {max_bytes:,} bytes "
-                "can fill, so it was changed or is no whole file. Get it again from where it was "
-                f"made. Received: {max_bytes - left:,} bytes asked for so far"
+                "The file asks for more variables than it can have values for: at most "
+                f"{max_count:,} of {max_bytes:,} bytes together. It was changed, or is no whole "
+                "file; get it again from where it was made. "
+                f"Received: {count:,} variables of {taken:,} bytes so far"
             )
         return next_creator(**kwargs)
 

@@ -33,13 +33,16 @@ class WeightFileError(ValueError):
     """A weight file that leads elsewhere, or says more than it holds."""
 
 
-def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) -> None:
+def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) -> int:
     """Refuse an HDF5 file that is more than groups of numbers.
 
     Args:
         file: Its path, or a stream that is open for reading.
         name: What messages call it.
         size: Its bytes.
+
+    Returns:
+        How many groups and data sets it holds.
 
     Raises:
         WeightFileError: It holds a link to another place or file, a data set whose values lie
@@ -59,7 +62,7 @@ def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) 
     """
     try:
         with h5py.File(file, "r") as opened:
-            _check_groups(opened, name, _RATIO * size + _SLACK)
+            return _check_groups(opened, name, _RATIO * size + _SLACK)
     except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise WeightFileError(
             "The weights are no whole HDF5 file. Copy or download the file again. "
@@ -67,11 +70,14 @@ def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) 
         ) from None
 
 
-def check_weights_in(archive: zipfile.ZipFile) -> None:
+def check_weights_in(archive: zipfile.ZipFile) -> int:
     """Refuse the weights in a `.keras` file whose directory was checked before.
 
     Args:
         archive: The file, open for reading.
+
+    Returns:
+        How many groups and data sets they are.
 
     Raises:
         WeightFileError: As in `check_weight_file`.
@@ -79,14 +85,13 @@ def check_weights_in(archive: zipfile.ZipFile) -> None:
     member = archive.getinfo(WEIGHTS)
     with archive.open(member) as stream:
         if member.compress_type == zipfile.ZIP_STORED:
-            check_weight_file(stream, WEIGHTS, member.file_size)
-            return
+            return check_weight_file(stream, WEIGHTS, member.file_size)
         # Going back in a compressed stream unpacks it from its start, each time.
         with tempfile.TemporaryFile() as unpacked:
             while part := stream.read(_CHUNK):
                 unpacked.write(part)
             unpacked.seek(0)
-            check_weight_file(unpacked, WEIGHTS, member.file_size)
+            return check_weight_file(unpacked, WEIGHTS, member.file_size)
 
 
 def check_weights_at(path: Any) -> None:
@@ -131,7 +136,7 @@ def _shards(place: Path) -> list[Path]:
         ) from None
 
 
-def _check_groups(root: h5py.File, name: str, limit: int) -> None:
+def _check_groups(root: h5py.File, name: str, limit: int) -> int:
     waiting: list[tuple[Any, tuple[int, ...]]] = [(root, (_place(root),))]
     seen = 0
     while waiting:
@@ -160,6 +165,7 @@ def _check_groups(root: h5py.File, name: str, limit: int) -> None:
                         "The values of a weight file take no more memory than the file, four times "
                         f"at most. Received: {name} with more, up to {key!r:.80}"
                     )
+    return seen
 
 
 def _place(group: h5py.Group) -> int:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import KerasBackbone
+from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.transfer.deltas.delta import (
     Delta,
     check_state,
@@ -73,6 +74,11 @@ class BottleneckAdapter(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the layer from."""
         return {**super().get_config(), "width": self.width, "activation": self.activation}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> BottleneckAdapter:
+        """Make the layer again from what `get_config` returned."""
+        return cls(**arguments_from_file(cls, config))
 
 
 @register_delta("adapter")

@@ -22,8 +22,8 @@ _BASE = "base."
 _ASIDE = "aside."
 _HEAD = "head."
 _ACTIVE = "active"
-# What the base values beside a delta's own variables may take.
-_SLACK = 2**20
+# What a delta's variables may take beyond its state: nothing, but for rounding up.
+_SLACK, _SLACK_COUNT = 2**20, 1000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -98,26 +98,7 @@ class DeltaSet(keras.layers.Layer):
         Raises:
             ValueError: The name is taken, or the method cannot be used so.
         """
-        self._refuse_if_merged()
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(
-                "A delta's name must be made of letters, digits, '_', '-' and '.', since its "
-                f"variables bear it. Received: name={name!r}"
-            )
-        if name in self.deltas:
-            raise ValueError(
-                f"There is a delta of this name already. Choose another. Received: name={name!r}; "
-                f"the deltas are {list(self.deltas)}"
-            )
-        active = self._active
-        self.activate(None)
-        try:
-            delta = make_delta(method, self._links.backbone, name, arguments)
-            self._hold_base(delta.touched)
-            self.deltas[name] = delta
-        finally:
-            self.activate(active)
-        return delta
+        return self._kept(name, lambda: make_delta(method, self._links.backbone, name, arguments))
 
     def add_from_file(
         self,
@@ -140,26 +121,46 @@ class DeltaSet(keras.layers.Layer):
                 its state.
         """
         check_from_file(method, arguments)
-        if state is None:
-            return self._made_of_file(name, method, arguments)
-        taken = sum(value.nbytes for value in state.values())
-        with limit_variables(taken + _SLACK, "a delta with a state of"):
-            delta = self._made_of_file(name, method, arguments)
-        try:
-            delta.restore(state)
-        except (TypeError, ValueError) as error:
-            del self.deltas[delta.name]
-            raise ValueError(f"The delta's state does not fit. {error}") from None
-        return delta
 
-    def _made_of_file(self, name: Any, method: str, arguments: Mapping[str, Any]) -> Delta:
-        try:
-            return self.add(name, method, arguments)
-        except (TypeError, KeyError, AttributeError, OverflowError) as error:
+        def made() -> Delta:
+            try:
+                if state is None:
+                    return make_delta(method, self._links.backbone, name, arguments)
+                taken = sum(value.nbytes for value in state.values())
+                with limit_variables(taken + _SLACK, len(state) + _SLACK_COUNT):
+                    delta = make_delta(method, self._links.backbone, name, arguments)
+                delta.restore(state)
+            except (TypeError, KeyError, AttributeError, OverflowError) as error:
+                raise ValueError(
+                    f"The file's arguments are none of method={method!r}. Ask its author for "
+                    f"another. Received: {shown(dict(arguments))} "
+                    f"({type(error).__name__}: {error!s:.120})"
+                ) from None
+            return delta
+
+        return self._kept(name, made)
+
+    def _kept(self, name: Any, make: Callable[[], Delta]) -> Delta:
+        self._refuse_if_merged()
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
-                f"The file's arguments are none of method={method!r}. Ask its author for another. "
-                f"Received: {shown(dict(arguments))} ({type(error).__name__}: {error!s:.120})"
-            ) from None
+                "A delta's name must be made of letters, digits, '_', '-' and '.', since its "
+                f"variables bear it. Received: name={name!r}"
+            )
+        if name in self.deltas:
+            raise ValueError(
+                f"There is a delta of this name already. Choose another. Received: name={name!r}; "
+                f"the deltas are {list(self.deltas)}"
+            )
+        active = self._active
+        self.activate(None)
+        try:
+            delta = make()
+            self._hold_base(delta.touched)
+            self.deltas[name] = delta
+        finally:
+            self.activate(active)
+        return delta
 
     def activate(self, name: str | None) -> None:
         """Bring a delta into force, or the base for `None`.
