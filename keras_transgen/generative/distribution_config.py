@@ -86,17 +86,21 @@ def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
         ValueError: If a parameter is something else, or the class is not TFP's own.
     """
     kind = type(distribution).__name__
-    if getattr(tfd, kind, None) is not type(distribution) or kind not in IN_FILES:
+    if getattr(tfd, kind, None) is not type(distribution):
         raise ValueError(
-            "Only these distributions of tfp.distributions can be saved with a model; make a Prior "
-            f"of your own for others: {', '.join(sorted(IN_FILES))}. "
-            f"Received: {type(distribution)}"
+            "Only distributions of tfp.distributions can be saved with a model; make a Prior of "
+            f"your own for others. Received: {type(distribution)}"
         )
     parameters = {
         name: _encoded(value, f"{kind}.{name}")
         for name, value in distribution.parameters.items()
         if value is not None
     }
+    if kind not in IN_FILES:
+        raise ValueError(
+            "Only these distributions of tfp.distributions can be saved with a model; make a Prior "
+            f"of your own for others: {', '.join(sorted(IN_FILES))}. Received: {kind}"
+        )
     return {_KIND: kind, "parameters": parameters}
 
 

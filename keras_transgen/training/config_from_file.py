@@ -22,6 +22,8 @@ import keras
 
 _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/")
 _SHOWN = 120
+# Keras' classes for how numbers are held, the one object that layers take as a plain argument.
+_POLICY = re.compile(r"\w*DTypePolicy(?:Map)?")
 # Where Keras keeps functions that compute with tensors and do nothing else.
 _FUNCTIONS = (
     "activations",
@@ -125,7 +127,7 @@ def check_plain(value: Any, place: str, described: bool = False) -> None:
     Args:
         value: A value of a configuration.
         place: Where it stands, for the message.
-        described: Whether Keras' own description of an object is expected here.
+        described: Whether Keras' description of a dtype policy is expected here.
 
     Raises:
         FileConfigError: There is one.
@@ -139,7 +141,7 @@ def check_plain(value: Any, place: str, described: bool = False) -> None:
                 f"file's author for one that holds everything. Received: {shown(each)}"
             )
         if isinstance(each, Mapping):
-            if "class_name" in each and not described:
+            if "class_name" in each and not (described and _is_policy(each)):
                 raise FileConfigError(
                     f"{place} is no object, so a file must not describe one there. Ask the file's "
                     f"author for another. Received: an object {shown(each['class_name'])}"
@@ -147,6 +149,10 @@ def check_plain(value: Any, place: str, described: bool = False) -> None:
             waiting += [*each, *each.values()]
         elif isinstance(each, (list, tuple)):
             waiting += each
+
+
+def _is_policy(config: Mapping[str, Any]) -> bool:
+    return _POLICY.fullmatch(str(config["class_name"])) is not None
 
 
 def check_objects(config: Any) -> None:
