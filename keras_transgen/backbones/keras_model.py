@@ -1,6 +1,5 @@
 """Any Keras model as a backbone, cut where its features are wanted."""
 
-import copy
 import difflib
 import functools
 import json
@@ -13,6 +12,7 @@ from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
 
@@ -243,10 +243,7 @@ class KerasBackbone(Backbone):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "KerasBackbone":
         """Rebuild the backbone, with fresh weights, from its configuration."""
-        # Keras takes a configuration apart while it reads it.
-        config = copy.deepcopy(config)
-        config["model"] = keras.saving.deserialize_keras_object(config["model"])
-        return cls(**config)
+        return cls(**arguments_from_file(cls, config, model=Nested(keras.Model)))
 
 
 def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:

@@ -1,25 +1,34 @@
 """Loads a `.keras` file that carries the SavedModels of its backbones."""
 
-import contextlib
-import importlib
 import os
 import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_transgen.backbones.audit import audit_module
+from keras_transgen.backbones.keras_archive import (
+    MAX_MEMBERS,
+    check_archive,
+    read_config,
+    registered_names,
+)
 from keras_transgen.backbones.module_store import find_module, unpack_module
+from keras_transgen.backbones.registered_modules import import_classes
 from keras_transgen.backbones.saved_model import let_in
+from keras_transgen.training.variable_limit import limit_variables
+from keras_transgen.training.weight_file import WEIGHTS
+from keras_transgen.training.zip_limits import MAX_BYTES
 
 _PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})\.tar")
-_OWN_MODULE = re.compile(rb'"module": "(keras_transgen(?:\.\w+)+)"')
-_PARTS = ("config.json", "metadata.json")
+# Variables that a configuration may ask for: as many as the file has weights, times this, and those
+# of metrics, counters and networks that are built and thrown away.
+_PER_WEIGHT = 4
+_FREE_BYTES, _FREE_COUNT = 256 * 2**20, 4000
 
 
 def load_model(
@@ -29,12 +38,17 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
     allow_unsafe_ops: bool = False,
+    max_bytes: int = MAX_BYTES,
+    max_members: int = MAX_MEMBERS,
 ) -> keras.Model:
     """Load a model from a `.keras` file, with the SavedModels packed in it.
 
     The packed modules are taken out first, audited, and put into the local module store, where
     the layers find them when Keras builds the model. After that, plain
     `keras.saving.load_model` loads the same file too.
+
+    A stranger's file contacts nobody and writes nothing but its modules, into the store. What it
+    costs is bounded before it is read, and its variables before they take memory.
 
     Args:
         path: The `.keras` file.
@@ -43,13 +57,16 @@ def load_model(
         safe_mode: Whether to refuse lambdas, as in `keras.saving.load_model`. Defaults to True.
         allow_unsafe_ops: Accept modules that can read or write files or call Python. Only for a
             file whose origin you trust. Defaults to False.
+        max_bytes: How many bytes the file may unpack to. Defaults to 16 GiB.
+        max_members: How many members the file may have. Defaults to 10,000.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: The file is absent, no `.keras` archive, or incomplete, or holds a module that
-            the audit refuses.
+        ValueError: The file is absent, no `.keras` archive, incomplete or beyond a limit; holds a
+            module that the audit refuses; or says what is for its user to say: an address, a path,
+            a permission, a function that does more than compute.
 
     Example:
         ```python
@@ -63,69 +80,32 @@ def load_model(
         ```
     """
     file = Path(path)
-    _check_archive(file)
+    weights = check_archive(file, max_members, max_bytes)
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
-        _import_own_classes(archive.read("config.json"))
+        import_classes(registered_names(read_config(archive)))
+        most_bytes = _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES
         for member in _packed_modules(archive):
             _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
-    return keras.saving.load_model(
-        file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
-    )
-
-
-def _import_own_classes(config: bytes) -> None:
-    """Import the package's modules that a file names; their classes register themselves.
-
-    Rooms are imported when they are first used, so in a new process Keras would not know them.
-    """
-    for name in sorted(set(_OWN_MODULE.findall(config))):
-        with contextlib.suppress(ModuleNotFoundError):
-            importlib.import_module(name.decode())
-
-
-def _check_archive(file: Path) -> None:
-    if not file.exists():
-        raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
-    if file.is_dir():
-        raise ValueError(
-            "A .keras file is expected; a folder with a SavedModel goes to "
-            f"keras_transgen.load_backbone. Received: path={str(file)!r}"
-        )
-    size = file.stat().st_size
-    said = f"Received: path={str(file)!r} of {size:,} bytes"
-    if not zipfile.is_zipfile(file):
-        with file.open("rb") as stream:
-            was_archive = stream.read(4) == b"PK\x03\x04"
-        if was_archive:
-            raise ValueError(
-                "The .keras file is truncated: its end is missing. Copy or download it again, or "
-                f"save the model again. {said}"
-            )
-        raise ValueError(
-            "This is no .keras archive. Save models with model.save('name.keras'); weights alone "
-            f"are loaded with model.load_weights. {said}"
-        )
-    with zipfile.ZipFile(file) as archive:
-        names = set(archive.namelist())
-        missing = [part for part in _PARTS if part not in names]
-        if missing or not any(name.startswith("model.weights") for name in names):
-            raise ValueError(
-                f"This archive is no .keras file: it lacks {missing or 'the weights'}. Save the "
-                f"model with model.save('name.keras'). {said}"
-            )
-        damaged = _first_damaged(archive)
-    if damaged:
-        raise ValueError(
-            f"The .keras file is damaged: {damaged} in it does not read back. Copy or download "
-            f"it again, or save the model again. {said}"
-        )
-
-
-def _first_damaged(archive: zipfile.ZipFile) -> str | None:
     try:
-        return archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
-        return str(error)
+        # Optimizers, averages and base values are in the file themselves; some networks are made
+        # once more while they are taken apart.
+        with limit_variables(most_bytes, _PER_WEIGHT * weights + _FREE_COUNT):
+            return keras.saving.load_model(
+                file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+            )
+    except RecursionError:
+        raise ValueError(
+            "The model in the .keras file is nested too deeply. Get the file again from where it "
+            f"was made. Received: path={str(file)!r}"
+        ) from None
+
+
+def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
+    return sum(
+        member.file_size
+        for member in archive.infolist()
+        if member.filename == WEIGHTS or _PACKED.fullmatch(member.filename)
+    )
 
 
 def _packed_modules(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

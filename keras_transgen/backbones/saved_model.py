@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,9 +22,16 @@ from keras_transgen.backbones.module_function import ModuleFunction
 from keras_transgen.backbones.module_store import find_module, pack_module, store_module
 from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.training.config_from_file import (
+    FileConfigError,
+    arguments_from_file,
+    refuse_arguments,
+    shown,
+)
 
 # Name of a packed module inside a `.keras` file.
 PACKED_NAME = "module-{digest}.tar"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 # Modules that the user let in with allow_unsafe_ops=True in this process: a config never can.
 _let_in: set[str] = set()
 
@@ -311,6 +319,29 @@ class SavedModelBackbone(Backbone):
             "layers": self.layers,
             "image_size": self.image_size,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SavedModelBackbone":
+        """Rebuild the backbone from the module store: a file names its module by the digest.
+
+        Raises:
+            ValueError: The file gives no digest, so that the handle would be fetched, or allows
+                unsafe operations, or the store holds no such module.
+        """
+        refuse_arguments(cls, config, "allow_unsafe_ops")
+        said = {key: value for key, value in config.items() if key != "allow_unsafe_ops"}
+        # For information only: nothing is looked for under it.
+        handle, digest = said.pop("handle", None), said.get("digest")
+        if not isinstance(handle, str):
+            handle = ""
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise FileConfigError(
+                "A file names a SavedModel by its digest, 64 hexadecimal digits, and holds the "
+                "module itself; it names no address or path to fetch it from. If you trust what it "
+                "names, load that with keras_transgen.load_backbone. "
+                f"Received: digest={shown(digest)}, handle={shown(handle)}"
+            )
+        return cls(handle, **arguments_from_file(cls, said))
 
     def save_assets(self, folder: str) -> None:
         """Put the module into the `.keras` file; once, however many layers hold it."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_transgen.backbones.archives import MAX_BYTES
+from keras_transgen.backbones.array_archive import read_arrays
 from keras_transgen.evaluation.streaming_statistics import StreamingStatistics
 from keras_transgen.training import write_whole
 
@@ -113,8 +115,7 @@ def load_summary(path: str | Path, extractor: str, digest: str) -> FeatureSummar
             f"Received: path={str(path)!r} (nothing there)"
         )
     try:
-        with np.load(path, allow_pickle=False) as content:
-            values = {name: content[name] for name in content.files}
+        values = read_arrays(path, MAX_BYTES)
         if int(values["format"]) != _FORMAT:
             raise ValueError(f"format {int(values['format'])}")
         summary = FeatureSummary(

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
+
 # Layers with one dense kernel that a product of two thin matrices can change.
 ADAPTABLE = (
     keras.layers.Dense,
@@ -99,5 +101,6 @@ class LowRank(keras.layers.Wrapper):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LowRank:
-        # Keras' wrapper takes the layer out of the caller's own dictionary.
-        return super().from_config(dict(config), custom_objects)
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            arguments = arguments_from_file(cls, config, layer=Nested(keras.layers.Layer))
+        return cls(**arguments)

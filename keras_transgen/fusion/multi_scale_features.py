@@ -9,6 +9,7 @@ import keras
 
 from keras_transgen.backbones import Backbone, load_backbone
 from keras_transgen.backbones.feature_scales import layers_by_scale
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -149,8 +150,7 @@ class MultiScaleFeatures(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> MultiScaleFeatures:
         """Make the layer again from what `get_config` returned."""
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})
+        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
 
 def _tapped(backbone: Backbone, layers: list[str], image_size: tuple[int, int] | None) -> Backbone:

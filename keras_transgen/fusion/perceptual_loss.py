@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.likelihoods import Likelihood
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 # Added to squared norms: a position without any feature has no direction, and no gradient.
 _EPSILON = 1e-6
@@ -111,8 +112,7 @@ class PerceptualLoss(keras.losses.Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PerceptualLoss:
         """Make the loss again from what `get_config` returned."""
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})
+        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -219,7 +219,7 @@ class PerceptualLikelihood(Likelihood):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PerceptualLikelihood:
         """Make the likelihood again from what `get_config` returned."""
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+        return cls(**arguments_from_file(cls, config, loss=Nested(PerceptualLoss)))
 
 
 def _distance(one: Any, other: Any) -> tf.Tensor:

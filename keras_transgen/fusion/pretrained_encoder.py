@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _POSITIONS = 4
 
@@ -149,8 +150,7 @@ class PretrainedEncoder(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PretrainedEncoder:
         """Make the layer again from what `get_config` returned."""
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})
+        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
 
 def _checked_maps(shapes: Sequence[tuple]) -> Sequence[tuple]:

@@ -11,8 +11,10 @@ import tensorflow as tf
 from keras_transgen.fusion.decoding_by_scale import scale_decoder
 from keras_transgen.fusion.pretrained_encoder import PretrainedEncoder
 from keras_transgen.generative.likelihoods import get_likelihood
-from keras_transgen.generative.vae import VAE
+from keras_transgen.generative.vae import VAE, VAE_PARTS
+from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.transfer.deltas import DeltaSet, ParameterDelta
+from keras_transgen.transfer.deltas.delta import check_from_file
 
 TRANSFERS = ("feature", "parameter", "structure")
 # Deltas that train groups of the network's parameters where they are.
@@ -186,9 +188,11 @@ class PretrainedVAE(VAE):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> PretrainedVAE:
-        names = ("backbone", "decoder", "likelihood", "prior", "beta")
-        objects = {name: keras.saving.deserialize_keras_object(config[name]) for name in names}
-        return cls(**{**config, **objects})
+        if config.get("delta_arguments") is not None:
+            check_from_file(config.get("method"), config["delta_arguments"])
+        parts = dict(VAE_PARTS)
+        parts["backbone"] = parts.pop("encoder")
+        return cls(**arguments_from_file(cls, config, **parts))
 
 
 def encoder_shapes(encoder: PretrainedEncoder, image_shape: tuple[int, ...]) -> list[tuple]:

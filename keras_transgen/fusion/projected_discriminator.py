@@ -9,6 +9,7 @@ import keras
 
 from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.networks.conditioning import Projection
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _SMALLEST = 4
 _WIDEST = 4
@@ -192,8 +193,9 @@ class ProjectedDiscriminator(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make the network again from what `get_config` returned."""
-        backbone = keras.saving.deserialize_keras_object(config["backbone"], custom_objects)
-        return cls(**{**config, "backbone": backbone})
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            arguments = arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer))
+        return cls(**arguments)
 
 
 def _mixed(features: Sequence[Any], channels: int, seed: int) -> list[Any]:

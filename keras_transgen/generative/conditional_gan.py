@@ -26,6 +26,7 @@ from keras_transgen.generative.gan import GAN
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -386,6 +387,12 @@ class ConditionalGAN(GAN):
             # Without either, the message of `named_specs` says what to pass.
             return known or tf.TensorSpec(None, tf.float32)
         return tf.TensorSpec([None, *shape], tf.float32)
+
+    @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        encoder = Nested(keras.layers.Layer, optional=True)
+        return {**super().nested_arguments(), "condition_encoder": encoder}
 
     def get_config(self) -> dict[str, Any]:
         encoder = self.condition_encoder

@@ -1,4 +1,4 @@
-"""Arguments that may be names or objects, in and out of a configuration."""
+"""Arguments that may be names or objects, on their way into a configuration."""
 
 from __future__ import annotations
 
@@ -12,10 +12,3 @@ def serialized(setting: Any) -> Any:
     if setting is None or isinstance(setting, str):
         return setting
     return keras.saving.serialize_keras_object(setting)
-
-
-def deserialized(value: Any) -> Any:
-    """The argument again; what is no serialised object comes back as it is."""
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
-    return value

@@ -8,7 +8,68 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from keras_transgen.training.config_from_file import FileConfigError, check_plain, shown
+
 _KIND = "tfp_distribution"
+_DTYPES = ("bool", "float16", "float32", "float64", "int32", "int64")
+# Whose constructors compute with their parameters and take no functions: what a file may name.
+IN_FILES = frozenset(
+    {
+        "BatchBroadcast",
+        "BatchReshape",
+        "Bernoulli",
+        "Beta",
+        "Blockwise",
+        "Categorical",
+        "Cauchy",
+        "Chi",
+        "Chi2",
+        "ContinuousBernoulli",
+        "Deterministic",
+        "Dirichlet",
+        "Empirical",
+        "Exponential",
+        "ExponentiallyModifiedGaussian",
+        "Gamma",
+        "GeneralizedNormal",
+        "Gumbel",
+        "HalfCauchy",
+        "HalfNormal",
+        "HalfStudentT",
+        "Independent",
+        "InverseGamma",
+        "InverseGaussian",
+        "Kumaraswamy",
+        "Laplace",
+        "LogNormal",
+        "Logistic",
+        "LogitNormal",
+        "Mixture",
+        "MixtureSameFamily",
+        "Moyal",
+        "MultivariateNormalDiag",
+        "MultivariateNormalDiagPlusLowRank",
+        "MultivariateNormalDiagPlusLowRankCovariance",
+        "MultivariateNormalFullCovariance",
+        "MultivariateNormalTriL",
+        "MultivariateStudentTLinearOperator",
+        "Normal",
+        "NormalInverseGaussian",
+        "OneHotCategorical",
+        "Pareto",
+        "Sample",
+        "SinhArcsinh",
+        "SphericalUniform",
+        "StudentT",
+        "Triangular",
+        "TruncatedCauchy",
+        "TruncatedNormal",
+        "Uniform",
+        "VonMises",
+        "VonMisesFisher",
+        "Weibull",
+    }
+)
 
 
 def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
@@ -35,15 +96,31 @@ def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
         for name, value in distribution.parameters.items()
         if value is not None
     }
+    if kind not in IN_FILES:
+        raise ValueError(
+            "Only these distributions of tfp.distributions can be saved with a model; make a Prior "
+            f"of your own for others: {', '.join(sorted(IN_FILES))}. Received: {kind}"
+        )
     return {_KIND: kind, "parameters": parameters}
 
 
 def distribution_from_config(config: dict[str, Any]) -> tfd.Distribution:
-    """The distribution that `distribution_config` described."""
-    kind = getattr(tfd, config[_KIND], None)
-    if not (isinstance(kind, type) and issubclass(kind, tfd.Distribution)):
-        raise ValueError(f"tfp.distributions has no such class. Received: {config[_KIND]!r}")
-    return kind(**{name: _decoded(value) for name, value in config["parameters"].items()})
+    """The distribution that `distribution_config` described.
+
+    Raises:
+        ValueError: It is none of the distributions that a file may name, or its parameters are no
+            numbers.
+    """
+    kind = config.get(_KIND) if isinstance(config, dict) else None
+    parameters = config.get("parameters") if isinstance(config, dict) else None
+    if not isinstance(kind, str) or kind not in IN_FILES or not isinstance(parameters, dict):
+        raise FileConfigError(
+            f"A file gives a prior as one of {', '.join(sorted(IN_FILES))}; for another one make a "
+            f"Prior of your own, and register it with Keras. Received: {shown(kind)}"
+        )
+    return getattr(tfd, kind)(
+        **{name: _decoded(value, f"{kind}.{name}") for name, value in parameters.items()}
+    )
 
 
 def _encoded(value: Any, name: str) -> Any:
@@ -64,13 +141,19 @@ def _encoded(value: Any, name: str) -> Any:
     )
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: Any, place: str) -> Any:
     if isinstance(value, list):
-        return [_decoded(part) for part in value]
+        return [_decoded(part, place) for part in value]
     if not isinstance(value, dict):
+        check_plain(value, place)
         return value
     if _KIND in value:
         return distribution_from_config(value)
+    if value.get("dtype") not in _DTYPES:
+        raise FileConfigError(
+            f"{place} must be of one of the types {', '.join(_DTYPES)}. "
+            f"Received: dtype={shown(value.get('dtype'))}"
+        )
     if "array" not in value:
         return tf.as_dtype(value["dtype"])
     return np.array(value["array"], value["dtype"])

@@ -23,13 +23,14 @@ from keras_transgen.generative.adversarial_networks import (
     known_shape,
 )
 from keras_transgen.generative.augmentation import augmentation_layer
-from keras_transgen.generative.config_values import deserialized, serialized
+from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.generative.one_stage import why_batch_coupled
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 
@@ -299,7 +300,19 @@ class GAN(AdversarialModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> GAN:
         """Make the model again from what `get_config` returned."""
-        return cls(**{key: deserialized(value) for key, value in config.items()})
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+
+    @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        network = Nested(keras.Model, optional=True)
+        return {
+            "generator": network,
+            "discriminator": network,
+            "loss": Nested(Callable, optional=True, names=True, functions=True),
+            "gradient_penalty": Nested(Callable, optional=True, names=True, functions=True),
+            "augmentation": Nested(keras.layers.Layer, optional=True, names=True),
+        }
 
     def _check_settings(self) -> None:
         if self.step_setting != "auto" and self.step_setting not in STEPS:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _ROWS_CHECKED = 1000
 _SMALLEST_SIGMA = 1e-3
@@ -313,8 +314,7 @@ class CustomLikelihood(Likelihood):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> CustomLikelihood:
-        config["function"] = keras.saving.deserialize_keras_object(config["function"])
-        return cls(**config)
+        return cls(**arguments_from_file(cls, config, function=Nested(Callable, functions=True)))
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

@@ -13,6 +13,7 @@ from keras_transgen.generative.distribution_config import (
     distribution_config,
     distribution_from_config,
 )
+from keras_transgen.training.config_from_file import arguments_from_file
 
 _SMALLEST_SCALE = 1e-3
 # softplus(_UNIT) = 1
@@ -193,7 +194,9 @@ class FixedPrior(Prior):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FixedPrior:
-        return cls(**{**config, "fixed": distribution_from_config(config["fixed"])})
+        fixed = distribution_from_config(config["fixed"])
+        rest = {key: value for key, value in config.items() if key != "fixed"}
+        return cls(fixed, **arguments_from_file(cls, rest))
 
 
 PRIORS: dict[str, type[Prior]] = {

@@ -15,8 +15,11 @@ from keras_transgen.generative.active_units_metric import ActiveUnits
 from keras_transgen.generative.beta_schedules import Schedule
 from keras_transgen.generative.kl import kl_by_group, sum_with_free_bits
 from keras_transgen.generative.latent_variable_model import LatentVariableModel, log_density
+from keras_transgen.generative.likelihoods import Likelihood
+from keras_transgen.generative.priors import Prior
 from keras_transgen.training import loss_weight
 from keras_transgen.training.compilation import prefers_xla
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 
@@ -24,6 +27,14 @@ _STEPS_AT_A_TIME = 16
 # The initial scale of Keras' LossScaleOptimizer.
 _LOSS_SCALE_OF_MEANS = 2.0**15
 _PARTS = ("encoder", "decoder", "likelihood", "prior")
+# What a file gives as objects.
+VAE_PARTS = {
+    "encoder": Nested(keras.layers.Layer, optional=True),
+    "decoder": Nested(keras.layers.Layer, optional=True),
+    "likelihood": Nested(Likelihood, names=True),
+    "prior": Nested(Prior, names=True),
+    "beta": Nested(Schedule, numbers=True),
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -319,10 +330,7 @@ class VAE(LatentVariableModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> VAE:
-        objects = {
-            name: keras.saving.deserialize_keras_object(config[name]) for name in (*_PARTS, "beta")
-        }
-        return cls(**{**config, **objects})
+        return cls(**arguments_from_file(cls, config, **VAE_PARTS))
 
 
 def _check_arguments(beta: Any, free_bits: float, num_importance_samples: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from keras_transgen.training.progress import Progress
 from keras_transgen.training.replica_noise import seed_states
 from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
+from keras_transgen.training.weight_file import check_weights_at
 from keras_transgen.training.whole_file import write_whole
 
 _PROGRESS = "training_progress"
@@ -41,6 +42,15 @@ class StoredModel(keras.Model):
             lambda path: super(StoredModel, self).save_weights(path, overwrite=True, **kwargs),
             overwrite=overwrite,
         )
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights, with the arguments of `keras.Model.load_weights`.
+
+        Raises:
+            ValueError: The file leads to other files, or takes far more memory than it has bytes.
+        """
+        check_weights_at(filepath)
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the model to a `.keras` file, written beside and moved into place."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.config_from_file import check_objects
 from keras_transgen.training.epoch_shuffle import (
     check_weights_have_labels,
     is_arrays,
@@ -175,6 +176,7 @@ class TrainerModel(StoredModel):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with the arguments that `get_compile_config` gave."""
+        check_objects(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def prepare_optimizer(

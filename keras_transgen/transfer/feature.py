@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
+from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.transfer.cached_features import CachedFeatures, cache_features
 from keras_transgen.transfer.feature_batches import FeatureBatches
@@ -355,10 +356,21 @@ class FeatureTransfer(TransferModel):
             "metric": self.metric,
             "layers": self.layers_used,
             "views": self.views,
-            "cache_dir": self.cache_dir,
-            "data_key": self.data_key,
             "solver": self.solver,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FeatureTransfer:
+        """Rebuild a model from what `get_config` gave; where features are kept is not in it.
+
+        Files of earlier versions name a folder, and the data in it. Whoever loads one says anew
+        where the features of his own data go: `model.cache_dir = ...`.
+        """
+        config = {key: value for key, value in config.items() if key not in _USERS_OWN}
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+
+
+_USERS_OWN = ("cache_dir", "data_key")
 
 
 def _check_choices(classifier: str, solver: str, l2: float | str, kwargs: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones import ParameterGroup
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 # What is left of the learning rate at the end of its decay.
 LAST_SHARE = 0.01
@@ -87,10 +88,8 @@ class UnfreezeAt(keras.optimizers.schedules.LearningRateSchedule):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> UnfreezeAt:
         """Rebuild a schedule from what `get_config` gave."""
-        schedule = config["schedule"]
-        if isinstance(schedule, dict):
-            schedule = keras.optimizers.schedules.deserialize(schedule)
-        return cls(schedule, config["step"])
+        kind = keras.optimizers.schedules.LearningRateSchedule
+        return cls(**arguments_from_file(cls, config, schedule=Nested(kind, numbers=True)))
 
 
 def warm_up_and_decay(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,12 @@ import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup
 from keras_transgen.training import gradients_of
+from keras_transgen.training.config_from_file import (
+    FileConfigError,
+    arguments_from_file,
+    refuse_arguments,
+    shown,
+)
 from keras_transgen.transfer.deltas import (
     Delta,
     DeltaSet,
@@ -20,6 +26,7 @@ from keras_transgen.transfer.deltas import (
     read_delta,
     write_delta,
 )
+from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -234,14 +241,22 @@ class StructureTransfer(TransferModel):
         write_delta(path, saved)
 
     def load_delta(
-        self, path: str | os.PathLike[str], name: str | None = None, head: bool = True
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        head: bool = True,
+        max_bytes: int = MAX_DELTA_BYTES,
     ) -> Delta:
         """Add a delta from a file and bring it into force, with its head.
+
+        A stranger's file is safe to load: it gives numbers and names, and nothing of it is run,
+        fetched or read from elsewhere.
 
         Args:
             path: The file.
             name: Its name here. Defaults to the name it was saved under.
             head: Whether to take its head too. Defaults to True.
+            max_bytes: How much memory the file's arrays may take. Defaults to 4 GiB.
 
         Returns:
             The delta.
@@ -250,7 +265,7 @@ class StructureTransfer(TransferModel):
             ValueError: The file is none, the delta is another backbone's, its head does not fit,
                 or the name is taken.
         """
-        saved = read_delta(path)
+        saved = read_delta(path, max_bytes=max_bytes)
         digest = self.delta_set.base_digest()
         if saved.digest != digest:
             raise ValueError(
@@ -269,7 +284,7 @@ class StructureTransfer(TransferModel):
             )
         name = saved.name if name is None else name
         with self.distribute_strategy.scope():
-            delta = self.delta_set.add(name, saved.method, saved.arguments, saved.state)
+            delta = self.delta_set.add_from_file(name, saved.method, saved.arguments, saved.state)
             self.delta_set.activate(name)
             if head:
                 self.delta_set.set_head(saved.head)
@@ -396,14 +411,21 @@ class StructureTransfer(TransferModel):
     def from_config(cls, config: dict[str, Any]) -> StructureTransfer:
         """Rebuild a model from what `get_config` gave."""
         config = dict(config)
-        deltas = config.pop("deltas")
-        model = super().from_config(config)
-        model._take_up(deltas)
+        deltas = config.pop("deltas", None)
+        refuse_arguments(cls, config, "method", "source")
+        model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        try:
+            model._take_up(deltas)
+        except (TypeError, KeyError) as error:
+            raise FileConfigError(
+                "A file lists its deltas by name, method and arguments. "
+                f"Received: deltas={shown(deltas)} ({type(error).__name__}: {error!s:.80})"
+            ) from None
         return model
 
-    def _take_up(self, deltas: Mapping[str, Any]) -> None:
+    def _take_up(self, deltas: Any) -> None:
         for each in deltas["specifications"]:
-            self.delta_set.add(each["name"], each["method"], each["arguments"])
+            self.delta_set.add_from_file(each["name"], each["method"], each["arguments"])
         self.delta_set.activate(deltas["active"])
         if deltas["merged"]:
             self.delta_set.merge()

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
@@ -549,11 +550,13 @@ class TransferModel(TrainerModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TransferModel:
         """Rebuild a model from what `get_config` gave."""
-        config = dict(config)
-        for name in _LAYERS:
-            if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+
+    @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        layer = Nested(keras.layers.Layer, optional=True)
+        return {**dict.fromkeys(_LAYERS, layer), "backbone": Nested(keras.layers.Layer)}
 
 
 def _with_inputs(data: Any, x: Any) -> tuple:

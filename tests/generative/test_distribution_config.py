@@ -51,5 +51,5 @@ def test_what_cannot_be_saved():
 
 
 def test_unknown_class():
-    with pytest.raises(ValueError, match="no such class"):
+    with pytest.raises(ValueError, match="one of BatchBroadcast"):
         distribution_from_config({"tfp_distribution": "os", "parameters": {}})

@@ -76,7 +76,7 @@ def test_goes_into_every_tuner_and_the_best_is_a_finished_model(kind, tmp_path):
     reached = np.mean(loaded.classify(validation[0], verbose=0) == validation[1])
     assert reached == pytest.approx(max(trial.score for trial in trials))
     # Folders of the search are nothing that a model of its own remembers.
-    assert loaded.get_config()["cache_dir"] is None
+    assert loaded.cache_dir is None
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _METHODS = ("bicubic", "area")
 _TOLERANCE = 1e-3
@@ -331,7 +332,7 @@ class DegradationPipeline(Degradation):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DegradationPipeline:
         """Make the pipeline again from what `get_config` returned."""
-        return cls([keras.saving.deserialize_keras_object(step) for step in config["steps"]])
+        return cls(**arguments_from_file(cls, config, steps=Nested(Degradation)))
 
 
 def unit_images(images: Any) -> tf.Tensor:

@@ -18,6 +18,7 @@ from keras_transgen.generative.translation.degradations import Degradation
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
 from keras_transgen.generative.translation.translation_model import checked_image_shape
 from keras_transgen.plotting.translations import plot_translations
+from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -338,6 +339,11 @@ class Enhancer(Pix2Pix):
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """`enhance`: spoilt images to clean ones."""
         return {"enhance": image_endpoint(self, self.call, input_signature)}
+
+    @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        return {**super().nested_arguments(), "degradation": Nested(Degradation)}
 
     def get_config(self) -> dict[str, Any]:
         config = {key: v for key, v in super().get_config().items() if key not in _DECIDED}

@@ -46,7 +46,8 @@ class ImagePool(keras.layers.Layer):
     def _own_variable(self, shape: tuple[int, ...], dtype: str, name: str) -> keras.Variable:
         # Each replica writes its own copy, and nothing is sent between them.
         return keras.Variable(
-            tf.zeros(shape, dtype),
+            "zeros",
+            shape=shape,
             dtype=dtype,
             trainable=False,
             name=f"{self.name}_{name}",

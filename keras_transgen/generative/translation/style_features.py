@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_transgen.backbones import Backbone, load_backbone
 from keras_transgen.backbones.feature_scales import layers_by_scale
 from keras_transgen.generative.translation.style_losses import gram_matrix
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 # Gatys et al. take the content from VGG's fourth block, at an eighth of the image's size, and the
 # style from a layer of each scale down to a sixteenth.
@@ -184,8 +185,7 @@ class StyleFeatures(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> StyleFeatures:
         """Make the layer again from what `get_config` returned."""
-        backbone = keras.saving.deserialize_keras_object(config["backbone"])
-        return cls(**{**config, "backbone": backbone})
+        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
 
 def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, default: Any) -> list:

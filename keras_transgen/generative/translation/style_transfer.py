@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from keras_transgen.generative.adversarial_networks import called
 from keras_transgen.generative.adversarial_steps import Logs, gradient_norm
-from keras_transgen.generative.config_values import deserialized
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
 from keras_transgen.generative.one_replica import of_one_replica
@@ -27,6 +26,12 @@ from keras_transgen.generative.translation.style_losses import checked_weights, 
 from keras_transgen.generative.translation.translation_model import checked_image_shape
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
+from keras_transgen.training.config_from_file import (
+    FileConfigError,
+    Nested,
+    arguments_from_file,
+    shown,
+)
 from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint, named_specs
 from keras_transgen.training.trainer import batch_size_of
@@ -388,4 +393,17 @@ class StyleTransfer(GenerativeModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> StyleTransfer:
         """Make the model again from what `get_config` returned."""
-        return cls(**{key: deserialized(value) for key, value in config.items()})
+        styles = config.get("styles")
+        if isinstance(styles, bool) or not isinstance(styles, int):
+            raise FileConfigError(
+                "A file holds its styles as weights, and says how many there are. "
+                f"Received: styles={shown(styles)}"
+            )
+        return cls(
+            **arguments_from_file(
+                cls,
+                config,
+                backbone=Nested(keras.layers.Layer),
+                network=Nested(keras.Model, optional=True),
+            )
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,8 +17,9 @@ from keras_transgen.generative.adversarial_losses import (
 )
 from keras_transgen.generative.adversarial_model import AdversarialModel, Judgement
 from keras_transgen.generative.adversarial_networks import called
-from keras_transgen.generative.config_values import deserialized, serialized
+from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _RATE = 2e-4
 
@@ -135,7 +137,18 @@ class TranslationModel(AdversarialModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TranslationModel:
         """Make the model again from what `get_config` returned."""
-        return cls(**{key: deserialized(value) for key, value in config.items()})
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+
+    @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        network = Nested(keras.Model, optional=True)
+        return {
+            **dict.fromkeys(("generator", "generator_ab", "generator_ba"), network),
+            **dict.fromkeys(("discriminator", "discriminator_a", "discriminator_b"), network),
+            "loss": Nested(Callable, optional=True, names=True, functions=True),
+            "perceptual_loss": Nested(Callable, optional=True, names=True, functions=True),
+        }
 
 
 def checked_image_shape(shape: Any, name: str) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +10,14 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import KerasBackbone
+from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.transfer.deltas.delta import (
     Delta,
     check_state,
     refuse_adapting,
     register_delta,
 )
+from keras_transgen.transfer.deltas.targets import search_for
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -73,6 +74,11 @@ class BottleneckAdapter(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the layer from."""
         return {**super().get_config(), "width": self.width, "activation": self.activation}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> BottleneckAdapter:
+        """Make the layer again from what `get_config` returned."""
+        return cls(**arguments_from_file(cls, config))
 
 
 @register_delta("adapter")
@@ -236,7 +242,8 @@ def _target_layers(network: keras.Model, patterns: str | Sequence[str] | None) -
         return sums or _with_kernels(layers)
     chosen: set[str] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        matching = {name for name in names if re.search(pattern, name)}
+        matches = search_for(pattern)
+        matching = {name for name in names if matches(name)}
         if not matching:
             raise ValueError(
                 "The target pattern must match the name of at least one layer of the network: "

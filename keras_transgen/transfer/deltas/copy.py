@@ -85,8 +85,21 @@ class CopyReport:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CopyReport:
-        """The report that `to_json` gave."""
+        """The report that `to_json` gave.
 
+        Raises:
+            ValueError: These are the values of none.
+        """
+        try:
+            return cls._from_json(values)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                "A report of copied parameters lists paths, actions and shapes. "
+                f"Received: another structure ({type(error).__name__}: {error!s:.80})"
+            ) from None
+
+    @classmethod
+    def _from_json(cls, values: Mapping[str, Any]) -> CopyReport:
         def shape(axes: Any) -> tuple[int, ...] | None:
             return None if axes is None else tuple(axes)
 
@@ -255,6 +268,7 @@ class Copy(GroupDelta):
     """
 
     learning_rate = 3e-4
+    users_own = ("source",)
 
     def __init__(
         self,
@@ -270,7 +284,8 @@ class Copy(GroupDelta):
             )
         # In a namespace, which Keras does not look into: the source is not the delta's layer.
         self._origin = types.SimpleNamespace(source=source)
-        self._report = report
+        # A report that is none is refused now, not when it is asked for.
+        self._report = None if report is None else CopyReport.from_json(report).to_json()
         super().__init__(backbone, name, 0)
 
     @property

@@ -10,7 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.transfer.deltas.targets import Target
+from keras_transgen.training.config_from_file import (
+    FileConfigError,
+    check_plain,
+    refuse_arguments,
+    shown,
+)
+from keras_transgen.transfer.deltas.targets import Target, check_pattern
 
 DELTAS: dict[str, type[Delta]] = {}
 
@@ -61,6 +67,34 @@ def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, An
     return DELTAS[method](backbone, name=name, **arguments)
 
 
+def check_from_file(method: Any, arguments: Any) -> None:
+    """Refuse what a file may not say of a delta: anything but numbers and names.
+
+    Args:
+        method: The method that the file names.
+        arguments: The arguments that it gives.
+
+    Raises:
+        ValueError: There is no such method; an argument is none of its, is the user's alone (the
+            network to copy from), or is an address, an object or a pattern that could be searched
+            for without end.
+    """
+    if not isinstance(method, str) or method not in DELTAS:
+        raise ValueError(f"method must be one of {sorted(DELTAS)}. Received: method={method!r:.80}")
+    if not isinstance(arguments, Mapping):
+        raise FileConfigError(
+            f"A delta's arguments must be an object. Received: {shown(arguments)}"
+        )
+    refuse_arguments(DELTAS[method], arguments, *DELTAS[method].users_own)
+    check_plain(arguments, f"method={method!r}")
+    for key in ("activation", "from_group"):
+        if not isinstance(arguments.get(key), (str, int, type(None))):
+            raise FileConfigError(f"{key} must be a name. Received: {shown(arguments[key])}")
+    targets = arguments.get("targets")
+    for pattern in [targets] if isinstance(targets, str) else targets or ():
+        check_pattern(pattern)
+
+
 _GIVEN = ("backbone", "name")
 
 
@@ -77,9 +111,11 @@ class Delta(keras.layers.Layer):
         warm_up: Share of the training in which it then rises, before it decays to almost nothing;
             `None` for a constant one.
         touched: The backbone's variables whose values differ from the base while it is active.
+        users_own: Arguments that a file never gives.
     """
 
     method: ClassVar[str]
+    users_own: ClassVar[tuple[str, ...]] = ()
     mergeable: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 1e-3
     warm_up: ClassVar[float | None] = None

@@ -11,7 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.transfer.deltas.delta import Delta, make_delta
+from keras_transgen.training.config_from_file import FileConfigError, shown
+from keras_transgen.training.variable_limit import limit_variables
+from keras_transgen.transfer.deltas.delta import Delta, check_from_file, make_delta
 from keras_transgen.transfer.deltas.targets import Target
 
 # What TensorFlow takes for a scope.
@@ -20,6 +22,8 @@ _BASE = "base."
 _ASIDE = "aside."
 _HEAD = "head."
 _ACTIVE = "active"
+# What a delta's variables may take beyond its state: nothing, but for rounding up.
+_SLACK, _SLACK_COUNT = 2**20, 1000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -47,6 +51,18 @@ class DeltaSet(keras.layers.Layer):
         backbone.freeze_to(None)
         backbone.trainable = False
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DeltaSet:
+        """Refused: the model that holds the deltas makes them again.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise FileConfigError(
+            "Deltas stand on a backbone, and their model makes them again: load the whole model. "
+            f"Received: a DeltaSet by itself, {shown(config)}"
+        )
+
     @property
     def active(self) -> str | None:
         """Name of the delta in force, `None` for the base."""
@@ -71,7 +87,6 @@ class DeltaSet(keras.layers.Layer):
         name: str,
         method: str,
         arguments: Mapping[str, Any],
-        state: Mapping[str, np.ndarray] | None = None,
     ) -> Delta:
         """Make a delta and keep it, inactive.
 
@@ -79,11 +94,53 @@ class DeltaSet(keras.layers.Layer):
             name: Its name.
             method: Its method.
             arguments: Further arguments of the method.
-            state: What the delta's `state` gave, to start from.
 
         Raises:
             ValueError: The name is taken, or the method cannot be used so.
         """
+        return self._kept(name, lambda: make_delta(method, self._links.backbone, name, arguments))
+
+    def add_from_file(
+        self,
+        name: Any,
+        method: Any,
+        arguments: Any,
+        state: Mapping[str, np.ndarray] | None = None,
+    ) -> Delta:
+        """Make a delta of what a file says, and keep it, inactive.
+
+        Args:
+            name: Its name.
+            method: Its method.
+            arguments: Further arguments of the method.
+            state: What the delta's `state` gave, to start from: it also says how much memory the
+                delta may take, before it takes it. `None` where the weights are loaded later.
+
+        Raises:
+            ValueError: As in `add`; or the file says what is the user's alone, or what does not fit
+                its state.
+        """
+        check_from_file(method, arguments)
+
+        def made() -> Delta:
+            try:
+                if state is None:
+                    return make_delta(method, self._links.backbone, name, arguments)
+                taken = sum(value.nbytes for value in state.values())
+                with limit_variables(taken + _SLACK, len(state) + _SLACK_COUNT):
+                    delta = make_delta(method, self._links.backbone, name, arguments)
+                delta.restore(state)
+            except (TypeError, KeyError, AttributeError, OverflowError) as error:
+                raise ValueError(
+                    f"The file's arguments are none of method={method!r}. Ask its author for "
+                    f"another. Received: {shown(dict(arguments))} "
+                    f"({type(error).__name__}: {error!s:.120})"
+                ) from None
+            return delta
+
+        return self._kept(name, made)
+
+    def _kept(self, name: Any, make: Callable[[], Delta]) -> Delta:
         self._refuse_if_merged()
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(
@@ -98,9 +155,7 @@ class DeltaSet(keras.layers.Layer):
         active = self._active
         self.activate(None)
         try:
-            delta = make_delta(method, self._links.backbone, name, arguments)
-            if state is not None:
-                delta.restore(state)
+            delta = make()
             self._hold_base(delta.touched)
             self.deltas[name] = delta
         finally:

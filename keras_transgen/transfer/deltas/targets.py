@@ -8,9 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 # What has several axes and multiplies nothing: tables, and the biases of attention heads.
 _NO_KERNEL = re.compile(r"(?:embeddings?|token|bias|beta|gamma|scale|offset)$", re.IGNORECASE)
 _SHOWN = 12
+_LONGEST = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +94,8 @@ def match_targets(
     everything = parameters_of(backbone)
     chosen: set[int] = set()
     for pattern in patterns:
-        matching = [each for each in everything if _compile(pattern).search(each.path)]
+        matches = search_for(pattern)
+        matching = [each for each in everything if matches(each.path)]
         fitting = {each.index for each in matching if fits(each)}
         if not fitting:
             among = matching or everything
@@ -102,6 +106,49 @@ def match_targets(
             )
         chosen |= fitting
     return [each for each in everything if each.index in chosen]
+
+
+def search_for(pattern: str) -> Callable[[str], bool]:
+    """A function that says whether a text has a match of a pattern, in linear time if it can.
+
+    A pattern may come from a file, and Python's search can take for ever over thirty characters.
+    TensorFlow's cannot, but knows neither look-around nor references back: for these Python's is
+    used, which `check_pattern` keeps files from.
+
+    Args:
+        pattern: A regular expression.
+
+    Raises:
+        ValueError: It is none.
+    """
+    python = _compile(pattern)
+    if not _is_linear(pattern):
+        return lambda text: python.search(text) is not None
+    return lambda text: bool(tf.strings.regex_full_match(text, f"(?s:.*)(?:{pattern})(?s:.*)"))
+
+
+def check_pattern(pattern: Any) -> None:
+    """Refuse a pattern from a file that could be searched for without end.
+
+    Args:
+        pattern: What the file says.
+
+    Raises:
+        ValueError: It is none of the patterns whose search takes linear time.
+    """
+    if not isinstance(pattern, str) or len(pattern) > _LONGEST or not _is_linear(pattern):
+        raise ValueError(
+            "The target patterns of a file must be regular expressions without look-around and "
+            f"references back, of at most {_LONGEST} characters. Received: {pattern!r:.120}"
+        )
+
+
+def _is_linear(pattern: str) -> bool:
+    try:
+        tf.strings.regex_full_match("", f"(?s:.*)(?:{pattern})(?s:.*)")
+    except (tf.errors.InvalidArgumentError, UnicodeError):
+        return False
+    return True
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

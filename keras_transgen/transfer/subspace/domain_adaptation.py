@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training import loss_weight
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 from keras_transgen.transfer.parameter import ParameterTransfer
@@ -181,7 +182,12 @@ class DomainAdaptation(ParameterTransfer):
         }
 
     @classmethod
+    def nested_arguments(cls) -> dict[str, Nested]:
+        """The arguments that a file gives as objects."""
+        penalty = Nested(Callable, optional=True, functions=True)
+        return {**super().nested_arguments(), "penalty": penalty}
+
+    @classmethod
     def from_config(cls, config: dict[str, Any]) -> DomainAdaptation:
         """Rebuild a model from what `get_config` gave."""
-        penalty = keras.saving.deserialize_keras_object(config["penalty"])
-        return super().from_config({**config, "penalty": penalty})
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))

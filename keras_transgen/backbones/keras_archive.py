@@ -1,0 +1,164 @@
+"""A `.keras` file held against what a `.keras` file is, and what it may cost, before it is read."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.weight_file import WEIGHTS, check_weights_in
+from keras_transgen.training.zip_limits import check_members
+
+MAX_MEMBERS = 10_000
+CONFIG = "config.json"
+_JSON = (CONFIG, "metadata.json")
+# The configuration of a network with a thousand layers has a megabyte; vocabularies are longer.
+_LONGEST_JSON = 64 * 2**20
+_JSON_RATIO, _JSON_FLOOR = 200, 2**20
+# Python's objects are larger than the text that they are read from, so they are counted too.
+_MOST_VALUES = 4_000_000
+_DEEPEST = 500
+
+
+def check_archive(file: Path, max_members: int, max_bytes: int) -> int:
+    """Refuse what is no whole `.keras` file, or costs too much.
+
+    Args:
+        file: The file.
+        max_members: How many members it may have.
+        max_bytes: How many bytes they may have, unpacked.
+
+    Returns:
+        How many groups and data sets its weights are.
+
+    Raises:
+        ValueError: It is absent, no archive, incomplete, damaged, or beyond a limit.
+    """
+    size = _checked_size(file)
+    said = f"Received: path={str(file)!r} of {size:,} bytes"
+    if not zipfile.is_zipfile(file):
+        _refuse_no_archive(file, said)
+    check_members(file, max_members, max_bytes)
+    with zipfile.ZipFile(file) as archive:
+        names = set(archive.namelist())
+        missing = [part for part in _JSON if part not in names]
+        missing = missing or [part for part in (WEIGHTS,) if part not in names]
+        if missing:
+            raise ValueError(
+                f"This archive is no .keras file: it lacks {missing}. Save the model with "
+                f"model.save('name.keras'). {said}"
+            )
+        for part in _JSON:
+            _check_length(archive.getinfo(part), said)
+        damaged = _first_damaged(archive)
+        if damaged:
+            raise ValueError(
+                f"The .keras file is damaged: {damaged} in it does not read back. Copy or download "
+                f"it again, or save the model again. {said}"
+            )
+        return check_weights_in(archive)
+
+
+def read_config(archive: zipfile.ZipFile) -> Any:
+    """The model's configuration, as JSON holds it; checked by `check_archive` before.
+
+    Raises:
+        ValueError: It is no JSON, too deeply nested, has too many values, or names what a file may
+            not, such as functions that fetch or write.
+    """
+    text = archive.read(CONFIG)
+    values = sum(text.count(mark) for mark in (b",", b"[", b"{"))
+    if values > _MOST_VALUES:
+        raise ValueError(
+            f"The configuration in a .keras file may have {_MOST_VALUES:,} values. "
+            f"Received: {values:,}"
+        )
+    try:
+        config = json.loads(text)
+        _check_depth(config)
+    except (RecursionError, ValueError) as error:
+        raise ValueError(
+            "The configuration in the .keras file is no JSON of a model. Get the file again from "
+            f"where it was made. Received: {type(error).__name__}: {error!s:.200}"
+        ) from None
+    check_objects(config)
+    return config
+
+
+def registered_names(config: Any) -> Iterator[str]:
+    """The names of registered classes in a configuration."""
+    waiting = [config]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            name = each.get("registered_name")
+            if isinstance(name, str):
+                yield name
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
+
+
+def _checked_size(file: Path) -> int:
+    if not file.exists():
+        raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
+    if file.is_dir():
+        raise ValueError(
+            "A .keras file is expected; a folder with a SavedModel goes to "
+            f"keras_transgen.load_backbone. Received: path={str(file)!r}"
+        )
+    status = file.stat()
+    # A pipe would be waited for.
+    if not stat.S_ISREG(status.st_mode) or file.suffix != ".keras":
+        raise ValueError(
+            "A file whose name ends in .keras is expected; weights alone are loaded with "
+            f"model.load_weights. Received: path={str(file)!r}"
+        )
+    return status.st_size
+
+
+def _refuse_no_archive(file: Path, said: str) -> None:
+    with file.open("rb") as stream:
+        was_archive = stream.read(4) == b"PK\x03\x04"
+    if was_archive:
+        raise ValueError(
+            "The .keras file is truncated: its end is missing. Copy or download it again, or "
+            f"save the model again. {said}"
+        )
+    raise ValueError(
+        "This is no .keras archive. Save models with model.save('name.keras'); weights alone "
+        f"are loaded with model.load_weights. {said}"
+    )
+
+
+def _check_length(member: zipfile.ZipInfo, said: str) -> None:
+    length, packed = member.file_size, max(member.compress_size, 1)
+    if length > _LONGEST_JSON or (length > _JSON_FLOOR and length > _JSON_RATIO * packed):
+        raise ValueError(
+            f"Expected {member.filename} of at most {_LONGEST_JSON:,} bytes, and of at most "
+            f"{_JSON_RATIO} times what it is packed in. Get the file again from where it was made. "
+            f"{said}, with {length:,} bytes of it out of {packed:,}"
+        )
+
+
+def _check_depth(config: Any) -> None:
+    level, depth = [config], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} objects within another")
+        inner = [each for each in level if isinstance(each, (dict, list))]
+        level = [v for each in inner for v in (each.values() if isinstance(each, dict) else each)]
+
+
+def _first_damaged(archive: zipfile.ZipFile) -> str | None:
+    """The first member that does not read back; those whose path leads out are never unpacked."""
+    try:
+        return archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
+        return str(error)
