@@ -17,14 +17,14 @@ from keras_transgen.backbones.keras_archive import (
     read_config,
     registered_names,
 )
-from keras_transgen.backbones.module_store import find_module, unpack_module
+from keras_transgen.backbones.module_store import standing_in, unpack_module
 from keras_transgen.backbones.registered_modules import import_classes
 from keras_transgen.backbones.saved_model import let_in
 from keras_transgen.training.variable_limit import limit_variables
 from keras_transgen.training.weight_file import WEIGHTS
 from keras_transgen.training.zip_limits import MAX_BYTES
 
-_PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})\.tar")
+_PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})(?:\.tar|-([0-9a-f]{64})\.tar\.gz)")
 # Variables that a configuration may ask for: as many as the file has weights, times this, and those
 # of metrics, counters and networks that are built and thrown away.
 _PER_WEIGHT = 4
@@ -84,12 +84,16 @@ def load_model(
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         import_classes(registered_names(read_config(archive)))
         most_bytes = _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES
+        contents = {}
         for member in _packed_modules(archive):
+            named, content = _names(member)
+            contents[named] = content
             _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
     try:
         # Optimizers, averages and base values are in the file themselves; some networks are made
         # once more while they are taken apart.
-        with limit_variables(most_bytes, _PER_WEIGHT * weights + _FREE_COUNT):
+        allowed = _PER_WEIGHT * weights + _FREE_COUNT
+        with limit_variables(most_bytes, allowed), standing_in(contents):
             return keras.saving.load_model(
                 file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
             )
@@ -110,12 +114,18 @@ def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
 
 def _packed_modules(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """One member a module; the same module may lie under several layers."""
-    found: dict[str, zipfile.ZipInfo] = {}
+    found: dict[tuple[str, str], zipfile.ZipInfo] = {}
     for member in archive.infolist():
-        match = _PACKED.fullmatch(member.filename)
-        if match:
-            found.setdefault(match.group(1), member)
+        if _PACKED.fullmatch(member.filename):
+            found.setdefault(_names(member), member)
     return list(found.values())
+
+
+def _names(member: zipfile.ZipInfo) -> tuple[str, str]:
+    """The digest that a configuration names, and that of the member's content."""
+    match = _PACKED.fullmatch(member.filename)
+    assert match is not None
+    return match.group(1), match.group(2) or match.group(1)
 
 
 def _take_in(
@@ -128,20 +138,15 @@ def _take_in(
     # The member's own path is never used: it could point anywhere.
     with archive.open(member) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
-    digest = unpack_module(target)
-    named = _PACKED.fullmatch(member.filename)
-    if named is None or digest != named.group(1):
-        raise ValueError(
-            "The module in the file is not the one its name says, so somebody or something "
-            f"changed it. Get the file again from where it was made. Received: path={str(file)!r}, "
-            f"module {member.filename!r} with digest {digest}"
-        )
-    folder = find_module(digest)
-    if folder is None:
-        raise ValueError(
-            "The module was taken out of the file and is gone from the local store: somebody "
-            f"removed it at the same moment. Load again. Received: path={str(file)!r}"
-        )
-    audit_module(folder, allow_unsafe_ops=allow_unsafe_ops)
+    content = _names(member)[1]
+    unpack_module(
+        target,
+        expected=content,
+        # Of a trained module the weights hold what the module has zeros for.
+        max_bytes=2 * _bytes_of_weights(archive) + _FREE_BYTES,
+        check=lambda folder: audit_module(
+            folder, allow_unsafe_ops=allow_unsafe_ops, name=f"{file}, {member.filename}"
+        ),
+    )
     if allow_unsafe_ops:
-        let_in(digest)
+        let_in(content)

@@ -6,17 +6,24 @@ module must be at hand by then. The config holds the module's digest, and the di
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tarfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
-from keras_transgen.backbones.archives import MAX_BYTES, ArchiveError, unpack_archive
+from keras_transgen.backbones.archives import (
+    MAX_BYTES,
+    MAX_RATIO,
+    ArchiveError,
+    unpack_archive,
+)
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_files import (
     HashedStream,
@@ -36,6 +43,9 @@ _ABANDONED_AFTER = 24 * 3600.0
 # What this process has held against its digest, so that it need not be stored again. Whoever loads
 # or packs a module holds it against its digest anew.
 _verified: set[Path] = set()
+# A `.keras` file of a trained module names the module that it was; it holds what it became.
+_stand_ins: ContextVar[Mapping[str, str]] = ContextVar("stand_ins", default={})
+_is_being_loaded: ContextVar[bool] = ContextVar("is_being_loaded", default=False)
 
 
 def folder_digest(folder: str | os.PathLike[str]) -> str:
@@ -118,6 +128,42 @@ def find_module(digest: str) -> Path | None:
     return target
 
 
+def stored_folder(digest: str) -> Path | None:
+    """Where the store has a module, whatever is there: whoever loads it checks a copy.
+
+    Args:
+        digest: The module's digest.
+
+    Returns:
+        The folder of that digest, or of what stands in for it, or None.
+    """
+    for name in (digest, _stand_ins.get().get(digest)):
+        if name is not None and _place(name).is_dir():
+            return _place(name)
+    return None
+
+
+@contextmanager
+def standing_in(contents: Mapping[str, str]) -> Iterator[None]:
+    """For the length of loading a file, modules that the store lacks are loaded from others.
+
+    Args:
+        contents: Digests by the digests that they stand in for.
+    """
+    token = _stand_ins.set({**_stand_ins.get(), **contents})
+    loading = _is_being_loaded.set(True)
+    try:
+        yield
+    finally:
+        _is_being_loaded.reset(loading)
+        _stand_ins.reset(token)
+
+
+def is_being_loaded() -> bool:
+    """Whether `keras_transgen.load_model` is at work: what it builds has its first values."""
+    return _is_being_loaded.get()
+
+
 def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
     """Writes a module into one uncompressed tar file; equal modules give equal bytes.
 
@@ -156,6 +202,7 @@ def unpack_module(
     file: str | os.PathLike[str],
     *,
     expected: str | None = None,
+    max_bytes: int | None = None,
     check: Callable[[Path], object] | None = None,
 ) -> str:
     """Puts a packed module into the store.
@@ -163,6 +210,8 @@ def unpack_module(
     Args:
         file: What `pack_module` wrote.
         expected: The digest that it should have. Defaults to any.
+        max_bytes: How many bytes it may unpack to. Defaults to its own size, or 16 GiB if that is
+            more.
         check: Called with the unpacked folder before it is stored; what it raises is raised, and
             nothing stays.
 
@@ -175,18 +224,22 @@ def unpack_module(
     """
     file = Path(file)
     with _work_folder() as work:
-        # Not compressed, so a large module is a large file, and no limit on size is needed.
-        limit = max(MAX_BYTES, file.stat().st_size)
+        # Not compressed, so a large module is a large file; or of zeros, and the caller knows.
+        limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
+        ratio = MAX_RATIO if max_bytes is None else math.inf
         try:
-            unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit)
+            unpacked = unpack_archive(
+                file, work / "unpacked", max_bytes=limit, max_ratio=ratio
+            )
         except ArchiveError as error:
             raise BrokenModuleError(f"expected a packed module: {error}") from error
         digest = copy_module(unpacked, work / "module", move=True)
         check_saved_model_folder(work / "module")
         if expected is not None and digest != expected:
             raise BrokenModuleError(
-                "expected the module that the file's own name says, so somebody or something "
-                f"changed it: get the file again from where it was made. Received: {digest}"
+                "the module in the file is not the one its name says, so somebody or something "
+                "changed it. Get the file again from where it was made. "
+                f"Received: a module with digest {digest} for {expected}"
             )
         if check is not None:
             check(work / "module")

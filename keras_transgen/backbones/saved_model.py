@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.adopted_variable import AdoptedVariable
@@ -19,7 +20,19 @@ from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.module_function import ModuleFunction
-from keras_transgen.backbones.module_store import find_module, pack_module, store_module
+from keras_transgen.backbones.module_files import PrivateModule, structure_digest
+from keras_transgen.backbones.module_packing import (
+    MARK,
+    PackedWeights,
+    goes_into_model_file,
+    other_state_digest,
+    restore_from_store,
+)
+from keras_transgen.backbones.module_store import (
+    is_being_loaded,
+    store_module,
+    stored_folder,
+)
 from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.training.config_from_file import (
@@ -29,8 +42,6 @@ from keras_transgen.training.config_from_file import (
     shown,
 )
 
-# Name of a packed module inside a `.keras` file.
-PACKED_NAME = "module-{digest}.tar"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Modules that the user let in with allow_unsafe_ops=True in this process: a config never can.
 _let_in: set[str] = set()
@@ -122,7 +133,9 @@ class SavedModelBackbone(Backbone):
         self.output_key = output_key
         self.arguments = dict(arguments or {})
         self.value_range = None if value_range is None else (value_range[0], value_range[1])
-        self.module_digest, folder = _obtain(handle, digest, allow_unsafe_ops)
+        self._files = _obtain(handle, digest, allow_unsafe_ops)
+        self.module_digest = self._files.digest
+        folder = self._files.folder
         self._strategy = tf.distribute.get_strategy()
         # Kept as an attribute, so that exports of the model find the module's resources.
         self._module = tf.saved_model.load(str(folder))
@@ -130,6 +143,7 @@ class SavedModelBackbone(Backbone):
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])
         self._stored = folder, self._function.trace_place()
+        self._structure = structure_digest(folder), other_state_digest(folder)
         if self._is_tapped():
             self._module, self._function = load_tapped(
                 folder, self._function, self.layers, self.image_size
@@ -139,6 +153,7 @@ class SavedModelBackbone(Backbone):
         self._contract = self._read_contract()
         # XLA has no strings.
         self.supports_jit = "string" not in self._function.input_dtypes()
+        self._files.drop_variables()
         self.set_up()
 
     def _refuse_what_it_cannot(self, trainable: bool, normalization: str) -> None:
@@ -296,9 +311,9 @@ class SavedModelBackbone(Backbone):
         return self._module
 
     def structure(self) -> str:
-        """The module's digest, and how it is called."""
+        """The digest of the module without its variables, and how it is called."""
         said: list[Any] = [
-            self.module_digest,
+            *self._structure,
             self._function.entry,
             self.output_key,
             self.arguments,
@@ -343,35 +358,65 @@ class SavedModelBackbone(Backbone):
             )
         return cls(handle, **arguments_from_file(cls, said))
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save the weights; in a `.keras` file the module has them, as long as they are its own."""
+        if goes_into_model_file(store) and self._packed_weights().are_the_modules:
+            store[MARK] = np.frombuffer(bytes.fromhex(self.module_digest), "uint8")
+        else:
+            super().save_own_variables(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` saved.
+
+        Raises:
+            ValueError: The weights are those of a module that is not in the store.
+        """
+        if MARK not in store.keys():  # noqa: SIM118 (the store is no whole mapping)
+            super().load_own_variables(store)
+            return
+        digest = np.asarray(store[MARK]).astype("uint8").tobytes().hex()
+        if digest == self.module_digest and is_being_loaded():
+            return
+        if not _DIGEST.fullmatch(digest) or not restore_from_store(self._tf_variables(), digest):
+            raise ValueError(
+                "The weights of this backbone are those of a module that the local module store "
+                "does not have. Load the file with keras_transgen.load_model. "
+                f"Received: digest={shown(digest)}"
+            )
+
     def save_assets(self, folder: str) -> None:
         """Put the module into the `.keras` file; once, however many layers hold it."""
-        name = PACKED_NAME.format(digest=self.module_digest)
-        archive = next(
-            (parent for parent in Path(folder).parents if parent.name == "assets"), Path(folder)
-        )
-        if not any(archive.rglob(name)):
-            pack_module(self.module_digest, Path(folder, name))
+        self._packed_weights().pack(Path(folder))
+
+    def _packed_weights(self) -> PackedWeights:
+        return PackedWeights(self._tf_variables(), self.module_digest)
+
+    def _tf_variables(self) -> list[tf.Variable]:
+        return [variable.value for variable in self._adopted]
 
 
 def _obtain(
     handle: str | os.PathLike[str], digest: str | None, allow_unsafe_ops: bool
-) -> tuple[str, Path]:
-    """Find the module, hold it against the audit, and give its digest and stored folder."""
+) -> PrivateModule:
+    """Find the module, and hold a copy that nobody else can write against the audit."""
     if digest is None:
-        folder = resolve(handle)
-        audit_module(folder, allow_unsafe_ops=allow_unsafe_ops)
-        digest = store_module(folder)
+        module = PrivateModule(resolve(handle))
+        audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=handle)
+        store_module(module.folder)
         if allow_unsafe_ops:
-            let_in(digest)
-    stored = find_module(digest)
+            let_in(module.digest)
+        return module
+    stored = stored_folder(digest)
     if stored is None:
         raise ValueError(
             "The SavedModel of this backbone is not in the local module store. Load the file with "
             "keras_transgen.load_model, which takes the module out of it. "
-            f"Received: digest={digest!r}, handle={os.fspath(handle)!r}"
+            f"Received: digest={digest!r}, handle={shown(os.fspath(handle))}"
         )
-    audit_module(stored, allow_unsafe_ops=allow_unsafe_ops or digest in _let_in)
-    return digest, stored
+    module = PrivateModule(stored, stored.name)
+    allowed = allow_unsafe_ops or not _let_in.isdisjoint({digest, module.digest})
+    audit_module(module.folder, allow_unsafe_ops=allowed, name=stored)
+    return module
 
 
 def _check_tap_arguments(
@@ -406,11 +451,15 @@ def _variable_paths(variables: list[tf.Variable], attributes: dict[int, str]) ->
     names = [variable.name.split(":")[0] for variable in variables]
     if len(set(names)) < len(names) or not all("/" in name for name in names):
         names = [attributes.get(id(each), name) for each, name in zip(variables, names)]
-    counts: dict[str, int] = {}
-    paths = []
+    taken, paths = set(names), []
+    given: set[str] = set()
     for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        paths.append(name if counts[name] == 1 else f"{name}_{counts[name] - 1}")
+        path, count = name, 0
+        while path in given or (count and path in taken):
+            count += 1
+            path = f"{name}_{count}"
+        given.add(path)
+        paths.append(path)
     return paths
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# A name and a place for each variable: hundreds of thousands of them fit.
+_MAX_INDEX_BYTES = 256 * 2**20
 
 
 class HandleError(ValueError):
@@ -22,7 +25,9 @@ class BrokenModuleError(HandleError):
     """A folder or archive that should be a SavedModel and is damaged or not one."""
 
 
-def check_saved_model_folder(path: str | os.PathLike[str]) -> None:
+def check_saved_model_folder(
+    path: str | os.PathLike[str], *, name: str | os.PathLike[str] | None = None
+) -> None:
     """Raises unless a folder holds a whole SavedModel.
 
     The graph must parse, and its variables must be there in full: the index, every shard, and
@@ -30,9 +35,11 @@ def check_saved_model_folder(path: str | os.PathLike[str]) -> None:
 
     Args:
         path: Folder of the SavedModel.
+        name: What error messages call the folder. Defaults to its path.
 
     Raises:
-        BrokenModuleError: When the folder is no SavedModel or a damaged one.
+        BrokenModuleError: When the folder is no SavedModel or a damaged one, or reading it would
+            take far more memory than it has bytes.
 
     Example:
         ```python
@@ -45,67 +52,88 @@ def check_saved_model_folder(path: str | os.PathLike[str]) -> None:
             assert "saved_model.pb" in str(error)
         ```
     """
-    folder = Path(path)
+    folder, shown = Path(path), Path(path if name is None else name)
     if not (folder / "saved_model.pb").is_file():
         raise BrokenModuleError(
             f"expected the folder of a SavedModel, with a saved_model.pb in it.{_advice(folder)} "
-            f"Received: {folder}"
+            f"Received: {shown}"
         )
-    graph = _parse(folder / "saved_model.pb")
+    graph = _parse(folder, shown)
     has_variables = any(part.HasField("saver_def") for part in graph.meta_graphs)
     if has_variables or (folder / "variables").exists():
-        _check_variables(folder / "variables")
+        _check_variables(folder / "variables", shown / "variables")
 
 
-def _parse(file: Path) -> Any:
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import saved_model_pb2
+def _parse(folder: Path, shown: Path) -> Any:
+    from keras_transgen.backbones.audit.wire import (
+        UnreadableModuleError,
+        parse_saved_model,
+        read_graph_file,
+    )
 
     try:
-        graph = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    except DecodeError as error:
-        raise _broken(file, f"it does not parse ({error})") from error
-    # A file cut after its first field parses, and so does an empty one.
-    if not graph.meta_graphs:
-        raise _broken(file, "it holds no graph")
-    return graph
+        return parse_saved_model(read_graph_file(folder))
+    except (OSError, UnreadableModuleError) as error:
+        raise _broken(shown / "saved_model.pb", str(error)) from error
 
 
-def _check_variables(folder: Path) -> None:
+def _check_variables(folder: Path, shown: Path) -> None:
     import tensorflow as tf
 
     index = folder / "variables.index"
     if not index.is_file():
-        raise _broken(index, "it is missing")
-    shards = _check_shards(folder)
+        raise _broken(shown / index.name, "it is missing")
+    shards = _check_shards(folder, shown)
+    if index.stat().st_size > _MAX_INDEX_BYTES:
+        raise _broken(shown / index.name, f"it has more than {_MAX_INDEX_BYTES:,} bytes")
     try:
         reader = tf.train.load_checkpoint(str(folder / "variables"))
         shapes = reader.get_variable_to_shape_map()
         types = reader.get_variable_to_dtype_map()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        raise _broken(index, f"it cannot be read ({str(error).splitlines()[0]})") from error
-    # Strings have no fixed size, so this is a lower bound: a cut shard falls below it as a rule.
+        reason = str(error).splitlines()[0].replace(str(folder), str(shown))
+        raise _broken(shown / index.name, f"it cannot be read ({reason})") from error
+    # A text takes one byte at least, so this is a lower bound: a cut shard falls below it as a
+    # rule, and so does an index that names a few bytes a thousand times.
     promised = sum(
-        math.prod(shape) * types[name].size
+        math.prod(shape) * (1 if types[name] == tf.string else types[name].size)
         for name, shape in shapes.items()
-        if types[name] != tf.string
     )
     if shards < promised:
-        raise _broken(folder, f"its shards hold {shards:,} bytes of at least {promised:,}")
+        raise _broken(shown, f"its shards hold {shards:,} bytes of at least {promised:,}")
+    if shapes.get(_OBJECT_GRAPH) == []:
+        _check_object_graph(reader.get_tensor(_OBJECT_GRAPH), shown)
 
 
-def _check_shards(folder: Path) -> int:
+def _check_object_graph(serialized: bytes, shown: Path) -> None:
+    """The checkpoint holds a graph of objects, too, which TensorFlow parses while it loads."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    from keras_transgen.backbones.audit.wire import UnreadableModuleError, check_cost
+
+    kind = trackable_object_graph_pb2.TrackableObjectGraph
+    try:
+        check_cost(serialized, kind.DESCRIPTOR)
+        objects = kind.FromString(serialized)
+    except (UnreadableModuleError, DecodeError) as error:
+        raise _broken(shown, f"its graph of objects cannot be read ({error})") from error
+    if any(each.registered_saver.name for each in objects.nodes):
+        raise _broken(shown, "it asks for code that somebody registered to restore it")
+
+
+def _check_shards(folder: Path, shown: Path) -> int:
     names = [found for file in folder.iterdir() if (found := _SHARD.fullmatch(file.name))]
     if not names:
-        raise _broken(folder, "it has no variables.data-00000-of-0000n")
+        raise _broken(shown, "it has no variables.data-00000-of-0000n")
     counts = {name.group(2) for name in names}
     if len(counts) > 1:
-        raise _broken(folder, f"its shards belong to several saves: {', '.join(sorted(counts))}")
+        raise _broken(shown, f"its shards belong to several saves: {', '.join(sorted(counts))}")
     count = int(counts.pop())
     missing = set(range(count)) - {int(name.group(1)) for name in names}
     if missing:
-        lost = ", ".join(f"variables.data-{i:05d}-of-{count:05d}" for i in sorted(missing))
-        raise _broken(folder, f"it lacks {lost}")
+        lost = ", ".join(f"variables.data-{i:05d}-of-{count:05d}" for i in sorted(missing)[:5])
+        raise _broken(shown, f"it lacks {lost}")
     return sum((folder / name.group()).stat().st_size for name in names)
 
 

@@ -49,7 +49,12 @@ _TOLD = 100
 _Finding = tuple[str, str, Any, str]
 
 
-def audit_module(folder: str | os.PathLike[str], *, allow_unsafe_ops: bool = False) -> AuditReport:
+def audit_module(
+    folder: str | os.PathLike[str],
+    *,
+    allow_unsafe_ops: bool = False,
+    name: str | os.PathLike[str] | None = None,
+) -> AuditReport:
     """Checks a SavedModel's ops against what a network may do, without loading it.
 
     Every op counts, reachable or not: nodes of the graph, the function library with its
@@ -61,6 +66,7 @@ def audit_module(folder: str | os.PathLike[str], *, allow_unsafe_ops: bool = Fal
     Args:
         folder: The SavedModel's folder, with a `saved_model.pb` in it.
         allow_unsafe_ops: Report unsafe ops instead of raising. Defaults to False.
+        name: What error messages call the folder. Defaults to its path.
 
     Returns:
         An `AuditReport`.
@@ -83,8 +89,8 @@ def audit_module(folder: str | os.PathLike[str], *, allow_unsafe_ops: bool = Fal
         print(audit_module(folder).unsafe)  # ()
         ```
     """
-    path = Path(folder)
-    saved_model = _parse(path)
+    path, shown = Path(folder), os.fspath(folder if name is None else name)
+    saved_model = _parse(path, shown)
     graphs = saved_model.meta_graphs
     as_objects = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
     ops: Counter[str] = Counter()
@@ -95,7 +101,7 @@ def audit_module(folder: str | os.PathLike[str], *, allow_unsafe_ops: bool = Fal
         try:
             graph = ModuleGraph(meta_graph, as_objects)
         except ValueError as error:
-            raise _unreadable(path, str(error)) from error
+            raise _unreadable(shown, str(error)) from error
         ops.update(node.op for _, node in graph.sites())
         functions += len(graph.functions)
         assets.extend(asset.filename for asset in graph.asset_files)
@@ -119,11 +125,11 @@ def audit_module(folder: str | os.PathLike[str], *, allow_unsafe_ops: bool = Fal
         ),
     )
     if report.unsafe and not allow_unsafe_ops:
-        raise UnsafeModuleError(str(folder), report)
+        raise UnsafeModuleError(shown, report)
     return report
 
 
-def _parse(folder: Path) -> Any:
+def _parse(folder: Path, shown: str) -> Any:
     """Reads the file that TensorFlow would read first, and no other."""
     try:
         return parse_saved_model(read_graph_file(folder))
@@ -137,13 +143,13 @@ def _parse(folder: Path) -> Any:
         )
         raise ValueError(
             "Expected a SavedModel's folder, with a saved_model.pb in it. "
-            f"{advice}. Received: folder={folder}"
+            f"{advice}. Received: folder={shown}"
         ) from None
     except (OSError, UnreadableModuleError) as error:
-        raise _unreadable(folder, str(error)) from error
+        raise _unreadable(shown, str(error)) from error
 
 
-def _unreadable(folder: Path, what: str) -> ValueError:
+def _unreadable(folder: str, what: str) -> ValueError:
     return ValueError(
         f"Expected a SavedModel that can be read: {printable(what)}. The file is truncated or no "
         "SavedModel: fetch or save the module again (and remove the broken copy from the cache). "

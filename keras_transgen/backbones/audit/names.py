@@ -37,20 +37,20 @@ def refuse_names(graph: ModuleGraph) -> Iterator[tuple[str, Any, str]]:
 def _refuse_function(graph: ModuleGraph, name: str, function: Any) -> Iterator[str]:
     signature = function.signature
     if is_registered(name):
-        yield "is a function that bears the name of an op"
+        yield "bears the name of an op"
     if len(signature.attr):
-        yield "is a function that leaves attributes to whoever calls it"
+        yield "leaves attributes to whoever calls it"
     for argument in signature.input_arg:
         if argument.number_attr or argument.type_list_attr or argument.type_attr:
-            yield "is a function whose arguments depend on who calls it"
+            yield "takes arguments that depend on who calls it"
     arguments = graph.arguments[name]
     if len(arguments) != len(signature.input_arg) or arguments.keys() & graph.function_nodes[name]:
-        yield "is a function in which one name stands for two things"
+        yield "has one name for two things"
     objects = graph.meta_graph.object_graph_def
     if name in objects.concrete_functions:
         bound = objects.concrete_functions[name].bound_inputs
         if len(bound) > len(signature.input_arg):
-            yield "is a function to which more is bound than it takes"
+            yield "is bound to more than it takes"
 
 
 def _control_before_data(node: Any) -> bool:

@@ -7,6 +7,7 @@ what reading them would take is added up.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from functools import cache
@@ -29,7 +30,7 @@ _MESSAGE_COST = 112
 _ITEM_COST = 32
 _PACKED_COST = 8
 
-_NUMBERS = frozenset(
+_NOT_PACKED = frozenset(
     {
         FieldDescriptor.TYPE_STRING,
         FieldDescriptor.TYPE_BYTES,
@@ -80,7 +81,10 @@ def parse_saved_model(data: bytes) -> Any:
         UnreadableModuleError: If the bytes are no `SavedModel`, hold no graph, or would take more
             memory than `COST_FLOOR` plus `COST_RATIO` times their number.
     """
-    check_cost(data, saved_model_pb2.SavedModel.DESCRIPTOR)
+    content = hashlib.sha256(data).digest()
+    if content not in _affordable:
+        check_cost(data, saved_model_pb2.SavedModel.DESCRIPTOR)
+        _affordable.add(content)
     saved_model = saved_model_pb2.SavedModel()
     try:
         saved_model.ParseFromString(data)
@@ -166,6 +170,8 @@ def check_cost(data: bytes, kind: Descriptor) -> int:
         raise UnreadableModuleError("it is cut short") from None
 
 
+# Graphs that were walked through in this process; loading reads the same one several times.
+_affordable: set[bytes] = set()
 _TEXT = object()
 _PACKED = object()
 
@@ -180,7 +186,7 @@ def _content(field: FieldDescriptor) -> Any:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         inner = field.message_type
         return lambda: _fields(inner)
-    return _TEXT if field.type in _NUMBERS else _PACKED
+    return _TEXT if field.type in _NOT_PACKED else _PACKED
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
