@@ -21,7 +21,7 @@ $(READY): pyproject.toml
 		{ echo "Python 3.11, 3.12 or 3.13 is needed; say which by: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing keras_transgen and what it needs into $(VENV) (TensorFlow is large: some minutes)"
-	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
 

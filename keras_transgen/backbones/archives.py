@@ -116,7 +116,7 @@ def unpack_archive(
         name: What error messages call the archive. Defaults to its path.
         check: Called with the temporary folder before it is moved into place; whatever it
             raises is raised, and nothing stays. Defaults to no check.
-        max_members: Most files and folders. Defaults to 100,000.
+        max_members: Most entries, and most folders that they bring along. Defaults to 100,000.
         max_bytes: Most unpacked bytes (a tar's own headers count). Defaults to 16 GiB.
         max_ratio: Most unpacked bytes per packed byte. Defaults to 200.
         ratio_floor: Unpacked bytes below which `max_ratio` is not applied. Defaults to 256 MiB.
@@ -213,7 +213,9 @@ class _Destination:
         self.archive = archive
         self._folder = folder
         self._room = max_members
-        self._names: set[PurePosixPath] = set()
+        self._folders: set[PurePosixPath] = set()
+        # And the folder of all, which is among the parents of each.
+        self._most_folders = max_members + 1
 
     def add_folder(self, name: str) -> None:
         self._place(name).mkdir(parents=True, exist_ok=True)
@@ -256,6 +258,10 @@ class _Destination:
             raise self._refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
         if not name.isprintable():
             raise self._refusal(name, "a name with characters that cannot be printed")
+        # A file brings its folders along, whether the archive lists them or not.
+        self._folders.update(inside.parents)
+        if len(self._folders) > self._most_folders:
+            raise _too_many(self.archive)
         return self._folder.joinpath(*inside.parts)
 
     def _refusal(self, name: str, kind: str) -> ArchiveError:

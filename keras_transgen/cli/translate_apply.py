@@ -132,6 +132,6 @@ def _targets(paths: list[Path], folder: Path, output: Path) -> list[Path]:
         again = next(target for target in targets if targets.count(target) > 1)
         raise ValueError(
             "Two images differ in their suffix only, and would be written to one file. Rename "
-            f"one of them. Received: two images for {again}"
+            f"one of them. Received: two images for {str(again)!r}"
         )
     return targets

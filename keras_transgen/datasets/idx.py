@@ -1,29 +1,39 @@
 """Reader of the IDX format, in which MNIST and Fashion-MNIST are published."""
 
 import gzip
+import io
 import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+
+from keras_transgen.datasets.image_file import open_plain_file
+
+MAX_BYTES = 2**30
+# Four bytes, and four for each of 255 dimensions.
+_LONGEST_HEADER = 1024
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def read_idx(path: str | Path) -> np.ndarray:
+def read_idx(path: str | Path, max_bytes: int = MAX_BYTES) -> np.ndarray:
     """The array of one IDX file, gzipped or not.
 
     Args:
         path: The file, such as `train-images-idx3-ubyte.gz`.
+        max_bytes: Most bytes of the array. Defaults to 1 GiB.
 
     Returns:
         The array with the file's own shape and type, in the machine's byte order.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no IDX file, or is truncated, or has more data than it says.
+        ValueError: If the file is no IDX file, is truncated, has more data than it says, or more
+            than `max_bytes`.
 
     Example:
         ```python
@@ -42,7 +52,22 @@ def read_idx(path: str | Path) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"read_idx expected an IDX file. Received: path={str(path)!r}")
-    content = _content(path)
+    with open_plain_file(path) as file:
+        try:
+            return _read(file, path, max_bytes)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(
+                "read_idx expected a whole gzip file; fetch it again. "
+                f"Received: path={str(path)!r} ({error})"
+            ) from error
+
+
+def _read(file: IO[bytes], path: Path, max_bytes: int) -> np.ndarray:
+    stream: IO[bytes] = io.BufferedReader(file)  # type: ignore[type-var]
+    if file.read(2) == _GZIP_MAGIC:
+        stream = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
+    file.seek(0)
+    content = stream.read(_LONGEST_HEADER)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES:
         raise ValueError(
             "read_idx expected an IDX file, which begins with two zero bytes and a type byte. "
@@ -55,6 +80,13 @@ def read_idx(path: str | Path) -> np.ndarray:
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     dtype = np.dtype(_TYPES[content[2]])
     expected = start + math.prod(shape) * dtype.itemsize
+    if expected > max_bytes:
+        raise ValueError(
+            f"read_idx expected at most max_bytes={max_bytes:,}. "
+            f"Received: path={str(path)!r} with {expected:,} bytes for shape {shape}"
+        )
+    # One byte more shows whether there are more, and a gzip file's end its checksum.
+    content += stream.read(max(0, expected - len(content)) + 1)
     if len(content) != expected:
         raise ValueError(_wrong_length(path, f"{expected} bytes for shape {shape}", len(content)))
     return (
@@ -100,19 +132,6 @@ def load_idx_folder(
             )
         parts.append((_scaled(images[..., np.newaxis], value_range), labels.astype("int64")))
     return parts[0], parts[1]
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(
-            "read_idx expected a whole gzip file; fetch it again. "
-            f"Received: path={str(path)!r} ({error})"
-        ) from error
 
 
 def _wrong_length(path: Path, expected: str, received: int) -> str:

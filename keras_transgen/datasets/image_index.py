@@ -9,6 +9,7 @@ import numpy as np
 from keras_transgen.datasets.image_file import is_special_file
 from keras_transgen.datasets.printable import printable
 
+_DEEPEST = 100
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -87,8 +88,21 @@ def index_images(path: str | Path, labelled: bool = True) -> ImageIndex:
 
 
 def _images_under(folder: Path) -> list[str]:
-    found = []
+    found: list[str] = []
+    depth = str(folder).count(os.sep)
+    visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
+        place = os.stat(parent)
+        # A link may lead back, and two of them in more ways than can be walked.
+        if (place.st_dev, place.st_ino) in visited:
+            folders[:] = []
+            continue
+        visited.add((place.st_dev, place.st_ino))
+        if parent.count(os.sep) - depth > _DEEPEST:
+            raise ValueError(
+                f"Expected images not more than {_DEEPEST} folders deep. "
+                f"Received: {printable(parent, 300)}"
+            )
         folders[:] = sorted(name for name in folders if not _hidden(name))
         found += [
             os.path.join(parent, name)

@@ -182,9 +182,13 @@ class FeatureTransfer(TransferModel):
         }
         if self._seed is not None:
             options["seed"] = self._seed
+        taken = take_steps(x, steps_per_epoch)
+        if taken is not x and self.data_key is not None:
+            # The same name, and other rows.
+            options["data_key"] = f"{self.data_key} ({steps_per_epoch} steps)"
         found = cache_features(
             self,
-            take_steps(x, steps_per_epoch),
+            taken,
             y,
             sample_weight,
             class_weight,

@@ -498,3 +498,12 @@ def test_refuses_a_list_of_files_that_leads_out_of_the_zip(refuse, field):
         place = -10 if field == "size" else -6
         packed[len(packed) + place : len(packed) + place + 4] = struct.pack("<L", 2**32 - 2)
     refuse(bytes(packed))
+
+
+def test_folders_that_files_bring_along_count(refuse, tmp_path):
+    files = {"/".join([f"a{number}"] * 30): b"" for number in range(40)}
+    for make in (tar_bytes, zip_bytes):
+        assert "too many" in refuse(make(files), max_members=1000)
+        (tmp_path / "archive").write_bytes(make(files))
+        unpack_archive(tmp_path / "archive", tmp_path / "module", max_members=1160)
+        os.rename(tmp_path / "module", tmp_path.parent / f"{tmp_path.name}-{make.__name__}")

@@ -211,3 +211,16 @@ def test_names_cannot_act_on_a_terminal(folder):
     with pytest.raises(ValueError, match="unreadable") as error:
         image_folder(folder, 8, labelled=False)
     assert str(error.value).isprintable()
+
+
+def test_folders_that_lead_back_are_walked_once(folder):
+    for number in range(8):
+        (folder / f"back{number}").symlink_to(folder)
+    assert [os.path.basename(path) for path in index_images(folder, False).paths] == ["0.png"]
+
+
+def test_folders_upon_folders(folder):
+    deep = folder / "/".join("d" * 120)
+    deep.mkdir(parents=True)
+    with pytest.raises(ValueError, match="100 folders deep"):
+        index_images(folder, False)

@@ -1,5 +1,7 @@
 import gzip
+import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -101,3 +103,30 @@ def test_mnist_has_its_published_counts(shared_folder):
     ]  # fmt: skip
     # The published mean of the training images.
     assert images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+
+
+def test_what_a_file_costs_is_known_before_it_is_read(tmp_path):
+    zeros = gzip.compress(bytes(2**26))
+    header = gzip.compress(idx_bytes(8, (1000, 1000), b""))
+    (tmp_path / "larger_than_it_says").write_bytes(header + zeros)
+    (tmp_path / "as_large_as_it_says").write_bytes(
+        gzip.compress(idx_bytes(8, (2**26,), b"")) + zeros
+    )
+    (tmp_path / "says_too_much").write_bytes(idx_bytes(8, (2**16, 2**15), b""))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="truncated or not IDX"):
+        read_idx(tmp_path / "larger_than_it_says")
+    with pytest.raises(ValueError, match="max_bytes=1,000,000"):
+        read_idx(tmp_path / "as_large_as_it_says", max_bytes=10**6)
+    with pytest.raises(ValueError, match=r"max_bytes=1,073,741,824.*2,147,483,660"):
+        read_idx(tmp_path / "says_too_much")
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()
+    assert read_idx(tmp_path / "as_large_as_it_says").shape == (2**26,)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileNotFoundError):
+        read_idx(tmp_path / "pipe")

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
 import keras_transgen as ktg
-from keras_transgen.transfer import FeatureTransfer
+from keras_transgen.transfer import FeatureTransfer, cached_features
 from tests.harness import ModelCase as Case
 from tests.harness import (
     Tools,
@@ -363,3 +363,23 @@ def test_ants_and_bees_in_three_lines(shared_folder):
     model = FeatureTransfer(module, num_classes=2)
     history = model.fit(train, validation_data=held_out, verbose=0)
     assert history.history["val_accuracy"][-1] >= 0.95
+
+
+def test_a_name_in_the_cache_stands_for_as_many_steps(tmp_path, monkeypatch):
+    seen = []
+    extract = cached_features.extract_features
+
+    def counting(*arguments, **options):
+        found = extract(*arguments, **options)
+        seen.append(len(found.labels))
+        return found
+
+    monkeypatch.setattr(cached_features, "extract_features", counting)
+    endless = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4).repeat()
+    finite = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
+    for data, steps in ((endless, 2), (endless, 5), (endless, 2), (finite, None), (finite, 3)):
+        model = FeatureTransfer(backbone(), 3, cache_dir=tmp_path, data_key="mine")
+        model.fit(data, steps_per_epoch=steps, verbose=0)
+    # A data set that ends is read to its end.
+    assert seen == [8, 20, 8, 24, 24]
+    assert len(list(tmp_path.iterdir())) == 3

@@ -31,7 +31,7 @@ KERNELS = ("block_1_project/kernel", "block_2_dense/kernel")
 # The backbone's variables that follow a delta of each method.
 FOLLOWS = {
     "lora": KERNELS,
-    "ia3": ("stem_conv/kernel", *KERNELS),
+    "ia3": ("stem_conv/kernel", *KERNELS, "block_1_project/bias", "block_2_dense/bias"),
     "bias": ("stem_bn/beta", "block_1_project/bias", "block_2_dense/bias"),
     "normalization": ("stem_bn/gamma", "stem_bn/beta"),
     "adapter": (),

@@ -87,7 +87,10 @@ class ParameterDelta(Delta):
                     tf.cast(self._links.base[target.index], "float32"),
                     *[tf.convert_to_tensor(variable.value) for variable in own],
                 )
-            result.update((id(variable), each) for variable, each in zip(own, pulled, strict=True))
+            for variable, each in zip(own, pulled, strict=True):
+                # One variable may stand for several parameters.
+                parts = [part for part in (result.get(id(variable)), each) if part is not None]
+                result[id(variable)] = tf.add_n(parts) if parts else None
         return result
 
     def write(self) -> None:
@@ -125,11 +128,12 @@ class ParameterDelta(Delta):
             variable.assign(state[key])
 
     def _named(self) -> list[tuple[str, keras.Variable]]:
-        return [
-            (f"{target.index}.{place}", variable)
-            for target, own in zip(self._targets, self.own, strict=True)
-            for place, variable in enumerate(own)
-        ]
+        named: dict[int, tuple[str, keras.Variable]] = {}
+        for target, own in zip(self._targets, self.own, strict=True):
+            for place, variable in enumerate(own):
+                # A variable of several parameters is named by the first of them.
+                named.setdefault(id(variable), (f"{target.index}.{place}", variable))
+        return [*named.values()]
 
 
 def _update(storage: Any, function: Any, arguments: tuple) -> None:
