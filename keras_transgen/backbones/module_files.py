@@ -109,9 +109,11 @@ def module_files(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     raise BrokenModuleError(
                         f"expected file names that are text. Received: {folder}, {name!r}"
                     )
-                status = os.stat(file, dir_fd=descriptor, follow_symlinks=False) if (
-                    descriptor is not None
-                ) else os.lstat(Path(place, file))
+                status = (
+                    os.stat(file, dir_fd=descriptor, follow_symlinks=False)
+                    if (descriptor is not None)
+                    else os.lstat(Path(place, file))
+                )
                 if stat.S_ISLNK(status.st_mode):
                     raise _link(folder, name)
                 if stat.S_ISREG(status.st_mode):
@@ -197,7 +199,7 @@ def _remove_own(folder: Path, process: int) -> None:
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str], int | None]]:
-    """Folders and files below a folder, which must not be a link; with open folders where it can."""
+    """Folders and files below a folder that is no link; open folders where the system has them."""
     if hasattr(os, "fwalk"):
         for place, folders, files, descriptor in os.fwalk(top):
             _stop_at_depth(top, place, folders)
@@ -223,7 +225,7 @@ def _opened(file: Path, descriptor: int | None, name: str) -> IO[bytes]:
         raise BrokenModuleError(
             f"expected a module whose files can be read. Received: {name}, {error.strerror}"
         ) from error
-    content = open(opened, "rb")
+    content = os.fdopen(opened, "rb")
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         content.close()
         raise BrokenModuleError(f"expected a module of regular files. Received: {name}")

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from keras_transgen.backbones.module_files import PrivateModule, copy_module
-from keras_transgen.backbones.module_store import pack_module, stored_folder
+from keras_transgen.backbones.module_store import check_stored, pack_module, stored_folder
 from keras_transgen.backbones.saved_model_folder import HandleError
 
 #: Name of a packed module inside a `.keras` file: the digest that the configuration names, and
@@ -47,7 +47,7 @@ class PackedWeights:
         are_the_modules: Whether they still have the values that the module brought.
 
     Raises:
-        HandleError: The store no longer has the module.
+        HandleError: The store no longer has the module, or another one in its place.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], digest: str) -> None:
@@ -58,12 +58,13 @@ class PackedWeights:
                 "packed: load the backbone again, which puts it there. "
                 f"Received: digest={digest!r}"
             )
+        check_stored(stored)
         self._stored, self._digest = stored, digest
         self._keys = _checkpoint_keys(stored, variables)
         self.are_the_modules = None not in self._keys and _are_equal(stored, variables, self._keys)
 
     def pack(self, folder: Path) -> None:
-        """Write the packed module into a folder of the `.keras` file; once, if it is there already."""
+        """Write the packed module into a folder of the `.keras` file, if it is not there yet."""
         top = next((each for each in folder.parents if each.name == "assets"), folder)
         whole = PACKED_NAME.format(digest=self._digest)
         if any(top.rglob(whole)):
@@ -95,7 +96,8 @@ def goes_into_model_file(store: Any) -> bool:
     """Whether Keras writes a whole `.keras` file, and not a file of weights alone.
 
     Keras tells a layer nothing of it. Its store has an archive, or a temporary file of any name,
-    where files of weights must end in `weights.h5`. `test_module_packing.py` tells when it does not.
+    where files of weights must end in `weights.h5`. `test_module_packing.py` tells when that
+    changes.
     """
     if getattr(store, "archive", None) is not None:
         return True
@@ -174,9 +176,7 @@ def _keys_by_name(reader: Any, shapes: Mapping[str, Any]) -> Iterator[tuple[str,
     yield from (pair for pair in found if counts[pair[0]] == 1)
 
 
-def _are_equal(
-    folder: Path, variables: Sequence[tf.Variable], keys: Sequence[str | None]
-) -> bool:
+def _are_equal(folder: Path, variables: Sequence[tf.Variable], keys: Sequence[str | None]) -> bool:
     reader = tf.train.load_checkpoint(str(folder.joinpath(*_PREFIX)))
     # Numbers that are none compare unequal with themselves; their bytes do not.
     return all(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import MappingProxyType
 
 from keras_transgen.backbones.archives import (
     MAX_BYTES,
@@ -43,8 +44,9 @@ _ABANDONED_AFTER = 24 * 3600.0
 # What this process has held against its digest, so that it need not be stored again. Whoever loads
 # or packs a module holds it against its digest anew.
 _verified: set[Path] = set()
-# A `.keras` file of a trained module names the module that it was; it holds what it became.
-_stand_ins: ContextVar[Mapping[str, str]] = ContextVar("stand_ins", default={})
+_NO_STAND_INS: Mapping[str, str] = MappingProxyType({})
+# A `.keras` file of a trained module names the module that it was, and holds one with zeros.
+_stand_ins: ContextVar[Mapping[str, str]] = ContextVar("stand_ins", default=_NO_STAND_INS)
 _is_being_loaded: ContextVar[bool] = ContextVar("is_being_loaded", default=False)
 
 
@@ -121,11 +123,23 @@ def find_module(digest: str) -> Path | None:
     if not target.is_dir():
         return None
     if target not in _verified:
-        found = folder_digest(target)
-        if found != digest:
-            raise _changed(target, found)
+        check_stored(target)
         _verified.add(target)
     return target
+
+
+def check_stored(folder: Path) -> None:
+    """Hold a module in the store against its digest.
+
+    Args:
+        folder: What `stored_folder` returned.
+
+    Raises:
+        BrokenModuleError: When it is no longer what was stored.
+    """
+    found = folder_digest(folder)
+    if found != folder.name:
+        raise _changed(folder, found)
 
 
 def stored_folder(digest: str) -> Path | None:
@@ -228,9 +242,7 @@ def unpack_module(
         limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
         ratio = MAX_RATIO if max_bytes is None else math.inf
         try:
-            unpacked = unpack_archive(
-                file, work / "unpacked", max_bytes=limit, max_ratio=ratio
-            )
+            unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit, max_ratio=ratio)
         except ArchiveError as error:
             raise BrokenModuleError(f"expected a packed module: {error}") from error
         digest = copy_module(unpacked, work / "module", move=True)

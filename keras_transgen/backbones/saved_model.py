@@ -19,8 +19,8 @@ from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
-from keras_transgen.backbones.module_function import ModuleFunction
 from keras_transgen.backbones.module_files import PrivateModule, structure_digest
+from keras_transgen.backbones.module_function import ModuleFunction
 from keras_transgen.backbones.module_packing import (
     MARK,
     PackedWeights,
@@ -89,6 +89,8 @@ class SavedModelBackbone(Backbone):
             weights. Needs `normalization="frozen"`.
         image_size: `(height, width)` of the images to take instead of the size that the module was
             saved with, for modules whose graph computes at any size, as convolutions do.
+        max_bytes: Most bytes that a download or an archive may have. Defaults to the environment
+            variable `KERAS_TRANSGEN_MAX_BYTES`, else 16 GiB.
         **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
 
     Raises:
@@ -125,6 +127,7 @@ class SavedModelBackbone(Backbone):
         digest: str | None = None,
         layers: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
+        max_bytes: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, normalization=normalization, **kwargs)
@@ -133,7 +136,7 @@ class SavedModelBackbone(Backbone):
         self.output_key = output_key
         self.arguments = dict(arguments or {})
         self.value_range = None if value_range is None else (value_range[0], value_range[1])
-        self._files = _obtain(handle, digest, allow_unsafe_ops)
+        self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
         folder = self._files.folder
         self._strategy = tf.distribute.get_strategy()
@@ -154,6 +157,7 @@ class SavedModelBackbone(Backbone):
         # XLA has no strings.
         self.supports_jit = "string" not in self._function.input_dtypes()
         self._files.drop_variables()
+        self._packed: PackedWeights | None = None
         self.set_up()
 
     def _refuse_what_it_cannot(self, trainable: bool, normalization: str) -> None:
@@ -343,8 +347,9 @@ class SavedModelBackbone(Backbone):
             ValueError: The file gives no digest, so that the handle would be fetched, or allows
                 unsafe operations, or the store holds no such module.
         """
-        refuse_arguments(cls, config, "allow_unsafe_ops")
-        said = {key: value for key, value in config.items() if key != "allow_unsafe_ops"}
+        refuse_arguments(cls, config, "allow_unsafe_ops", "max_bytes")
+        for_users = ("allow_unsafe_ops", "max_bytes")
+        said = {key: value for key, value in config.items() if key not in for_users}
         # For information only: nothing is looked for under it.
         handle, digest = said.pop("handle", None), said.get("digest")
         if not isinstance(handle, str):
@@ -360,7 +365,10 @@ class SavedModelBackbone(Backbone):
 
     def save_own_variables(self, store: Any) -> None:
         """Save the weights; in a `.keras` file the module has them, as long as they are its own."""
-        if goes_into_model_file(store) and self._packed_weights().are_the_modules:
+        self._packed = None
+        if goes_into_model_file(store):
+            self._packed = self._packed_weights()
+        if self._packed is not None and self._packed.are_the_modules:
             store[MARK] = np.frombuffer(bytes.fromhex(self.module_digest), "uint8")
         else:
             super().save_own_variables(store)
@@ -386,7 +394,8 @@ class SavedModelBackbone(Backbone):
 
     def save_assets(self, folder: str) -> None:
         """Put the module into the `.keras` file; once, however many layers hold it."""
-        self._packed_weights().pack(Path(folder))
+        (self._packed or self._packed_weights()).pack(Path(folder))
+        self._packed = None
 
     def _packed_weights(self) -> PackedWeights:
         return PackedWeights(self._tf_variables(), self.module_digest)
@@ -396,11 +405,14 @@ class SavedModelBackbone(Backbone):
 
 
 def _obtain(
-    handle: str | os.PathLike[str], digest: str | None, allow_unsafe_ops: bool
+    handle: str | os.PathLike[str],
+    digest: str | None,
+    allow_unsafe_ops: bool,
+    max_bytes: int | None,
 ) -> PrivateModule:
     """Find the module, and hold a copy that nobody else can write against the audit."""
     if digest is None:
-        module = PrivateModule(resolve(handle))
+        module = PrivateModule(resolve(handle, max_bytes=max_bytes))
         audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=handle)
         store_module(module.folder)
         if allow_unsafe_ops:

@@ -18,31 +18,23 @@ RUN_CHILDREN = frozenset({"_create_resource", "_destroy_resource", "_initialize"
 
 #: Most ops that may run at loading, each as often as it is called.
 MAX_OPS_AT_LOAD = 100_000
-_OPS_AT_LOAD = (
-    ASSET_READERS.keys()
-    | RESTORE_OPS
-    | frozenset(
-        """
-        AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable
-        AnonymousMutableHashTableOfTensors Assert Assign AssignVariableOp Cast Const
-        DestroyResourceOp EnsureShape ExpandDims HashTable HashTableV2 Identity IdentityN
-        InitializeTable InitializeTableV2 LookupTableExport LookupTableExportV2 LookupTableImport
-        LookupTableImportV2 LookupTableInsert LookupTableInsertV2 LookupTableSize LookupTableSizeV2
-        MutableDenseHashTable MutableDenseHashTableV2 MutableHashTable MutableHashTableOfTensors
-        MutableHashTableOfTensorsV2 MutableHashTableV2 NoOp PartitionedCall Placeholder
-        PlaceholderWithDefault ReadVariableOp Reshape Shape Slice Squeeze StatefulPartitionedCall
-        StridedSlice VarHandleOp VarIsInitializedOp Variable VariableV2
-        SentencepieceOp
-        """.split()
-    )
-)
+_FILLING_TABLES = """
+    AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable
+    AnonymousMutableHashTableOfTensors Assert Assign AssignVariableOp Cast Const
+    DestroyResourceOp EnsureShape ExpandDims HashTable HashTableV2 Identity IdentityN
+    InitializeTable InitializeTableV2 LookupTableExport LookupTableExportV2 LookupTableImport
+    LookupTableImportV2 LookupTableInsert LookupTableInsertV2 LookupTableSize LookupTableSizeV2
+    MutableDenseHashTable MutableDenseHashTableV2 MutableHashTable MutableHashTableOfTensors
+    MutableHashTableOfTensorsV2 MutableHashTableV2 NoOp PartitionedCall Placeholder
+    PlaceholderWithDefault ReadVariableOp Reshape Shape Slice Squeeze StatefulPartitionedCall
+    StridedSlice VarHandleOp VarIsInitializedOp Variable VariableV2 SentencepieceOp
+"""
+_OPS_AT_LOAD = ASSET_READERS.keys() | RESTORE_OPS | frozenset(_FILLING_TABLES.split())
 # Strings that are put together double with each step, but for a literal at their end.
 _SUMS = frozenset({"Add", "AddV2"})
 
 
-def refuse_at_load(
-    graph: ModuleGraph, sizes: Mapping[str, int]
-) -> Iterator[tuple[str, Any, str]]:
+def refuse_at_load(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple[str, Any, str]]:
     """Everything that runs at loading and should not.
 
     Args:

@@ -33,23 +33,21 @@ _VALUES_FOLLOWED = 64
 # What shapes are told in.
 _INTEGERS = frozenset({types_pb2.DT_INT32, types_pb2.DT_INT64})
 
-# No more elements come out than go in, all inputs together.
-_LINEAR = frozenset(
-    """
+_LINEAR_NAMES = """
     Abs All Any ArgMax ArgMin Bitcast Cast Ceil Concat ConcatV2 Cumprod Cumsum EnsureShape
-    ExpandDims Floor Identity InvertPermutation LogicalNot Max Mean Min Neg Pack Prod Rank Reshape
-    Reverse ReverseV2 Round Shape ShapeN Sign Size Slice Split SplitV Square Squeeze StopGradient
-    StridedSlice Sum Transpose Unpack ZerosLike OnesLike
-    """.split()
-)
+    ExpandDims Floor Identity InvertPermutation LogicalNot Max Mean Min Neg Pack Prod Rank
+    Reshape Reverse ReverseV2 Round Shape ShapeN Sign Size Slice Split SplitV Square Squeeze
+    StopGradient StridedSlice Sum Transpose Unpack ZerosLike OnesLike
+"""
+# No more elements come out than go in, all inputs together.
+_LINEAR = frozenset(_LINEAR_NAMES.split())
+_BROADCASTING_NAMES = """
+    Add AddV2 BatchMatMul BatchMatMulV2 BroadcastArgs Div Equal FloorDiv FloorMod Gather
+    GatherNd GatherV2 Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Maximum
+    Minimum Mod Mul NotEqual Pow RealDiv Select SelectV2 Sub TruncateDiv TruncateMod
+"""
 # As many elements come out as the inputs' numbers give multiplied, or fewer.
-_BROADCASTING = frozenset(
-    """
-    Add AddV2 BatchMatMul BatchMatMulV2 BroadcastArgs Div Equal FloorDiv FloorMod Gather GatherNd
-    GatherV2 Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Maximum Minimum Mod Mul
-    NotEqual Pow RealDiv Select SelectV2 Sub TruncateDiv TruncateMod
-    """.split()
-)
+_BROADCASTING = frozenset(_BROADCASTING_NAMES.split())
 # How many elements come out stands in the value of this input.
 _SIZED = {"Fill": 0, "BroadcastTo": 1, "LinSpace": 2, "OneHot": 1, "Tile": 1}
 _ASKS_ANY_TYPE = frozenset({"LinSpace", "Range"})
@@ -117,11 +115,7 @@ def _element_bytes(dtype: int) -> int:
 def _bytes_given(tensor: Any) -> int:
     if tensor.tensor_content:
         return len(tensor.tensor_content)
-    given = sum(
-        len(values)
-        for field, values in tensor.ListFields()
-        if field.name.endswith("_val")
-    )
+    given = sum(len(values) for field, values in tensor.ListFields() if field.name.endswith("_val"))
     return _element_bytes(tensor.dtype) * given
 
 

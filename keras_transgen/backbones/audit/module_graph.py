@@ -71,7 +71,9 @@ class ModuleGraph:
             for name, function in self.functions.items()
         }
         self.arguments = {
-            name: {argument.name: place for place, argument in enumerate(function.signature.input_arg)}
+            name: {
+                argument.name: place for place, argument in enumerate(function.signature.input_arg)
+            }
             for name, function in self.functions.items()
         }
         self.references: dict[str, list[Reference]] = defaultdict(list)
@@ -228,9 +230,7 @@ class ModuleGraph:
             names.add("a signature")
         return sorted(names, key=lambda name: (not runs_at_load(name), name))
 
-    def _sources(
-        self, scope: str, tensor: str
-    ) -> tuple[frozenset[str], list[tuple[str, str]]]:
+    def _sources(self, scope: str, tensor: str) -> tuple[frozenset[str], list[tuple[str, str]]]:
         """What is known of a tensor's origin, and the tensors that it otherwise comes from."""
         name, port = _tensor(tensor)
         if not scope:

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from keras_transgen.backbones.audit import allowed_ops
-from keras_transgen.backbones.audit import UnsafeModuleError, audit_module
+from keras_transgen.backbones.audit import UnsafeModuleError, allowed_ops, audit_module
 
 VECTOR = tf.TensorSpec([None, 3], tf.float32)
 TEXT = tf.TensorSpec([None], tf.string)
@@ -564,7 +563,7 @@ class TestFiles:
             audit_module(folder, allow_unsafe_ops=True)
 
     def test_text_form_is_refused(self, tmp_path):
-        """TensorFlow reads saved_model.pbtxt where there is no saved_model.pb; nothing here does."""
+        """TensorFlow reads saved_model.pbtxt where there is no saved_model.pb; we do not."""
         folder = save(tmp_path / "module", lambda x: 2.0 * x)
         file = folder / "saved_model.pb"
         saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
