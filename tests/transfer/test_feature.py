@@ -363,3 +363,13 @@ def test_ants_and_bees_in_three_lines(shared_folder):
     model = FeatureTransfer(module, num_classes=2)
     history = model.fit(train, validation_data=held_out, verbose=0)
     assert history.history["val_accuracy"][-1] >= 0.95
+
+
+def test_a_file_says_no_folder_for_features(tmp_path):
+    model = FeatureTransfer("digits", 10, cache_dir=tmp_path / "mine", data_key="mine")
+    config = model.get_config()
+    assert not {"cache_dir", "data_key"} & set(config)
+    # As files of earlier versions, or strangers, have it.
+    again = FeatureTransfer.from_config({**config, "cache_dir": "/theirs", "data_key": "theirs"})
+    assert (again.cache_dir, again.data_key) == (None, None)
+    assert model.cache_dir == str(tmp_path / "mine")
