@@ -7,6 +7,7 @@ import pytest
 
 from keras_transgen.transfer.deltas import Copy, DeltaSet
 from keras_transgen.transfer.deltas.copy import CopyReport
+from keras_transgen.transfer.structure import StructureTransfer
 from tests.transfer.deltas.networks import keras_backbone
 
 
@@ -83,3 +84,13 @@ def test_states_of_another_kind(deltas):
     words = {key: value.astype("U8") for key, value in made.items()}
     with pytest.raises(ValueError, match="must be of numbers"):
         deltas.add_from_file("some", "lora", {"rank": 2}, words)
+
+
+def test_a_file_holds_no_endless_deltas():
+    config = StructureTransfer(keras_backbone(), 3, rank=2).get_config()
+    one = config["deltas"]["specifications"][0]
+    many = [{**one, "name": f"d{number}"} for number in range(1001)]
+    with pytest.raises(ValueError, match="may hold 1,000 deltas"):
+        StructureTransfer.from_config(
+            {**config, "deltas": {**config["deltas"], "specifications": many}}
+        )
