@@ -4,6 +4,7 @@ All registered classes, all arguments of each, all loaders.
 """
 
 import dataclasses
+import gc
 import importlib
 import inspect
 import json
@@ -45,6 +46,8 @@ def modules():
 
 @pytest.fixture
 def watch(tmp_path, monkeypatch, modules):
+    # What earlier tests left removes its own files now, and not while this one watches.
+    gc.collect()
     watch = Watch(tmp_path)
     monkeypatch.setenv("KERAS_TRANSGEN_HOME", str(watch.home))
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(watch.home / "hub"))

@@ -25,9 +25,10 @@ from keras_transgen.training.weight_file import WEIGHTS
 from keras_transgen.training.zip_limits import MAX_BYTES
 
 _PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})(?:\.tar|-([0-9a-f]{64})\.tar\.gz)")
-# Variables that a configuration may ask for: as many as the file has weights, times this, and those
-# of metrics, counters and networks that are built and thrown away.
-_PER_WEIGHT = 4
+# Variables that a configuration may ask for: as many as the file has weights, times this, those of
+# modules, which are counted by nobody else, and those of metrics, counters and networks that are
+# built and thrown away.
+_PER_WEIGHT, _PER_MODULE = 4, 10_000
 _FREE_BYTES, _FREE_COUNT = 256 * 2**20, 4000
 
 
@@ -84,16 +85,17 @@ def load_model(
     with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         import_classes(registered_names(read_config(archive)))
         most_bytes = _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES
+        modules = _packed_modules(archive)
+        most_variables = _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT
         contents = {}
-        for member in _packed_modules(archive):
+        for member in modules:
             named, content = _names(member)
             contents[named] = content
             _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
     try:
         # Optimizers, averages and base values are in the file themselves; some networks are made
         # once more while they are taken apart.
-        allowed = _PER_WEIGHT * weights + _FREE_COUNT
-        with limit_variables(most_bytes, allowed), standing_in(contents):
+        with limit_variables(most_bytes, most_variables), standing_in(contents):
             return keras.saving.load_model(
                 file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
             )

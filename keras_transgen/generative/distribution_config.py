@@ -11,6 +11,17 @@ from tensorflow_probability import distributions as tfd
 from keras_transgen.training.config_from_file import FileConfigError, check_plain, shown
 
 _KIND = "tfp_distribution"
+# What TFP raises for parameters that do not fit a distribution.
+_UNFIT = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    NotImplementedError,
+    OverflowError,
+    tf.errors.OpError,
+)
 _DTYPES = ("bool", "float16", "float32", "float64", "int32", "int64")
 # Whose constructors compute with their parameters and take no functions: what a file may name.
 IN_FILES = frozenset(
@@ -118,9 +129,14 @@ def distribution_from_config(config: dict[str, Any]) -> tfd.Distribution:
             f"A file gives a prior as one of {', '.join(sorted(IN_FILES))}; for another one make a "
             f"Prior of your own, and register it with Keras. Received: {shown(kind)}"
         )
-    return getattr(tfd, kind)(
-        **{name: _decoded(value, f"{kind}.{name}") for name, value in parameters.items()}
-    )
+    decoded = {name: _decoded(value, f"{kind}.{name}") for name, value in parameters.items()}
+    try:
+        return getattr(tfd, kind)(**decoded)
+    except _UNFIT as error:
+        raise FileConfigError(
+            f"The parameters in the file are none of a {kind}. Ask the file's author for another. "
+            f"Received: {shown(parameters)} ({type(error).__name__}: {error!s:.120})"
+        ) from None
 
 
 def _encoded(value: Any, name: str) -> Any:
@@ -156,4 +172,9 @@ def _decoded(value: Any, place: str) -> Any:
         )
     if "array" not in value:
         return tf.as_dtype(value["dtype"])
-    return np.array(value["array"], value["dtype"])
+    try:
+        return np.array(value["array"], value["dtype"])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FileConfigError(
+            f"{place} must be an array of numbers. Received: {shown(value['array'])} ({error})"
+        ) from None

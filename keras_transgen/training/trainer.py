@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.absent_replica import statistics_without_gaps
@@ -99,6 +100,8 @@ class TrainerModel(StoredModel):
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if seed is not None:
+            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+                raise ValueError(f"seed must be a whole number. Received: seed={seed!r}")
             self.progress.seed.assign(seed)
         self._jit_setting: bool | str = "auto"
         self._compile_arguments: types.SimpleNamespace | None = None

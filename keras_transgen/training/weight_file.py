@@ -19,7 +19,7 @@ import h5py
 
 from keras_transgen.training.zip_limits import check_members
 
-_MOST_OBJECTS = 1_000_000
+_MOST_OBJECTS, _DEEPEST = 200_000, 200
 _LONGEST_MAP = 64 * 2**20
 # What Keras writes is not compressed, so that values take as much memory as file.
 _RATIO, _SLACK = 4, 16 * 2**20
@@ -155,8 +155,11 @@ def _check_groups(root: h5py.File, name: str, limit: int) -> int:
                 )
             found = group[key]
             if isinstance(found, h5py.Group):
-                if _place(found) in above:
-                    raise WeightFileError(f"Received: {name} with a group within itself")
+                if _place(found) in above or len(above) > _DEEPEST:
+                    raise WeightFileError(
+                        f"Groups of a weight file lie in another, {_DEEPEST} at most, and none in "
+                        f"itself. Received: {name} with others, at {key!r:.80}"
+                    )
                 waiting.append((found, (*above, _place(found))))
             elif isinstance(found, h5py.Dataset):
                 limit -= _checked_size(found, name, key)

@@ -34,6 +34,8 @@ from keras_transgen.transfer.transfer_model import TransferModel
 # Methods for which a probe on the features would be fitted to what is thrown away.
 _WITHOUT_FEATURES = ("reinitialize",)
 _SIZED = ("lora", "adapter")
+# In a file; each takes seconds to make.
+_MOST_DELTAS = 1000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -424,7 +426,12 @@ class StructureTransfer(TransferModel):
         return model
 
     def _take_up(self, deltas: Any) -> None:
-        for each in deltas["specifications"]:
+        specifications = deltas["specifications"]
+        if len(specifications) > _MOST_DELTAS:
+            raise FileConfigError(
+                f"A file may hold {_MOST_DELTAS:,} deltas. Received: {len(specifications):,}"
+            )
+        for each in specifications:
             self.delta_set.add_from_file(each["name"], each["method"], each["arguments"])
         self.delta_set.activate(deltas["active"])
         if deltas["merged"]:

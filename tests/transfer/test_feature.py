@@ -383,3 +383,13 @@ def test_a_name_in_the_cache_stands_for_as_many_steps(tmp_path, monkeypatch):
     # A data set that ends is read to its end.
     assert seen == [8, 20, 8, 24, 24]
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_file_says_no_folder_for_features(tmp_path):
+    model = FeatureTransfer("digits", 10, cache_dir=tmp_path / "mine", data_key="mine")
+    config = model.get_config()
+    assert not {"cache_dir", "data_key"} & set(config)
+    # As files of earlier versions, or strangers, have it.
+    again = FeatureTransfer.from_config({**config, "cache_dir": "/theirs", "data_key": "theirs"})
+    assert (again.cache_dir, again.data_key) == (None, None)
+    assert model.cache_dir == str(tmp_path / "mine")

@@ -91,11 +91,14 @@ def check_from_file(method: Any, arguments: Any) -> None:
         if not isinstance(arguments.get(key), (str, int, type(None))):
             raise FileConfigError(f"{key} must be a name. Received: {shown(arguments[key])}")
     targets = arguments.get("targets")
-    for pattern in [targets] if isinstance(targets, str) else targets or ():
-        check_pattern(pattern)
+    if targets is not None:
+        for pattern in targets if isinstance(targets, (list, tuple)) else [targets]:
+            check_pattern(pattern)
 
 
 _GIVEN = ("backbone", "name")
+# Kinds of NumPy's types; bfloat16 is of kind V.
+_NUMBERS = "biufV"
 
 
 class Delta(keras.layers.Layer):
@@ -198,8 +201,14 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
         shapes: The shapes that the delta has.
 
     Raises:
-        ValueError: A name or a shape differs.
+        ValueError: A name or a shape differs, or one is not of numbers.
     """
+    words = [key for key, value in state.items() if np.asarray(value).dtype.kind not in _NUMBERS]
+    if words:
+        raise ValueError(
+            "The delta's arrays must be of numbers. "
+            f"Received: {words[0]} of {np.asarray(state[words[0]]).dtype}"
+        )
     received = {key: tuple(value.shape) for key, value in state.items()}
     if received != dict(shapes):
         differing = sorted(

@@ -1,17 +1,20 @@
 """Kinds of parameters told by path and shape, and patterns that match nothing."""
 
+import re
 import types
 
 import pytest
 
 from keras_transgen.transfer.deltas.targets import (
     Target,
+    check_pattern,
     is_dense,
     is_depthwise,
     is_kernel,
     match_targets,
     matrix_shape,
     parameters_of,
+    search_for,
 )
 from tests.transfer.deltas.networks import BACKBONES
 
@@ -77,3 +80,27 @@ def test_patterns_choose_in_the_networks_order():
 def test_patterns_that_match_nothing(pattern, message):
     with pytest.raises(ValueError, match=message):
         match_targets(BACKBONES["keras"](), pattern, is_kernel, "kernels")
+
+
+def test_patterns_of_files_are_searched_for_in_linear_time():
+    # Python's search takes 2^40 steps here.
+    name = "a" * 40
+    for pattern in ("(a+)+$x", "(a|a)*b", "(?:a?){40}b", "^(([a-z])+.)+[A-Z]([a-z])+$"):
+        check_pattern(pattern)
+        assert not search_for(pattern)(name)
+    assert search_for("(a+)+$")(name)
+
+
+def test_patterns_that_files_may_not_have():
+    for pattern in ("(?=a)b", "(a)\\1", "(?<!a)b", "(", "a" * 1001, None, 3, ["a"]):
+        with pytest.raises(ValueError, match="without look-around"):
+            check_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["block_1", "^block", "kernel$", "a|kernel$", "(?i)KERNEL", "b.*k", "x", "", "(?!block)dense"],
+)
+def test_both_searches_find_the_same(pattern):
+    for path in ("block_1/kernel", "stem/bias", "dense/KERNEL_2", ""):
+        assert search_for(pattern)(path) == (re.search(pattern, path) is not None)
