@@ -35,6 +35,7 @@ from keras_transgen.backbones.module_store import (
 )
 from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.datasets.printable import printable
 from keras_transgen.training.config_from_file import (
     FileConfigError,
     arguments_from_file,
@@ -141,7 +142,7 @@ class SavedModelBackbone(Backbone):
         folder = self._files.folder
         self._strategy = tf.distribute.get_strategy()
         # Kept as an attribute, so that exports of the model find the module's resources.
-        self._module = tf.saved_model.load(str(folder))
+        self._module = _load(folder, os.fspath(handle))
         self._function = ModuleFunction(self._module, self.arguments, output_key)
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])
@@ -402,6 +403,19 @@ class SavedModelBackbone(Backbone):
 
     def _tf_variables(self) -> list[tf.Variable]:
         return [variable.value for variable in self._adopted]
+
+
+def _load(folder: Path, handle: str) -> Any:
+    """Load an audited module; whatever TensorFlow raises becomes one kind of error."""
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            "TensorFlow could not load the module. If it lacks an op, import the library that has "
+            "it (such as tensorflow_text) first; else save or fetch the module again. "
+            f"Received: handle={shown(handle)}, {type(error).__name__}: {printable(lines[0])}"
+        ) from error
 
 
 def _obtain(
