@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_transgen.backbones.archives import MAX_BYTES
-from keras_transgen.backbones.array_archive import read_arrays
 from keras_transgen.evaluation.streaming_statistics import StreamingStatistics
 from keras_transgen.training import write_whole
 
@@ -108,6 +106,10 @@ def load_summary(path: str | Path, extractor: str, digest: str) -> FeatureSummar
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no reference, is broken, or comes from another extractor.
     """
+    # This room is imported without TensorFlow, which the other one brings along.
+    from keras_transgen.backbones.archives import MAX_BYTES
+    from keras_transgen.backbones.array_archive import read_arrays
+
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
