@@ -110,9 +110,8 @@ def plant(meta_graph, place):
     if place == "graph":
         return nodes.add(name="planted")
     if place == "initializer" and is_graph:
-        signature = meta_graph.signature_def["__saved_model_init_op"]
-        (output,) = signature.outputs.values()
-        start = next(node for node in nodes if node.name == output.name.partition(":")[0])
+        (main,) = meta_graph.collection_def["saved_model_main_op"].node_list.value
+        start = next(node for node in nodes if node.name == main)
         start.input.append("^planted")
         return nodes.add(name="planted")
     wanted = {
