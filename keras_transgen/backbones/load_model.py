@@ -46,7 +46,8 @@ def load_model(
 
     The packed modules are taken out first, audited, and put into the local module store, where
     the layers find them when Keras builds the model. After that, plain
-    `keras.saving.load_model` loads the same file too.
+    `keras.saving.load_model` loads the same file too, unless the module was trained: such a file
+    holds its parameters among the weights, and the module without them.
 
     A stranger's file contacts nobody and writes nothing but its modules, into the store. What it
     costs is bounded before it is read, and its variables before they take memory.
