@@ -6,6 +6,7 @@ module must be at hand by then. The config holds the module's digest, and the di
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -28,6 +29,7 @@ from keras_transgen.backbones.archives import (
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_files import (
     HashedStream,
+    PrivateModule,
     combined_digest,
     copy_module,
     module_files,
@@ -96,8 +98,24 @@ def store_module(folder: str | os.PathLike[str]) -> str:
     Raises:
         BrokenModuleError: When the folder is no whole SavedModel.
     """
-    folder = Path(folder)
     check_saved_model_folder(folder)
+    return _keep_copy(Path(folder))
+
+
+def keep_module(module: PrivateModule) -> None:
+    """Copies a module that has been checked into the store, unless it is there already.
+
+    Args:
+        module: The module.
+    """
+    # What is there and broken is told of and replaced.
+    with contextlib.suppress(BrokenModuleError):
+        if find_module(module.digest) is not None:
+            return
+    _keep_copy(module.folder)
+
+
+def _keep_copy(folder: Path) -> str:
     with _work_folder() as work:
         digest = copy_module(folder, work / "module")
         _keep(work, digest)

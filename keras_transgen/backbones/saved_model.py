@@ -30,7 +30,7 @@ from keras_transgen.backbones.module_packing import (
 )
 from keras_transgen.backbones.module_store import (
     is_being_loaded,
-    store_module,
+    keep_module,
     stored_folder,
 )
 from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
@@ -428,7 +428,7 @@ def _obtain(
     if digest is None:
         module = PrivateModule(resolve(handle, max_bytes=max_bytes))
         audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=handle)
-        store_module(module.folder)
+        keep_module(module)
         if allow_unsafe_ops:
             let_in(module.digest)
         return module
