@@ -7,7 +7,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tensorflow.core.framework import function_pb2, tensor_shape_pb2, types_pb2
+from tensorflow.core.framework import (
+    function_pb2,
+    node_def_pb2,
+    tensor_shape_pb2,
+    types_pb2,
+)
 
 # Ops that hand their inputs, one for one, to the function named in their attribute `f`.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -104,7 +109,11 @@ class FlatFunction:
 
     def _inline_call(self, node: Any, path: str, callee: Any, inputs: list[str]) -> None:
         given = [each for each in inputs if not each.startswith("^")]
-        controls = [each for each in inputs if each.startswith("^")]
+        controls = list(dict.fromkeys(each for each in inputs if each.startswith("^")))
+        if len(controls) > 1:
+            # One op that waits for all of them, or each op inside would list them, at every level.
+            self._wait_for(f"{path}/before_call", controls)
+            controls = [f"^{path}/before_call"]
         names = [each.name for each in callee.signature.input_arg]
         arguments = dict(zip(names, given, strict=True))
         returned, control = self._inline(callee, f"{path}/", arguments, controls)
@@ -123,22 +132,23 @@ class FlatFunction:
             reference = self._aliases[reference]
         return reference
 
-    def _resolve(self) -> None:
-        for node in self._nodes.values():
-            resolved = [each for reference in node.input for each in self._all_of(reference)]
-            del node.input[:]
-            data = [each for each in resolved if not each.startswith("^")]
-            control = dict.fromkeys(each for each in resolved if each.startswith("^"))
-            node.input.extend([*data, *control])
+    def _wait_for(self, name: str, controls: Sequence[str]) -> Any:
+        node = node_def_pb2.NodeDef(name=name, op="NoOp", input=controls)
+        self._nodes[name] = node
+        return node
 
-    def _all_of(self, reference: str) -> list[str]:
-        """A reference, or for control by a call those by its functions' control nodes."""
-        if not reference.startswith("^"):
-            return [self._resolved(reference)]
-        if reference[1:] not in self._control_aliases:
-            return [reference]
-        inner = self._control_aliases[reference[1:]]
-        return [each for name in inner for each in self._all_of(f"^{name}")]
+    def _resolve(self) -> None:
+        waiting = list(self._nodes.values())
+        for node in waiting:
+            data = [self._resolved(each) for each in node.input if not each.startswith("^")]
+            control = dict.fromkeys(each for each in node.input if each.startswith("^"))
+            for name in (each[1:] for each in control):
+                # A call is over when its function's control nodes have run.
+                if name in self._control_aliases and name not in self._nodes:
+                    ends = dict.fromkeys(f"^{each}" for each in self._control_aliases[name])
+                    waiting.append(self._wait_for(name, list(ends)))
+            del node.input[:]
+            node.input.extend([*data, *control])
 
     # Names
 

@@ -1,10 +1,11 @@
 """A TensorFlow SavedModel as a Keras layer whose parameters can be trained."""
 
+import contextlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +140,29 @@ class SavedModelBackbone(Backbone):
         self.value_range = None if value_range is None else (value_range[0], value_range[1])
         self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
-        folder = self._files.folder
         self._strategy = tf.distribute.get_strategy()
+        with _one_kind_of_error(self.handle):
+            self._read_module(trainable, normalization, layers, image_size)
+        self._files.drop_variables()
+        self._packed: PackedWeights | None = None
+        self.set_up()
+        if digest is None:
+            # What turned out to be no network leaves nothing in the store.
+            keep_module(self._files)
+            if allow_unsafe_ops:
+                let_in(self.module_digest)
+
+    def _read_module(
+        self,
+        trainable: bool,
+        normalization: str,
+        layers: Sequence[str] | None,
+        image_size: tuple[int, int] | None,
+    ) -> None:
+        folder = self._files.folder
         # Kept as an attribute, so that exports of the model find the module's resources.
-        self._module = _load(folder, os.fspath(handle))
-        self._function = ModuleFunction(self._module, self.arguments, output_key)
+        self._module = tf.saved_model.load(str(folder))
+        self._function = ModuleFunction(self._module, self.arguments, self.output_key)
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])
         self._stored = folder, self._function.trace_place()
@@ -157,9 +176,6 @@ class SavedModelBackbone(Backbone):
         self._contract = self._read_contract()
         # XLA has no strings.
         self.supports_jit = "string" not in self._function.input_dtypes()
-        self._files.drop_variables()
-        self._packed: PackedWeights | None = None
-        self.set_up()
 
     def _refuse_what_it_cannot(self, trainable: bool, normalization: str) -> None:
         if trainable and not self._function.can_train:
@@ -405,15 +421,18 @@ class SavedModelBackbone(Backbone):
         return [variable.value for variable in self._adopted]
 
 
-def _load(folder: Path, handle: str) -> Any:
-    """Load an audited module; whatever TensorFlow raises becomes one kind of error."""
+@contextlib.contextmanager
+def _one_kind_of_error(handle: str) -> Iterator[None]:
+    """Whatever TensorFlow and Python raise at a stranger's objects becomes a `ValueError`."""
     try:
-        return tf.saved_model.load(str(folder))
+        yield
+    except ValueError:
+        raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            "TensorFlow could not load the module. If it lacks an op, import the library that has "
-            "it (such as tensorflow_text) first; else save or fetch the module again. "
+            "The module could not be loaded. If it lacks an op, import the library that has it "
+            "(such as tensorflow_text) first; else save or fetch the module again. "
             f"Received: handle={shown(handle)}, {type(error).__name__}: {printable(lines[0])}"
         ) from error
 
@@ -428,9 +447,6 @@ def _obtain(
     if digest is None:
         module = PrivateModule(resolve(handle, max_bytes=max_bytes))
         audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=handle)
-        keep_module(module)
-        if allow_unsafe_ops:
-            let_in(module.digest)
         return module
     stored = stored_folder(digest)
     if stored is None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from keras_transgen.datasets.printable import printable
 
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # A name and a place for each variable: hundreds of thousands of them fit.
+# Objects may share a variable, which is then restored once for each.
+_TIMES_RESTORED = 4
 _MAX_INDEX_BYTES = 256 * 2**20
 
 
@@ -90,22 +95,25 @@ def _check_variables(folder: Path, shown: Path) -> None:
         reader = tf.train.load_checkpoint(str(folder / "variables"))
         shapes = reader.get_variable_to_shape_map()
         types = reader.get_variable_to_dtype_map()
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0].replace(str(folder), str(shown))
-        raise _broken(shown / index.name, f"it cannot be read ({reason})") from error
+        has_graph = shapes.get(_OBJECT_GRAPH) == []
+        graph = reader.get_tensor(_OBJECT_GRAPH) if has_graph else b""
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        reason = (str(error).splitlines() or ["no reason"])[0].replace(str(folder), str(shown))
+        raise _broken(shown / index.name, f"it cannot be read ({printable(reason)})") from error
     # A text takes one byte at least, so this is a lower bound: a cut shard falls below it as a
     # rule, and so does an index that names a few bytes a thousand times.
-    promised = sum(
-        math.prod(shape) * (1 if types[name] == tf.string else types[name].size)
+    sizes = {
+        name: math.prod(shape) * (1 if types[name] == tf.string else types[name].size)
         for name, shape in shapes.items()
-    )
+    }
+    promised = sum(sizes.values())
     if shards < promised:
         raise _broken(shown, f"its shards hold {shards:,} bytes of at least {promised:,}")
-    if shapes.get(_OBJECT_GRAPH) == []:
-        _check_object_graph(reader.get_tensor(_OBJECT_GRAPH), shown)
+    if has_graph:
+        _check_object_graph(graph, sizes, shown)
 
 
-def _check_object_graph(serialized: bytes, shown: Path) -> None:
+def _check_object_graph(serialized: bytes, sizes: Mapping[str, int], shown: Path) -> None:
     """The checkpoint holds a graph of objects, too, which TensorFlow parses while it loads."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import trackable_object_graph_pb2
@@ -118,6 +126,10 @@ def _check_object_graph(serialized: bytes, shown: Path) -> None:
         objects = kind.FromString(serialized)
     except (UnreadableModuleError, DecodeError) as error:
         raise _broken(shown, f"its graph of objects cannot be read ({error})") from error
+    keys = [each.checkpoint_key for node in objects.nodes for each in node.attributes]
+    taken = sum(sizes.get(key, 0) for key in keys)
+    if taken > _TIMES_RESTORED * sum(sizes.values()) + 2**20:
+        raise _broken(shown, "its objects are given the same values too often")
     if any(each.registered_saver.name for each in objects.nodes):
         raise _broken(shown, "it asks for code that somebody registered to restore it")
 
@@ -130,6 +142,8 @@ def _check_shards(folder: Path, shown: Path) -> int:
     if len(counts) > 1:
         raise _broken(shown, f"its shards belong to several saves: {', '.join(sorted(counts))}")
     count = int(counts.pop())
+    if count < len(names):
+        raise _broken(shown, f"it has {len(names)} shards of {count}")
     missing = set(range(count)) - {int(name.group(1)) for name in names}
     if missing:
         lost = ", ".join(f"variables.data-{i:05d}-of-{count:05d}" for i in sorted(missing)[:5])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keras_transgen.backbones.audit.allowed_ops import ASSET_READERS, RESTORE_OPS
+from keras_transgen.backbones.audit.constants import growth
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
 
 #: Names under which TensorFlow calls an object's functions while it loads or forgets it.
@@ -18,20 +19,24 @@ RUN_CHILDREN = frozenset({"_create_resource", "_destroy_resource", "_initialize"
 
 #: Most ops that may run at loading, each as often as it is called.
 MAX_OPS_AT_LOAD = 100_000
+MAX_OPS_AT_LOAD_WITH_FILES = 10_000
 _FILLING_TABLES = """
     AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable
-    AnonymousMutableHashTableOfTensors Assert Assign AssignVariableOp Cast Const
-    DestroyResourceOp EnsureShape ExpandDims HashTable HashTableV2 Identity IdentityN
-    InitializeTable InitializeTableV2 LookupTableExport LookupTableExportV2 LookupTableImport
-    LookupTableImportV2 LookupTableInsert LookupTableInsertV2 LookupTableSize LookupTableSizeV2
+    AnonymousMutableHashTableOfTensors Assert Assign AssignVariableOp Const DestroyResourceOp
+    EnsureShape HashTable HashTableV2 Identity IdentityN InitializeTable InitializeTableV2
+    LookupTableExport LookupTableExportV2 LookupTableImport LookupTableImportV2
+    LookupTableInsert LookupTableInsertV2 LookupTableSize LookupTableSizeV2
     MutableDenseHashTable MutableDenseHashTableV2 MutableHashTable MutableHashTableOfTensors
     MutableHashTableOfTensorsV2 MutableHashTableV2 NoOp PartitionedCall Placeholder
-    PlaceholderWithDefault ReadVariableOp Reshape Shape Slice Squeeze StatefulPartitionedCall
-    StridedSlice VarHandleOp VarIsInitializedOp Variable VariableV2 SentencepieceOp
+    PlaceholderWithDefault ReadVariableOp Reshape SentencepieceOp StatefulPartitionedCall
+    VarHandleOp VarIsInitializedOp Variable VariableV2
 """
 _OPS_AT_LOAD = ASSET_READERS.keys() | RESTORE_OPS | frozenset(_FILLING_TABLES.split())
 # Strings that are put together double with each step, but for a literal at their end.
 _SUMS = frozenset({"Add", "AddV2"})
+_LONGEST_ENDING = 256
+# A constant may say its value once; what runs at loading would make the whole of it, each time.
+_MAX_GROWTH = 2**16
 
 
 def refuse_at_load(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple[str, Any, str]]:
@@ -49,23 +54,30 @@ def refuse_at_load(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tup
     sites = [("", node) for node in main]
     for name in sorted(graph.called_from(called)):
         sites += [(name, node) for node in graph.functions[name].node_def]
+    readers = 0
     for scope, node in sites:
+        if node.op == "Const" and growth(node.attr["value"].tensor) > _MAX_GROWTH:
+            yield scope, node, "makes much out of little while the module is loaded"
+        readers += node.op in ASSET_READERS
         if node.op in _OPS_AT_LOAD or node.op in graph.functions:
             continue
-        if not (node.op in _SUMS and _adds_a_literal(graph, scope, node)):
+        if not (node.op in _SUMS and _ends_a_key(graph, scope, node)):
             yield scope, node, "runs while the module is loaded, where only tables are filled"
-    if sites and len(main) + sum(sizes.get(name, 0) for name in called) > MAX_OPS_AT_LOAD:
-        yield *sites[0], f"belongs to more than {MAX_OPS_AT_LOAD:,} ops that run at loading"
+    most = MAX_OPS_AT_LOAD_WITH_FILES if readers else MAX_OPS_AT_LOAD
+    if sites and len(main) + sum(sizes.get(name, 0) for name in called) > most:
+        yield *sites[0], f"belongs to more than {most:,} ops that run at loading"
 
 
-def _adds_a_literal(graph: ModuleGraph, scope: str, node: Any) -> bool:
-    """Whether one input is a constant without dimensions, as where a key gets its ending."""
-    nodes = graph.nodes_of(scope)
-    added = [nodes.get(name.partition(":")[0]) for name in data_inputs(node)]
-    return len(added) == 2 and any(
-        each is not None and each.op == "Const" and not each.attr["value"].tensor.tensor_shape.dim
-        for each in added
-    )
+def _ends_a_key(graph: ModuleGraph, scope: str, node: Any) -> bool:
+    """Whether a short literal is added to an argument, as where a key gets its ending."""
+    inputs = data_inputs(node)
+    if not scope or len(inputs) != 2 or inputs[0] not in graph.arguments[scope]:
+        return False
+    added = graph.nodes_of(scope).get(inputs[1].partition(":")[0])
+    if added is None or added.op != "Const":
+        return False
+    tensor = added.attr["value"].tensor
+    return not tensor.tensor_shape.dim and tensor.ByteSize() <= _LONGEST_ENDING
 
 
 def _roots(graph: ModuleGraph) -> list[str]:

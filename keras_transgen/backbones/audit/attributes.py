@@ -6,6 +6,7 @@ then sees nothing. Modules that TensorFlow writes hold none, so all are refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,10 @@ OPAQUE_TYPES = frozenset(
         types_pb2.DT_RESOURCE_REF,
     }
 )
+# Of a dense table: places that it begins with, and numbers in each.
+_MAX_BUCKETS = 2**20
+_MAX_ENTRY = 2**6
+_MAX_DIMENSIONS = 8
 _STREAMS = frozenset({"", "stdout", "stderr", "log(info)", "log(warning)", "log(error)"})
 _CONFIG_FIELDS = frozenset(
     {
@@ -138,6 +143,22 @@ def _refuse_configuration(value: Any) -> str | None:
     return None
 
 
+def _refuse_buckets(value: Any) -> str | None:
+    if value.WhichOneof("value") != "i":
+        return _no_literal("how large it is")
+    return None if 0 <= value.i <= _MAX_BUCKETS else f"makes a table of {value.i:,} places"
+
+
+def _refuse_entries(value: Any) -> str | None:
+    if value.WhichOneof("value") != "shape":
+        return _no_literal("how large its entries are")
+    sizes = [dim.size for dim in value.shape.dim]
+    is_small = len(sizes) <= _MAX_DIMENSIONS and all(0 <= size <= _MAX_ENTRY for size in sizes)
+    if is_small and math.prod(sizes) <= _MAX_ENTRY:
+        return None
+    return "makes a table of large entries"
+
+
 _Judge = Callable[[Any], str | None]
 
 #: Ops that are harmless only where these attributes say so.
@@ -147,6 +168,14 @@ CONDITIONS: dict[str, dict[str, _Judge]] = {
     "DecodeProtoV2": {"descriptor_source": _refuse_descriptor, "output_types": _refuse_types},
     "EncodeProto": {"descriptor_source": _refuse_descriptor},
     "ParseTensor": {"out_type": _refuse_type},
+    **{
+        op: {"initial_num_buckets": _refuse_buckets, "value_shape": _refuse_entries}
+        for op in (
+            "AnonymousMutableDenseHashTable",
+            "MutableDenseHashTable",
+            "MutableDenseHashTableV2",
+        )
+    },
     **{
         op: {
             "config": _refuse_text,

@@ -32,7 +32,7 @@ from keras_transgen.backbones.audit.constants import (
     is_opaque,
 )
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
-from keras_transgen.backbones.audit.names import refuse_names
+from keras_transgen.backbones.audit.names import refuse_keys, refuse_names
 from keras_transgen.backbones.audit.objects import refuse_objects
 from keras_transgen.backbones.audit.report import AuditReport, UnsafeModuleError, UnsafeOp
 from keras_transgen.backbones.audit.savers import SaverAudit
@@ -164,6 +164,8 @@ def _findings(graph: ModuleGraph, folder: Path) -> Iterator[_Finding]:
         yield "an asset", "asset_file_def", None, text
     for reason in refuse_objects(graph, _checkpoint_bytes(folder)):
         yield "an object", "object_graph_def", None, reason
+    for text in refuse_keys(graph):
+        yield "a name", "the module", None, text
     for scope, node, reason in refuse_names(graph):
         yield "a function" if node is None else node.op, scope, node, reason
     for scope, reason in refuse_calls(graph, sizes):
@@ -176,9 +178,8 @@ def _findings(graph: ModuleGraph, folder: Path) -> Iterator[_Finding]:
     for scope, node, reason in refuse_at_load(graph, sizes):
         yield node.op, scope, node, reason
     scopes = list(graph.functions) if graph.loaded_as_objects else ["", *graph.functions]
-    for scope in scopes:
-        for node, reason in computed_too_large(graph, scope):
-            yield node.op, scope, node, reason
+    for scope, node, reason in computed_too_large(graph, scopes):
+        yield node.op, scope, node, reason
 
 
 def _refuse_nodes(graph: ModuleGraph) -> Iterator[_Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from keras_transgen.backbones.audit.module_graph import ModuleGraph
 
 #: Most ops of a function with every call in it put in its place, and how deep calls may lie.
-MAX_UNFOLDED_OPS = 500_000
+MAX_UNFOLDED_OPS = 200_000
 MAX_CALL_DEPTH = 200
 
 

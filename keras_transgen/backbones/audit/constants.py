@@ -20,24 +20,32 @@ from keras_transgen.backbones.audit.attributes import OPAQUE_TYPES
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
 from keras_transgen.backbones.audit.registered_ops import is_pure, output_types
 
+_Found = tuple[str, Any, str]
+
 #: Bytes that one constant may take beyond those that the file holds for it, and all of them.
 MAX_CONSTANT_BYTES = 64 * 2**20
 MAX_CONSTANTS_BYTES = 512 * 2**20
-#: Elements of what may be computed out of constants alone, where TensorFlow may want its value.
-MAX_COMPUTED_ELEMENTS = 2**22
+#: Elements of what may be computed out of constants alone, where TensorFlow wants its value.
+MAX_COMPUTED_ELEMENTS = 2**20
+#: The same for all that is computed in a module, as often as it is wanted.
+MAX_COMPUTED_IN_ALL = 2**26
+#: Ways through the ops that TensorFlow follows to know a part of a shape.
+MAX_SHAPE_PATHS = 2**16
+MAX_RANK = 254
 
 _TEXT_BYTES = 32
 _INFINITY = 2**62
 _VALUES_FOLLOWED = 64
 
-# What shapes are told in.
-_INTEGERS = frozenset({types_pb2.DT_INT32, types_pb2.DT_INT64})
+_CONSTANTS = frozenset({"Const", "HostConst"})
+# To TensorFlow constants, too, where it knows the shape; not more elements than dimensions.
+_OF_SHAPES = frozenset({"Shape", "ShapeN", "Size", "Rank", "VariableShape"})
 
 _LINEAR_NAMES = """
     Abs All Any ArgMax ArgMin Bitcast Cast Ceil Concat ConcatV2 Cumprod Cumsum EnsureShape
-    ExpandDims Floor Identity InvertPermutation LogicalNot Max Mean Min Neg Pack Prod Rank
-    Reshape Reverse ReverseV2 Round Shape ShapeN Sign Size Slice Split SplitV Square Squeeze
-    StopGradient StridedSlice Sum Transpose Unpack ZerosLike OnesLike
+    ExpandDims Floor Identity InvertPermutation LogicalNot Max Mean Min Neg Pack Prod Reshape
+    Reverse ReverseV2 Round Sign Slice Split SplitV Square Squeeze StopGradient StridedSlice Sum
+    Transpose Unpack ZerosLike OnesLike
 """
 # No more elements come out than go in, all inputs together.
 _LINEAR = frozenset(_LINEAR_NAMES.split())
@@ -50,7 +58,33 @@ _BROADCASTING_NAMES = """
 _BROADCASTING = frozenset(_BROADCASTING_NAMES.split())
 # How many elements come out stands in the value of this input.
 _SIZED = {"Fill": 0, "BroadcastTo": 1, "LinSpace": 2, "OneHot": 1, "Tile": 1}
+
+# What sizes and axes are told in.
+_INTEGERS = frozenset(
+    getattr(types_pb2, f"DT_{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)
+)
 _ASKS_ANY_TYPE = frozenset({"LinSpace", "Range"})
+# Whose shape TensorFlow knows without the values of any input.
+_ASKS_NOTHING = (_BROADCASTING - {"BroadcastArgs", "GatherV2"} | _OF_SHAPES) | frozenset(
+    """
+    Abs Assert AssignVariableOp BiasAdd Bitcast BroadcastGradientArgs Cast Ceil CudnnRNN
+    CudnnRNNBackprop CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2 CudnnRNNV3 EnsureShape Exp
+    Floor Identity IdentityN If InvertPermutation Log LogicalNot LookupTableFindV2
+    LookupTableImportV2 LookupTableInsertV2 Neg OnesLike Pack PartitionedCall ReadVariableOp Relu
+    ReverseSequence Round Rsqrt Sigmoid Sign Softmax SparseSoftmaxCrossEntropyWithLogits Sqrt Square
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StopGradient Tanh
+    TensorListGetItem TensorListLength TensorListSetItem Unpack Where While ZerosLike
+    """.split()  # noqa: SIM905 (a table)
+)
+# Whose shape it knows without the value of the first input, which is data.
+_ASKS_ALL_BUT_FIRST = frozenset(
+    """
+    All Any ArgMax ArgMin BroadcastTo Cumprod Cumsum ExpandDims Gather GatherV2 Max Mean Min Pad
+    PadV2 Prod Reshape Reverse ReverseV2 Slice SplitV StridedSlice Sum Tile Transpose
+    """.split()  # noqa: SIM905 (a table)
+)
+# Through these TensorFlow follows parts of shapes, each input anew.
+_FOLLOWED = frozenset({"Cast", "Concat", "ConcatV2", "Identity", "Pack", "Slice", "StridedSlice"})
 
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "Add": lambda a, b: a + b,
@@ -86,22 +120,35 @@ class ConstantBudget:
 
     def refuse(self, tensor: Any) -> str | None:
         """What speaks against the size of a constant."""
-        sizes = [dim.size for dim in tensor.tensor_shape.dim]
-        if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
+        shape = tensor.tensor_shape
+        if shape.unknown_rank or len(shape.dim) > MAX_RANK or any(d.size < 0 for d in shape.dim):
             return "holds a constant of unknown size"
-        taken = bytes_taken(tensor) - _bytes_given(tensor)
-        self._left -= max(taken, 0)
+        taken = growth(tensor)
+        self._left -= taken
         if taken > MAX_CONSTANT_BYTES or self._left < 0:
             return (
-                f"holds a constant of shape {sizes} that becomes far larger than the file that it "
-                "comes from"
+                f"holds a constant of shape {[dim.size for dim in shape.dim]} that becomes far "
+                "larger than the file that it comes from"
             )
         return None
 
 
+def elements(shape: Any) -> int:
+    """How many elements a shape has, and no more than can be counted in 62 bits."""
+    count = 1
+    for dim in shape.dim[:MAX_RANK]:
+        count = min(count * max(dim.size, 0), _INFINITY)
+    return count if len(shape.dim) <= MAX_RANK else _INFINITY
+
+
 def bytes_taken(tensor: Any) -> int:
     """Bytes of a constant in memory, as its shape says."""
-    return math.prod(dim.size for dim in tensor.tensor_shape.dim) * _element_bytes(tensor.dtype)
+    return elements(tensor.tensor_shape) * _element_bytes(tensor.dtype)
+
+
+def growth(tensor: Any) -> int:
+    """Bytes of a constant in memory beyond those that the file holds for it."""
+    return max(0, bytes_taken(tensor) - _bytes_given(tensor))
 
 
 @functools.cache
@@ -119,62 +166,108 @@ def _bytes_given(tensor: Any) -> int:
     return _element_bytes(tensor.dtype) * given
 
 
-def computed_too_large(graph: ModuleGraph, scope: str) -> Iterator[tuple[Any, str]]:
-    """Nodes of a scope that are computed from constants alone, and may become too large for it.
+def computed_too_large(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found]:
+    """Nodes that TensorFlow computes while it reads the graph, and that may become too large.
+
+    To know a shape, TensorFlow computes what a shape depends on, where it comes from constants and
+    known shapes alone; anew for each op that asks.
 
     Args:
         graph: The module's graph.
-        scope: A function's name, or empty for the main graph.
+        scopes: Names of functions; empty for the main graph.
 
     Yields:
-        The node, and why it is refused.
+        The scope, the node, and why it is refused.
     """
-    nodes = graph.nodes_of(scope)
-    found = _ConstantParts(graph, nodes)
-    told = set()
-    for node in nodes.values():
-        for name in _source_names(node):
-            source = nodes.get(name)
-            if source is None or name in told or found.work.get(name, 0) <= MAX_COMPUTED_ELEMENTS:
-                continue
-            if node.op in _ASKS_ANY_TYPE or output_types(source) & _INTEGERS:
-                told.add(name)
-                yield source, "makes a large tensor out of constants while the graph is read"
+    left = MAX_COMPUTED_IN_ALL
+    for scope in scopes:
+        nodes = graph.nodes_of(scope)
+        found = _ConstantParts(graph, nodes)
+        for node in nodes.values():
+            for name in _asked_inputs(node):
+                source = nodes.get(name)
+                if source is None or not (name in found.work or name in found.paths):
+                    continue
+                if node.op not in _ASKS_ANY_TYPE and not output_types(source) & _INTEGERS:
+                    continue
+                is_large = found.work.get(name, 0) > MAX_COMPUTED_ELEMENTS
+                left -= 0 if is_large else found.sums.get(name, 0)
+                if is_large or left < 0:
+                    yield scope, node, "wants a large tensor of constants while the graph is read"
+                    break
+                if found.paths.get(name, 0) > MAX_SHAPE_PATHS:
+                    yield scope, node, "has a shape that doubles on its way while the graph is read"
+                    break
+
+
+def _asked_inputs(node: Any) -> list[str]:
+    """The inputs whose values TensorFlow may want, to know the shape of what a node gives."""
+    inputs = _source_names(node)
+    if node.op in _ASKS_NOTHING:
+        return []
+    if node.op in _ASKS_ALL_BUT_FIRST:
+        return inputs[1:]
+    if node.op in ("ConcatV2",):
+        return inputs[-1:]
+    return inputs
 
 
 class _ConstantParts:
-    """What of a graph is computed from constants alone, and how many elements it takes."""
+    """What of a graph is computed from constants alone, and how many elements it takes.
+
+    Attributes:
+        work: The most elements on the way to each node that is computed so.
+        sums: All elements on the way, no less than TensorFlow computes.
+        paths: How many ways lead through the ops that it follows for parts of shapes.
+    """
 
     def __init__(self, graph: ModuleGraph, nodes: dict[str, Any]) -> None:
         self._functions = graph.functions
         self._nodes = nodes
         self.work: dict[str, int] = {}
+        self.sums: dict[str, int] = {}
+        self.paths: dict[str, int] = {}
         self._size: dict[str, int] = {}
         self._value: dict[str, list[int] | None] = {}
+        total = 0
         for name in _in_order(nodes):
             self._visit(name, nodes[name])
+            total = min(total + self._size.get(name, 0), _INFINITY)
+        for name in self.sums:
+            self.sums[name] = min(self.sums[name], total)
 
     def _visit(self, name: str, node: Any) -> None:
         inputs = _source_names(node)
-        if node.op == "Const" and "Const" not in self._functions:
+        if node.op in _FOLLOWED:
+            ways = sum(self.paths.get(each, 1) for each in inputs)
+            self.paths[name] = min(max(ways, 1), _INFINITY)
+        if node.op in self._functions or not is_pure(node.op):
+            return
+        if node.op in _CONSTANTS:
             tensor = node.attr["value"].tensor
-            self._size[name] = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+            self._size[name] = elements(tensor.tensor_shape)
             self._value[name] = _integers(tensor)
             # The file pays for it, or `ConstantBudget` has refused it.
-            self.work[name] = 0
+            self.work[name] = self.sums[name] = 0
             return
-        if not inputs or any(each not in self._size for each in inputs):
+        if node.op in _OF_SHAPES:
+            self._size[name], self.work[name], self.sums[name] = MAX_RANK, 0, MAX_RANK
+            self._value[name] = [MAX_RANK] if node.op == "Rank" else self._shape_of(inputs)
             return
-        if node.op in self._functions or not is_pure(node.op):
+        if any(each not in self._size for each in inputs) or node.op.startswith("Placeholder"):
             return
         if node.op in _LINEAR:
             size = sum(self._size[each] for each in inputs)
         elif node.op in _BROADCASTING:
-            size = math.prod(max(self._size[each], 1) for each in inputs)
+            size = 1
+            for each in inputs:
+                size = min(size * max(self._size[each], 1), _INFINITY)
         else:
             size = self._sized(node, inputs)
         self._size[name] = min(size, _INFINITY)
-        self.work[name] = max(self._size[name], *(self.work[each] for each in inputs))
+        self.work[name] = max(self._size[name], *(self.work[each] for each in inputs), 0)
+        self.sums[name] = self._size[name] + sum(self.sums[each] for each in inputs)
+        self.sums[name] = min(self.sums[name], _INFINITY)
         self._value[name] = self._computed(node, inputs)
 
     def _sized(self, node: Any, inputs: list[str]) -> int:
@@ -189,15 +282,15 @@ class _ConstantParts:
         factors = values[_SIZED[node.op]]
         if factors is None:
             return _INFINITY
-        size = math.prod(max(factor, 0) for factor in factors)
-        return size * self._size[inputs[0]] if node.op in ("Tile", "OneHot") else size
+        size = self._size[inputs[0]] if node.op in ("Tile", "OneHot") else 1
+        for factor in factors:
+            size = min(size * max(factor, 0), _INFINITY)
+        return size
 
     def _computed(self, node: Any, inputs: list[str]) -> list[int] | None:
         """The values of small tensors of whole numbers, as shapes are computed."""
-        if node.op == "Shape":
-            return self._shape_of(inputs[0])
         values = [self._value[each] for each in inputs]
-        if any(value is None for value in values):
+        if not values or any(value is None for value in values):
             return None
         known = [value for value in values if value is not None]
         result: list[int] | None = None
@@ -219,16 +312,16 @@ class _ConstantParts:
             return None
         return [max(-_INFINITY, min(each, _INFINITY)) for each in result]
 
-    def _shape_of(self, name: str) -> list[int] | None:
-        node = self._nodes[name]
-        if node.op != "Const":
+    def _shape_of(self, inputs: list[str]) -> list[int] | None:
+        node = self._nodes.get(inputs[0]) if inputs else None
+        if node is None or node.op not in _CONSTANTS:
             return None
         return [dim.size for dim in node.attr["value"].tensor.tensor_shape.dim]
 
 
 def _integers(tensor: Any) -> list[int] | None:
     """The values of a small constant of whole numbers; of larger ones nothing is followed."""
-    count = math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
+    count = elements(tensor.tensor_shape)
     if tensor.dtype not in (types_pb2.DT_INT32, types_pb2.DT_INT64) or count > _VALUES_FOLLOWED:
         return None
     if tensor.tensor_content:

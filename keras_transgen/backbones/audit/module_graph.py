@@ -84,9 +84,11 @@ class ModuleGraph:
         self.asset_files = self._asset_files()
         self._asset_tensors = {_tensor(asset.tensor_info.name) for asset in self.asset_files}
         if not loaded_as_objects:
-            self._asset_tensors = {
-                tensor for tensor in self._asset_tensors if tensor[0] not in self.signature_nodes
-            }
+            # TensorFlow tells the assets' paths to the initializer alone: what restores the
+            # variables, or a signature, would read whatever path stands in the graph.
+            restore = self.ancestors([meta_graph.saver_def.restore_op_name])
+            untold = self.signature_nodes | restore
+            self._asset_tensors = {each for each in self._asset_tensors if each[0] not in untold}
         self._origins: dict[tuple[str, str], frozenset[str]] = {}
 
     def sites(self) -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,7 @@ def test_more_calls_than_ops(tmp_path):
     forgery.edit(folder, change)
     text = str(forgery.refused(folder))
     assert "ops that run at loading" in text
-    assert "runs more than 500,000 ops, each call counted" in text
+    assert "runs more than 200,000 ops, each call counted" in text
 
 
 def test_strings_do_not_double(tmp_path):
