@@ -178,7 +178,7 @@ class FlatFunction:
 
     def _exits(self) -> dict[str, list[str]]:
         """For each scope, the tensors made in it and used outside."""
-        exits: dict[str, list[str]] = {}
+        exits: dict[str, dict[str, None]] = {}
         users = [(_display(name), node.input) for name, node in self._nodes.items()]
         for user, inputs in [*users, ("", self.returns)]:
             for tensor in inputs:
@@ -186,13 +186,14 @@ class FlatFunction:
                 if tensor.startswith("^") or producer not in self._nodes:
                     continue
                 for scope in _scopes(_display(producer)):
-                    if not user.startswith(f"{scope}/") and tensor not in exits.get(scope, ()):
-                        exits.setdefault(scope, []).append(tensor)
-        return exits
+                    if not user.startswith(f"{scope}/"):
+                        exits.setdefault(scope, {})[tensor] = None
+        return {scope: list(tensors) for scope, tensors in exits.items()}
 
     def layer_names(self) -> list[str]:
         """Names of the layers, without the ops inside them."""
-        ops = {_display(name) for name in self._nodes}
+        # What only waits for a call is no op of the module's.
+        ops = {_display(name) for name, node in self._nodes.items() if node.op != "NoOp"}
         return [
             name
             for name in self.layers

@@ -143,14 +143,14 @@ class SavedModelBackbone(Backbone):
         self._strategy = tf.distribute.get_strategy()
         with _one_kind_of_error(self.handle):
             self._read_module(trainable, normalization, layers, image_size)
-        self._files.drop_variables()
-        self._packed: PackedWeights | None = None
-        self.set_up()
         if digest is None:
             # What turned out to be no network leaves nothing in the store.
             keep_module(self._files)
             if allow_unsafe_ops:
                 let_in(self.module_digest)
+        self._files.drop_variables()
+        self._packed: PackedWeights | None = None
+        self.set_up()
 
     def _read_module(
         self,
