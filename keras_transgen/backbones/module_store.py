@@ -329,7 +329,8 @@ def _sweep(root: Path) -> None:
         except OSError:
             continue
         if old:
-            remove_folder(work)
+            # In a store that others may write, too, theirs are theirs.
+            remove_folder(work, only_own=True)
 
 
 def _root() -> Path:
