@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""A file that is there whole or not at all, and stays in the folder it was meant for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def write_whole(path: str, write: Callable[[str], object], overwrite: bool = Tru
     whole name as its ending, since Keras chooses formats by it. A link that stands at `path` is
     replaced; what it leads to is left alone. Remote paths (`gs://...`) are written directly; their
     stores do not show half-written objects.
+
+    What else `write` makes beside its file, such as the parts of one that was split, is moved too,
+    and the file itself last. Parts of the same names that were there are replaced first, so only a
+    single file is safe from a kill in between.
 
     Args:
         path: Where the file shall be.
@@ -35,6 +39,16 @@ def write_whole(path: str, write: Callable[[str], object], overwrite: bool = Tru
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
         beside = Path(folder) / target.name
         write(str(beside))
+        others = [each for each in sorted(Path(folder).iterdir()) if each != beside]
+        for other in others:
+            if os.path.lexists(target.with_name(other.name)):
+                _check_replaceable(target.with_name(other.name), overwrite)
+        if others and not os.path.lexists(beside):
+            raise FileNotFoundError(
+                f"Expected a file to be written to {target}. Received: {others}"
+            )
+        for other in others:
+            os.replace(other, target.with_name(other.name))
         os.replace(beside, target)
 
 

@@ -379,13 +379,13 @@ class TestStoreThatMayOnlyBeRead:
     ):
         file, digest = pack_module(module, tmp_path / "module.tar"), folder_digest(module)
         close_store()
+        ways = {
+            "store": lambda: store_module(module),
+            "unpack": lambda: unpack_module(file, expected=digest),
+            "keep": lambda: keep_module(PrivateModule(module)),
+        }
         with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
-            if way == "store":
-                assert store_module(module) == digest
-            elif way == "unpack":
-                assert unpack_module(file, expected=digest) == digest
-            else:
-                keep_module(PrivateModule(module))
+            ways[way]()
         assert not store.exists()
         found = find_module(digest)
         assert found.is_relative_to(temporary)
