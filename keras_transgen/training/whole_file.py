@@ -80,10 +80,31 @@ def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[s
     for part in parts[:-1]:
         here /= part
         if part == ".." or here.is_symlink():
-            raise ValueError(
-                "Files are written below the output folder only, and a link in it leads away. "
-                f"Remove it, or give another output folder. Received: {str(here)!r}"
-            )
+            raise _leads_away(here)
+
+
+def refuse_links_in(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """`refuse_links_below` for a folder that other libraries fill, which write through links.
+
+    Args:
+        folder: Folder that everything shall stay in.
+        path: A folder in it, which need not be there: all that lies in it is looked at.
+
+    Raises:
+        ValueError: If it is a link, or there is one on the way to it or in it.
+    """
+    refuse_links_below(folder, Path(path) / "file")
+    for place, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(place, name)):
+                raise _leads_away(Path(place, name))
+
+
+def _leads_away(link: Path) -> ValueError:
+    return ValueError(
+        "Files are written below the output folder only, and a link in it leads away. "
+        f"Remove it, or give another output folder. Received: {str(link)!r}"
+    )
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:

@@ -9,6 +9,7 @@ import pytest
 from keras_transgen.training import write_whole
 from keras_transgen.training.whole_file import (
     refuse_links_below,
+    refuse_links_in,
     write_whole_text,
 )
 
@@ -144,3 +145,18 @@ def test_parts_without_their_file_are_not_moved(tmp_path):
     with pytest.raises(FileNotFoundError, match="map"):
         write_whole(str(tmp_path / "map"), lambda beside: Path(beside + ".x").write_text("x"))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["search", "search/trial", "search/trial/file"])
+def test_links_in_a_folder_that_others_fill_are_refused(tmp_path, place):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    out = tmp_path / "out"
+    refuse_links_in(out, out / "search")
+    (out / "search" / "trial").mkdir(parents=True)
+    (out / "search" / "trial" / "file").write_text("x")
+    refuse_links_in(out, out / "search")
+    (out / place).rename(tmp_path / "aside")
+    (out / place).symlink_to(tmp_path / "aside")
+    with pytest.raises(ValueError, match="leads away"):
+        refuse_links_in(out, out / "search")
