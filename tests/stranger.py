@@ -165,7 +165,8 @@ def _written(event: str, arguments: tuple) -> list[str]:
 
 
 def _path(path: Any, folder: int) -> str:
-    name = os.fsdecode(path)
+    # What is changed through a descriptor has its name among the open files.
+    name = os.readlink(f"/proc/self/fd/{path}") if isinstance(path, int) else os.fsdecode(path)
     if folder >= 0 and not os.path.isabs(name):
         name = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
     return os.path.abspath(name)

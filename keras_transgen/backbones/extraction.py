@@ -26,6 +26,7 @@ from keras_transgen.backbones.feature_cache import (
 )
 from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows, row_count
 from keras_transgen.backbones.file_lock import file_lock
+from keras_transgen.backbones.folder_removal import remove_folder
 
 # A batch leaves cores idle in a network's narrow layers; a second one uses them.
 _BATCHES_AT_ONCE = 2
@@ -176,9 +177,9 @@ def _extract_for_now(
         stored = _extract(function, source, parent / "features", "once", progress)
         found = _as_features(stored, function.views)
     except BaseException:
-        shutil.rmtree(parent, ignore_errors=True)
+        remove_folder(parent)
         raise
-    weakref.finalize(found, shutil.rmtree, parent, ignore_errors=True)
+    weakref.finalize(found, remove_folder, parent)
     return found
 
 

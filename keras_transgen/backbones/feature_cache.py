@@ -21,6 +21,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from keras_transgen.backbones.folder_removal import remove_folder
+
 _FORMAT = 1
 _MANIFEST = "manifest.json"
 _JOURNAL = "journal.jsonl"
@@ -196,7 +198,7 @@ class ArrayWriter:
                 os.fsync(file.fileno())
             self._close()
             self._write_manifest(complete=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove_folder(self.folder)
             os.replace(self._partial, self.folder)
             _sync_folder(self.folder.parent)
         return self.folder
@@ -204,7 +206,7 @@ class ArrayWriter:
     def discard(self) -> None:
         """Removes what was written."""
         self._close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        remove_folder(self._partial)
 
     def close(self) -> None:
         """Leaves the finished blocks for another writer to go on from."""
@@ -247,7 +249,7 @@ class ArrayWriter:
     def _resume(self) -> None:
         manifest = _read_manifest(self._partial, self.key)
         if manifest is None:
-            shutil.rmtree(self._partial)
+            remove_folder(self._partial)
             self._partial.mkdir()
             return
         self._described, self._layout = manifest["arrays"], manifest["layout"]

@@ -102,7 +102,7 @@ class ModuleCache:
             return
         # Left by processes that were killed: nobody else works on this key while it is locked.
         for abandoned in self.folder.glob(f".{target.name}.*.partial"):
-            remove_folder(abandoned)
+            remove_folder(abandoned, only_own=True)
         if _holds_something(target):
             warnings.warn(
                 f"The cached copy of {printable(handle)} is broken and is fetched again: {fault}",

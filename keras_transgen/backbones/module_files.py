@@ -173,7 +173,7 @@ class PrivateModule:
 
     def __init__(self, folder: Path, digest: str | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
-        self._remove = weakref.finalize(self, _remove_own, self.folder, os.getpid())
+        self._remove = weakref.finalize(self, remove_own, self.folder, os.getpid())
         try:
             self.digest = copy_module(folder, self.folder)
             check_saved_model_folder(self.folder, name=folder)
@@ -192,8 +192,8 @@ class PrivateModule:
         remove_folder(self.folder / "variables")
 
 
-def _remove_own(folder: Path, process: int) -> None:
-    # A forked child ends, too, and the folder is its parent's.
+def remove_own(folder: Path, process: int) -> None:
+    """Remove a folder when its process ends; a forked child ends, too, and it is its parent's."""
     if os.getpid() == process:
         remove_folder(folder)
 

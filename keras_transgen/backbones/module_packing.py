@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_files import PrivateModule, copy_module
 from keras_transgen.backbones.module_store import check_stored, pack_module, stored_folder
 from keras_transgen.backbones.saved_model_folder import HandleError
@@ -205,4 +206,4 @@ def _write_checkpoint(folder: Path, zeros: set[str]) -> None:
             shape_and_slices=[""] * len(tensors),
             tensors=list(tensors.values()),
         )
-    shutil.rmtree(before)
+    remove_folder(before)

@@ -2,15 +2,20 @@
 
 Keras builds a layer from its config before it reads anything else of a `.keras` file, so the
 module must be at hand by then. The config holds the module's digest, and the digest finds it here.
+
+A store that may only be read is used for what is in it. Other modules then go into a temporary
+folder of the process, so that whatever can be loaded and saved with a store, can be without.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
 import re
 import tarfile
+import tempfile
 import time
 import uuid
 import warnings
@@ -33,6 +38,7 @@ from keras_transgen.backbones.module_files import (
     combined_digest,
     copy_module,
     module_files,
+    remove_own,
 )
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
@@ -46,6 +52,8 @@ _ABANDONED_AFTER = 24 * 3600.0
 # What this process has held against its digest, so that it need not be stored again. Whoever loads
 # or packs a module holds it against its digest anew.
 _verified: set[Path] = set()
+# Where modules are kept that the store does not take, once there are any: one folder at most.
+_temporary: list[Path] = []
 _NO_STAND_INS: Mapping[str, str] = MappingProxyType({})
 # A `.keras` file of a trained module names the module that it was, and holds one with zeros.
 _stand_ins: ContextVar[Mapping[str, str]] = ContextVar("stand_ins", default=_NO_STAND_INS)
@@ -97,22 +105,34 @@ def store_module(folder: str | os.PathLike[str]) -> str:
 
     Raises:
         BrokenModuleError: When the folder is no whole SavedModel.
+        HandleError: When the disk is full.
     """
     check_saved_model_folder(folder)
-    return _keep_copy(Path(folder))
+    digest = folder_digest(folder)
+    return digest if _has(digest) else _keep_copy(Path(folder))
 
 
 def keep_module(module: PrivateModule) -> None:
     """Copies a module that has been checked into the store, unless it is there already.
 
+    Where that cannot be, the module is used all the same, and a warning says what is missing.
+
     Args:
         module: The module.
     """
-    # What is there and broken is told of and replaced.
+    if _has(module.digest):
+        return
+    try:
+        _keep_copy(module.folder)
+    except HandleError as error:
+        warnings.warn(f"The model can be used and not be saved: {error}", stacklevel=4)
+
+
+def _has(digest: str) -> bool:
+    """Whether the module is there and whole; what is broken is told of when it is replaced."""
     with contextlib.suppress(BrokenModuleError):
-        if find_module(module.digest) is not None:
-            return
-    _keep_copy(module.folder)
+        return find_module(digest) is not None
+    return False
 
 
 def _keep_copy(folder: Path) -> str:
@@ -137,8 +157,8 @@ def find_module(digest: str) -> Path | None:
         BrokenModuleError: When the stored module is no longer what was stored.
         HandleError: When `digest` is no digest.
     """
-    target = _place(digest)
-    if not target.is_dir():
+    target = _found(digest)
+    if target is None:
         return None
     if target not in _verified:
         check_stored(target)
@@ -170,8 +190,9 @@ def stored_folder(digest: str) -> Path | None:
         The folder of that digest, or of what stands in for it, or None.
     """
     for name in (digest, _stand_ins.get().get(digest)):
-        if name is not None and _place(name).is_dir():
-            return _place(name)
+        found = None if name is None else _found(name)
+        if found is not None:
+            return found
     return None
 
 
@@ -210,7 +231,7 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
         HandleError: When no module with this digest is in the store.
     """
     folder, file = _module_folder(digest_or_folder), Path(file)
-    expected = folder.name if folder.parent == _root() else None
+    expected = folder.name if folder.parent in _roots() else None
     partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
     hashes = {}
     try:
@@ -237,7 +258,7 @@ def unpack_module(
     max_bytes: int | None = None,
     check: Callable[[Path], object] | None = None,
 ) -> str:
-    """Puts a packed module into the store.
+    """Puts a packed module into the store, unless it is there already.
 
     Args:
         file: What `pack_module` wrote.
@@ -253,11 +274,14 @@ def unpack_module(
     Raises:
         BrokenModuleError: When the file is damaged, unsafe to unpack, holds no SavedModel, or
             another than the expected one.
+        HandleError: When the disk is full.
     """
     file = Path(file)
-    with _work_folder() as work:
-        # Not compressed, so a large module is a large file; or of zeros, and the caller knows.
-        limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
+    # Not compressed, so a large module is a large file; or of zeros, and the caller knows.
+    limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
+    # The same content needs no place in the store; it is checked as any other.
+    is_there = expected is not None and _has(expected)
+    with _passing_folder() if is_there else _work_folder() as work:
         ratio = MAX_RATIO if max_bytes is None else math.inf
         try:
             unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit, max_ratio=ratio)
@@ -273,13 +297,14 @@ def unpack_module(
             )
         if check is not None:
             check(work / "module")
-        _keep(work, digest)
+        if not is_there:
+            _keep(work, digest)
     return digest
 
 
 def _keep(work: Path, digest: str) -> None:
-    """Moves `work`/module into the store, unless the store has it already."""
-    target = _place(digest)
+    """Moves `work`/module into the store that `work` lies in, unless a store has it already."""
+    target = work.parent / digest
     try:
         if find_module(digest) is not None:
             return
@@ -310,15 +335,63 @@ def _put_in_place(module: Path, target: Path, work: Path) -> None:
 
 @contextmanager
 def _work_folder() -> Iterator[Path]:
-    root = _root()
-    root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _sweep(root)
-    work = root / f".{uuid.uuid4().hex}.partial"
-    work.mkdir(mode=0o700)
+    """A folder from where a module is moved into the store, or into what takes its place."""
+    with _telling_what_to_do():
+        work = _new_work_folder()
+        try:
+            yield work
+        finally:
+            remove_folder(work)
+
+
+@contextmanager
+def _passing_folder() -> Iterator[Path]:
+    """A folder for what is looked at and goes."""
+    with _telling_what_to_do():
+        work = Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
+        try:
+            yield work
+        finally:
+            remove_folder(work)
+
+
+@contextmanager
+def _telling_what_to_do() -> Iterator[None]:
     try:
-        yield work
-    finally:
-        remove_folder(work)
+        yield
+    except OSError as error:
+        raise HandleError(
+            "expected room for a module, on the disk of the local module store and on that of the "
+            "temporary folder. Make room, or set KERAS_TRANSGEN_HOME and TMPDIR to folders that "
+            f"have it. Received: store={_root()}, temporary folder={tempfile.gettempdir()}, {error}"
+        ) from error
+
+
+def _new_work_folder() -> Path:
+    name = f".{uuid.uuid4().hex}.partial"
+    root = _root()
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (root / name).mkdir(mode=0o700)
+    except OSError as error:
+        warnings.warn(
+            "The local module store cannot be written, so modules that it lacks are kept in the "
+            "temporary folder until this process ends. Set KERAS_TRANSGEN_HOME to a folder that "
+            f"can be written. Received: {root}, {error.strerror}",
+            stacklevel=2,
+        )
+        root = _temporary_root()
+        (root / name).mkdir(mode=0o700)
+    else:
+        _sweep(root)
+    return root / name
+
+
+def _temporary_root() -> Path:
+    if not _temporary:
+        _temporary.append(Path(tempfile.mkdtemp(prefix="keras-transgen-store-")))
+        atexit.register(remove_own, _temporary[0], os.getpid())
+    return _temporary[0]
 
 
 def _sweep(root: Path) -> None:
@@ -329,7 +402,8 @@ def _sweep(root: Path) -> None:
         except OSError:
             continue
         if old:
-            remove_folder(work)
+            # In a store that others may write, too, theirs are theirs.
+            remove_folder(work, only_own=True)
 
 
 def _root() -> Path:
@@ -337,13 +411,19 @@ def _root() -> Path:
     return Path(home).expanduser().absolute() / "modules"
 
 
-def _place(digest: str) -> Path:
+def _roots() -> list[Path]:
+    """Where modules are looked for: first what replaces one that cannot be mended."""
+    return [*_temporary, _root()]
+
+
+def _found(digest: str) -> Path | None:
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise HandleError(
             "expected a module's digest, 64 hexadecimal digits as store_module returns them. "
             f"Received: digest={digest!r}"
         )
-    return _root() / digest
+    # Not Path.is_dir, which raises where a folder on the way may not be entered.
+    return next((root / digest for root in _roots() if os.path.isdir(root / digest)), None)
 
 
 def _module_folder(digest_or_folder: str | os.PathLike[str]) -> Path:

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_transgen.training.serving import named_specs
+from keras_transgen.training.whole_file import refuse_links_in
 
 if TYPE_CHECKING:
     from keras_transgen.backbones.backbone import Backbone
@@ -30,8 +31,10 @@ def publish(
         input_signature: Shape and dtype of the input, where the backbone's contract is open.
 
     Raises:
-        ValueError: If the shape of the input is not known.
+        ValueError: If the shape of the input is not known, or there is a link in the folder,
+            through which TensorFlow would write.
     """
+    refuse_links_in(folder, folder)
     given = backbone.input_contract if input_signature is None else input_signature
     (spec,) = named_specs(given)
     # A trackable object without names of its own in the way, which `tf.Module` would have.

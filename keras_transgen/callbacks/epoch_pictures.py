@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.plotting.save_figure import save_figure
+from keras_transgen.training.whole_file import refuse_links_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,12 +23,21 @@ class EpochPictures(keras.callbacks.Callback):
         folder: Where `epoch_0001.png`, ... go; `None` for no files.
         every: Epochs from one picture to the next; the first epoch always has one.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
+        root: Folder that the files must stay in; a link between it and `folder` is refused.
+            Defaults to `folder`.
 
     Raises:
-        ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive.
+        ValueError: If there is neither a folder nor a `log_dir`, `every` is not positive, or a link
+            leads out of `root`.
     """
 
-    def __init__(self, folder: str | Path | None, every: int, log_dir: str | Path | None) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None,
+        every: int,
+        log_dir: str | Path | None,
+        root: str | Path | None = None,
+    ) -> None:
         super().__init__()
         if folder is None and log_dir is None:
             raise ValueError(
@@ -38,7 +48,11 @@ class EpochPictures(keras.callbacks.Callback):
         self.folder = None if folder is None else Path(folder)
         self.every = every
         self.log_dir = log_dir
+        self.root = root
         self._writer: Any = None
+        if self.folder is not None:
+            # Before training, and not after its first epoch.
+            self.place(0)
 
     def images(self) -> np.ndarray:
         """The pictures' parts, `[rows, columns, height, width, channels]`."""
@@ -48,6 +62,17 @@ class EpochPictures(keras.callbacks.Callback):
         """The figure that shows them."""
         raise NotImplementedError
 
+    def place(self, epoch: int) -> Path:
+        """The file of an epoch, which is counted from zero.
+
+        Raises:
+            ValueError: If a link leads out of `root`.
+        """
+        assert self.folder is not None
+        file = self.folder / f"epoch_{epoch + 1:04d}.png"
+        refuse_links_below(self.folder if self.root is None else self.root, file)
+        return file
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if epoch % self.every:
             return
@@ -55,7 +80,7 @@ class EpochPictures(keras.callbacks.Callback):
         value_range = getattr(self.model, "value_range", None) or (0.0, 1.0)
         if self.folder is not None:
             figure = self.figure(images, value_range, f"epoch {epoch + 1}")
-            save_figure(figure, self.folder / f"epoch_{epoch + 1:04d}.png")
+            save_figure(figure, self.place(epoch))
         if self.log_dir is not None:
             self._write(image_mosaic(images, value_range=value_range), epoch)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.training import write_whole, write_whole_text
+from keras_transgen.training.whole_file import refuse_links_below
 
 _FOLDER = "projector"
 # A browser refuses larger images, so larger data go without pictures.
@@ -33,8 +34,8 @@ class LatentProjector(keras.callbacks.Callback):
         batch_size: Examples at once. Defaults to 256.
 
     Raises:
-        ValueError: If labels do not fit the examples, `every` is not positive, or, when training
-            starts, the model has neither `encode` nor `features`.
+        ValueError: If labels do not fit the examples, `every` is not positive, a link leads out of
+            `log_dir`, or, when training starts, the model has neither `encode` nor `features`.
 
     Example:
         ```python
@@ -96,6 +97,7 @@ class LatentProjector(keras.callbacks.Callback):
         if epoch % self.every:
             return
         folder = self.log_dir / _FOLDER
+        refuse_links_below(self.log_dir, folder / "metadata.tsv")
         folder.mkdir(parents=True, exist_ok=True)
         if not self._written:
             self._write_labels(folder / "metadata.tsv")
@@ -107,7 +109,7 @@ class LatentProjector(keras.callbacks.Callback):
             lambda beside: np.savetxt(beside, latents, fmt="%.6g", delimiter="\t"),
         )
         self._written.append(name)
-        self._write_configuration(folder)
+        self._write_configuration()
 
     def latents(self) -> np.ndarray:
         """The latent vectors of the examples, float32 `[count, size]`."""
@@ -145,7 +147,8 @@ class LatentProjector(keras.callbacks.Callback):
         side = int(np.ceil(np.sqrt(len(self.x))))
         return side * max(self.x.shape[1:3]) <= _LARGEST_SPRITE
 
-    def _write_configuration(self, folder: Path) -> None:
+    def _write_configuration(self) -> None:
+        from google.protobuf import text_format
         from tensorboard.plugins import projector
 
         configuration = projector.ProjectorConfig()
@@ -159,4 +162,6 @@ class LatentProjector(keras.callbacks.Callback):
                 entry.sprite.image_path = f"{_FOLDER}/pictures.png"
                 height, width = self.x.shape[1:3]
                 entry.sprite.single_image_dim.extend([width, height])
-        projector.visualize_embeddings(str(self.log_dir), configuration)
+        # As projector.visualize_embeddings writes it, but through no link.
+        text = text_format.MessageToString(configuration)
+        write_whole_text(self.log_dir / projector.metadata.PROJECTOR_FILENAME, text)

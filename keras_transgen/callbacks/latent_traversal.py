@@ -30,6 +30,8 @@ class LatentTraversal(EpochPictures):
         values: What each unit takes, in standard deviations of the prior.
         every: Epochs from one picture to the next; the first epoch always has one.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
+        root: Folder that the files must stay in; a link between it and `folder` is refused.
+            Defaults to `folder`.
 
     Raises:
         ValueError: If there is neither a folder nor a `log_dir`, `every` is not positive, or, when
@@ -55,8 +57,9 @@ class LatentTraversal(EpochPictures):
         values: Sequence[float] = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0),
         every: int = 1,
         log_dir: str | Path | None = None,
+        root: str | Path | None = None,
     ) -> None:
-        super().__init__(folder, every, log_dir)
+        super().__init__(folder, every, log_dir, root)
         self.x = None if x is None else np.asarray(x)
         self.dims = dims
         self.values = list(values)

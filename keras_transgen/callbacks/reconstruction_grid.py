@@ -24,6 +24,8 @@ class ReconstructionGrid(EpochPictures):
         folder: Where `epoch_0001.png`, ... go; `None` for no files.
         every: Epochs from one picture to the next; the first epoch always has one.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
+        root: Folder that the files must stay in; a link between it and `folder` is refused.
+            Defaults to `folder`.
 
     Raises:
         ValueError: If `x` are no images, there is neither a folder nor a `log_dir`, `every` is not
@@ -47,8 +49,9 @@ class ReconstructionGrid(EpochPictures):
         folder: str | Path | None = "reconstructions",
         every: int = 1,
         log_dir: str | Path | None = None,
+        root: str | Path | None = None,
     ) -> None:
-        super().__init__(folder, every, log_dir)
+        super().__init__(folder, every, log_dir, root)
         self.x = np.asarray(x)
         if self.x.ndim != 4 or not len(self.x):
             raise ValueError(

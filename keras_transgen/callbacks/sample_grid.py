@@ -27,6 +27,8 @@ class SampleGrid(EpochPictures):
         seed: Of the noise.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
         class_names: Names of the rows, for integer conditions.
+        root: Folder that the files must stay in; a link between it and `folder` is refused.
+            Defaults to `folder`.
 
     Raises:
         ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive.
@@ -55,8 +57,9 @@ class SampleGrid(EpochPictures):
         seed: int = 0,
         log_dir: str | Path | None = None,
         class_names: list[str] | None = None,
+        root: str | Path | None = None,
     ) -> None:
-        super().__init__(folder, every, log_dir)
+        super().__init__(folder, every, log_dir, root)
         self.count = count
         self.condition = condition
         self.seed = seed

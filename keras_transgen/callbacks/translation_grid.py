@@ -28,6 +28,8 @@ class TranslationGrid(EpochPictures):
         every: Epochs from one picture to the next; the first epoch always has one.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
         seed: Of a `Pix2Pix`'s noise, the same in every picture. Defaults to 0.
+        root: Folder that the files must stay in; a link between it and `folder` is refused.
+            Defaults to `folder`.
 
     Raises:
         ValueError: If `images` are none, there is neither a folder nor a `log_dir`, `every` is not
@@ -53,8 +55,9 @@ class TranslationGrid(EpochPictures):
         every: int = 1,
         log_dir: str | Path | None = None,
         seed: int = 0,
+        root: str | Path | None = None,
     ) -> None:
-        super().__init__(folder, every, log_dir)
+        super().__init__(folder, every, log_dir, root)
         self.inputs = np.asarray(images)
         self.targets = targets
         self.seed = seed
@@ -91,7 +94,7 @@ class TranslationGrid(EpochPictures):
             return
         figure = self.drawn()
         if self.folder is not None:
-            save_figure(figure, self.folder / f"epoch_{epoch + 1:04d}.png")
+            save_figure(figure, self.place(epoch))
         if self.log_dir is not None:
             # The pixels themselves, without names and margins.
             self._write(np.asarray(figure.axes[0].images[0].get_array()), epoch)

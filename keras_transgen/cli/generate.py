@@ -43,7 +43,8 @@ def run_train(
         The trained model.
 
     Raises:
-        ValueError: If the folder and the model do not fit together.
+        ValueError: If the folder and the model do not fit together, or a link leads out of the
+            output folder.
     """
     console = Screen()
     console.print("Loading TensorFlow ...")
@@ -52,9 +53,11 @@ def run_train(
     from keras_transgen.callbacks import SampleGrid
     from keras_transgen.plotting import plot_learning_curves, save_figure
     from keras_transgen.training import write_whole_text
+    from keras_transgen.training.whole_file import refuse_links_below
 
     keras.utils.set_random_seed(seed)
     conditional = model == "conditional-gan"
+    refuse_links_below(output, output / "samples" / "epoch_0001.png")
     data, real, shape, names = _data(images, size, color, batch_size, conditional, model, seed)
     made = _model(model, shape, latent_dim, len(names))
     output.mkdir(parents=True, exist_ok=True)
@@ -64,6 +67,7 @@ def run_train(
         every=max(1, epochs // 10),
         seed=seed,
         class_names=names or None,
+        root=output,
         **shown,
     )
     history = made.fit(data, epochs=epochs, callbacks=[grid])

@@ -14,6 +14,7 @@ from keras_transgen.cli.tune_report import print_table
 from keras_transgen.datasets.screen import Screen
 
 _SETTINGS = "settings.json"
+_SEARCH = "search"
 
 
 def run_tune(
@@ -81,7 +82,10 @@ def run_tune(
     import keras_tuner
 
     from keras_transgen.training import write_whole_text
+    from keras_transgen.training.whole_file import refuse_links_in
 
+    # The tuner writes into its folder as it finds it.
+    refuse_links_in(output, output / _SEARCH)
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(images, backbones, given, size, batch_size, seed)
@@ -102,7 +106,7 @@ def run_tune(
         max_trials=trials,
         seed=seed,
         directory=str(output),
-        project_name="search",
+        project_name=_SEARCH,
     )
     with _progress(console, tuner, trials) as callback:
         _search(tuner, data, epochs, callback)

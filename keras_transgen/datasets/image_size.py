@@ -23,9 +23,13 @@ _BYTES_PER_PIXEL = 8
 # Profiles, previews, and what cameras write.
 _METADATA = 2**22
 _HEAD = 32
+# Pixels of an image that does not say them.
+_UNKNOWN = 2**60
+_MARKS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF")
 _JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}
-_JPEG_SCAN = 0xDA
+# The end, and the first scan, which a frame header must come before.
+_JPEG_ENDS = {0xD9, 0xDA}
 _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 
 
@@ -40,7 +44,10 @@ def too_many_pixels(head: bytes, stream: IO[bytes], max_pixels: int) -> str:
     size = os.fstat(stream.fileno()).st_size
     if size > _BYTES_PER_PIXEL * max_pixels + _METADATA:
         return f"{size:,} bytes, far more than max_pixels={max_pixels:,} take"
-    height, width = _size(head, stream)
+    found = _size(head, stream)
+    if found is None:
+        return "" if _format(head) is None else "a header that does not say how many pixels it has"
+    height, width = found
     if height * width > max_pixels:
         return f"{width} x {height} pixels, more than max_pixels={max_pixels:,}"
     if head.startswith(b"GIF8"):
@@ -82,7 +89,7 @@ def checked_pixels(content: tf.Tensor, max_pixels: int, name: Any = "an image") 
 
 
 def _pixels_of_others(head: tf.Tensor) -> tf.Tensor:
-    """From the first bytes of an image that is no JPEG; 0 where it is none of these formats."""
+    """From the first bytes of an image that is no JPEG; 0 where no decoder would take it."""
     import tensorflow as tf
 
     byte = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int64)
@@ -91,10 +98,12 @@ def _pixels_of_others(head: tf.Tensor) -> tf.Tensor:
         return tf.add_n([byte[place] * 256**power for power, place in enumerate(places)])
 
     lossless = number(21, 22, 23, 24)
+    # Negative where rows go from top to bottom.
+    rows = number(22, 23, 24, 25)
     pixels = {
-        (b"\x89PNG", 0): number(19, 18, 17, 16) * number(23, 22, 21, 20),
+        (b"IHDR", 12): number(19, 18, 17, 16) * number(23, 22, 21, 20),
         (b"GIF8", 0): number(6, 7) * number(8, 9),
-        (b"BM", 0): number(18, 19) * number(22, 23),
+        (b"BM", 0): number(18, 19, 20, 21) * tf.minimum(rows, 2**32 - rows),
         (b"VP8X", 12): (number(24, 25, 26) + 1) * (number(27, 28, 29) + 1),
         (b"VP8L", 12): (lossless % 2**14 + 1) * (lossless // 2**14 % 2**14 + 1),
         (b"VP8 ", 12): (number(26, 27) % 2**14) * (number(28, 29) % 2**14),
@@ -103,11 +112,31 @@ def _pixels_of_others(head: tf.Tensor) -> tf.Tensor:
         tf.where(tf.strings.substr(head, place, len(mark)) == mark, count, 0)
         for (mark, place), count in pixels.items()
     ]
-    return tf.add_n(found)
+    # A size that is not where it should be is no small one.
+    unknown = [
+        tf.where(
+            tf.logical_and(
+                tf.strings.substr(head, 0, 4) == mark,
+                tf.reduce_all([tf.strings.substr(head, 12, 4) != each for each in sizes]),
+            ),
+            _UNKNOWN,
+            0,
+        )
+        for mark, sizes in {
+            b"\x89PNG": (b"IHDR",),
+            b"RIFF": (b"VP8X", b"VP8L", b"VP8 "),
+        }.items()
+    ]
+    return tf.add_n(found + unknown)
 
 
-def _size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
-    """Height and width, zero where the header is none of these formats'."""
+def _format(head: bytes) -> bytes | None:
+    """The mark of the format whose decoder would take a file, if it is one of these."""
+    return next((mark for mark in _MARKS if head.startswith(mark)), None)
+
+
+def _size(head: bytes, stream: IO[bytes]) -> tuple[int, int] | None:
+    """Height and width, where a decoder of these formats would look for them."""
 
     def number(start: int, end: int, order: Any = "little") -> int:
         return int.from_bytes(head[start:end], order)
@@ -115,7 +144,8 @@ def _size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
     if head.startswith(b"\xff\xd8\xff"):
         return _jpeg_size(head, stream)
     if head.startswith(b"\x89PNG"):
-        return number(20, 24, "big"), number(16, 20, "big")
+        # What else may come first, a decoder passes over.
+        return (number(20, 24, "big"), number(16, 20, "big")) if head[12:16] == b"IHDR" else None
     if head.startswith(b"GIF8"):
         return number(8, 10), number(6, 8)
     if head.startswith(b"BM"):
@@ -127,10 +157,11 @@ def _size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
         return both // 2**14 % 2**14 + 1, both % 2**14 + 1
     if head[12:16] == b"VP8 ":
         return number(28, 30) % 2**14, number(26, 28) % 2**14
-    return 0, 0
+    return None
 
 
-def _jpeg_size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
+def _jpeg_size(head: bytes, stream: IO[bytes]) -> tuple[int, int] | None:
+    """From the first frame header; what stands between segments is passed over, as by libjpeg."""
     start, place = 0, 2
     while True:
         if place + 9 > start + len(head):
@@ -138,24 +169,25 @@ def _jpeg_size(head: bytes, stream: IO[bytes]) -> tuple[int, int]:
             stream.seek(place)
             head = stream.read(HEAD_BYTES)
             if len(head) < 9:
-                return 0, 0
+                return None
         at = place - start
         mark = head[at + 1]
         if head[at] != 0xFF:
-            return 0, 0
-        if mark in _JPEG_SIZES:
+            following = head.find(b"\xff", at)
+            place = start + (len(head) if following < 0 else following)
+        elif mark in _JPEG_SIZES:
             return (
                 int.from_bytes(head[at + 5 : at + 7], "big"),
                 int.from_bytes(head[at + 7 : at + 9], "big"),
             )
-        if mark == 0xFF:
+        elif mark == 0xFF:
             place += 1
-        elif mark in _JPEG_ALONE:
+        elif mark == 0 or mark in _JPEG_ALONE:
             place += 2
         else:
             length = int.from_bytes(head[at + 2 : at + 4], "big")
-            if length < 2 or mark == _JPEG_SCAN:
-                return 0, 0
+            if length < 2 or mark in _JPEG_ENDS:
+                return None
             place += 2 + length
 
 

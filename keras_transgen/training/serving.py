@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.training.whole_file import refuse_links_in, write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,11 @@ def write_saved_model(
         endpoints: The endpoints by name.
         folder: Where to; a version folder such as `models/name/1` for TensorFlow Serving.
         verbose: Print the signatures.
+
+    Raises:
+        ValueError: If there is a link in the folder, through which TensorFlow would write.
     """
+    refuse_links_in(folder, folder)
     archive = keras.export.ExportArchive()
     resources: dict[int, Any] = {}
     for name, endpoint in endpoints.items():

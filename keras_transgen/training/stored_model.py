@@ -36,6 +36,7 @@ class StoredModel(keras.Model):
         """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
 
         The file is written beside and moved into place: a kill while saving leaves the old one.
+        With `max_shard_size` it is a `.weights.json` file and parts beside it, moved one by one.
         """
         write_whole(
             os.fspath(filepath),

@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all."""
+"""A file that is there whole or not at all, and stays in the folder it was meant for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ def write_whole(path: str, write: Callable[[str], object], overwrite: bool = Tru
     whole name as its ending, since Keras chooses formats by it. A link that stands at `path` is
     replaced; what it leads to is left alone. Remote paths (`gs://...`) are written directly; their
     stores do not show half-written objects.
+
+    What else `write` makes beside its file, such as the parts of one that was split, is moved too,
+    and the file itself last. Parts of the same names that were there are replaced first, so only a
+    single file is safe from a kill in between.
 
     Args:
         path: Where the file shall be.
@@ -35,6 +39,16 @@ def write_whole(path: str, write: Callable[[str], object], overwrite: bool = Tru
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=target.parent) as folder:
         beside = Path(folder) / target.name
         write(str(beside))
+        others = [each for each in sorted(Path(folder).iterdir()) if each != beside]
+        for other in others:
+            if os.path.lexists(target.with_name(other.name)):
+                _check_replaceable(target.with_name(other.name), overwrite)
+        if others and not os.path.lexists(beside):
+            raise FileNotFoundError(
+                f"Expected a file to be written to {target}. Received: {others}"
+            )
+        for other in others:
+            os.replace(other, target.with_name(other.name))
         os.replace(beside, target)
 
 
@@ -66,10 +80,31 @@ def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[s
     for part in parts[:-1]:
         here /= part
         if part == ".." or here.is_symlink():
-            raise ValueError(
-                "Files are written below the output folder only, and a link in it leads away. "
-                f"Remove it, or give another output folder. Received: {str(here)!r}"
-            )
+            raise _leads_away(here)
+
+
+def refuse_links_in(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """`refuse_links_below` for a folder that other libraries fill, which write through links.
+
+    Args:
+        folder: Folder that everything shall stay in.
+        path: A folder in it, which need not be there: all that lies in it is looked at.
+
+    Raises:
+        ValueError: If it is a link, or there is one on the way to it or in it.
+    """
+    refuse_links_below(folder, Path(path) / "file")
+    for place, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            if os.path.islink(os.path.join(place, name)):
+                raise _leads_away(Path(place, name))
+
+
+def _leads_away(link: Path) -> ValueError:
+    return ValueError(
+        "Files are written below the output folder only, and a link in it leads away. "
+        f"Remove it, or give another output folder. Received: {str(link)!r}"
+    )
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import io
 import os
@@ -6,19 +7,27 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
+import warnings
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.backbones import module_store
+from keras_transgen.backbones import SavedModelBackbone, module_store
 from keras_transgen.backbones.handles import BrokenModuleError, HandleError
+from keras_transgen.backbones.load_model import load_model
+from keras_transgen.backbones.module_files import PrivateModule
 from keras_transgen.backbones.module_store import (
     find_module,
     folder_digest,
+    keep_module,
     pack_module,
     store_module,
+    stored_folder,
     unpack_module,
 )
 from tests.backbones.hub_server import save_tiny_module
@@ -293,14 +302,156 @@ class TestProcesses:
             "finish, copied = HashedStream.hexdigest, []\n"
             "def finish_twice(stream):\n"
             "    copied.append(finish(stream))\n"
-            "    if len(copied) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    if os.path.isdir(sys.argv[2]): os.kill(os.getpid(), signal.SIGKILL)\n"
             "    return copied[-1]\n"
             "HashedStream.hexdigest = finish_twice\n"
             "store_module(sys.argv[1])\n"
         )
-        process = subprocess.run([sys.executable, "-c", script, str(module)], cwd=ROOT, check=False)
+        process = subprocess.run(
+            [sys.executable, "-c", script, str(module), str(store)], cwd=ROOT, check=False
+        )
         assert process.returncode == -signal.SIGKILL
         assert len(os.listdir(store)) == 1
         assert find_module(digest) is None
         assert store_module(module) == digest
         assert files(find_module(digest)) == module_files(module)
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A temporary folder of the test's own, where this process keeps no modules yet."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(module_store, "_temporary", [])
+    return folder
+
+
+@pytest.fixture
+def close_store(store, monkeypatch):
+    """Makes the store one that may only be read, for root, too."""
+
+    def refusing(real):
+        def call(*paths, **options):
+            names = [Path(path) for path in paths[:2] if not isinstance(path, int)]
+            if any(name.is_relative_to(store.parent) for name in names):
+                raise PermissionError(13, "Permission denied")
+            return real(*paths, **options)
+
+        return call
+
+    def close():
+        for name in ("mkdir", "replace", "rename"):
+            monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+
+    return close
+
+
+class TestStoreThatMayOnlyBeRead:
+    def test_what_is_in_it_is_found_without_a_word(self, module, temporary, close_store, tmp_path):
+        digest = store_module(module)
+        file, seen = pack_module(digest, tmp_path / "module.tar"), []
+        close_store()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert store_module(module) == digest
+            keep_module(PrivateModule(module))
+            assert unpack_module(file, expected=digest, check=seen.append) == digest
+        assert len(seen) == 1
+        assert seen[0].is_relative_to(temporary)
+        gc.collect()
+        assert os.listdir(temporary) == []
+
+    def test_the_check_is_made_of_what_the_store_has_already(self, module, temporary, tmp_path):
+        digest = store_module(module)
+        file = pack_module(digest, tmp_path / "module.tar")
+
+        def refuse(folder):
+            raise ValueError("refused")
+
+        with pytest.raises(ValueError, match="refused"):
+            unpack_module(file, expected=digest, check=refuse)
+        assert os.listdir(temporary) == []
+
+    @pytest.mark.parametrize("way", ["store", "unpack", "keep"])
+    def test_what_it_lacks_is_kept_for_the_process(
+        self, module, store, temporary, close_store, tmp_path, way
+    ):
+        file, digest = pack_module(module, tmp_path / "module.tar"), folder_digest(module)
+        close_store()
+        ways = {
+            "store": lambda: store_module(module),
+            "unpack": lambda: unpack_module(file, expected=digest),
+            "keep": lambda: keep_module(PrivateModule(module)),
+        }
+        with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
+            ways[way]()
+        assert not store.exists()
+        found = find_module(digest)
+        assert found.is_relative_to(temporary)
+        assert files(found) == module_files(module)
+        assert stored_folder(digest) == found
+        again = pack_module(digest, tmp_path / "again.tar")
+        assert again.read_bytes() == file.read_bytes()
+
+    def test_a_module_that_was_changed_in_it_is_replaced_for_the_process(
+        self, module, store, temporary, close_store
+    ):
+        digest = store_module(module)
+        (store / digest / "assets" / "labels.txt").write_text("dog")
+        module_store._verified.clear()
+        close_store()
+        with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
+            assert store_module(module) == digest
+        assert stored_folder(digest).is_relative_to(temporary)
+        assert files(find_module(digest)) == module_files(module)
+
+    def test_what_is_kept_for_the_process_goes_with_it(self, module, tmp_path):
+        # A store that cannot be made, whoever tries.
+        (tmp_path / "file").write_text("")
+        (tmp_path / "short").mkdir()
+        script = (
+            "import sys\n"
+            "from keras_transgen.backbones.module_store import find_module, store_module\n"
+            "print(find_module(store_module(sys.argv[1])))\n"
+        )
+        outside = {
+            **os.environ,
+            "KERAS_TRANSGEN_HOME": str(tmp_path / "file" / "home"),
+            "TMPDIR": str(tmp_path / "short"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script, module],
+            cwd=ROOT,
+            env=outside,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert Path(done.stdout.strip()).is_relative_to(tmp_path / "short")
+        assert os.listdir(tmp_path / "short") == []
+
+    def test_no_room_anywhere_says_what_to_do(self, module, temporary, monkeypatch):
+        private = PrivateModule(module)
+
+        def full(*arguments, **options):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(module_store, "copy_module", full)
+        with pytest.raises(HandleError, match=r"(?s)KERAS_TRANSGEN_HOME.*No space left"):
+            store_module(module)
+        with pytest.warns(UserWarning, match=r"(?s)not be saved.*No space left"):
+            keep_module(private)
+
+    def test_a_model_is_loaded_used_and_saved_without_a_store(
+        self, module, temporary, close_store, tmp_path
+    ):
+        close_store()
+        x = np.arange(3, dtype="float32")
+        with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
+            model = keras.Sequential([keras.Input(()), SavedModelBackbone(module)])
+        model.save(tmp_path / "model.keras")
+        module_store._temporary.clear()
+        with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
+            again = load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(again(x), model(x))

@@ -116,3 +116,14 @@ def test_an_open_contract_asks_for_the_shape(tmp_path):
     backbone.export(tmp_path, input_signature=tf.TensorSpec([None, 3]))
     x = np.ones((2, 3), "float32")
     np.testing.assert_allclose(ktg.load_backbone(tmp_path)(x), backbone(x), rtol=1e-6)
+
+
+def test_no_link_in_the_folder_is_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "variables").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads away"):
+        KerasBackbone(network()).export(tmp_path / "published")
+    with pytest.raises(ValueError, match="leads away"):
+        ktg.VAE((4,), latent_dim=2).export(tmp_path / "published")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -5,8 +5,12 @@ import pytest
 import tensorflow as tf
 
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
+from keras_transgen.callbacks.latent_traversal import LatentTraversal
+from keras_transgen.callbacks.reconstruction_grid import ReconstructionGrid
+from keras_transgen.callbacks.sample_grid import SampleGrid
+from keras_transgen.callbacks.translation_grid import TranslationGrid
 from keras_transgen.plotting.traversal import plot_traversal
-from tests.callbacks.samplers import Sampler, images
+from tests.callbacks.samplers import REAL, Sampler, images
 
 
 class White(EpochPictures):
@@ -46,3 +50,25 @@ def test_wrong_settings():
         White()
     with pytest.raises(ValueError, match="every=0"):
         White("folder", every=0)
+
+
+def test_a_link_between_the_root_and_the_folder_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    samples = tmp_path / "out" / "samples"
+    samples.symlink_to(tmp_path / "elsewhere")
+    for callback in (SampleGrid, TranslationGrid, ReconstructionGrid, LatentTraversal):
+        what = {SampleGrid: {}, TranslationGrid: {"images": REAL}, ReconstructionGrid: {"x": REAL}}
+        given = what.get(callback, {"x": REAL[0]})
+        with pytest.raises(ValueError, match="leads away"):
+            callback(**given, folder=samples, root=tmp_path / "out")
+        # A folder that is given by itself may be a link.
+        callback(**given, folder=samples)
+    samples.unlink()
+    grid = SampleGrid(samples, count=4, root=tmp_path / "out")
+    Sampler(images).run([grid])
+    samples.rename(tmp_path / "aside")
+    samples.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads away"):
+        Sampler(images).run([grid])
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -73,3 +73,19 @@ def test_wrong_use(tmp_path):
         LatentProjector(tmp_path, REAL, every=0)
     with pytest.raises(ValueError, match="Sampler"):
         Sampler(images).run([LatentProjector(tmp_path, REAL)])
+
+
+def test_no_link_in_the_folder_of_logs_is_followed(tmp_path):
+    elsewhere, logs = tmp_path / "elsewhere", tmp_path / "logs"
+    elsewhere.mkdir()
+    logs.mkdir()
+    (elsewhere / "file").write_text("precious")
+    (logs / "projector_config.pbtxt").symlink_to(elsewhere / "file")
+    Encoding(images).run([LatentProjector(logs, REAL)])
+    assert configuration(logs).embeddings[0].tensor_name == "epoch_0001"
+    assert (elsewhere / "file").read_text() == "precious"
+    (logs / "projector").rename(tmp_path / "aside")
+    (logs / "projector").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="leads away"):
+        Encoding(images).run([LatentProjector(logs, REAL)])
+    assert [path.name for path in elsewhere.iterdir()] == ["file"]

@@ -121,3 +121,14 @@ def test_evaluate_ranks_like_with_like(digit_folder, vae_file, tmp_path):
     assert far[name] > 1.0
     assert same["precision[digits]"] == 1.0
     assert far["generated_count"] == 72
+
+
+def test_train_does_not_write_through_a_link_in_the_output_folder(tmp_path):
+    elsewhere, output = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    output.mkdir()
+    (output / "samples").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="leads away"):
+        run_train("digits", epochs=1, output=output)
+    assert list(elsewhere.iterdir()) == []
+    assert [path.name for path in output.iterdir()] == ["samples"]

@@ -110,3 +110,14 @@ def test_a_search_for_a_generative_model(task, digit_folder, tmp_path):
     if task == "conditional-gan":
         assert report["classes"] == ["four", "one", "zero"]
         assert model.sample(np.array([0, 2]), seed=0).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize("place", ["search", "search/trial_0", "search/oracle.json"])
+def test_a_link_in_the_folder_of_the_search_is_refused(tmp_path, place):
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "out" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads away"):
+        run_tune("digits", output=tmp_path / "out")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

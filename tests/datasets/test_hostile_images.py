@@ -52,10 +52,10 @@ def png_bomb(width, height, between=b""):
     return b"\x89PNG\r\n\x1a\n" + header + between + chunk(b"IDAT", rows) + end
 
 
-def refusal(path):
+def refusal(path, **options):
     """What `read_picture` says against a file; its name where that is read after all."""
     try:
-        read_picture(path)
+        read_picture(path, **options)
     except ValueError as error:
         return str(error)
     return str(path)
@@ -129,6 +129,69 @@ def test_the_limit_holds_for_every_way_to_read(folder):
         decode_image((folder / "1.png").read_bytes(), (8, 8), (0, 1), 3, False, True, **limit)
     limit = {"max_pixels": 90_000}
     assert len(list(image_folder(folder, 8, None, labelled=False, **limit))) == 2
+
+
+def jpeg_bomb(side, stray, segment, repeat=1):
+    """A JPEG with bytes before a segment, which decoders pass over."""
+    buffer = io.BytesIO()
+    Image.new("L", (side, side)).save(buffer, "JPEG", quality=30)
+    content = buffer.getvalue()
+    place = content.index(segment)
+    return content[:place] + stray * repeat + content[place:]
+
+
+@pytest.mark.parametrize("segment", [b"\xff\xe0", b"\xff\xdb", b"\xff\xc0"])
+@pytest.mark.parametrize(
+    ("stray", "repeat"),
+    [(b"\0", 1), (b"x", 10_000), (b"\xff\0", 1), (b"\xff\0ab", 5000), (b"\xff\xd0", 3),
+     (b"\xff", 9000)],
+    ids=["byte", "bytes", "stuffed", "much stuffed", "restarts", "fill"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_a_decoder_passes_over_hides_no_pixels(tmp_path, segment, stray, repeat):
+    content = jpeg_bomb(300, stray, segment, repeat)
+    if content[2:3] == b"\xff":
+        # The decoder's own word.
+        assert tf.image.extract_jpeg_shape(content).numpy().tolist() == [300, 300, 1]
+    path = tmp_path / "1.jpg"
+    path.write_bytes(content)
+    for thorough in (True, False):
+        reasons = unreadable_images([str(path)], thorough, max_pixels=89_999)
+        assert "300 x 300 pixels" in reasons[str(path)] or content[2:3] != b"\xff"
+    assert "1.jpg" in refusal(path, max_pixels=89_999)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Chunks that no decoder knows, before the one that has the size.
+        b"\x89PNG\r\n\x1a\n" + chunk(b"abCd", b"x" * 9) + png_bomb(300, 300)[8:],
+        b"RIFF" + bytes([100, 0, 0, 0]) + b"WEBPICCP" + bytes(40),
+        # A scan without a frame, and one that ends before it.
+        b"\xff\xd8\xff\xda" + bytes([0, 2]) + bytes(40) + b"\xff\xd9",
+        b"\xff\xd8\xff\xd9" + bytes(40) + b"\xff\xd9",
+        b"\xff\xd8\xff\xe0" + bytes([0, 2]) + b"x" * 5000 + b"\xff\xd9",
+    ],
+    ids=["png", "webp", "scan", "end", "nothing"],
+)
+def test_a_size_that_is_not_found_is_no_small_one(tmp_path, content):
+    path = tmp_path / "1.png"
+    path.write_bytes(content + b"IEND")
+    for thorough in (True, False):
+        assert "does not say" in unreadable_images([str(path)], thorough)[str(path)]
+    assert "does not say" in refusal(path)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        checked_pixels(content, 2**26)
+
+
+def test_rows_from_top_to_bottom_and_wide_ones(tmp_path):
+    for width, height in ((70_000, 3), (2000, -30), (2000, 30)):
+        head = b"BM" + bytes(8) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
+        head += width.to_bytes(4, "little") + height.to_bytes(4, "little", signed=True)
+        pixels = width * abs(height)
+        assert checked_pixels(head + bytes(40), pixels).numpy()[:2] == b"BM"
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            checked_pixels(head + bytes(40), pixels - 1)
 
 
 def test_a_bomb_costs_nothing(folder):

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from keras_transgen.training import write_whole
-from keras_transgen.training.whole_file import refuse_links_below, write_whole_text
+from keras_transgen.training.whole_file import (
+    refuse_links_below,
+    refuse_links_in,
+    write_whole_text,
+)
 
 
 def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
@@ -102,3 +106,57 @@ def test_links_on_the_way_are_refused(tmp_path):
     for way in ("b/1.png", "a/c/1.png", "b/x/y/1.png", "a/../../1.png"):
         with pytest.raises(ValueError, match="link"):
             refuse_links_below(out, out / way)
+
+
+def write_parts(beside):
+    beside = Path(beside)
+    for number in range(3):
+        beside.with_name(f"part_{number}").write_text(f"new {number}")
+    beside.write_text("new map")
+
+
+def test_all_that_was_written_is_moved_and_the_file_itself_last(tmp_path, monkeypatch):
+    moved, replace = [], os.replace
+
+    def replacing(source, target):
+        moved.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    (tmp_path / "part_1").write_text("old")
+    write_whole(str(tmp_path / "map"), write_parts)
+    assert moved == ["part_0", "part_1", "part_2", "map"]
+    texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert texts == {"map": "new map", "part_0": "new 0", "part_1": "new 1", "part_2": "new 2"}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_part_that_may_not_be_replaced_leaves_all_as_it_was(tmp_path, kind):
+    if kind == "file":
+        (tmp_path / "part_1").write_text("old")
+    else:
+        (tmp_path / "part_1").mkdir()
+    with pytest.raises(FileExistsError, match="part_1"):
+        write_whole(str(tmp_path / "map"), write_parts, overwrite=kind == "folder")
+    assert os.listdir(tmp_path) == ["part_1"]
+
+
+def test_parts_without_their_file_are_not_moved(tmp_path):
+    with pytest.raises(FileNotFoundError, match="map"):
+        write_whole(str(tmp_path / "map"), lambda beside: Path(beside + ".x").write_text("x"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["search", "search/trial", "search/trial/file"])
+def test_links_in_a_folder_that_others_fill_are_refused(tmp_path, place):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    out = tmp_path / "out"
+    refuse_links_in(out, out / "search")
+    (out / "search" / "trial").mkdir(parents=True)
+    (out / "search" / "trial" / "file").write_text("x")
+    refuse_links_in(out, out / "search")
+    (out / place).rename(tmp_path / "aside")
+    (out / place).symlink_to(tmp_path / "aside")
+    with pytest.raises(ValueError, match="leads away"):
+        refuse_links_in(out, out / "search")
