@@ -23,29 +23,58 @@ _JSON_RATIO, _JSON_FLOOR = 200, 2**20
 # Python's objects are larger than the text that they are read from, so they are counted too.
 _MOST_VALUES = 4_000_000
 _DEEPEST = 500
+# What file systems take, less what Keras unpacks into.
+_LONGEST_PART, _LONGEST_NAME, _MOST_PARTS, _MOST_FOLDERS = 200, 2000, 64, 20_000
 
 
-def check_archive(file: Path, max_members: int, max_bytes: int) -> int:
-    """Refuse what is no whole `.keras` file, or costs too much.
+def check_file(file: Path) -> None:
+    """Refuse what is no plain file whose name ends in `.keras`.
 
     Args:
         file: The file.
+
+    Raises:
+        ValueError: It is absent, a folder, a pipe, or has another name.
+    """
+    if not file.exists():
+        raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
+    if file.is_dir():
+        raise ValueError(
+            "A .keras file is expected; a folder with a SavedModel goes to "
+            f"keras_transgen.load_backbone. Received: path={str(file)!r}"
+        )
+    # A pipe would be waited for.
+    if not stat.S_ISREG(file.stat().st_mode) or file.suffix != ".keras":
+        raise ValueError(
+            "A file whose name ends in .keras is expected; weights alone are loaded with "
+            f"model.load_weights. Received: path={str(file)!r}"
+        )
+
+
+def check_archive(file: Path, max_members: int, max_bytes: int, name: str) -> int:
+    """Refuse what is no whole `.keras` file, or costs too much.
+
+    Args:
+        file: The file, or a copy of it.
         max_members: How many members it may have.
         max_bytes: How many bytes they may have, unpacked.
+        name: The path that messages name.
 
     Returns:
         How many groups and data sets its weights are.
 
     Raises:
-        ValueError: It is absent, no archive, incomplete, damaged, or beyond a limit.
+        ValueError: It is no archive, incomplete, damaged, or beyond a limit; or its members cannot
+            lie in a folder together.
     """
-    size = _checked_size(file)
-    said = f"Received: path={str(file)!r} of {size:,} bytes"
+    size = file.stat().st_size
+    said = f"Received: path={name!r} of {size:,} bytes"
     if not zipfile.is_zipfile(file):
         _refuse_no_archive(file, said)
     check_members(file, max_members, max_bytes)
     with zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
+        _check_names(archive.namelist(), said)
         missing = [part for part in _JSON if part not in names]
         missing = missing or [part for part in (WEIGHTS,) if part not in names]
         if missing:
@@ -104,22 +133,40 @@ def registered_names(config: Any) -> Iterator[str]:
             waiting += each
 
 
-def _checked_size(file: Path) -> int:
-    if not file.exists():
-        raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
-    if file.is_dir():
+def _check_names(names: list[str], said: str) -> None:
+    """Refuse names that cannot all be unpacked into a folder, or that act on a terminal."""
+    files: set[tuple[str, ...]] = set()
+    folders: set[tuple[str, ...]] = set()
+    for name in names:
+        parts = tuple(part for part in name.split("/") if part not in ("", "."))
+        above = {parts[:depth] for depth in range(1, len(parts))}
+        folders |= above | ({parts} if name.endswith("/") else set())
+        reason = _fault(name, parts)
+        if parts in files or len(folders) > _MOST_FOLDERS:
+            reason = reason or "and many others, or the same place twice"
+        if reason:
+            raise ValueError(
+                "Members of a .keras file have names of printable characters under which they can "
+                "be unpacked. Get the file again from where it was made. "
+                f"{said}, with {name[:80]!r}, {reason}"
+            )
+        if not name.endswith("/"):
+            files.add(parts)
+    both = files & folders
+    if both:
         raise ValueError(
-            "A .keras file is expected; a folder with a SavedModel goes to "
-            f"keras_transgen.load_backbone. Received: path={str(file)!r}"
+            "A member of a .keras file is a file or a folder. Get the file again from where it was "
+            f"made. {said}, with {'/'.join(min(both))[:80]!r}, which is both"
         )
-    status = file.stat()
-    # A pipe would be waited for.
-    if not stat.S_ISREG(status.st_mode) or file.suffix != ".keras":
-        raise ValueError(
-            "A file whose name ends in .keras is expected; weights alone are loaded with "
-            f"model.load_weights. Received: path={str(file)!r}"
-        )
-    return status.st_size
+
+
+def _fault(name: str, parts: tuple[str, ...]) -> str | None:
+    if not name.isprintable():
+        return "not printable"
+    longest = max((len(part.encode()) for part in parts), default=0)
+    if longest > _LONGEST_PART or len(name.encode()) > _LONGEST_NAME:
+        return "too long"
+    return "too deep" if len(parts) > _MOST_PARTS else None
 
 
 def _refuse_no_archive(file: Path, said: str) -> None:

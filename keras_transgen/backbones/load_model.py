@@ -11,15 +11,20 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.audit import audit_module
+from keras_transgen.backbones.kept_modules import KeptModules
 from keras_transgen.backbones.keras_archive import (
     MAX_MEMBERS,
     check_archive,
+    check_file,
     read_config,
     registered_names,
 )
 from keras_transgen.backbones.module_store import standing_in, unpack_module
+from keras_transgen.backbones.private_archive import private_copy
 from keras_transgen.backbones.registered_modules import import_classes
 from keras_transgen.backbones.saved_model import let_in
+from keras_transgen.training.config_numbers import check_numbers
+from keras_transgen.training.refusal import refusals
 from keras_transgen.training.variable_limit import limit_variables
 from keras_transgen.training.weight_file import WEIGHTS
 from keras_transgen.training.zip_limits import MAX_BYTES
@@ -49,8 +54,9 @@ def load_model(
     `keras.saving.load_model` loads the same file too, unless the module was trained: such a file
     holds its parameters among the weights, and the module without them.
 
-    A stranger's file contacts nobody and writes nothing but its modules, into the store. What it
-    costs is bounded before it is read, and its variables before they take memory.
+    A stranger's file contacts nobody and writes nothing but its modules, into the store, from
+    where they go again if it is refused. What it costs is bounded before it is read, and its
+    variables before they take memory. A private copy of it is loaded, which nobody changes.
 
     Args:
         path: The `.keras` file.
@@ -67,8 +73,9 @@ def load_model(
 
     Raises:
         ValueError: The file is absent, no `.keras` archive, incomplete or beyond a limit; holds a
-            module that the audit refuses; or says what is for its user to say: an address, a path,
-            a permission, a function that does more than compute.
+            module that the audit refuses; says what is for its user to say: an address, a path,
+            a permission, a function that does more than compute; or cannot be loaded for whatever
+            other reason, which is the error's cause.
 
     Example:
         ```python
@@ -82,29 +89,54 @@ def load_model(
         ```
     """
     file = Path(path)
-    weights = check_archive(file, max_members, max_bytes)
-    with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
-        import_classes(registered_names(read_config(archive)))
-        most_bytes = _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES
-        modules = _packed_modules(archive)
-        most_variables = _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT
-        contents = {}
-        for member in modules:
-            named, content = _names(member)
-            contents[named] = content
-            _take_in(archive, member, Path(folder, "module.tar"), file, allow_unsafe_ops)
-    try:
-        # Optimizers, averages and base values are in the file themselves; some networks are made
-        # once more while they are taken apart.
-        with limit_variables(most_bytes, most_variables), standing_in(contents):
-            return keras.saving.load_model(
-                file, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
-            )
-    except RecursionError:
-        raise ValueError(
-            "The model in the .keras file is nested too deeply. Get the file again from where it "
-            f"was made. Received: path={str(file)!r}"
-        ) from None
+    kept = KeptModules()
+    with refusals(f"The .keras file {str(file)!r}"):
+        check_file(file)
+        with private_copy(file, max_bytes) as copy:
+            weights = check_archive(copy, max_members, max_bytes, str(file))
+            try:
+                with zipfile.ZipFile(copy) as archive:
+                    limits, contents = _prepared(archive, weights, file, kept, allow_unsafe_ops)
+                # Optimizers, averages and base values are in the file themselves; some networks
+                # are made once more while they are taken apart.
+                with limit_variables(*limits), standing_in(contents):
+                    return keras.saving.load_model(
+                        copy, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+                    )
+            except RecursionError:
+                kept.take_out()
+                raise ValueError(
+                    "The model in the .keras file is nested too deeply. Get the file again from "
+                    f"where it was made. Received: path={str(file)!r}"
+                ) from None
+            except BaseException as error:
+                if isinstance(error, Exception) and kept.lost():
+                    raise ValueError(
+                        "A module of the .keras file left the store while the file was loaded: "
+                        "another process was refused one that holds it too. Load the file again. "
+                        f"Received: path={str(file)!r}, module {kept.lost()[0]}"
+                    ) from error
+                kept.take_out()
+                raise
+
+
+def _prepared(
+    archive: zipfile.ZipFile, weights: int, file: Path, kept: KeptModules, allow_unsafe_ops: bool
+) -> tuple[tuple[int, int], dict[str, str]]:
+    """What the variables may take, and the modules, now in the store, by the names they go by."""
+    config = read_config(archive)
+    check_numbers(config, _bytes_of_weights(archive))
+    import_classes(registered_names(config))
+    modules = _packed_modules(archive)
+    contents = {}
+    for member in modules:
+        named, content = _names(member)
+        contents[named] = content
+        _take_in(archive, member, file, kept, allow_unsafe_ops)
+    return (
+        _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES,
+        _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT,
+    ), contents
 
 
 def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
@@ -134,22 +166,28 @@ def _names(member: zipfile.ZipInfo) -> tuple[str, str]:
 def _take_in(
     archive: zipfile.ZipFile,
     member: zipfile.ZipInfo,
-    target: Path,
     file: Path,
+    kept: KeptModules,
     allow_unsafe_ops: bool,
 ) -> None:
-    # The member's own path is never used: it could point anywhere.
-    with archive.open(member) as source, target.open("wb") as copy:
-        shutil.copyfileobj(source, copy)
     content = _names(member)[1]
-    unpack_module(
-        target,
-        expected=content,
-        # Of a trained module the weights hold what the module has zeros for.
-        max_bytes=2 * _bytes_of_weights(archive) + _FREE_BYTES,
-        check=lambda folder: audit_module(
-            folder, allow_unsafe_ops=allow_unsafe_ops, name=f"{file}, {member.filename}"
-        ),
-    )
+
+    def check(folder: Path) -> None:
+        audit_module(folder, allow_unsafe_ops=allow_unsafe_ops, name=f"{file}, {member.filename}")
+        kept.made(content, folder)
+
+    # The member's own path is never used: it could point anywhere.
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "module.tar")
+        with archive.open(member) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+        unpack_module(
+            target,
+            expected=content,
+            # Of a trained module the weights hold what the module has zeros for.
+            max_bytes=2 * _bytes_of_weights(archive) + _FREE_BYTES,
+            check=check,
+        )
+    kept.kept(content)
     if allow_unsafe_ops:
         let_in(content)

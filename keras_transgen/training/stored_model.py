@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_transgen.training.progress import Progress
+from keras_transgen.training.refusal import refusals
 from keras_transgen.training.replica_noise import seed_states
 from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
 from keras_transgen.training.weight_file import check_weights_at
@@ -48,10 +49,12 @@ class StoredModel(keras.Model):
         """Load weights, with the arguments of `keras.Model.load_weights`.
 
         Raises:
-            ValueError: The file leads to other files, or takes far more memory than it has bytes.
+            ValueError: The file leads to other files, takes far more memory than it has bytes, or
+                cannot be loaded for whatever other reason, which is the error's cause.
         """
-        check_weights_at(filepath)
-        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with refusals(f"The weight file {os.fspath(filepath)!r}"):
+            check_weights_at(filepath)
+            super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the model to a `.keras` file, written beside and moved into place."""

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup
+from keras_transgen.datasets.printable import printable
 from keras_transgen.training import gradients_of
 from keras_transgen.training.config_from_file import (
     FileConfigError,
@@ -18,6 +19,7 @@ from keras_transgen.training.config_from_file import (
     refuse_arguments,
     shown,
 )
+from keras_transgen.training.refusal import refusals
 from keras_transgen.transfer.deltas import (
     Delta,
     DeltaSet,
@@ -26,6 +28,7 @@ from keras_transgen.transfer.deltas import (
     read_delta,
     write_delta,
 )
+from keras_transgen.transfer.deltas.delta import refuse_words
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import warm_up_and_decay
@@ -267,14 +270,21 @@ class StructureTransfer(TransferModel):
             ValueError: The file is none, the delta is another backbone's, its head does not fit,
                 or the name is taken.
         """
+        with refusals(f"The delta file {os.fspath(path)!r}"):
+            return self._load_delta(path, name, head, max_bytes)
+
+    def _load_delta(
+        self, path: str | os.PathLike[str], name: str | None, head: bool, max_bytes: int
+    ) -> Delta:
         saved = read_delta(path, max_bytes=max_bytes)
         digest = self.delta_set.base_digest()
         if saved.digest != digest:
             raise ValueError(
                 "The delta must be one of this very backbone: it was trained on another structure "
                 "or other weights. Load the backbone it belongs to, or train a delta anew. "
-                f"Received: path={os.fspath(path)!r} with a delta of backbone {saved.backbone!r}, "
-                f"digest {saved.digest}; this backbone is {self.backbone.name!r}, digest {digest}"
+                f"Received: path={os.fspath(path)!r} with a delta of backbone "
+                f"{shown(saved.backbone)}, digest {printable(saved.digest, 80)}; this backbone is "
+                f"{self.backbone.name!r}, digest {digest}"
             )
         shapes = [tuple(value.shape) for value in saved.head]
         own_shapes = [tuple(variable.shape) for variable in self._head_weights()]
@@ -284,6 +294,8 @@ class StructureTransfer(TransferModel):
                 f"head=False. Received: path={os.fspath(path)!r} with a head of shapes {shapes}; "
                 f"the model's are {own_shapes}"
             )
+        if head:
+            refuse_words({f"head {place}": value for place, value in enumerate(saved.head)})
         name = saved.name if name is None else name
         with self.distribute_strategy.scope():
             delta = self.delta_set.add_from_file(name, saved.method, saved.arguments, saved.state)

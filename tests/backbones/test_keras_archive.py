@@ -86,7 +86,7 @@ def test_layers_within_layers_without_end(honest, tmp_path):
             }
         config["config"]["layers"][1] = inner
 
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError):
         load_model(rewritten(honest, tmp_path / "evil.keras", change))
 
 
@@ -136,18 +136,29 @@ def test_other_names_do_not_reach_other_readers(honest, tmp_path):
         load_model(other)
 
 
+# By their numbers, or by the variables that they ask for.
+TOO_LARGE = "than it can have values for|than its weights can stand for|elements. Ask"
+
+
 @pytest.mark.parametrize("units", [10**9, 10**15])
 def test_a_layer_that_the_weights_do_not_fill(units, honest, tmp_path):
     def change(config):
         config["config"]["layers"][1]["config"]["units"] = units
 
-    with pytest.raises(ValueError, match="more variables than it can have values for"):
+    with pytest.raises(ValueError, match=TOO_LARGE):
         load_model(rewritten(honest, tmp_path / "evil.keras", change))
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("pool_size", 10**9), ("blocks", 10**9), ("filters", 10**6), ("image_shape", [2**20] * 3)],
+    [
+        ("pool_size", 9 * 10**6),
+        ("pool_size", 10**9),
+        ("blocks", 9 * 10**6),
+        ("blocks", 10**9),
+        ("filters", 10**6),
+        ("image_shape", [2**20] * 3),
+    ],
 )
 def test_sizes_of_a_model_that_the_weights_do_not_fill(key, value, honest, tmp_path):
     from keras_transgen.generative.translation import CycleGAN
@@ -158,7 +169,7 @@ def test_sizes_of_a_model_that_the_weights_do_not_fill(key, value, honest, tmp_p
         config["config"][key] = value
 
     started = time.monotonic()
-    with pytest.raises(ValueError, match="more variables than it can have values for"):
+    with pytest.raises(ValueError, match=TOO_LARGE):
         load_model(rewritten(tmp_path / "cycle.keras", tmp_path / "evil.keras", change))
     # Without a limit on their number, layers are built for days.
     assert time.monotonic() - started < 300

@@ -1,4 +1,7 @@
+import json
 import shutil
+import tempfile
+import traceback
 import zipfile
 from pathlib import Path
 
@@ -217,3 +220,208 @@ def test_files_without_a_module_load_as_ever(home, tmp_path):
     model.save(tmp_path / "model.keras")
     x = np.ones((1, 3))
     np.testing.assert_array_equal(load_model(tmp_path / "model.keras")(x), model(x))
+
+
+@pytest.fixture
+def plain(tmp_path) -> Path:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "plain.keras")
+    return tmp_path / "plain.keras"
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def with_config(file: Path, change) -> Path:
+    def each(name: str, content: bytes):
+        if name == "config.json":
+            config = json.loads(content)
+            change(config)
+            content = json.dumps(config).encode()
+        yield name, content
+
+    return rewritten(file, each)
+
+
+def with_members(file: Path, *names: str) -> Path:
+    def each(name: str, content: bytes):
+        yield name, content
+        if name == "config.json":
+            yield from ((other, b"content") for other in names)
+
+    return rewritten(file, each)
+
+
+def names_no_class(config):
+    config["config"]["layers"].append(
+        {"class_name": "NoSuch", "module": None, "config": {}, "registered_name": "x"}
+    )
+
+
+ESCAPE = "\x1b[2J"
+CHANGES = {
+    "no layers": lambda config: config["config"].pop("layers"),
+    "a number for layers": lambda config: config["config"].update(layers=3),
+    "no class": names_no_class,
+    "an escape as class": lambda config: config.update(class_name=ESCAPE, module=ESCAPE),
+    "an escape as name": lambda config: config["config"]["layers"][1]["config"].update(
+        name=ESCAPE, units=ESCAPE
+    ),
+    "nothing": lambda config: config.clear(),
+    "a negative size": lambda config: config["config"]["layers"][1]["config"].update(units=-1),
+    "no shape": lambda config: config["config"]["layers"][0]["config"].update(batch_shape=[[]]),
+    "a metric of millions": lambda config: config["compile_config"].update(
+        metrics=[
+            {
+                "module": "keras.metrics",
+                "class_name": "AUC",
+                "config": {"num_thresholds": 20_000_000},
+            }
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_is_wrong_is_a_value_error_that_can_be_printed(change, plain, temporary):
+    with pytest.raises(ValueError) as refused:
+        load_model(with_config(plain, change))
+    assert "\x1b" not in "".join(traceback.format_exception(refused.value))
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'"x"', b"{", b"\xff", b"[" * 10**5])
+def test_json_that_describes_nothing(content, plain):
+    def swap(name: str, honest: bytes):
+        yield name, content if name == "config.json" else honest
+
+    with pytest.raises(ValueError):
+        load_model(rewritten(plain, swap))
+
+
+def test_a_warning_says_no_escapes(plain):
+    def rename(config):
+        config["compile_config"]["optimizer"]["config"]["name"] = ESCAPE
+
+    with pytest.warns(UserWarning, match=r"\\x1b\[2J") as told:
+        load_model(with_config(plain, rename))
+    assert not any("\x1b" in str(each.message) for each in told)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["assets/" + "a" * 201],
+        ["assets/" + "ä" * 101],
+        ["/".join("a" * 65)],
+        ["/".join(["a" * 100] * 21)],
+        ["assets/a", "assets/a/b"],
+        ["assets/a/b", "assets/a"],
+        ["assets/a/", "assets/a"],
+        ["assets/a", "assets/./a"],
+        ["assets/a", "assets//a"],
+        [f"assets/{ESCAPE}"],
+        ["assets/\u202egnp"],
+    ],
+    ids=lambda names: ascii(names)[:40],
+)
+def test_members_that_cannot_be_unpacked(names, plain, temporary):
+    with pytest.raises(ValueError, match=r"members?|Members?") as refused:
+        load_model(with_members(plain, *names))
+    assert str(refused.value).isprintable()
+    assert not list(temporary.iterdir())
+
+
+def test_members_beside_the_weights_load_as_ever(plain, temporary):
+    load_model(with_members(plain, "assets/ä/b", "assets/ä/c", "assets/d/"))
+    assert not list(temporary.iterdir())
+
+
+def test_what_keras_unpacks_goes_when_it_fails(plain, temporary, monkeypatch):
+    from keras.src.saving import saving_lib
+
+    def fill_the_disk(archive, path):
+        Path(path, "half").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saving_lib.file_utils, "extract_open_archive", fill_the_disk)
+    with pytest.raises(ValueError, match="No space left"):
+        load_model(with_members(plain, "assets/a"))
+    assert not list(temporary.iterdir())
+    # Outside of it Keras keeps its own place.
+    assert Path(saving_lib.get_temp_dir()).parent == temporary
+
+
+def test_a_file_that_is_changed_after_its_check_is_not_what_is_loaded(plain, monkeypatch):
+    expected = load_model(plain).get_weights()
+    own = keras.saving.load_model
+
+    def swapped(path, **kwargs):
+        plain.write_bytes(b"another")
+        return own(path, **kwargs)
+
+    monkeypatch.setattr(keras.saving, "load_model", swapped)
+    for one, other in zip(load_model(plain).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_file_larger_than_it_may_unpack_to(plain):
+    with plain.open("ab") as stream:
+        stream.truncate(65 * 2**20)
+    with pytest.raises(ValueError, match="raise max_bytes"):
+        load_model(plain, max_bytes=1000)
+
+
+def stored(home: Path) -> list[Path]:
+    return list((home / "modules").iterdir())
+
+
+def test_a_refused_file_takes_its_module_out_again(folder, home, tmp_path):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    evil = with_config(tmp_path / "model.keras", names_no_class)
+    store = home("empty_home")
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_model(evil)
+    assert stored(store) == []
+    load_model(tmp_path / "model.keras")
+    (module,) = stored(store)
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        load_model(evil)
+    # What was there before stays.
+    assert stored(store) == [module]
+
+
+def test_a_module_that_another_load_found_meanwhile_stays(folder, home, tmp_path, monkeypatch):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    store = home("empty_home")
+    own = keras.saving.load_model
+
+    def other_first(path, **kwargs):
+        monkeypatch.setattr(keras.saving, "load_model", own)
+        load_model(tmp_path / "model.keras")
+        raise TypeError("refused")
+
+    monkeypatch.setattr(keras.saving, "load_model", other_first)
+    with pytest.raises(ValueError, match="refused"):
+        load_model(tmp_path / "model.keras")
+    assert len(stored(store)) == 1
+
+
+def test_a_module_that_goes_meanwhile_is_told_of(folder, home, tmp_path, monkeypatch):
+    trained(SavedModelBackbone(folder)).save(tmp_path / "model.keras")
+    store = home("empty_home")
+    own = keras.saving.load_model
+
+    def take_out(path, **kwargs):
+        shutil.rmtree(stored(store)[0])
+        return own(path, **kwargs)
+
+    monkeypatch.setattr(keras.saving, "load_model", take_out)
+    with pytest.raises(ValueError, match="Load the file again"):
+        load_model(tmp_path / "model.keras")

@@ -1,5 +1,6 @@
 """Every method on both kinds of backbones: what moves, switching, merging, files, the harness."""
 
+import dataclasses
 import functools
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.transfer.deltas import read_delta, write_delta
 from keras_transgen.transfer.structure import StructureTransfer
 from tests.harness import MODEL_CHECKS, ModelCase
 from tests.transfer.deltas.networks import (
@@ -242,6 +244,42 @@ def test_a_delta_of_another_backbone(tmp_path):
     assert headless.load_delta(path, head=False).method == "lora"
     with pytest.raises(ValueError, match="a delta of this name already"):
         model.load_delta(path)
+
+
+@pytest.mark.parametrize("dtype", ["U3", "S3", "complex64", "V4", [("a", "f4")], "O"])
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_head_of_words_is_refused_before_its_delta_is_added(dtype, place, tmp_path):
+    model = StructureTransfer(keras_backbone(), 3)
+    model.save_delta(tmp_path / "honest.delta")
+    saved = read_delta(tmp_path / "honest.delta")
+    head = list(saved.head)
+    head[place] = np.zeros(head[place].shape, dtype)
+    write_delta(tmp_path / "words.delta", dataclasses.replace(saved, name="words", head=head))
+    before = [np.array(weight) for weight in model.weights]
+    with pytest.raises(ValueError, match="numbers"):
+        model.load_delta(tmp_path / "words.delta")
+    assert list(model.deltas) == [model.active_delta] == ["lora"]
+    for one, other in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_a_delta_says_of_its_backbone_is_spelt_out(tmp_path):
+    model = StructureTransfer(keras_backbone(), 3)
+    model.save_delta(tmp_path / "honest.delta")
+    saved = read_delta(tmp_path / "honest.delta")
+    escape = "\x1b[2J"
+    for said in (
+        {"digest": escape, "backbone": escape},
+        {"name": escape},
+        {"method": escape},
+        {"name": "n", "arguments": {escape: escape}},
+        {"name": "n", "state": {escape: np.zeros(2)}},
+        {"name": "n", "state": {escape: np.zeros(2, "S1")}},
+    ):
+        write_delta(tmp_path / "other.delta", dataclasses.replace(saved, **said))
+        with pytest.raises(ValueError, match=r"\\x1b\[2J") as refused:
+            model.load_delta(tmp_path / "other.delta")
+        assert "\x1b" not in str(refused.value)
 
 
 def test_a_delta_finds_its_layers_by_place_where_keras_made_up_their_names(tmp_path):

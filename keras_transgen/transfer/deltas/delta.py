@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.printable import printable
 from keras_transgen.training.config_from_file import (
     FileConfigError,
     check_plain,
@@ -203,12 +204,7 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
     Raises:
         ValueError: A name or a shape differs, or one is not of numbers.
     """
-    words = [key for key, value in state.items() if np.asarray(value).dtype.kind not in _NUMBERS]
-    if words:
-        raise ValueError(
-            "The delta's arrays must be of numbers. "
-            f"Received: {words[0]} of {np.asarray(state[words[0]]).dtype}"
-        )
+    refuse_words(state)
     received = {key: tuple(value.shape) for key, value in state.items()}
     if received != dict(shapes):
         differing = sorted(
@@ -219,3 +215,22 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
             f"Received: {', '.join(f'{key} {received.get(key)}' for key in differing)}; expected: "
             f"{', '.join(f'{key} {shapes.get(key)}' for key in differing)}"
         )
+
+
+def refuse_words(arrays: Mapping[str, Any]) -> None:
+    """Refuse arrays that are not of real numbers.
+
+    Args:
+        arrays: The arrays, by what messages call them.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for key, value in arrays.items():
+        dtype = np.asarray(value).dtype
+        # Bytes without a meaning are of kind V too.
+        if dtype.kind not in _NUMBERS or dtype.type is np.void:
+            raise ValueError(
+                "The delta's arrays must be of numbers. "
+                f"Received: {printable(key, 80)} of {printable(dtype, 80)}"
+            )

@@ -136,10 +136,13 @@ def check_pattern(pattern: Any) -> None:
     Raises:
         ValueError: It is none of the patterns whose search takes linear time.
     """
-    if not isinstance(pattern, str) or len(pattern) > _LONGEST or not _is_linear(pattern):
+    # TensorFlow logs what it refuses, as it is: escape sequences must not get there.
+    is_text = isinstance(pattern, str) and len(pattern) <= _LONGEST and pattern.isprintable()
+    if not is_text or not _is_linear(pattern):
         raise ValueError(
             "The target patterns of a file must be regular expressions without look-around and "
-            f"references back, of at most {_LONGEST} characters. Received: {pattern!r:.120}"
+            f"references back, of at most {_LONGEST} printable characters. "
+            f"Received: {pattern!r:.120}"
         )
 
 

@@ -97,6 +97,16 @@ def test_patterns_that_files_may_not_have():
             check_pattern(pattern)
 
 
+@pytest.mark.parametrize("pattern", ["\x1b[2J(", "\x1b[2J", "a\nb(", "\u202e(", "("])
+def test_what_a_pattern_says_reaches_no_terminal(pattern, capfd):
+    with pytest.raises(ValueError, match="printable characters") as refused:
+        check_pattern(pattern)
+    assert str(refused.value).isprintable()
+    logged = capfd.readouterr().err
+    assert "\x1b" not in logged
+    assert "\u202e" not in logged
+
+
 @pytest.mark.parametrize(
     "pattern",
     ["block_1", "^block", "kernel$", "a|kernel$", "(?i)KERNEL", "b.*k", "x", "", "(?!block)dense"],
