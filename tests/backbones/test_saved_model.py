@@ -458,3 +458,29 @@ def test_all_156_parameters_of_mobilenet_train_and_load_where_its_folder_is_unkn
     # That process has a module store of its own, which does not know the module.
     found = fresh_process.call(tmp_path / "model.keras", "predict", photos(2), verbose=0)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_what_is_no_network_leaves_nothing_in_the_store(tmp_path, monkeypatch, is_odd):
+    monkeypatch.setenv("KERAS_TRANSGEN_HOME", str(tmp_path / "store"))
+    module = tf.train.Checkpoint()
+    module.weight = tf.Variable(1.0)
+    if is_odd:
+        module.__call__ = tf.function(lambda x: x * module.weight, [tf.TensorSpec([None])])
+        module.trainable_variables = tf.train.Checkpoint()
+    tf.saved_model.save(module, str(tmp_path / "module"))
+    with pytest.raises(ValueError, match=r"could not be loaded|call"):
+        SavedModelBackbone(tmp_path / "module", trainable=True)
+    assert not [file for file in (tmp_path / "store").rglob("*") if file.is_file()]
+
+
+def test_paths_of_variables_are_unique():
+    from keras_transgen.backbones.saved_model import _variable_paths
+
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+    variables = [Named("a/k:0"), Named("a/k:0"), Named("a/k_1:0")]
+    attributes = {id(each): each.name[:-2] for each in variables}
+    assert _variable_paths(variables, attributes) == ["a/k", "a/k_2", "a/k_1"]

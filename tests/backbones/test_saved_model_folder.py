@@ -1,8 +1,10 @@
+import contextlib
 import shutil
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
@@ -90,3 +92,73 @@ def test_other_folders_are_named_for_what_they_are(tmp_path):
     (tmp_path / "model.weights.h5").write_bytes(b"")
     with pytest.raises(BrokenModuleError, match="unpacked Keras model"):
         check_saved_model_folder(tmp_path)
+
+
+def rewritten(folder, change):
+    """A module whose checkpoint has another graph of objects, and the same tensors."""
+    key, prefix = "_CHECKPOINTABLE_OBJECT_GRAPH", str(folder / "variables" / "variables")
+    reader = tf.train.load_checkpoint(prefix)
+    tensors = {each: reader.get_tensor(each) for each in reader.get_variable_to_shape_map()}
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(tensors[key])
+    change(graph)
+    tensors[key] = graph.SerializeToString()
+    shutil.rmtree(folder / "variables")
+    (folder / "variables").mkdir()
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(each) for each in tensors.values()],
+    )
+    return folder
+
+
+def test_values_that_are_given_a_thousand_times(tmp_path):
+    module = tf.Module()
+    module.large = tf.Variable(tf.zeros([50_000]))
+    module.__call__ = tf.function(lambda x: x * module.large[0], [tf.TensorSpec([None])])
+    tf.saved_model.save(module, str(tmp_path / "module"))
+    folder = rewritten(tmp_path / "module", lambda graph: None)
+    check_saved_model_folder(folder)
+
+    def change(graph):
+        one = next(node for node in graph.nodes if node.attributes)
+        for _ in range(1000):
+            graph.nodes.add().CopyFrom(one)
+
+    with pytest.raises(BrokenModuleError, match="given the same values too often"):
+        check_saved_model_folder(rewritten(folder, change))
+
+
+def test_savers_that_others_registered(module):
+    def change(graph):
+        graph.nodes[0].registered_saver.name = "Custom.Saver"
+
+    with pytest.raises(BrokenModuleError, match="code that somebody registered"):
+        check_saved_model_folder(rewritten(module, change))
+
+
+def test_an_endless_graph_of_objects(module):
+    def change(graph):
+        graph.nodes.extend(
+            trackable_object_graph_pb2.TrackableObjectGraph.TrackableObject()
+            for _ in range(1_000_000)
+        )
+
+    with pytest.raises(BrokenModuleError, match="would take more than"):
+        check_saved_model_folder(rewritten(module, change))
+
+
+def test_every_changed_byte_of_the_variables_has_one_kind_of_error(module):
+    for name in ("variables.index", "variables.data-00000-of-00001"):
+        file = module / "variables" / name
+        content = file.read_bytes()
+        for place in range(0, len(content), max(1, len(content) // 60)):
+            changed = bytearray(content)
+            changed[place] ^= 0xFF
+            file.write_bytes(changed)
+            # Numbers may change unseen; what cannot be read is said so.
+            with contextlib.suppress(BrokenModuleError):
+                check_saved_model_folder(module)
+        file.write_bytes(content)
+    check_saved_model_folder(module)

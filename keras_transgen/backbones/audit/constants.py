@@ -47,7 +47,7 @@ _LINEAR_NAMES = """
     Reverse ReverseV2 Round Sign Slice Split SplitV Square Squeeze StopGradient StridedSlice Sum
     Transpose Unpack ZerosLike OnesLike
 """
-# No more elements come out than go in, all inputs together.
+# No more elements come out than go in.
 _LINEAR = frozenset(_LINEAR_NAMES.split())
 _BROADCASTING_NAMES = """
     Add AddV2 BatchMatMul BatchMatMulV2 BroadcastArgs Div Equal FloorDiv FloorMod Gather
@@ -56,6 +56,7 @@ _BROADCASTING_NAMES = """
 """
 # As many elements come out as the inputs' numbers give multiplied, or fewer.
 _BROADCASTING = frozenset(_BROADCASTING_NAMES.split())
+_JOINING = frozenset({"Concat", "ConcatV2", "Pack"})
 # How many elements come out stands in the value of this input.
 _SIZED = {"Fill": 0, "BroadcastTo": 1, "LinSpace": 2, "OneHot": 1, "Tile": 1}
 
@@ -256,8 +257,10 @@ class _ConstantParts:
             return
         if any(each not in self._size for each in inputs) or node.op.startswith("Placeholder"):
             return
-        if node.op in _LINEAR:
+        if node.op in _JOINING:
             size = sum(self._size[each] for each in inputs)
+        elif node.op in _LINEAR:
+            size = min(max(self._size[each] for each in inputs), self._cut(node, inputs))
         elif node.op in _BROADCASTING:
             size = 1
             for each in inputs:
@@ -269,6 +272,19 @@ class _ConstantParts:
         self.sums[name] = self._size[name] + sum(self.sums[each] for each in inputs)
         self.sums[name] = min(self.sums[name], _INFINITY)
         self._value[name] = self._computed(node, inputs)
+
+    def _cut(self, node: Any, inputs: list[str]) -> int:
+        """How many elements a slice leaves of a shape or another row of numbers."""
+        if node.op != "StridedSlice" or len(inputs) < 3 or node.attr["ellipsis_mask"].i:
+            return _INFINITY
+        begin, end = self._value[inputs[1]], self._value[inputs[2]]
+        if not begin or not end or len(begin) != 1 or len(end) != 1:
+            return _INFINITY
+        if node.attr["shrink_axis_mask"].i:
+            return 1
+        if node.attr["begin_mask"].i or node.attr["end_mask"].i or (begin[0] < 0) != (end[0] < 0):
+            return _INFINITY
+        return max(0, end[0] - begin[0])
 
     def _sized(self, node: Any, inputs: list[str]) -> int:
         values = [self._value[each] for each in inputs]

@@ -134,3 +134,94 @@ def test_computed_while_the_graph_is_read(tmp_path):
 def test_what_cannot_be_followed_counts_as_endless(tmp_path):
     folder = shaped_by(tmp_path / "module", [3], plus=["Invert"])
     assert "a large tensor of constants while the graph is read" in str(forgery.refused(folder))
+
+
+def of_a_graph(folder, call, change):
+    """A module of `call`, whose nodes `change` gets by name, without their noted shapes."""
+    module = tf.Module()
+    module.__call__ = tf.function(call, [forgery.VECTOR])
+    tf.saved_model.save(module, str(folder))
+    assert audit_module(folder).unsafe == ()
+
+    def edit(meta_graph):
+        for function in meta_graph.graph_def.library.function:
+            nodes = {node.name: node for node in function.node_def}
+            for node in nodes.values():
+                node.attr.pop("_output_shapes", None)
+            if "shaped" in nodes:
+                change(function, nodes)
+
+    forgery.edit(folder, edit)
+    return str(forgery.refused(folder))
+
+
+def test_shapes_are_constants_where_they_are_known(tmp_path):
+    def call(x):
+        known = tf.raw_ops.EnsureShape(input=tf.reshape(x, [-1]), shape=[7], name="known")
+        sizes = tf.raw_ops.Shape(input=known)
+        total = tf.reduce_sum(sizes, keepdims=True)
+        return tf.raw_ops.Fill(dims=total, value=1.0, name="shaped")
+
+    def change(function, nodes):
+        # A tensor as large as the shape says, of which the sum is taken.
+        nodes["known"].attr["shape"].shape.dim[0].size = 2**29
+        total = next(node for node in nodes.values() if node.op == "Sum")
+        fill = function.node_def.add(
+            name="large", op="Fill", input=[total.input[0], "one:output:0"]
+        )
+        fill.attr["T"].type = INT32
+        constant(function.node_def, "one", tf.make_tensor_proto(1), INT32)
+        total.input[0] = "large:output:0"
+
+    found = of_a_graph(tmp_path / "module", call, change)
+    assert "Fill wants a large tensor of constants while the graph is read" in found
+
+
+def test_shapes_that_double_on_their_way(tmp_path):
+    def call(x):
+        first = tf.raw_ops.Identity(input=tf.shape(x)[:1], name="first")
+        twice = tf.raw_ops.ConcatV2(values=[first, first], axis=0, name="twice")
+        once = tf.raw_ops.StridedSlice(input=twice, begin=[0], end=[1], strides=[1], name="once")
+        return tf.raw_ops.Fill(dims=once, value=1.0, name="shaped")
+
+    def change(function, nodes):
+        last = "once"
+        for level in range(40):
+            twice, once = function.node_def.add(), function.node_def.add()
+            twice.CopyFrom(nodes["twice"])
+            once.CopyFrom(nodes["once"])
+            twice.name, once.name = f"twice_{level}", f"once_{level}"
+            twice.input[0] = twice.input[1] = f"{last}:output:0"
+            once.input[0] = f"{twice.name}:output:0"
+            last = once.name
+        nodes["shaped"].input[0] = f"{last}:output:0"
+
+    found = of_a_graph(tmp_path / "module", call, change)
+    # By the ways through it, or by the elements on all of them.
+    assert "while the graph is read" in found
+
+
+def test_many_that_want_a_little(tmp_path):
+    def call(x):
+        table = tf.raw_ops.Fill(dims=[7], value=1, name="table")
+        wanted = tf.reduce_max(table, keepdims=True)
+        return tf.raw_ops.Fill(dims=wanted, value=1.0, name="shaped")
+
+    def change(function, nodes):
+        dims = nodes[nodes["table"].input[0].partition(":")[0]]
+        dims.attr["value"].tensor.CopyFrom(tf.make_tensor_proto([2**19]))
+        for place in range(200):
+            again = function.node_def.add()
+            again.CopyFrom(nodes["shaped"])
+            again.name = f"again_{place}"
+
+    found = of_a_graph(tmp_path / "module", call, change)
+    assert "wants a large tensor of constants" in found
+
+
+def test_dimensions_without_number(tmp_path):
+    folder = forgery.whole_module(tmp_path / "module")
+    forgery.edit(
+        folder, lambda graph: constant(graph.graph_def.node, "c", _with_shape([2**62] * 300))
+    )
+    assert "holds a constant of unknown size" in str(forgery.refused(folder))

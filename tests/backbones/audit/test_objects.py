@@ -72,6 +72,7 @@ def test_such_a_child_is_called_at_loading(folder):
         ("300000000", "more gaps than objects"),
         ("300_000_000", "a list with an item at"),
         (" 5", "a list with an item at"),
+        ("+400000000", "a list with an item at"),
         ("٣٠", "a list with an item at"),
     ],
 )
@@ -100,3 +101,68 @@ def test_an_optimizers_state(folder):
 
     forgery.edit(folder, change)
     assert "optimizer's state that takes more memory" in str(forgery.refused(folder))
+
+
+def first_call(meta_graph):
+    objects = meta_graph.object_graph_def.nodes
+    return next(c.node_id for c in objects[0].children if c.local_name == "__call__")
+
+
+@pytest.mark.parametrize("kind", ["variable", "constant", "list"])
+def test_a_call_of_an_object_that_has_no_class_of_its_own(tmp_path, kind):
+    """TensorFlow sets `__call__` on the class: on that of all variables of the process."""
+    module = tf.Module()
+    module.scale, module.layers = tf.constant([2.0, 3.0, 4.0]), [tf.Variable(1.0)]
+    module.__call__ = tf.function(lambda x: x * module.scale * module.layers[0], [forgery.VECTOR])
+    folder = tmp_path / "module"
+    tf.saved_model.save(module, str(folder))
+    assert audit_module(folder).unsafe == ()
+
+    def change(meta_graph):
+        for saved in meta_graph.object_graph_def.nodes:
+            is_list = saved.user_object.identifier == "trackable_list_wrapper"
+            if saved.WhichOneof("kind") == kind or (kind == "list" and is_list):
+                saved.children.add(local_name="__call__", node_id=first_call(meta_graph))
+
+    forgery.edit(folder, change)
+    assert "has a child '__call__', as no" in str(forgery.refused(folder))
+
+
+def test_numbers_in_the_kind_of_an_argument(tmp_path):
+    module = tf.Module()
+    spec = tf.RaggedTensorSpec([None, None], tf.float32)
+    module.__call__ = tf.function(lambda x: x.to_tensor(), [spec])
+    folder = tmp_path / "module"
+    tf.saved_model.save(module, str(folder))
+    assert audit_module(folder).unsafe == ()
+
+    def change(meta_graph):
+        def raise_rank(value):
+            kind = value.WhichOneof("kind")
+            if kind in ("list_value", "tuple_value"):
+                for each in getattr(value, kind).values:
+                    raise_rank(each)
+            elif kind == "type_spec_value":
+                raise_rank(value.type_spec_value.type_state)
+            elif kind == "int64_value":
+                value.int64_value = 10**8
+
+        for function in meta_graph.object_graph_def.concrete_functions.values():
+            raise_rank(function.canonicalized_input_signature)
+
+    forgery.edit(folder, change)
+    assert "says the number 100,000,000" in str(forgery.refused(folder))
+
+
+def test_objects_far_from_the_root(folder):
+    def change(meta_graph):
+        objects = meta_graph.object_graph_def.nodes
+        last = objects[0]
+        for _ in range(300):
+            child = objects.add()
+            child.user_object.identifier = "_generic_user_object"
+            last.children.add(local_name="inner", node_id=len(objects) - 1)
+            last = child
+
+    forgery.edit(folder, change)
+    assert "lies more than 200 levels deep" in str(forgery.refused(folder))
