@@ -8,6 +8,7 @@ from pathlib import Path
 
 SCRIPTS = (
     "import_time.py",
+    "module_loading.py",
     "feature_transfer.py",
     "fine_tuning_step.py",
     "lora.py",
