@@ -1,7 +1,7 @@
 """What the audit and the private copy cost: CPU seconds to load a module, before and now.
 
-`python benchmarks/module_loading.py --before FOLDER` takes the checkout to compare with; without it,
-TensorFlow's own loader is the other side.
+`--before FOLDER` gives the checkout to compare with; without it, TensorFlow's own loader is the
+other side.
 """
 
 import argparse
