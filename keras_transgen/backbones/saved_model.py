@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.adopted_variable import AdoptedVariable
-from keras_transgen.backbones.audit import audit_module
+from keras_transgen.backbones.audit import audit_module, try_to_load
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.flat_function import FlatFunction
@@ -446,7 +446,7 @@ def _obtain(
     """Find the module, and hold a copy that nobody else can write against the audit."""
     if digest is None:
         module = PrivateModule(resolve(handle, max_bytes=max_bytes))
-        audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=handle)
+        _hold_against_audit(module, allow_unsafe_ops, os.fspath(handle))
         return module
     stored = stored_folder(digest)
     if stored is None:
@@ -457,8 +457,14 @@ def _obtain(
         )
     module = PrivateModule(stored, stored.name)
     allowed = allow_unsafe_ops or not _let_in.isdisjoint({digest, module.digest})
-    audit_module(module.folder, allow_unsafe_ops=allowed, name=stored)
+    _hold_against_audit(module, allowed, str(stored))
     return module
+
+
+def _hold_against_audit(module: PrivateModule, allow_unsafe_ops: bool, name: str) -> None:
+    report = audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=name)
+    if not allow_unsafe_ops:
+        try_to_load(module.folder, module.digest, report, name)
 
 
 def _check_tap_arguments(

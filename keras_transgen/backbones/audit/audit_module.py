@@ -28,7 +28,7 @@ from keras_transgen.backbones.audit.attributes import refuse_attribute, refuse_c
 from keras_transgen.backbones.audit.calls import refuse_calls, unfolded_sizes
 from keras_transgen.backbones.audit.constants import (
     ConstantBudget,
-    computed_too_large,
+    computed_ahead,
     is_opaque,
 )
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
@@ -95,6 +95,7 @@ def audit_module(
     as_objects = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
     ops: Counter[str] = Counter()
     unsafe: list[UnsafeOp] = []
+    doubtful: list[UnsafeOp] = []
     assets: list[str] = []
     functions = 0
     for meta_graph in graphs:
@@ -107,6 +108,8 @@ def audit_module(
         assets.extend(asset.filename for asset in graph.asset_files)
         findings = itertools.islice(_findings(graph, path), _TOLD)
         unsafe.extend(_told(graph, finding) for finding in findings)
+        doubts = itertools.islice(_doubts(graph), _TOLD)
+        doubtful.extend(_told(graph, finding) for finding in doubts)
     root = graphs[0] if as_objects else None
     report = AuditReport(
         ops=dict(sorted(ops.items())),
@@ -123,6 +126,7 @@ def audit_module(
                 if not name.startswith("__saved_model")
             )
         ),
+        doubtful=tuple(dict.fromkeys(doubtful)),
     )
     if report.unsafe and not allow_unsafe_ops:
         raise UnsafeModuleError(shown, report)
@@ -177,8 +181,11 @@ def _findings(graph: ModuleGraph, folder: Path) -> Iterator[_Finding]:
                 yield "an attribute", name, None, reason
     for scope, node, reason in refuse_at_load(graph, sizes):
         yield node.op, scope, node, reason
+
+
+def _doubts(graph: ModuleGraph) -> Iterator[_Finding]:
     scopes = list(graph.functions) if graph.loaded_as_objects else ["", *graph.functions]
-    for scope, node, reason in computed_too_large(graph, scopes):
+    for scope, node, reason in computed_ahead(graph, scopes):
         yield node.op, scope, node, reason
 
 

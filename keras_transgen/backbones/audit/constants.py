@@ -25,10 +25,11 @@ _Found = tuple[str, Any, str]
 #: Bytes that one constant may take beyond those that the file holds for it, and all of them.
 MAX_CONSTANT_BYTES = 64 * 2**20
 MAX_CONSTANTS_BYTES = 512 * 2**20
-#: Elements of what may be computed out of constants alone, where TensorFlow wants its value.
-MAX_COMPUTED_ELEMENTS = 2**20
+#: Elements of what may be computed out of constants alone, where TensorFlow wants its value,
+#: without being tried first.
+MAX_COMPUTED_ELEMENTS = 2**14
 #: The same for all that is computed in a module, as often as it is wanted.
-MAX_COMPUTED_IN_ALL = 2**26
+MAX_COMPUTED_IN_ALL = 2**22
 #: Ways through the ops that TensorFlow follows to know a part of a shape.
 MAX_SHAPE_PATHS = 2**16
 MAX_RANK = 254
@@ -36,6 +37,8 @@ MAX_RANK = 254
 _TEXT_BYTES = 32
 _INFINITY = 2**62
 _VALUES_FOLLOWED = 64
+_USUAL_RANK = 8
+_LARGEST_NUMBER = 2**31
 
 _CONSTANTS = frozenset({"Const", "HostConst"})
 # To TensorFlow constants, too, where it knows the shape; not more elements than dimensions.
@@ -60,30 +63,70 @@ _JOINING = frozenset({"Concat", "ConcatV2", "Pack"})
 # How many elements come out stands in the value of this input.
 _SIZED = {"Fill": 0, "BroadcastTo": 1, "LinSpace": 2, "OneHot": 1, "Tile": 1}
 
+# What comes out stands in the values of inputs or in attributes, in a way that is not followed.
+_GROWS_NAMES = """
+    AvgPoolGrad BatchMatrixDiag BatchToSpace BatchToSpaceND Bincount Conv2DBackpropFilter
+    Conv2DBackpropInput Conv3DBackpropInputV2 CropAndResize DecodeAndCropJpeg DecodeBmp
+    DecodeCompressed DecodeGif DecodeImage DecodeJpeg DecodePng DecodeWav DecodeWebP DenseBincount
+    DepthwiseConv2dNativeBackpropInput Diag Einsum EmptyTensorList ExtractImagePatches
+    HistogramFixedWidth IRFFT IRFFT2D IRFFT3D ImageProjectiveTransformV2 ImageProjectiveTransformV3
+    MatrixDiag MatrixDiagV2 MatrixDiagV3 MirrorPad Pad PadV2 ParseTensor RFFT RFFT2D RFFT3D
+    RaggedRange RaggedTensorToTensor ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ScaleAndTranslate ScatterNd SegmentSum SobolSample SpaceToBatch SpaceToBatchND SparseToDense
+    TensorListFromTensor TensorListGetItem TensorListReserve TensorListResize TensorListStack
+    UnsortedSegmentJoin UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd
+    UnsortedSegmentSum
+"""
+_STATELESS_KEYS = frozenset({"StatelessRandomGetKeyCounter", "StatelessRandomGetAlg"})
+_GROWS = frozenset(_GROWS_NAMES.split())
+_GROWS_STARTS = (
+    "Stateless",
+    "Random",
+    "Xla",
+    "Decode",
+    "Ragged",
+    "Sparse",
+    "Segment",
+    "TensorArray",
+)
 # What sizes and axes are told in.
 _INTEGERS = frozenset(
     getattr(types_pb2, f"DT_{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)
 )
 _ASKS_ANY_TYPE = frozenset({"LinSpace", "Range"})
-# Whose shape TensorFlow knows without the values of any input.
-_ASKS_NOTHING = (_BROADCASTING - {"BroadcastArgs", "GatherV2"} | _OF_SHAPES) | frozenset(
-    """
-    Abs Assert AssignVariableOp BiasAdd Bitcast BroadcastGradientArgs Cast Ceil CudnnRNN
-    CudnnRNNBackprop CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2 CudnnRNNV3 EnsureShape Exp
-    Floor Identity IdentityN If InvertPermutation Log LogicalNot LookupTableFindV2
-    LookupTableImportV2 LookupTableInsertV2 Neg OnesLike Pack PartitionedCall ReadVariableOp Relu
-    ReverseSequence Round Rsqrt Sigmoid Sign Softmax SparseSoftmaxCrossEntropyWithLogits Sqrt Square
-    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StopGradient Tanh
-    TensorListGetItem TensorListLength TensorListSetItem Unpack Where While ZerosLike
-    """.split()  # noqa: SIM905 (a table)
-)
-# Whose shape it knows without the value of the first input, which is data.
-_ASKS_ALL_BUT_FIRST = frozenset(
-    """
-    All Any ArgMax ArgMin BroadcastTo Cumprod Cumsum ExpandDims Gather GatherV2 Max Mean Min Pad
-    PadV2 Prod Reshape Reverse ReverseV2 Slice SplitV StridedSlice Sum Tile Transpose
-    """.split()  # noqa: SIM905 (a table)
-)
+# Which inputs' values TensorFlow wants, to know the shape of what an op gives: none of these ops,
+_ASKS_NOTHING_NAMES = """
+    Abs Assert AssignVariableOp BiasAdd Bitcast BroadcastGradientArgs Cast Ceil ClipByValue
+    ConcatOffset CudnnRNN CudnnRNNBackprop CudnnRNNBackpropV2 CudnnRNNBackpropV3 CudnnRNNV2
+    CudnnRNNV3 EnsureShape Exp Floor Gather GatherNd Identity IdentityN If InvertPermutation Log
+    LogicalNot LookupTableFindV2 LookupTableImportV2 LookupTableInsertV2 Neg OnesLike Pack
+    PartitionedCall ReadVariableOp Relu ResourceGather ResourceGatherNd ReverseSequence Round Rsqrt
+    Sigmoid Sign Softmax SparseSoftmaxCrossEntropyWithLogits Sqrt Square SquaredDifference Squeeze
+    StatefulPartitionedCall StatelessIf StatelessRandomGetKeyCounter StatelessWhile StopGradient
+    Tanh TensorListLength TensorListSetItem Unpack Where While ZerosLike
+"""
+_ASKS_NOTHING = (_BROADCASTING - {"BroadcastArgs", "GatherV2"}) | _OF_SHAPES
+_ASKS_NOTHING |= frozenset(_ASKS_NOTHING_NAMES.split())
+# all but the first, which is data,
+_ASKS_ALL_BUT_FIRST_NAMES = """
+    All Any ArgMax ArgMin BroadcastTo Cumprod Cumsum ExpandDims Max Mean Min MirrorPad OneHot Pad
+    PadV2 Prod Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor Reverse
+    ReverseV2 Roll Slice SplitV StridedSlice Sum TensorListFromTensor TensorListStack Tile Transpose
+"""
+_ASKS_ALL_BUT_FIRST = frozenset(_ASKS_ALL_BUT_FIRST_NAMES.split())
+# one, and of any other op all of them.
+_ASKS_ONE = {
+    "ConcatV2": -1,
+    "Fill": 0,
+    "GatherV2": 2,
+    "ScatterNd": 2,
+    "TensorListGetItem": 2,
+    "TensorListReserve": 0,
+    "UnsortedSegmentMax": 2,
+    "UnsortedSegmentMin": 2,
+    "UnsortedSegmentProd": 2,
+    "UnsortedSegmentSum": 2,
+}
 # Through these TensorFlow follows parts of shapes, each input anew.
 _FOLLOWED = frozenset({"Cast", "Concat", "ConcatV2", "Identity", "Pack", "Slice", "StridedSlice"})
 
@@ -167,8 +210,8 @@ def _bytes_given(tensor: Any) -> int:
     return _element_bytes(tensor.dtype) * given
 
 
-def computed_too_large(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found]:
-    """Nodes that TensorFlow computes while it reads the graph, and that may become too large.
+def computed_ahead(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found]:
+    """Nodes for which TensorFlow may compute much while it reads the graph.
 
     To know a shape, TensorFlow computes what a shape depends on, where it comes from constants and
     known shapes alone; anew for each op that asks.
@@ -178,21 +221,22 @@ def computed_too_large(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_F
         scopes: Names of functions; empty for the main graph.
 
     Yields:
-        The scope, the node, and why it is refused.
+        The scope, the node, and why it is in doubt.
     """
     left = MAX_COMPUTED_IN_ALL
     for scope in scopes:
         nodes = graph.nodes_of(scope)
         found = _ConstantParts(graph, nodes)
         for node in nodes.values():
-            for name in _asked_inputs(node):
+            for name in _asked_inputs(node, found):
                 source = nodes.get(name)
-                if source is None or not (name in found.work or name in found.paths):
+                if source is None or not found.is_followed(name):
                     continue
                 if node.op not in _ASKS_ANY_TYPE and not output_types(source) & _INTEGERS:
                     continue
-                is_large = found.work.get(name, 0) > MAX_COMPUTED_ELEMENTS
-                left -= 0 if is_large else found.sums.get(name, 0)
+                taken = found.taken(name)
+                is_large = taken > MAX_COMPUTED_ELEMENTS
+                left -= 0 if is_large else taken
                 if is_large or left < 0:
                     yield scope, node, "wants a large tensor of constants while the graph is read"
                     break
@@ -201,15 +245,21 @@ def computed_too_large(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_F
                     break
 
 
-def _asked_inputs(node: Any) -> list[str]:
+def _asked_inputs(node: Any, found: _ConstantParts) -> list[str]:
     """The inputs whose values TensorFlow may want, to know the shape of what a node gives."""
     inputs = _source_names(node)
+    if node.op in _FOLLOWED and node.name not in found.work:
+        # A part of a shape that is not known as a whole.
+        return inputs
     if node.op in _ASKS_NOTHING:
         return []
     if node.op in _ASKS_ALL_BUT_FIRST:
         return inputs[1:]
-    if node.op in ("ConcatV2",):
-        return inputs[-1:]
+    if node.op in _ASKS_ONE and inputs:
+        place = _ASKS_ONE[node.op]
+        return [inputs[place]] if place < len(inputs) else inputs
+    if node.op.startswith("StatelessRandom"):
+        return inputs[:1]
     return inputs
 
 
@@ -237,6 +287,17 @@ class _ConstantParts:
         for name in self.sums:
             self.sums[name] = min(self.sums[name], total)
 
+    def is_followed(self, name: str) -> bool:
+        """Whether a node is computed ahead, or followed for parts of shapes."""
+        return name in self.work or name in self.paths
+
+    def taken(self, name: str) -> int:
+        """Elements that are computed, or gone through, where a node's value is wanted."""
+        if name not in self.work:
+            return 0
+        # A constant itself is gone through, as long as it is.
+        return max(self.work[name], self.sums[name], min(self._size[name], _INFINITY))
+
     def _visit(self, name: str, node: Any) -> None:
         inputs = _source_names(node)
         if node.op in _FOLLOWED:
@@ -252,8 +313,8 @@ class _ConstantParts:
             self.work[name] = self.sums[name] = 0
             return
         if node.op in _OF_SHAPES:
-            self._size[name], self.work[name], self.sums[name] = MAX_RANK, 0, MAX_RANK
-            self._value[name] = [MAX_RANK] if node.op == "Rank" else self._shape_of(inputs)
+            self._size[name], self.work[name], self.sums[name] = _USUAL_RANK, 0, _USUAL_RANK
+            self._value[name] = self._shape_of(inputs) if node.op == "Shape" else None
             return
         if any(each not in self._size for each in inputs) or node.op.startswith("Placeholder"):
             return
@@ -265,8 +326,14 @@ class _ConstantParts:
             size = 1
             for each in inputs:
                 size = min(size * max(self._size[each], 1), _INFINITY)
-        else:
+        elif node.op in _SIZED or node.op in ("Range", "LinSpace"):
             size = self._sized(node, inputs)
+        elif node.op in _GROWS or node.op.startswith(_GROWS_STARTS):
+            size = 8 if node.op in _STATELESS_KEYS else _INFINITY
+        else:
+            size = 1
+            for each in inputs:
+                size = min(size * max(self._size[each], 1), _INFINITY)
         self._size[name] = min(size, _INFINITY)
         self.work[name] = max(self._size[name], *(self.work[each] for each in inputs), 0)
         self.sums[name] = self._size[name] + sum(self.sums[each] for each in inputs)
@@ -306,7 +373,9 @@ class _ConstantParts:
     def _computed(self, node: Any, inputs: list[str]) -> list[int] | None:
         """The values of small tensors of whole numbers, as shapes are computed."""
         values = [self._value[each] for each in inputs]
-        if not values or any(value is None for value in values):
+        # Only of an op's first output is the value known.
+        ports = [name.rpartition(":")[2] for name in data_inputs(node) if ":" in name]
+        if not values or any(value is None for value in values) or set(ports) - {"0"}:
             return None
         known = [value for value in values if value is not None]
         result: list[int] | None = None
@@ -321,12 +390,14 @@ class _ConstantParts:
         elif node.op in _ARITHMETIC and len(known) == 2:
             first, second = known
             count = max(len(first), len(second))
-            if {len(first), len(second)} <= {1, count}:
+            # Of two rows nobody knows here whether they lie along one axis.
+            if 1 in (len(first), len(second)):
                 first, second = first * (count // len(first)), second * (count // len(second))
                 result = [_ARITHMETIC[node.op](a, b) for a, b in zip(first, second, strict=True)]
         if result is None or len(result) > _VALUES_FOLLOWED:
             return None
-        return [max(-_INFINITY, min(each, _INFINITY)) for each in result]
+        # TensorFlow's numbers wrap around there.
+        return None if any(abs(each) >= _LARGEST_NUMBER for each in result) else result
 
     def _shape_of(self, inputs: list[str]) -> list[int] | None:
         node = self._nodes.get(inputs[0]) if inputs else None

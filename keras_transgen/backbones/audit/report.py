@@ -36,6 +36,8 @@ class AuditReport:
         ops: How often each op occurs, in the graph and all functions.
         unsafe: What the audit refuses; empty for a module that is safe to load. Of very many,
             the first hundred.
+        doubtful: What TensorFlow may compute ahead while it reads the graph, of which the audit
+            cannot tell that it is small; a loader tries it in a process that may be lost.
         functions: How many functions the module has.
         loads_assets: Names of the asset files it reads.
         has_call: Whether its root object can be called.
@@ -50,6 +52,7 @@ class AuditReport:
     has_call: bool
     call_takes_training: bool | None
     signatures: tuple[str, ...]
+    doubtful: tuple[UnsafeOp, ...] = ()
 
 
 class UnsafeModuleError(ValueError):
@@ -59,9 +62,12 @@ class UnsafeModuleError(ValueError):
         report: The whole `AuditReport`.
     """
 
-    def __init__(self, folder: str, report: AuditReport) -> None:
+    def __init__(
+        self, folder: str, report: AuditReport, against: tuple[UnsafeOp, ...] | None = None
+    ) -> None:
         self.report = report
-        lines = list(dict.fromkeys(f"  - {found}" for found in report.unsafe))
+        found = report.unsafe if against is None else against
+        lines = list(dict.fromkeys(f"  - {each}" for each in found))
         if len(lines) > _LISTED_IN_ERROR:
             lines[_LISTED_IN_ERROR:] = [f"  - and {len(lines) - _LISTED_IN_ERROR} more"]
         listing = "\n".join(lines)
