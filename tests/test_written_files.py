@@ -10,6 +10,9 @@ WRITERS = {"write_text", "write_bytes", "save", "savefig", "savez", "savetxt", "
 # Where something is written straight to its name.
 ALLOWED = {
     "backbones/archives.py": "into a temporary folder of its own",
+    "backbones/module_files.py": "into a folder of its own, which the store moves into place",
+    "backbones/module_packing.py": "into the folder of assets that Keras is writing",
+    "backbones/private_archive.py": "into a temporary folder of its own",
     "backbones/feature_cache.py": "blocks in a folder that is moved into place",
     "backbones/file_lock.py": "the lock itself, never through a link",
     "backbones/downloads.py": "into a temporary folder of its own",

@@ -11,7 +11,7 @@ from keras_transgen.datasets.printable import printable_lines
 
 
 class Screen(Console):
-    """A Rich console for which all text is text.
+    r"""A Rich console for which all text is text.
 
     Square brackets are no markup, colons no pictures, and characters that act on a terminal are
     spelt out, in lines, tables and titles alike. What shall have a style is a `rich.text.Text`.

@@ -209,7 +209,8 @@ def test_redirects_that_trickle_lie_within_the_time_limit(serve, tmp_path):
         yield redirect(f"/{next(numbers)}")
 
     message = fails(serve(later).url, tmp_path / "file", time_limit=1.0, within=2.5)
-    assert "in all" in message
+    # Whichever of the two clocks is read first.
+    assert "in all" in message or "timed out" in message
 
 
 @pytest.mark.parametrize("scheme", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])

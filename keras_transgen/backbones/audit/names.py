@@ -20,16 +20,12 @@ _LONGEST_NAME = 4096
 
 def refuse_keys(graph: ModuleGraph) -> Iterator[str]:
     """Names that TensorFlow would print to a terminal or a log as they are."""
-    meta_graph, objects = graph.meta_graph, graph.meta_graph.object_graph_def
+    meta_graph = graph.meta_graph
     named = {
         "a function": graph.functions,
         "a collection": meta_graph.collection_def,
         "an alias": meta_graph.meta_info_def.function_aliases.values(),
         "a signature": meta_graph.signature_def,
-        "a child": (child.local_name for saved in objects.nodes for child in saved.children),
-        "a variable": (saved.variable.name for saved in objects.nodes),
-        "an object": (saved.user_object.identifier for saved in objects.nodes),
-        "an asset": (asset.filename for asset in graph.asset_files),
     }
     for what, names in named.items():
         for name in names:

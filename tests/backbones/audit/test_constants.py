@@ -87,6 +87,12 @@ def test_named_by_many_objects(tmp_path):
     assert "name too often" in str(forgery.refused(folder))
 
 
+def doubts(folder):
+    report = audit_module(folder)
+    assert report.unsafe == ()
+    return "\n".join(map(str, report.doubtful))
+
+
 def shaped_by(folder, sizes, plus=()):
     """A module that reshapes by the first number of a tensor made of constants."""
     module = tf.Module()
@@ -115,15 +121,16 @@ def shaped_by(folder, sizes, plus=()):
 
 def test_computed_while_the_graph_is_read(tmp_path):
     """The threat is real: TensorFlow evaluates the tensor at loading, to know a shape."""
-    assert audit_module(shaped_by(tmp_path / "small", [3])).unsafe == ()
+    assert audit_module(shaped_by(tmp_path / "small", [3])).doubtful == ()
     large = shaped_by(tmp_path / "large", [30_000_000])
-    found = "\n".join(forgery.reasons(large))
+    found = doubts(large)
     assert "Reshape wants a large tensor of constants while the graph is read" in found
     code = (
-        "import sys, resource, tensorflow as tf\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "import sys, tensorflow as tf\n"
+        "def peak(): return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        "before = peak()\n"
         "tf.saved_model.load(sys.argv[1])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "print(peak() - before)\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(large)], capture_output=True, text=True, check=True
@@ -133,7 +140,7 @@ def test_computed_while_the_graph_is_read(tmp_path):
 
 def test_what_cannot_be_followed_counts_as_endless(tmp_path):
     folder = shaped_by(tmp_path / "module", [3], plus=["Invert"])
-    assert "a large tensor of constants while the graph is read" in str(forgery.refused(folder))
+    assert "a large tensor of constants while the graph is read" in doubts(folder)
 
 
 def of_a_graph(folder, call, change):
@@ -141,7 +148,7 @@ def of_a_graph(folder, call, change):
     module = tf.Module()
     module.__call__ = tf.function(call, [forgery.VECTOR])
     tf.saved_model.save(module, str(folder))
-    assert audit_module(folder).unsafe == ()
+    assert audit_module(folder).doubtful == ()
 
     def edit(meta_graph):
         for function in meta_graph.graph_def.library.function:
@@ -152,7 +159,7 @@ def of_a_graph(folder, call, change):
                 change(function, nodes)
 
     forgery.edit(folder, edit)
-    return str(forgery.refused(folder))
+    return doubts(folder)
 
 
 def test_shapes_are_constants_where_they_are_known(tmp_path):
