@@ -8,6 +8,8 @@ function library is held against `allowed_ops`, whether something is seen to rea
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import os
 from collections import Counter
@@ -89,7 +91,27 @@ def audit_module(
         print(audit_module(folder).unsafe)  # ()
         ```
     """
-    path, shown = Path(folder), os.fspath(folder if name is None else name)
+    shown = os.fspath(folder if name is None else name)
+    with _without_collection():
+        report = _report(Path(folder), shown)
+    if report.unsafe and not allow_unsafe_ops:
+        raise UnsafeModuleError(shown, report)
+    return report
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for garbage meanwhile, which thousands of messages would set off."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _report(path: Path, shown: str) -> AuditReport:
     saved_model = _parse(path, shown)
     graphs = saved_model.meta_graphs
     as_objects = len(graphs) == 1 and graphs[0].HasField("object_graph_def")
@@ -111,7 +133,7 @@ def audit_module(
         doubts = itertools.islice(_doubts(graph), _TOLD)
         doubtful.extend(_told(graph, finding) for finding in doubts)
     root = graphs[0] if as_objects else None
-    report = AuditReport(
+    return AuditReport(
         ops=dict(sorted(ops.items())),
         unsafe=tuple(dict.fromkeys(unsafe)),
         functions=functions,
@@ -128,9 +150,6 @@ def audit_module(
         ),
         doubtful=tuple(dict.fromkeys(doubtful)),
     )
-    if report.unsafe and not allow_unsafe_ops:
-        raise UnsafeModuleError(shown, report)
-    return report
 
 
 def _parse(folder: Path, shown: str) -> Any:
@@ -227,6 +246,8 @@ def _refuse_reader(graph: ModuleGraph, scope: str, node: Any) -> str | None:
 def _refuse_value(value: Any, graph: ModuleGraph, budget: ConstantBudget | None) -> Iterator[str]:
     kind = value.WhichOneof("value")
     if kind not in ("tensor", "list", "func", "placeholder"):
+        return
+    if kind == "list" and not value.list.func and not value.list.tensor:
         return
     yield from refuse_attribute(value, graph.functions)
     named = [value.func] if kind == "func" else list(value.list.func) if kind == "list" else []

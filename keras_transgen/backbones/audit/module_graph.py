@@ -361,6 +361,11 @@ class ModuleGraph:
 
     def _named_functions(self, value: Any) -> Iterator[tuple[str, bool]]:
         """Functions that an attribute names, and whether as a function (not as mere text)."""
+        kind = value.WhichOneof("value")
+        if kind not in ("func", "list", "s"):
+            return
+        if kind == "list" and not value.list.func and not value.list.s:
+            return
         for function in functions_in(value):
             if function.name in self.functions:
                 yield function.name, True
