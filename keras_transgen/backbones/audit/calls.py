@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from keras_transgen.backbones.audit.module_graph import ModuleGraph
+from keras_transgen.backbones.audit.ordering import in_order
 
 #: Most ops of a function with every call in it put in its place, and how deep calls may lie.
 MAX_UNFOLDED_OPS = 200_000
@@ -17,7 +18,7 @@ MAX_CALL_DEPTH = 200
 def unfolded_sizes(graph: ModuleGraph) -> dict[str, int]:
     """How many ops each function runs, calls included; those on a circle are left out."""
     sizes: dict[str, int] = {}
-    for name in _callees_first(graph):
+    for name in in_order({name: graph.callees.get(name, ()) for name in graph.functions}):
         own = len(graph.functions[name].node_def)
         called = sum(sizes[callee] for callee in graph.callees.get(name, ()))
         sizes[name] = min(1 + own + called, 2**62)
@@ -44,18 +45,3 @@ def refuse_calls(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple
             yield name, f"runs more than {MAX_UNFOLDED_OPS:,} ops, each call counted"
         if depths[name] > MAX_CALL_DEPTH:
             yield name, f"calls functions more than {MAX_CALL_DEPTH} levels deep"
-
-
-def _callees_first(graph: ModuleGraph) -> list[str]:
-    waiting = {name: set(graph.callees.get(name, ())) for name in graph.functions}
-    callers: dict[str, list[str]] = {}
-    for name, callees in waiting.items():
-        for callee in callees:
-            callers.setdefault(callee, []).append(name)
-    ready = [name for name, callees in waiting.items() if not callees]
-    for name in ready:
-        for caller in callers.get(name, ()):
-            waiting[caller].discard(name)
-            if not waiting[caller]:
-                ready.append(caller)
-    return ready

@@ -18,6 +18,7 @@ from tensorflow.core.framework import types_pb2
 
 from keras_transgen.backbones.audit.attributes import OPAQUE_TYPES
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
+from keras_transgen.backbones.audit.ordering import in_order
 from keras_transgen.backbones.audit.registered_ops import is_pure, output_types
 
 _Found = tuple[str, Any, str]
@@ -281,7 +282,7 @@ class _ConstantParts:
         self._size: dict[str, int] = {}
         self._value: dict[str, list[int] | None] = {}
         total = 0
-        for name in _in_order(nodes):
+        for name in in_order({name: _source_names(node) for name, node in nodes.items()}):
             self._visit(name, nodes[name])
             total = min(total + self._size.get(name, 0), _INFINITY)
         for name in self.sums:
@@ -424,19 +425,3 @@ def _integers(tensor: Any) -> list[int] | None:
 
 def _source_names(node: Any) -> list[str]:
     return [name.partition(":")[0] for name in data_inputs(node)]
-
-
-def _in_order(nodes: dict[str, Any]) -> Iterable[str]:
-    """Names of nodes, each after those that feed it; what lies on a circle is left out."""
-    waiting = {name: set(_source_names(node)) & nodes.keys() for name, node in nodes.items()}
-    consumers: dict[str, list[str]] = {}
-    for name, sources in waiting.items():
-        for source in sources:
-            consumers.setdefault(source, []).append(name)
-    ready = [name for name, sources in waiting.items() if not sources]
-    for name in ready:
-        for consumer in consumers.get(name, ()):
-            waiting[consumer].discard(name)
-            if not waiting[consumer]:
-                ready.append(consumer)
-    return ready

@@ -54,7 +54,8 @@ def try_to_load(folder: Path, digest: str, report: AuditReport, name: str) -> No
     bytes_held = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     libraries = [each for each in _OP_LIBRARIES if each in sys.modules]
     with subprocess.Popen(
-        [sys.executable, "-c", _CODE, str(folder), str(MAX_SECONDS), *libraries],
+        # Without -P, Python would import what lies in the working folder: a stranger's, perhaps.
+        [sys.executable, "-P", "-c", _CODE, str(folder), str(MAX_SECONDS), *libraries],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
