@@ -6,26 +6,13 @@ more than importing Keras and TensorFlow.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from keras_transgen.changed_names import find_moved_modules
+from keras_transgen.public_names import lazy_names
 
 __version__ = "0.1.0"
 
-_ROOMS = (
-    "backbones",
-    "callbacks",
-    "datasets",
-    "distributed",
-    "evaluation",
-    "fusion",
-    "generative",
-    "plotting",
-    "training",
-    "transfer",
-    "tuning",
-)
 _NAMES = {
-    "keras_transgen.backbones": (
+    "backbones": (
         "Backbone",
         "InputContract",
         "KerasBackbone",
@@ -34,8 +21,8 @@ _NAMES = {
         "load_backbone",
         "load_model",
     ),
-    "keras_transgen.training": ("TrainerModel",),
-    "keras_transgen.transfer": (
+    "training": ("TrainerModel",),
+    "transfer": (
         "FeatureTransfer",
         "ParameterTransfer",
         "StructureTransfer",
@@ -44,28 +31,34 @@ _NAMES = {
         "few_shot_evaluation",
         "find_learning_rate",
     ),
-    "keras_transgen.generative": ("GAN", "VAE", "ConditionalGAN"),
-    "keras_transgen.generative.translation": (
+    "generative": ("GAN", "VAE", "ConditionalGAN"),
+    "generative.translation": (
         "CycleGAN",
         "Enhancer",
         "Pix2Pix",
         "StyleTransfer",
         "stylize",
     ),
-    "keras_transgen.fusion": ("PerceptualLoss",),
+    "fusion": ("PerceptualLoss",),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ["__version__", *_ROOMS, *_HOMES]
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {name: module for module, names in _NAMES.items() for name in names},
+    parts=(
+        "backbones",
+        "callbacks",
+        "datasets",
+        "distributed",
+        "evaluation",
+        "fusion",
+        "generative",
+        "plotting",
+        "training",
+        "transfer",
+        "tuning",
+    ),
+)
+__all__ += ["__version__"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"keras_transgen.{name}")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'keras_transgen' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+find_moved_modules()

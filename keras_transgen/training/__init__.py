@@ -6,38 +6,28 @@ saved without it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from keras_transgen.public_names import lazy_names
 from keras_transgen.training.whole_file import write_whole, write_whole_text
 
 if TYPE_CHECKING:
-    from keras_transgen.training.gradients import apply_gradients, gradients_of, loss_weight
-    from keras_transgen.training.nan_guard import NaNGuard, NonFiniteLossError
-    from keras_transgen.training.trainer import TrainerModel
+    from keras_transgen.training.gradients import apply_gradients as apply_gradients
+    from keras_transgen.training.gradients import gradients_of as gradients_of
+    from keras_transgen.training.gradients import loss_weight as loss_weight
+    from keras_transgen.training.nan_guard import NaNGuard as NaNGuard
+    from keras_transgen.training.nan_guard import NonFiniteLossError as NonFiniteLossError
+    from keras_transgen.training.trainer import TrainerModel as TrainerModel
 
-_HOMES = {
-    "NaNGuard": "nan_guard",
-    "NonFiniteLossError": "nan_guard",
-    "TrainerModel": "trainer",
-    "apply_gradients": "gradients",
-    "gradients_of": "gradients",
-    "loss_weight": "gradients",
-}
-
-__all__ = [
-    "NaNGuard",
-    "NonFiniteLossError",
-    "TrainerModel",
-    "apply_gradients",
-    "gradients_of",
-    "loss_weight",
-    "write_whole",
-    "write_whole_text",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "NaNGuard": "nan_guard",
+        "NonFiniteLossError": "nan_guard",
+        "TrainerModel": "trainer",
+        "apply_gradients": "gradients",
+        "gradients_of": "gradients",
+        "loss_weight": "gradients",
+    },
+)
+__all__ += ["write_whole", "write_whole_text"]

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from keras_transgen.public_names import lazy_names
 
-_NAMES = {
-    "chief": ("wait_for_chief",),
-    "conditional_gan": ("ConditionalGANHyperModel",),
-    "gan": ("GANHyperModel",),
-    "transfer": ("TransferHyperModel",),
-    "trials": ("trial_table",),
-    "vae": ("VAEHyperModel",),
-    "worker_watch": ("watch_workers",),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = [*_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "wait_for_chief": "chief",
+        "ConditionalGANHyperModel": "conditional_gan",
+        "GANHyperModel": "gan",
+        "TransferHyperModel": "transfer",
+        "trial_table": "trials",
+        "VAEHyperModel": "vae",
+        "watch_workers": "worker_watch",
+    },
+)

@@ -5,28 +5,21 @@ Names are imported when they are first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from keras_transgen.public_names import lazy_names
 
-_NAMES = {
-    "pix2pix": ("Pix2Pix",),
-    "cyclegan": ("CycleGAN",),
-    "image_optimization": ("stylize",),
-    "style_transfer": ("StyleTransfer",),
-    "vgg": ("vgg_backbone",),
-    "enhancement": ("Enhancer",),
-    "degradations": ("Degradation", "DegradationPipeline", "Downscaling", "Holes", "Noise"),
-}
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = [*_HOMES]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CycleGAN": "cyclegan",
+        "Degradation": "degradations",
+        "DegradationPipeline": "degradations",
+        "Downscaling": "degradations",
+        "Holes": "degradations",
+        "Noise": "degradations",
+        "Enhancer": "enhancement",
+        "stylize": "image_optimization",
+        "Pix2Pix": "pix2pix",
+        "StyleTransfer": "style_transfer",
+        "vgg_backbone": "vgg",
+    },
+)

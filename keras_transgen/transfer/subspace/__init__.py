@@ -5,26 +5,16 @@ The transformers work on arrays and need neither Keras nor TensorFlow; the train
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from keras_transgen.public_names import lazy_names
 
-_HOMES = {
-    "DomainTransformer": "domain_transformer",
-    "SubspaceAlignment": "subspace_alignment",
-    "CORAL": "coral",
-    "TransferComponentAnalysis": "transfer_components",
-    "MaximumMeanDiscrepancy": "maximum_mean_discrepancy",
-    "DomainAdaptation": "domain_adaptation",
-}
-
-__all__ = list(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "CORAL": "coral",
+        "DomainAdaptation": "domain_adaptation",
+        "DomainTransformer": "domain_transformer",
+        "MaximumMeanDiscrepancy": "maximum_mean_discrepancy",
+        "SubspaceAlignment": "subspace_alignment",
+        "TransferComponentAnalysis": "transfer_components",
+    },
+)

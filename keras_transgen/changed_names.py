@@ -1,0 +1,65 @@
+"""Names that moved or went: old imports go on, or say what to use.
+
+A module that moved is found under its old name, with a warning, until version 0.3. What was removed
+raises an error that names what does its work now.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+import warnings
+from collections.abc import Sequence
+
+_ROOT = "keras_transgen."
+
+# Old place of a module, below the package: its new one.
+MOVED: dict[str, str] = {}
+
+# What is gone, a module or a name in one: what to use.
+REMOVED: dict[str, str] = {}
+
+
+class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Asked last, when no module is found under a name."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not name.startswith(_ROOT):
+            return None
+        if name.removeprefix(_ROOT) in REMOVED:
+            raise ModuleNotFoundError(removal(name), name=name)
+        if name.removeprefix(_ROOT) in MOVED:
+            return importlib.util.spec_from_loader(name, self)
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        new = _ROOT + MOVED[module.__name__.removeprefix(_ROOT)]
+        # Frames of importlib do not count, so this names the line that imports.
+        warnings.warn(
+            f"{module.__name__} is {new} now; the old name goes with version 0.3",
+            FutureWarning,
+            stacklevel=2,
+        )
+        # The import system takes what stands here: one module under two names.
+        sys.modules[module.__name__] = importlib.import_module(new)
+
+
+def find_moved_modules() -> None:
+    """Let old names of modules be imported; once a process."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        sys.meta_path.append(_MovedModules())
+
+
+def removal(name: str) -> str:
+    """What an import of a removed name says.
+
+    Args:
+        name: The whole name, a key of `REMOVED` below the package.
+    """
+    return f"{name} was removed: {REMOVED[name.removeprefix(_ROOT)]}"

@@ -1,0 +1,65 @@
+"""Old names of modules still lead somewhere, and removed ones say where to."""
+
+import importlib
+import sys
+import warnings
+
+import pytest
+
+import keras_transgen
+from keras_transgen import changed_names
+from keras_transgen.changed_names import MOVED, REMOVED
+
+
+@pytest.fixture
+def forgotten():
+    """Names to be imported anew."""
+    names = []
+    yield names.append
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_a_moved_module_is_the_same_module_and_its_import_warns(monkeypatch, forgotten):
+    monkeypatch.setitem(MOVED, "evaluation.old_place", "evaluation.distances")
+    name = "keras_transgen.evaluation.old_place"
+    forgotten(name)
+    with pytest.warns(FutureWarning, match=r"keras_transgen\.evaluation\.distances now"):
+        module = importlib.import_module(name)
+    assert module is importlib.import_module("keras_transgen.evaluation.distances")
+    assert module.__spec__.name == "keras_transgen.evaluation.distances"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from keras_transgen.evaluation import old_place
+    assert old_place is module
+
+
+def test_what_was_removed_says_what_to_use(monkeypatch):
+    monkeypatch.setitem(REMOVED, "evaluation.gone", "use keras_transgen.evaluation.distances")
+    with pytest.raises(ModuleNotFoundError, match=r"gone was removed: use .*distances"):
+        importlib.import_module("keras_transgen.evaluation.gone")
+    monkeypatch.setitem(REMOVED, "fusion.Gone", "use GAN")
+    with pytest.raises(AttributeError, match=r"keras_transgen\.fusion\.Gone was removed: use GAN"):
+        keras_transgen.fusion.Gone
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_every_moved_module_is_found_under_its_old_name(old, forgotten):
+    name = f"keras_transgen.{old}"
+    forgotten(name)
+    with pytest.warns(FutureWarning, match="goes with version"):
+        module = importlib.import_module(name)
+    assert module.__name__ == f"keras_transgen.{MOVED[old]}"
+
+
+def test_a_name_that_never_was_is_not_found():
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("keras_transgen.evaluation.never")
+    with pytest.raises(AttributeError, match="has no attribute 'never'"):
+        keras_transgen.fusion.never
+
+
+def test_the_finder_is_installed_once():
+    changed_names.find_moved_modules()
+    finders = [each for each in sys.meta_path if type(each).__name__ == "_MovedModules"]
+    assert len(finders) == 1
