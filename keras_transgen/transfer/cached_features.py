@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.extraction import Features, extract_features
-
-if TYPE_CHECKING:
-    from keras_transgen.transfer.transfer_model import TransferModel
+from keras_transgen.transfer.contract import FeatureModel
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class CachedFeatures:
 class _JoinedFeatures:
     """The part of a transfer model that makes features, as the extraction wants to see it."""
 
-    def __init__(self, model: TransferModel) -> None:
+    def __init__(self, model: FeatureModel) -> None:
         self._model = model
         self.dtype_policy = model.backbone.dtype_policy
 
@@ -58,7 +56,7 @@ class _JoinedFeatures:
 
 
 def cache_features(
-    model: TransferModel,
+    model: FeatureModel,
     x: Any,
     y: Any = None,
     sample_weight: Any = None,

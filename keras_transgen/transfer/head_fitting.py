@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_transgen.transfer.cached_features import CachedFeatures, cache_features
+from keras_transgen.transfer.contract import FeatureModel
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.linear_probe import LinearProbe, fit_linear_probe
 
-if TYPE_CHECKING:
-    from keras_transgen.transfer.transfer_model import TransferModel
-
 
 def fit_head_as_probe(
-    model: TransferModel,
+    model: FeatureModel,
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -70,7 +68,7 @@ def fit_head_as_probe(
 
 
 def fit_dense_head(
-    model: TransferModel, found: CachedFeatures, l2: float | str = "sweep", seed: int = 0
+    model: FeatureModel, found: CachedFeatures, l2: float | str = "sweep", seed: int = 0
 ) -> LinearProbe:
     """Fit a model's dense head on features at hand.
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from keras_transgen.training.serving import Endpoint, named_specs
-
-if TYPE_CHECKING:
-    from keras_transgen.transfer.transfer_model import TransferModel
+from keras_transgen.transfer.contract import FeatureModel
 
 
-def transfer_endpoints(model: TransferModel, input_signature: Any = None) -> dict[str, Endpoint]:
+def transfer_endpoints(model: FeatureModel, input_signature: Any = None) -> dict[str, Endpoint]:
     """The endpoint `serve`: raw input in, `logits` and `probabilities` out.
 
     A regression gives `predictions`. Preprocessing is part of it, augmentation is not.
@@ -40,7 +38,7 @@ def transfer_endpoints(model: TransferModel, input_signature: Any = None) -> dic
     return {"serve": Endpoint(serve, named_specs(input_signature), resources)}
 
 
-def _raw_input(model: TransferModel) -> Any:
+def _raw_input(model: FeatureModel) -> Any:
     if model.preprocessing is None:
         return model.backbone.input_contract
     known = getattr(model.preprocessing, "inputs", None)
