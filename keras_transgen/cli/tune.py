@@ -1,91 +1,261 @@
-"""`keras-transgen tune`: search for the best model of a folder of images, with Keras Tuner."""
+"""The search of `keras-transgen tune`: its options, its progress, what it leaves."""
 
 from __future__ import annotations
 
-import enum
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+from keras_transgen.cli.tune_data import EMBEDDED, search_for_generation, search_for_transfer
+from keras_transgen.cli.tune_report import print_table
+from keras_transgen.datasets.screen import Screen
 
-
-class Task(enum.StrEnum):
-    """What is searched for."""
-
-    transfer = "transfer"
-    vae = "vae"
-    gan = "gan"
-    conditional_gan = "conditional-gan"
+_SETTINGS = "settings.json"
+_SEARCH = "search"
 
 
-class Algorithm(enum.StrEnum):
-    """How the next trial is chosen."""
+def run_tune(
+    images: str,
+    *,
+    task: str = "transfer",
+    trials: int = 20,
+    epochs: int = 5,
+    backbones: Sequence[str] = (),
+    space: Sequence[str] = (),
+    algorithm: str = "random",
+    output: Path = Path("runs/tune"),
+    size: int | None = None,
+    color: str = "rgb",
+    extractor: str = "digits",
+    batch_size: int = 32,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Search, and write the table of trials, a figure of them and the best model.
 
-    random = "random"
-    bayesian = "bayesian"
-    grid = "grid"
+    Args:
+        images: `"digits"` (embedded, 8x8), or a folder of images.
+        task: `"transfer"`, `"vae"`, `"gan"` or `"conditional-gan"`.
+        trials: Models to try, those of an earlier run into the same folder included.
+        epochs: Passes over the images a trial.
+        backbones: For transfer: what `keras_transgen.load_backbone` takes.
+        space: Parts of the search space, see `space_of`.
+        algorithm: `"random"`, `"bayesian"` or `"grid"`.
+        output: Folder for the search, `report.json`, `parallel_coordinates.png`, `model.keras`.
+        size: Side in pixels. Defaults to what the backbone takes, and to 64 for generative models.
+        color: `"rgb"` or `"grayscale"`, for generative models.
+        extractor: For GANs: what `keras_transgen.load_backbone` takes.
+        batch_size: Images a step.
+        seed: Of the search, the split and the training.
 
+    Returns:
+        What `report.json` holds.
 
-def tune(
-    images: Annotated[
-        str,
-        typer.Argument(
-            help="A folder of images (by class, for transfer and the conditional GAN), or "
-            "'digits', which come with the package.",
-            show_default=False,
-        ),
-    ],
-    task: Annotated[Task, typer.Option(help="What to search for.")] = Task.transfer,
-    trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 20,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images a trial.")] = 5,
-    backbone: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="For transfer: a handle, a folder or 'digits'; several times to choose from "
-            "several."
-        ),
-    ] = None,
-    space: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Part of the search space: name=value, name=one,other or "
-            "name=lowest:highest[:log]; several times for several."
-        ),
-    ] = None,
-    algorithm: Annotated[Algorithm, typer.Option(help="How to choose.")] = Algorithm.random,
-    output: Annotated[
-        Path, typer.Option(help="Folder for the search, the table, the figure and the best model.")
-    ] = Path("runs/tune"),
-    size: Annotated[
-        int | None,
-        typer.Option(
-            min=4, help="Side of the images in pixels. [default: what the backbone takes; 64]"
-        ),
-    ] = None,
-    color: Annotated[
-        str, typer.Option(help="For generative models: 'rgb' or 'grayscale'.")
-    ] = "rgb",
-    extractor: Annotated[
-        str, typer.Option(help="For GANs: whose features compare samples with images.")
-    ] = "digits",
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    seed: Annotated[int, typer.Option(help="Of the search, the split and the training.")] = 0,
-) -> None:
-    """Search for the best model of a folder; run again to go on where a search stopped."""
-    from keras_transgen.cli.tune_search import run_tune
+    Raises:
+        ValueError: If folder and options do not fit together, the folder holds another search, no
+            trial came to an end, or this process is one of several of a search.
+    """
+    if "KERASTUNER_ORACLE_IP" in os.environ:
+        raise ValueError(
+            "This command searches in one process; with chief and workers use "
+            "keras_transgen.tuning in a program. Received: KERASTUNER_ORACLE_IP="
+            f"{os.environ['KERASTUNER_ORACLE_IP']!r}"
+        )
+    given = space_of(space)
+    settings = {
+        "images": images if images == EMBEDDED else str(Path(images).resolve()),
+        "task": task,
+        "epochs": epochs,
+        "algorithm": algorithm,
+        "size": size,
+        "color": color,
+        "extractor": extractor,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    _refuse_another_search(output, settings)
+    console = Screen()
+    console.print("Loading TensorFlow ...")
+    import keras
+    import keras_tuner
 
-    run_tune(
-        images,
-        task=task.value,
-        trials=trials,
-        epochs=epochs,
-        backbones=backbone or (),
-        space=space or (),
-        algorithm=algorithm.value,
-        output=output,
-        size=size,
-        color=color,
-        extractor=extractor,
-        batch_size=batch_size,
+    from keras_transgen.training import write_whole_text
+    from keras_transgen.training.whole_file import refuse_links_in
+
+    # The tuner writes into its folder as it finds it.
+    refuse_links_in(output, output / _SEARCH)
+    keras.utils.set_random_seed(seed)
+    if task == "transfer":
+        search, data, names = search_for_transfer(images, backbones, given, size, batch_size, seed)
+    else:
+        search, data, names = search_for_generation(
+            task, images, given, size, color, extractor, batch_size, seed
+        )
+    tuners = {
+        "random": keras_tuner.RandomSearch,
+        "bayesian": keras_tuner.BayesianOptimization,
+        "grid": keras_tuner.GridSearch,
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_whole_text(output / _SETTINGS, json.dumps(settings, indent=2) + "\n")
+    tuner = tuners[algorithm](
+        search,
+        search.objective,
+        max_trials=trials,
         seed=seed,
+        directory=str(output),
+        project_name=_SEARCH,
     )
+    with _progress(console, tuner, trials) as callback:
+        _search(tuner, data, epochs, callback)
+    report = _write_results(output, tuner, search, names, task, Path(images).name)
+    print_table(console, report)
+    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    return report
+
+
+def _write_results(
+    output: Path, tuner: Any, search: Any, names: Any, task: str, images: str
+) -> dict[str, Any]:
+    """Save the best model, the table of trials and their figure; what the report holds."""
+    from keras_transgen.plotting import plot_parallel_coordinates, save_figure
+    from keras_transgen.training import write_whole_text
+    from keras_transgen.tuning import trial_table
+
+    rows = trial_table(tuner)
+    done = [row for row in rows if row["score"] is not None]
+    if not done:
+        raise ValueError(
+            f"No trial came to an end. Received: {rows[-1]['message'] if rows else 'no trial'}"
+        )
+    (best,) = tuner.get_best_models()
+    best.save(output / "model.keras")
+    report = {
+        "task": task,
+        "objective": search.objective.name,
+        "direction": search.objective.direction,
+        "classes": names,
+        "space": search.space,
+        "best": {key: done[0][key] for key in ("trial", "score", "hyperparameters")},
+        "trials": rows,
+    }
+    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
+    figure = plot_parallel_coordinates(
+        [row["hyperparameters"] for row in done],
+        [row["score"] for row in done],
+        score_name=search.objective.name,
+        maximize=search.objective.direction == "max",
+        title=f"{len(done)} trials of {task} on {images}",
+    )
+    save_figure(figure, output / "parallel_coordinates.png")
+    return report
+
+
+def _refuse_another_search(output: Path, settings: dict[str, Any]) -> None:
+    """The tuner knows its own space; that the data are the same, nobody else would notice."""
+    file = output / _SETTINGS
+    if not file.exists():
+        return
+    before = json.loads(file.read_text())
+    other = [name for name, value in settings.items() if before.get(name) != value]
+    if other:
+        raise ValueError(
+            "The output folder holds a search that is gone on with, so images and options must be "
+            "the same; only --trials may grow. Choose another --output, or remove the folder. "
+            f"Received: {', '.join(f'{name} {settings[name]!r}' for name in other)}; the search in "
+            f"{output} has {', '.join(f'{name} {before.get(name)!r}' for name in other)}"
+        )
+
+
+def space_of(parts: Sequence[str]) -> dict[str, Any]:
+    """Read parts of a search space from the command line.
+
+    Args:
+        parts: `"name=value"`, `"name=one,other"`, `"name=lowest:highest"` or
+            `"name=lowest:highest:log"`; numbers, `true`, `false` and words.
+
+    Returns:
+        What the HyperModels take as `space=`.
+
+    Raises:
+        ValueError: If a part cannot be read.
+
+    Example:
+        ```python
+        from keras_transgen.cli.tune_search import space_of
+
+        assert space_of(["rank=4,8", "kind=feature"]) == {"rank": [4, 8], "kind": "feature"}
+        ```
+    """
+    space: dict[str, Any] = {}
+    for part in parts:
+        name, equals, text = part.partition("=")
+        limits = text.split(":")
+        if not equals or not name or not text or len(limits) > 3 or name in space:
+            raise ValueError(
+                "--space takes name=value, name=one,other or name=lowest:highest[:log], each name "
+                f"once. Received: --space {part}"
+            )
+        if len(limits) > 1:
+            low, high = (_value(limit) for limit in limits[:2])
+            sampling = limits[2] if len(limits) == 3 else "linear"
+            space[name] = {"min_value": low, "max_value": high, "sampling": sampling}
+        else:
+            values = [_value(word) for word in text.split(",") if word]
+            space[name] = values if "," in text else values[0]
+    return space
+
+
+def _value(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> None:
+    try:
+        tuner.search(**data, epochs=epochs, verbose=0, callbacks=[callback])
+    except ValueError:
+        raise
+    except RuntimeError as error:
+        from keras_transgen.tuning.trials import last_line
+
+        # Keras Tuner's own, with the traceback of a trial in its text.
+        raise ValueError(
+            f"The search was given up: {last_line(str(error))}. The trials are in "
+            f"{tuner.project_dir}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _progress(console: Any, tuner: Any, trials: int) -> Iterator[Any]:
+    import keras
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        bar = progress.add_task("searching", total=trials, completed=len(tuner.oracle.end_order))
+
+        class ShowTrial(keras.callbacks.Callback):
+            """Keras Tuner copies callbacks for each trial; a display is one for all."""
+
+            def __deepcopy__(self, memo: dict) -> Any:
+                return self
+
+            def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+                name = tuner.oracle.objective.name
+                now = f", {name} {logs[name]:.4g}" if logs and name in logs else ""
+                best = tuner.oracle.get_best_trials()
+                scores = [trial.score for trial in best if trial.score is not None]
+                so_far = f", best so far {scores[0]:.4g}" if scores else ""
+                progress.update(
+                    bar,
+                    description=f"epoch {epoch + 1}{now}{so_far}",
+                    completed=len(tuner.oracle.end_order),
+                )
+
+        yield ShowTrial()
+        progress.update(bar, completed=len(tuner.oracle.end_order))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from keras_transgen.training.config_from_file import (
 )
 from keras_transgen.training.refusal import refusals
 from keras_transgen.transfer.deltas import (
+    DELTAS,
     Delta,
     DeltaSet,
     ParameterDelta,
@@ -28,15 +30,16 @@ from keras_transgen.transfer.deltas import (
     read_delta,
     write_delta,
 )
-from keras_transgen.transfer.deltas.delta import refuse_words
+from keras_transgen.transfer.deltas.delta import (
+    arguments_of,
+    methods_by_argument,
+    refuse_words,
+)
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
 
-# Methods for which a probe on the features would be fitted to what is thrown away.
-_WITHOUT_FEATURES = ("reinitialize",)
-_SIZED = ("lora", "adapter")
 # In a file; each takes seconds to make.
 _MOST_DELTAS = 1000
 
@@ -117,18 +120,18 @@ class StructureTransfer(TransferModel):
         head_initialization: str | None = None,
         **kwargs: Any,
     ) -> None:
-        arguments = {"alpha": alpha, "targets": targets}
-        arguments |= {key: kwargs.pop(key) for key in _FURTHER if key in kwargs}
+        arguments = {"rank": rank, "alpha": alpha, "targets": targets}
+        arguments |= _of_methods(method, kwargs)
+        if method in DELTAS and "rank" not in arguments_of(method):
+            # It has a default, and would be refused.
+            del arguments["rank"]
         arguments = {key: value for key, value in arguments.items() if value is not None}
-        if method in _SIZED:
-            arguments["rank"] = rank
-        if method == "reinitialize" and kwargs.get("seed") is not None:
-            arguments["seed"] = kwargs["seed"]
         super().__init__(
             backbone, num_classes, head_initialization=head_initialization or "random", **kwargs
         )
         is_linear = not self.built or dense_of(self.head) is not None
-        if head_initialization is None and method not in _WITHOUT_FEATURES and is_linear:
+        keeps_features = method not in DELTAS or DELTAS[method].keeps_features
+        if head_initialization is None and keeps_features and is_linear:
             self.head_initialization = "probe"
         self.delta_set = DeltaSet(self.backbone, self._head_weights)
         if method is not None:
@@ -459,5 +462,13 @@ def _fresh_optimizer(
     return fresh
 
 
-# Arguments of single methods, told apart from those of TransferModel.
-_FURTHER = ("groups", "from_group", "source", "activation")
+def _of_methods(method: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Take out arguments that only methods have; one that the model has too is for both."""
+    models_own = inspect.signature(TransferModel).parameters
+    arguments = {}
+    for key, methods in methods_by_argument().items():
+        if key in given and key not in models_own:
+            arguments[key] = given.pop(key)
+        elif key in given and method in methods:
+            arguments[key] = given[key]
+    return arguments

@@ -1,5 +1,10 @@
 """Deltas: small changes to a frozen backbone that can be trained, switched, merged and saved."""
 
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
 from keras_transgen.transfer.deltas.adapter import Adapter, BottleneckAdapter
 from keras_transgen.transfer.deltas.copy import CopiedParameter, Copy, CopyReport, copy_parameters
 from keras_transgen.transfer.deltas.delta import DELTAS, Delta, register_delta
@@ -33,3 +38,7 @@ __all__ = [
     "register_delta",
     "write_delta",
 ]
+
+# A method is known once its file is imported, and a file of this folder is all it takes.
+for _file in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_file.name}")

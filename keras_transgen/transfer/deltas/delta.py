@@ -44,6 +44,24 @@ def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
     return register
 
 
+def arguments_of(method: str) -> list[str]:
+    """The arguments that a method takes beside the backbone and the name.
+
+    Args:
+        method: A key of `DELTAS`.
+    """
+    return [key for key in inspect.signature(DELTAS[method]).parameters if key not in _GIVEN]
+
+
+def methods_by_argument() -> dict[str, tuple[str, ...]]:
+    """For each argument that any method takes, the methods that take it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for method in DELTAS:
+        for key in arguments_of(method):
+            found[key] = (*found.get(key, ()), method)
+    return found
+
+
 def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, Any]) -> Delta:
     """Make a delta from its method's name.
 
@@ -58,7 +76,7 @@ def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, An
     """
     if method not in DELTAS:
         raise ValueError(f"method must be one of {sorted(DELTAS)}. Received: method={method!r}")
-    taken = [key for key in inspect.signature(DELTAS[method]).parameters if key not in _GIVEN]
+    taken = arguments_of(method)
     unknown = [key for key in arguments if key not in taken]
     if unknown:
         raise ValueError(
@@ -116,11 +134,14 @@ class Delta(keras.layers.Layer):
             `None` for a constant one.
         touched: The backbone's variables whose values differ from the base while it is active.
         users_own: Arguments that a file never gives.
+        keeps_features: Whether it starts from the backbone's own features, so that a head fitted to
+            these is worth having.
     """
 
     method: ClassVar[str]
     users_own: ClassVar[tuple[str, ...]] = ()
     mergeable: ClassVar[bool] = True
+    keeps_features: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 1e-3
     warm_up: ClassVar[float | None] = None
 

@@ -30,8 +30,7 @@ class IA3(ParameterDelta):
     """l * (W0 x + b0), where only l, one number for each output channel, trains.
 
     The kernel and the bias of the same layer, where it has one, are scaled: W = W0 * l and
-    b = b0 * l. With their gradients, dl is the sum of dW * W0 over everything but the output
-    channels, and of db * b0. l starts at one, so that nothing changes at first.
+    b = b0 * l. l starts at one, so that nothing changes at first.
 
     Args:
         backbone: The backbone, at its base.
@@ -91,13 +90,6 @@ class IA3(ParameterDelta):
     def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
         """W0 * l, or b0 * l."""
         return base * tf.reshape(own[0], _as_last_axes(own[0].shape, base.shape))
-
-    def pull_back(
-        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Gradient of l: the sum of dW * W0 over the other axes, or of db * b0."""
-        others = list(range(len(base.shape) - len(_as_last_axes(own[0].shape, base.shape))))
-        return (tf.reshape(tf.reduce_sum(gradient * base, axis=others), own[0].shape),)
 
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""

@@ -28,8 +28,7 @@ WORTHWHILE = 1 / 8
 class LoRA(ParameterDelta):
     """W = W0 + (alpha / rank) A B, where only A `[inputs, rank]` and B `[rank, outputs]` train.
 
-    With gradient dW of the kernel, dA = s dW B', dB = s A' dW, where s = alpha / rank. A starts at
-    random (He, uniform) and B at zero, so that nothing changes at first.
+    A starts at random (He, uniform) and B at zero, so that nothing changes at first.
 
     By default the kernels of dense layers and 1x1 convolutions are adapted; where a network has
     none, those of its other convolutions. Depthwise kernels are left alone, and so are kernels so
@@ -39,7 +38,7 @@ class LoRA(ParameterDelta):
         backbone: The backbone, at its base.
         name: Name of the delta.
         rank: Columns of A and rows of B; fewer where a kernel has fewer. Defaults to 8.
-        alpha: Numerator of the scale s. Defaults to `rank`, which makes it 1.
+        alpha: Numerator of the product's scale. Defaults to `rank`, which makes it 1.
         targets: Regular expression for the paths of the kernels, or several; depthwise kernels
             and embeddings may be named too. `None`: see above.
 
@@ -95,20 +94,9 @@ class LoRA(ParameterDelta):
         )
 
     def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
-        """W0 + s A B."""
+        """W0 + (alpha / rank) A B."""
         a, b = own
         return base + self.scale * tf.reshape(a @ b, base.shape)
-
-    def pull_back(
-        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Gradients of A and B: s dW B' and s A' dW."""
-        a, b = own
-        matrix = tf.reshape(gradient, [a.shape[0], b.shape[1]])
-        return (
-            self.scale * tf.matmul(matrix, b, transpose_b=True),
-            self.scale * tf.matmul(a, matrix, transpose_a=True),
-        )
 
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""

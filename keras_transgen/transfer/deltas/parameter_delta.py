@@ -17,11 +17,11 @@ from keras_transgen.transfer.deltas.targets import Target
 class ParameterDelta(Delta):
     """Each targeted parameter is `effective(base, *own)`: base class of LoRA, (IA)^3 and others.
 
-    A SavedModel's graph cannot be opened, but its parameters can be assigned. The tape gives the
-    gradient with respect to the parameter, `pull_back` turns it into the gradients of the delta's
-    own variables by the chain rule, the optimizer updates those, and `write` assigns the parameter
-    anew. This is exactly training through `effective`, without a change to the graph, and it is
-    the same for Keras layers, of which only some offer `enable_lora`.
+    A SavedModel's graph cannot be opened, but its parameters can be assigned. One tape gives the
+    gradient with respect to the parameter, another takes it through `effective` to the delta's own
+    variables, the optimizer updates those, and `write` assigns the parameter anew. This is exactly
+    training through `effective`, without a change to the graph, and it is the same for Keras
+    layers, of which only some offer `enable_lora`.
 
     The base values are kept beside, so that the parameter is computed from them at every step and
     never drifts, and the base comes back bit for bit. They cost the memory of the targeted
@@ -58,12 +58,6 @@ class ParameterDelta(Delta):
         """The value of a targeted parameter."""
         raise NotImplementedError
 
-    def pull_back(
-        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Gradients of the delta's variables from the gradient of the parameter."""
-        raise NotImplementedError
-
     # What the training step uses
 
     def differentiated(self) -> list[keras.Variable]:
@@ -78,20 +72,22 @@ class ParameterDelta(Delta):
         Args:
             gradients: Gradients of `differentiated()`; `None` where the loss does not depend on it.
         """
-        result: dict[int, tf.Tensor | None] = {}
-        for target, gradient, own in zip(self._targets, gradients, self.own, strict=True):
-            pulled: Sequence[tf.Tensor | None] = (None,) * len(own)
-            if gradient is not None:
-                pulled = self.pull_back(
-                    tf.cast(tf.convert_to_tensor(gradient), "float32"),
-                    tf.cast(self._links.base[target.index], "float32"),
-                    *[tf.convert_to_tensor(variable.value) for variable in own],
-                )
-            for variable, each in zip(own, pulled, strict=True):
-                # One variable may stand for several parameters.
-                parts = [part for part in (result.get(id(variable)), each) if part is not None]
-                result[id(variable)] = tf.add_n(parts) if parts else None
-        return result
+        variables = self.variables
+        values = [tf.convert_to_tensor(variable.value) for variable in variables]
+        own = {id(variable): value for variable, value in zip(variables, values)}
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            written = [
+                self._effective(target, [own[id(variable)] for variable in each])
+                for target, each in zip(self._targets, self.own, strict=True)
+            ]
+        needed = [number for number, each in enumerate(gradients) if each is not None]
+        found = tape.gradient(
+            [written[number] for number in needed],
+            values,
+            [tf.cast(tf.convert_to_tensor(gradients[number]), "float32") for number in needed],
+        )
+        return dict(zip(own, found, strict=True))
 
     def write(self) -> None:
         """Assign the targeted parameters from the delta's variables, the same in every replica."""
@@ -101,6 +97,9 @@ class ParameterDelta(Delta):
                 self._assign_effective,
                 (self._links.base[target.index], *[variable.value for variable in own]),
             )
+
+    def _effective(self, target: Target, own: Sequence[tf.Tensor]) -> tf.Tensor:
+        return self.effective(tf.cast(self._links.base[target.index], "float32"), *own)
 
     def _assign_effective(self, storage: Any, base: Any, *own: Any) -> None:
         value = self.effective(

@@ -48,6 +48,8 @@ class Reinitialize(GroupDelta):
         the structure alone brings).
     """
 
+    keeps_features = False
+
     def __init__(
         self,
         backbone: Any,

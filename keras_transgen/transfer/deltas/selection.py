@@ -59,12 +59,6 @@ class SelectionDelta(ParameterDelta):
         """The copy."""
         return own[0]
 
-    def pull_back(
-        self, gradient: tf.Tensor, base: tf.Tensor, *own: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """The parameter's gradient is the copy's."""
-        return (gradient,)
-
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""
         return {"targets": self.target_patterns}
