@@ -19,9 +19,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from domain_adaptation import as_digits
 from few_label_gain import compared, gain_arguments, report_gains
 from report import shared
-from subspace_transfer import as_digits
 from time_budget import TimeBudget
 
 import keras_transgen as ktg

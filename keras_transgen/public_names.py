@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from keras_transgen.changed_names import REMOVED, removal
+from keras_transgen.changed_names import MOVED, REMOVED, removal
 
 
 def lazy_names(
@@ -28,6 +28,8 @@ def lazy_names(
         if name in homes:
             return getattr(importlib.import_module(f"{room}.{homes[name]}"), name)
         whole = f"{room}.{name}"
+        if whole.partition(".")[2] in MOVED:
+            return importlib.import_module(whole)
         if whole.partition(".")[2] in REMOVED:
             raise AttributeError(removal(whole))
         raise AttributeError(f"module {room!r} has no attribute {name!r}")

@@ -34,10 +34,26 @@ def test_a_moved_module_is_the_same_module_and_its_import_warns(monkeypatch, for
     assert old_place is module
 
 
+def test_files_below_a_folder_that_moved_are_no_second_modules(monkeypatch, forgotten):
+    monkeypatch.setitem(MOVED, "measures", "evaluation")
+    monkeypatch.setitem(MOVED, "measures.distances", "evaluation.distances")
+    for name in ("keras_transgen.measures", "keras_transgen.measures.distances"):
+        forgotten(name)
+    with pytest.warns(FutureWarning, match="goes with version"):
+        module = importlib.import_module("keras_transgen.measures.distances")
+    assert module is importlib.import_module("keras_transgen.evaluation.distances")
+    monkeypatch.setitem(MOVED, "fusion.measures", "evaluation.distances")
+    forgotten("keras_transgen.fusion.measures")
+    with pytest.warns(FutureWarning, match="goes with version"):
+        assert keras_transgen.fusion.measures is module
+
+
 def test_what_was_removed_says_what_to_use(monkeypatch):
     monkeypatch.setitem(REMOVED, "evaluation.gone", "use keras_transgen.evaluation.distances")
-    with pytest.raises(ModuleNotFoundError, match=r"gone was removed: use .*distances"):
+    with pytest.raises(ImportError, match=r"gone was removed: use .*distances"):
         importlib.import_module("keras_transgen.evaluation.gone")
+    with pytest.raises(ImportError, match=r"gone was removed: use .*distances"):
+        from keras_transgen.evaluation import gone  # noqa: F401
     monkeypatch.setitem(REMOVED, "fusion.Gone", "use GAN")
     with pytest.raises(AttributeError, match=r"keras_transgen\.fusion\.Gone was removed: use GAN"):
         keras_transgen.fusion.Gone

@@ -20,7 +20,5 @@ __all__, __getattr__, __dir__ = lazy_names(
         "PretrainedEncoder": "pretrained_encoder",
         "PretrainedVAE": "pretrained_vae",
         "ProjectedDiscriminator": "projected_discriminator",
-        "latent_backbone": "semi_supervised",
-        "semi_supervised_transfer": "semi_supervised",
     },
 )

@@ -8,12 +8,13 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "copy_parameters": "deltas.copy",
+        "DomainAdaptation": "domain_adaptation",
         "FeatureTransfer": "feature",
         "few_shot_evaluation": "few_shot",
         "find_learning_rate": "learning_rate_finder",
+        "MaximumMeanDiscrepancy": "maximum_mean_discrepancy",
         "ParameterTransfer": "parameter",
         "StructureTransfer": "structure",
         "TransferModel": "transfer_model",
     },
-    parts=("subspace",),
 )

@@ -13,8 +13,8 @@ from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
+from keras_transgen.transfer.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from keras_transgen.transfer.parameter import ParameterTransfer
-from keras_transgen.transfer.subspace.maximum_mean_discrepancy import MaximumMeanDiscrepancy
 from keras_transgen.transfer.training_data import is_in_memory, rows_of, some_rows
 
 _LOG = "discrepancy"
@@ -50,7 +50,7 @@ class DomainAdaptation(ParameterTransfer):
     Example:
         ```python
         import keras_transgen as ktg
-        from keras_transgen.transfer.subspace import DomainAdaptation
+        from keras_transgen.transfer import DomainAdaptation
 
         images, labels = ktg.datasets.load_digits()
         model = DomainAdaptation("digits", num_classes=10)

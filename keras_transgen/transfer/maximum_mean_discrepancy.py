@@ -28,7 +28,7 @@ class MaximumMeanDiscrepancy:
     Example:
         ```python
         import numpy as np
-        from keras_transgen.transfer.subspace import MaximumMeanDiscrepancy
+        from keras_transgen.transfer import MaximumMeanDiscrepancy
 
         a, b = np.random.default_rng(0).normal(size=(2, 200, 4)).astype("float32")
         discrepancy = MaximumMeanDiscrepancy()

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.transfer import ParameterTransfer
-from keras_transgen.transfer.subspace import DomainAdaptation, MaximumMeanDiscrepancy
+from keras_transgen.transfer import DomainAdaptation, MaximumMeanDiscrepancy, ParameterTransfer
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
@@ -29,7 +28,7 @@ CASE = ModelCase(
     ),
     data=(IMAGES, LABELS),
     compile=lambda model, **kwargs: model.compile(keras.optimizers.SGD(0.05), **kwargs),
-    imports=("keras_transgen.transfer.subspace.domain_adaptation",),
+    imports=("keras_transgen.transfer.domain_adaptation",),
     # Which rows of the target a replica draws, and their discrepancy, is its own.
     tolerance=None,
     fit={"target": TARGET},

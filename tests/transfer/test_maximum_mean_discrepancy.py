@@ -8,8 +8,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 from sklearn.metrics.pairwise import rbf_kernel
 
-from keras_transgen.transfer.subspace import MaximumMeanDiscrepancy
-from tests.transfer.subspace.domains import two_domains
+from keras_transgen.transfer import MaximumMeanDiscrepancy
+from tests.transfer.domains import two_domains
 
 
 def reference(a, b, widths):
