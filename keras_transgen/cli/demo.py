@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+import typer
 from rich.table import Table
 
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import loading_console, progress_bar
+
+if TYPE_CHECKING:
+    from keras_transgen.datasets.screen import Screen
 
 EPOCHS = 30
 BATCH_SIZE = 16
@@ -103,22 +106,19 @@ def methods(examples: int) -> list[DemoMethod]:
 
 
 def run_demo(
-    output: Path, shots: int = 10, seeds: int = 3, generation: bool = True
+    output: Annotated[Path, typer.Option(help="Folder for the figure and models.")] = Path(
+        "runs/demo"
+    ),
+    shots: Annotated[int, typer.Option(min=1, help="Labelled examples per class.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other examples.")] = 3,
+    generation: Annotated[
+        bool, typer.Option(help="Train a VAE and a conditional GAN on the digits, too.")
+    ] = True,
 ) -> list[DemoResult]:
-    """Run every method on every seed, print one table, and write a figure and the models.
-
-    Args:
-        output: Folder for `accuracy.png` and a `.keras` file per method.
-        shots: Labelled examples per class.
-        seeds: Repetitions, each with other labelled examples.
-        generation: Whether a VAE and a conditional GAN learn to write digits, too.
-
-    Returns:
-        The results, a row a method.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    """The main job on embedded data: three transfers against none, and two generative models."""
+    console = loading_console()
     import keras
+    import numpy as np
 
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_method_comparison, save_figure
@@ -131,13 +131,7 @@ def run_demo(
     )
     rows = methods(shots * 10)
     results = [DemoResult(row.name) for row in rows]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("", total=len(rows) * seeds)
         for seed in range(seeds):
             labelled = ktg.datasets.sample_per_class(y, shots, seed=seed)
@@ -175,10 +169,12 @@ def run_demo(
 
 
 def _trained_parameters(model: Any) -> int:
-    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 def _print_table(console: Screen, results: list[DemoResult]) -> None:
+    import numpy as np
+
     table = Table()
     table.add_column("method")
     for column in ("trainable parameters", "accuracy (mean ± s.d.)", "seconds (mean)"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transgen.cli.options import progress_bar
 from keras_transgen.datasets.screen import Screen
 
 VAE_EPOCHS = 40
@@ -60,22 +61,9 @@ def run_generation(output: Path, console: Screen) -> None:
 def _fit(console: Screen, name: str, epochs: int, model: Any, *data: Any) -> float:
     """Fit with a progress bar of epochs; return the seconds it took."""
     import keras
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     start = time.perf_counter()
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task(f"{name}, epochs", total=epochs)
         advance = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: progress.advance(task)

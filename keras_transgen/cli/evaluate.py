@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 from rich.table import Table
 
 from keras_transgen.cli.image_input import image_input, open_backbone
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import ImageSize, UnsafeOps, loading_console
 
 
 def run_evaluate(
-    real: Path,
-    generated: Path,
-    *,
-    backbone: str = "digits",
-    image_size: int | None = None,
-    count: int = 1000,
-    seed: int = 0,
-    output: Path | None = None,
-    allow_unsafe_ops: bool = False,
+    real: Annotated[Path, typer.Argument(help="Folder of real images.", show_default=False)],
+    generated: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of samples, or the .keras file of a generative model.",
+            show_default=False,
+        ),
+    ],
+    backbone: Annotated[
+        str, typer.Option(help="Whose features are compared; its name is in the metrics' names.")
+    ] = "digits",
+    image_size: ImageSize = None,
+    count: Annotated[int, typer.Option(min=2, help="Samples to draw from a model's file.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
+    output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
+    allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, float]:
-    """Print distances between a folder of real images and samples.
-
-    Args:
-        real: Folder of real images, with folders by class or without.
-        generated: Folder of samples, or the `.keras` file of a generative model.
-        backbone: What `keras_transgen.load_backbone` takes; its features are compared.
-        image_size: Side in pixels, for a backbone that takes any.
-        count: Samples to draw from a model's file.
-        seed: Of these samples.
-        output: JSON file to write the metrics to.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        The metrics by name; the extractor's name is part of each.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    """Fréchet and kernel distance, precision and recall of samples against real images."""
+    console = loading_console()
     from keras_transgen.datasets import image_folder
     from keras_transgen.evaluation import SampleQuality
     from keras_transgen.training import write_whole_text
@@ -65,7 +58,9 @@ def run_evaluate(
     return metrics
 
 
-def _samples(model_file: Path, count: int, seed: int) -> tuple[np.ndarray, tuple[float, float]]:
+def _samples(model_file: Path, count: int, seed: int) -> tuple[Any, tuple[float, float]]:
+    import numpy as np
+
     import keras_transgen as ktg
 
     model = ktg.load_model(model_file)

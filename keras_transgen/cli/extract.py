@@ -3,58 +3,67 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
+import typer
 
 from keras_transgen.cli.image_input import image_input, open_backbone
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import BatchSize, ImageSize, Source, UnsafeOps, loading_console
 
 
 def run_extract(
-    source: str,
-    images: Path,
-    output: Path,
-    *,
-    image_size: int | None = None,
-    batch_size: int = 32,
-    allow_unsafe_ops: bool = False,
+    backbone: Source,
+    images: Annotated[
+        Path, typer.Argument(help="A folder of images, by class or not.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            help="File to write: .npz; with --ray, a folder of Parquet files.", show_default=False
+        ),
+    ],
+    image_size: ImageSize = None,
+    batch_size: BatchSize = 32,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="On a Ray cluster (that of RAY_ADDRESS, or this machine), for more images than "
+            "fit one machine; a stopped run goes on.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --ray: processes that hold the backbone.")
+    ] = None,
+    allow_unsafe_ops: UnsafeOps = False,
 ) -> Path:
-    """Write `features`, `files`, and for a folder by class `labels` and `class_names`.
-
-    Args:
-        source: What `keras_transgen.load_backbone` takes.
-        images: Folder of images, with a folder per class or without.
-        output: The `.npz` file to write.
-        image_size: Side in pixels, for a backbone that takes any.
-        batch_size: Images a batch.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        The path written.
-
-    Raises:
-        ValueError: If the output is no `.npz`, or the backbone takes no images.
-    """
+    """Write the features of a folder of images to a file."""
+    if workers is not None and not ray:
+        raise ValueError(f"--workers is an option of --ray. Received: --workers {workers}")
+    if ray:
+        return _extract_with_ray(
+            backbone, images, output, image_size, batch_size, workers, allow_unsafe_ops
+        )
     if output.suffix != ".npz":
         raise ValueError(f"The output must be an .npz file. Received: {output}")
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    console = loading_console()
+    import numpy as np
+
     from keras_transgen.backbones.extraction import extract_features
     from keras_transgen.datasets import image_folder, index_images
     from keras_transgen.training import write_whole
 
     labelled = any(entry.is_dir() for entry in images.iterdir()) if images.is_dir() else True
     index = index_images(images, labelled=labelled)
-    backbone = open_backbone(source, allow_unsafe_ops)
+    network = open_backbone(backbone, allow_unsafe_ops)
     data = image_folder(
         images,
         batch_size=batch_size,
         labelled=labelled,
-        **image_input(backbone, image_size).options(),
+        **image_input(network, image_size).options(),
     )
-    extracted = extract_features(backbone, data, batch_size=batch_size)
-    arrays: dict[str, Any] = {"files": np.array(index.paths), "digest": np.array(backbone.digest())}
+    extracted = extract_features(network, data, batch_size=batch_size)
+    arrays: dict[str, Any] = {"files": np.array(index.paths), "digest": np.array(network.digest())}
     if isinstance(extracted.features, dict):
         arrays.update({f"features_{name}": value for name, value in extracted.features.items()})
     else:
@@ -68,44 +77,24 @@ def run_extract(
     return output
 
 
-def run_extract_with_ray(
+def _extract_with_ray(
     source: str,
     images: Path,
     output: Path,
-    *,
-    num_workers: int | None = None,
-    image_size: int | None = None,
-    batch_size: int = 32,
-    allow_unsafe_ops: bool = False,
+    image_size: int | None,
+    batch_size: int,
+    num_workers: int | None,
+    allow_unsafe_ops: bool,
 ) -> Path:
-    """Write the same features as a folder of Parquet files, on a Ray cluster.
-
-    Args:
-        source: What `keras_transgen.load_backbone` takes.
-        images: Folder of images.
-        output: Folder to write, or to go on with.
-        num_workers: Processes that hold the backbone; see `extract_with_ray`.
-        image_size: Side in pixels, for a backbone that takes any.
-        batch_size: Images a batch.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        The folder written.
-
-    Raises:
-        ImportError: If Ray is not installed.
-        ValueError: If the output is a file, or the backbone takes no images.
-    """
+    """Write the same features as a folder of Parquet files, or go on with one."""
     if output.suffix == ".npz":
         raise ValueError(f"With --ray the output is a folder of Parquet files. Received: {output}")
-    console = Screen()
-    console.print("Loading TensorFlow and Ray ...")
+    console = loading_console("TensorFlow and Ray")
     from keras_transgen.distributed import extract_with_ray
     from keras_transgen.distributed.ray_extra import ray_module
 
     ray_module()
     backbone = open_backbone(source, allow_unsafe_ops)
-    options = image_input(backbone, image_size).options()
     count = extract_with_ray(
         backbone,
         images,
@@ -113,7 +102,7 @@ def run_extract_with_ray(
         batch_size=batch_size,
         num_workers=num_workers,
         allow_unsafe_ops=allow_unsafe_ops,
-        **options,
+        **image_input(backbone, image_size).options(),
     )
     console.print(f"{count} images -> {output}", highlight=False)
     return output

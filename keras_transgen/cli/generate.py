@@ -4,51 +4,51 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+import typer
 
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.options import EMBEDDED, BatchSize, loading_console, say_written
 
-EMBEDDED = "digits"
+if TYPE_CHECKING:
+    import numpy as np
+
 GRID = 64
 
 
 def run_train(
-    images: str,
-    *,
-    model: str = "vae",
-    size: int | None = None,
-    color: str = "rgb",
-    epochs: int = 20,
-    batch_size: int = 64,
-    latent_dim: int | None = None,
-    output: Path = Path("runs/generate"),
-    seed: int = 0,
+    images: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of images (by class for the conditional GAN), or 'digits', which come "
+            "with the package."
+        ),
+    ] = EMBEDDED,
+    model: Annotated[
+        Literal["vae", "gan", "conditional-gan"], typer.Option(help="What to train.")
+    ] = "vae",
+    size: Annotated[
+        int | None,
+        typer.Option(min=4, help="Side of the images in pixels. [default: 64; 8 for 'digits']"),
+    ] = None,
+    color: Annotated[
+        Literal["rgb", "grayscale"], typer.Option(help="Channels of a folder's images.")
+    ] = "rgb",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
+    batch_size: BatchSize = 64,
+    latent_dim: Annotated[
+        int | None, typer.Option(min=1, help="Size of the latent vector. [default: the model's]")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
+        "runs/generate"
+    ),
+    seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
 ) -> Any:
-    """Train a VAE, a GAN or a conditional GAN and write the model, grids and curves.
-
-    Args:
-        images: `"digits"` (embedded, 8x8), or a folder of images: by class for the conditional GAN.
-        model: `"vae"`, `"gan"` or `"conditional-gan"`.
-        size: Side of the images in pixels. Defaults to 64, and to 8 for the embedded digits.
-        color: `"rgb"` or `"grayscale"`.
-        epochs: Passes over the images.
-        batch_size: Images a step.
-        latent_dim: Size of the latent vector. Defaults to the model's own.
-        output: Folder for `model.keras`, `classes.json`, PNG grids and curves.
-        seed: Of the networks, the noise and the order of the images.
-
-    Returns:
-        The trained model.
-
-    Raises:
-        ValueError: If the folder and the model do not fit together, or a link leads out of the
-            output folder.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    """Train a VAE, a GAN or a conditional GAN."""
+    console = loading_console()
     import keras
+    import numpy as np
 
     from keras_transgen.callbacks import SampleGrid
     from keras_transgen.plotting import plot_learning_curves, save_figure
@@ -58,8 +58,14 @@ def run_train(
     keras.utils.set_random_seed(seed)
     conditional = model == "conditional-gan"
     refuse_links_below(output, output / "samples" / "epoch_0001.png")
-    data, real, shape, names = _data(images, size, color, batch_size, conditional, model, seed)
-    made = _model(model, shape, latent_dim, len(names))
+    value_range = (0.0, 1.0) if model == "vae" else (-1.0, 1.0)
+    data, names = example_images(images, size, color, conditional, value_range, seed, shuffle=True)
+    first = next(iter(data.batch(GRID)))
+    real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
+    made = _model(model, real[0].shape[1:], latent_dim, len(names))
+    if not conditional:
+        data = data.map(lambda image, _: image)
+    data = data.batch(batch_size, drop_remainder=images == EMBEDDED).prefetch(1)
     output.mkdir(parents=True, exist_ok=True)
     shown = {"condition": np.repeat(np.arange(len(names)), 8)} if conditional else {"count": GRID}
     grid = SampleGrid(
@@ -77,37 +83,30 @@ def run_train(
     save_figure(_final_grid(made, real, names, seed), output / "samples.png")
     if model == "vae":
         save_figure(_reconstructions(made, real), output / "reconstructions.png")
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    say_written(console, output)
     return made
 
 
 def run_sample(
-    model_file: Path,
-    output: Path,
-    *,
-    count: int = 64,
-    condition: int | None = None,
-    seed: int | None = None,
-    separate: bool = False,
+    model_file: Annotated[
+        Path, typer.Argument(help="The .keras file of a generative model.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Argument(help="PNG file; with --separate, a folder.", show_default=False)
+    ],
+    count: Annotated[
+        int, typer.Option(min=1, help="How many; per class, without --condition.")
+    ] = 64,
+    condition: Annotated[
+        int | None, typer.Option(min=0, help="Class to draw, for a conditional GAN.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes the samples reproducible.")] = None,
+    separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
 ) -> list[Path]:
-    """Draw samples from a trained model's file.
+    """Draw samples from a trained model's file."""
+    console = loading_console()
+    import numpy as np
 
-    Args:
-        model_file: A `.keras` file of a VAE, GAN or conditional GAN.
-        output: PNG file of the grid, or with `separate` a folder of PNG files.
-        count: How many samples; of each class, for a conditional GAN without `condition`.
-        condition: Class to draw, for a conditional GAN.
-        seed: Makes the samples reproducible.
-        separate: Write each sample as a file of its own.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: If a class is asked for where the model has none.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_sample_grid, save_figure
 
@@ -130,56 +129,6 @@ def run_sample(
     return files
 
 
-def _data(
-    images: str,
-    size: int | None,
-    color: str,
-    batch_size: int,
-    conditional: bool,
-    model: str,
-    seed: int,
-) -> tuple[Any, tuple[np.ndarray, np.ndarray | None], tuple[int, int, int], list[str]]:
-    """A data set for `fit`, some real images to show beside, the image shape and class names."""
-    import tensorflow as tf
-
-    from keras_transgen.datasets import image_folder, index_images, load_digits
-
-    value_range = (0.0, 1.0) if model == "vae" else (-1.0, 1.0)
-    low, high = value_range
-    if images == EMBEDDED:
-        pixels, labels = load_digits()
-        if size not in (None, 8):
-            pixels = np.asarray(tf.image.resize(pixels, (size, size)))
-        pixels = low + (high - low) * pixels
-        data = tf.data.Dataset.from_tensor_slices((pixels, labels))
-        data = data.shuffle(len(pixels), seed=seed).batch(batch_size, drop_remainder=True)
-        names = [str(digit) for digit in range(10)]
-    else:
-        folder = Path(images)
-        labelled = conditional
-        index = index_images(folder, labelled=labelled)
-        names = list(index.class_names or ())
-        data = image_folder(
-            folder,
-            image_size=size or 64,
-            batch_size=batch_size,
-            labelled=labelled,
-            value_range=value_range,
-            color_mode=color,
-            shuffle=True,
-            seed=seed,
-        )
-        if not labelled:
-            data = data.map(lambda batch: (batch, tf.zeros(tf.shape(batch)[0], tf.int64)))
-    first = next(iter(data.unbatch().batch(GRID)))
-    real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
-    height, width, channels = (int(side) for side in real[0].shape[1:])
-    shape = (height, width, channels)
-    if not conditional:
-        data = data.map(lambda batch, _: batch)
-    return data.prefetch(tf.data.AUTOTUNE), real, shape, names
-
-
 def _model(
     model: str, shape: tuple[int, int, int], latent_dim: int | None, num_classes: int
 ) -> Any:
@@ -197,6 +146,8 @@ def _model(
 
 
 def _labels(model: Any, count: int, condition: int | None) -> np.ndarray | None:
+    import numpy as np
+
     classes = getattr(model, "num_classes", None)
     if classes is None:
         if condition is not None:
@@ -215,6 +166,8 @@ def _range(model: Any) -> tuple[float, float]:
 
 
 def _final_grid(model: Any, real: tuple, names: list[str], seed: int) -> Any:
+    import numpy as np
+
     from keras_transgen.plotting import plot_sample_grid
 
     images, real_labels = real
@@ -232,6 +185,8 @@ def _final_grid(model: Any, real: tuple, names: list[str], seed: int) -> Any:
 
 
 def _reconstructions(model: Any, real: tuple) -> Any:
+    import numpy as np
+
     from keras_transgen.plotting import plot_sample_grid
 
     images = real[0][:32]
@@ -247,6 +202,7 @@ def _write_each(
     samples: np.ndarray, labels: np.ndarray | None, limits: tuple[float, float], folder: Path
 ) -> list[Path]:
     import keras
+    import numpy as np
 
     from keras_transgen.training import write_whole
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from keras_transgen.cli.image_input import open_backbone
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import Source, UnsafeOps, loading_console
+
+if TYPE_CHECKING:
+    from keras_transgen.datasets.screen import Screen
 
 
-def run_inspect(source: str, allow_unsafe_ops: bool = False) -> Any:
-    """Print a module's audit, input contract, parameter groups and digest.
-
-    Args:
-        source: What `keras_transgen.load_backbone` takes, or a `.keras` file of any model.
-        allow_unsafe_ops: Look at a module that reads or writes files or calls Python, too.
-
-    Returns:
-        What was looked at: a backbone, or the model of a `.keras` file.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+def run_inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> Any:
+    """Show a module's input contract, parameter groups, ops and digest."""
+    console = loading_console()
     import keras_transgen as ktg
 
     if source.endswith(".keras") and Path(source).exists():
@@ -76,7 +70,7 @@ def _show_backbone(console: Screen, backbone: Any) -> None:
     table.add_column("parameters", justify="right")
     total = 0
     for group in backbone.parameter_groups():
-        count = int(sum(np.prod(variable.shape) for variable in group.variables))
+        count = sum(math.prod(variable.shape) for variable in group.variables)
         total += count
         table.add_row(group.name, str(len(group.variables)), f"{count:,}")
     table.add_section()

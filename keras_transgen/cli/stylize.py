@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from keras_transgen.cli.options import UnsafeOps, loading_console
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,14 +16,7 @@ DEFAULT_STEPS = 300
 DEFAULT_STYLE_WEIGHT = 10.0
 
 
-class Start(enum.StrEnum):
-    """Which image the optimizer begins with."""
-
-    content = "content"
-    noise = "noise"
-
-
-def stylize(
+def run_stylize(
     content: Annotated[Path, typer.Argument(help="The image to paint.", show_default=False)],
     style: Annotated[
         Path, typer.Argument(help="The image whose style it shall have.", show_default=False)
@@ -53,81 +47,18 @@ def stylize(
         list[str] | None,
         typer.Option(help="Layer that sees the style; repeat for several."),
     ] = None,
-    start: Annotated[Start, typer.Option(help="Image to begin with.")] = Start.content,
+    start: Annotated[
+        Literal["content", "noise"], typer.Option(help="Image to begin with.")
+    ] = "content",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    allow_unsafe_ops: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unsafe-ops", help="Load a module that reads or writes files or calls Python."
-        ),
-    ] = False,
-) -> None:
+    allow_unsafe_ops: UnsafeOps = False,
+) -> Any:
     """Paint an image in the style of another."""
-    run_stylize(
-        content,
-        style,
-        output,
-        backbone=backbone,
-        size=size,
-        steps=steps,
-        content_weight=content_weight,
-        style_weight=style_weight,
-        content_layers=content_layer or None,
-        style_layers=style_layer or None,
-        start=start.value,
-        seed=seed,
-        allow_unsafe_ops=allow_unsafe_ops,
-    )
-
-
-def run_stylize(
-    content: Path,
-    style: Path,
-    output: Path = Path("stylized.png"),
-    *,
-    backbone: str = "digits",
-    size: int | None = None,
-    steps: int = DEFAULT_STEPS,
-    content_weight: float = 1.0,
-    style_weight: float = DEFAULT_STYLE_WEIGHT,
-    content_layers: list[str] | None = None,
-    style_layers: list[str] | None = None,
-    start: str = "content",
-    seed: int = 0,
-    allow_unsafe_ops: bool = False,
-) -> np.ndarray:
-    """Paint an image in the style of another and write a PNG file.
-
-    Args:
-        content: Image file.
-        style: Image file.
-        output: PNG file to write; folders are made.
-        backbone: `"vgg19"`, `"vgg16"`, or what `keras_transgen.load_backbone` takes.
-        size: Longer side of the result in pixels. Defaults to the content's own size.
-        steps: Of the optimizer.
-        content_weight: See `generative.translation.stylize`.
-        style_weight: See `generative.translation.stylize`.
-        content_layers: Names of layers; see `StyleFeatures` for the default.
-        style_layers: Names of layers.
-        start: `"content"` or `"noise"`.
-        seed: Of the noise.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        The image, uint8 `[height, width, 3]`.
-
-    Raises:
-        FileNotFoundError: If there is no such image file.
-        ValueError: If a file is no image, or image, layers and backbone do not fit together.
-    """
-    from keras_transgen.datasets.screen import Screen
-
-    console = Screen()
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
     photograph = read_image(content, size)
     painting = read_image(style, None)
-    console.print("Loading TensorFlow ...")
+    console = loading_console()
     from keras_transgen.generative.translation import stylize
     from keras_transgen.training import write_whole
 
@@ -135,8 +66,8 @@ def run_stylize(
         photograph,
         painting,
         _opened(backbone, allow_unsafe_ops),
-        content_layers,
-        style_layers,
+        content_layer or None,
+        style_layer or None,
         steps=steps,
         content_weight=content_weight,
         style_weight=style_weight,

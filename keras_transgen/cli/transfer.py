@@ -4,60 +4,94 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 from rich.table import Table
+from typer.core import TyperCommand
 
 from keras_transgen.cli.image_input import image_input, open_backbone
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import (
+    BatchSize,
+    ImageSize,
+    Source,
+    UnsafeOps,
+    loading_console,
+    say_written,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_transgen.datasets.screen import Screen
 
 DEFAULT_EPOCHS = 5
 
 
-def run_transfer(
-    source: str,
-    images: Path,
-    *,
-    method: str = "feature",
-    epochs: int | None = None,
-    output: Path = Path("runs/transfer"),
-    validation: Path | None = None,
-    image_size: int | None = None,
-    batch_size: int = 32,
-    rank: int = 8,
-    seed: int = 0,
-    allow_unsafe_ops: bool = False,
-) -> dict[str, Any]:
-    """Train on a folder of images by class; write the model, a report and figures.
+def transfer_methods() -> list[str]:
+    """What `--method` may be: the two kinds without a delta, and all deltas that options can say.
 
-    Args:
-        source: What `keras_transgen.load_backbone` takes.
-        images: Folder with a folder per class.
-        method: `"feature"`, `"parameter"`, or a method of `StructureTransfer`.
-        epochs: Passes over the images, for all methods but `"feature"`. Defaults to 5.
-        output: Folder for `model.keras`, `report.json` and PNG files.
-        validation: Folder of validation images; the default holds out a fifth of each class.
-        image_size: Side in pixels, for a backbone that takes any.
-        batch_size: Images a batch.
-        rank: Rank of LoRA's matrices.
-        seed: Of the split, the head and the training.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        What `report.json` holds.
-
-    Raises:
-        ValueError: If the folders, the backbone and the options do not fit together.
+    Those that take something of the user's own, such as another network, need Python.
     """
-    console = Screen()
+    from keras_transgen.transfer.deltas import DELTAS
+
+    return ["feature", "parameter", *(name for name in DELTAS if not DELTAS[name].users_own)]
+
+
+class MethodsInHelp(TyperCommand):
+    """The command whose help reads the registry, so that other help need not import it."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        for parameter in self.params:
+            if parameter.name == "method":
+                parameter.metavar = f"<{'|'.join(transfer_methods())}>"
+        super().format_help(ctx, formatter)
+
+
+def _known_method(method: str) -> str:
+    if method not in ("feature", "parameter") and method not in transfer_methods():
+        raise typer.BadParameter(f"{method!r} is none of {', '.join(transfer_methods())}.")
+    return method
+
+
+def run_transfer(
+    backbone: Source,
+    images: Annotated[
+        Path,
+        typer.Argument(help="A folder with one folder of images per class.", show_default=False),
+    ],
+    method: Annotated[
+        str,
+        typer.Option(callback=_known_method, help="The kind of transfer."),
+    ] = "feature",
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the images; not used by 'feature'. [default: 5]"),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
+        "runs/transfer"
+    ),
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Folder of validation images; otherwise a fifth is held out."),
+    ] = None,
+    image_size: ImageSize = None,
+    batch_size: BatchSize = 32,
+    rank: Annotated[
+        int, typer.Option(min=1, help="Rank of LoRA's matrices, width of an adapter.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(help="Of the split, the head and the training.")] = 0,
+    allow_unsafe_ops: UnsafeOps = False,
+) -> dict[str, Any]:
+    """Train a classifier for a folder of images on a pretrained network."""
     if method == "feature" and epochs is not None:
         raise ValueError(
             "Feature transfer extracts once and has no epochs; leave out --epochs, or choose "
             f"another --method. Received: --epochs {epochs}"
         )
-    console.print("Loading TensorFlow ...")
+    console = loading_console()
     import keras
+    import numpy as np
 
     from keras_transgen.datasets import image_folder, image_folder_split, index_images
     from keras_transgen.plotting import (
@@ -69,8 +103,8 @@ def run_transfer(
 
     keras.utils.set_random_seed(seed)
     names = list(index_images(images).class_names or ())
-    backbone = open_backbone(source, allow_unsafe_ops)
-    reading = image_input(backbone, image_size).options()
+    network = open_backbone(backbone, allow_unsafe_ops)
+    reading = image_input(network, image_size).options()
     if validation is None:
         train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
     else:
@@ -82,21 +116,21 @@ def run_transfer(
             )
         train = image_folder(images, batch_size=batch_size, shuffle=True, seed=seed, **reading)
         held_out = image_folder(validation, batch_size=batch_size, **reading)
-    model = _model(method, backbone, len(names), rank, seed)
+    model = _model(method, network, len(names), rank, seed)
     output.mkdir(parents=True, exist_ok=True)
     fit = {} if method == "feature" else {"epochs": epochs or DEFAULT_EPOCHS}
     history = model.fit(train, validation_data=held_out, **fit)
 
     labels = np.concatenate([np.asarray(batch[1]) for batch in held_out])
     predictions = model.classify(held_out, verbose=0)
-    report = _report(model, method, source, names, labels, predictions)
+    report = _report(model, method, backbone, names, labels, predictions)
     model.save(output / "model.keras")
     write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
     save_figure(plot_confusion_matrix(labels, predictions, names), output / "confusion_matrix.png")
     if history is not None and any(len(v) > 1 for v in history.history.values()):
         save_figure(plot_learning_curves(history), output / "learning_curves.png")
     _print_report(console, report)
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    say_written(console, output)
     return report
 
 
@@ -107,8 +141,7 @@ def _model(method: str, backbone: Any, num_classes: int, rank: int, seed: int) -
         return ktg.FeatureTransfer(backbone, num_classes, seed=seed)
     if method == "parameter":
         return ktg.ParameterTransfer(backbone, num_classes, seed=seed)
-    options = {"rank": rank} if method == "lora" else {}
-    return ktg.StructureTransfer(backbone, num_classes, method=method, seed=seed, **options)
+    return ktg.StructureTransfer(backbone, num_classes, method=method, rank=rank, seed=seed)
 
 
 def _report(
@@ -119,6 +152,7 @@ def _report(
     labels: np.ndarray,
     predictions: np.ndarray,
 ) -> dict[str, Any]:
+    import numpy as np
     from sklearn.metrics import classification_report
 
     per_class = classification_report(

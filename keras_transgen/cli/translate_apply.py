@@ -4,43 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import loading_console
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def run_apply(
-    model_file: Path,
-    images: Path,
-    output: Path = Path("runs/translated"),
-    *,
-    backwards: bool = False,
-    seed: int | None = None,
+    model_file: Annotated[
+        Path, typer.Argument(help="The .keras file that train wrote.", show_default=False)
+    ],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of images. A model that fills holes fills transparent pixels.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the PNG files.")] = Path(
+        "runs/translated"
+    ),
+    backwards: Annotated[
+        bool, typer.Option("--backwards", help="For a CycleGAN: from B to A.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Makes the noise of a Pix2Pix reproducible.")
+    ] = None,
 ) -> list[Path]:
-    """Write what a model makes of every image of a folder, as PNG files of the same names.
-
-    Pix2Pix and CycleGAN see the images at the size they were trained for. An enhancer takes every
-    image at its own size; one that fills holes fills the transparent pixels of images that have
-    any.
-
-    Args:
-        model_file: A `.keras` file of a `Pix2Pix`, `CycleGAN` or `Enhancer`.
-        images: Folder of images; they may lie deeper.
-        output: Folder for the files.
-        backwards: From B to A, for a CycleGAN.
-        seed: Makes the noise of a Pix2Pix reproducible.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: If the file holds no such model, or an image does not fit it.
-    """
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    """Turn every image of a folder into what the model makes of it."""
+    console = loading_console()
     import keras
+    import numpy as np
 
     import keras_transgen as ktg
     from keras_transgen.datasets import index_images
@@ -86,6 +84,8 @@ def _application(
 
 def _enhancing(model: Any) -> Callable[[Path], np.ndarray]:
     """Every image at its own size; models for the sizes that have been met are kept."""
+    import numpy as np
+
     marks_holes = model.degradation.marks_holes
     height, width, channels = model.target_shape
     factor = height // model.example_shape[0]
@@ -109,6 +109,8 @@ def _enhancing(model: Any) -> Callable[[Path], np.ndarray]:
 
 def _pixels(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 `[height, width, channels]`, and where pixels are transparent `[height, width, 1]`."""
+    import numpy as np
+
     from keras_transgen.datasets.image_file import read_picture
 
     image = read_picture(path).convert("RGBA")
@@ -119,6 +121,7 @@ def _pixels(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _resized(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """The image at a model's size, uint8, as training reads it."""
+    import numpy as np
     import tensorflow as tf
 
     image, _ = _pixels(path, shape[2])

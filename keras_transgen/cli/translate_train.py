@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
+import typer
 
-from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import UnsafeOps, loading_console, say_written
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -20,53 +20,58 @@ _SHUFFLED = 1000
 
 
 def run_train(
-    images: Path,
-    others: Path | None = None,
-    *,
-    model: str = "pix2pix",
-    direction: str = "left_to_right",
-    task: str = "super-resolution",
-    factor: int = 2,
-    sigma: float = 0.1,
-    size: int = 128,
-    filters: int | None = None,
-    backbone: str | None = None,
-    epochs: int = 20,
-    batch_size: int | None = None,
-    validation: Path | None = None,
-    output: Path = Path("runs/translate"),
-    seed: int = 0,
-    allow_unsafe_ops: bool = False,
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder of images: pairs side by side for pix2pix, side A (or pairs side by "
+            "side) for cyclegan, clean images for enhance.",
+            show_default=False,
+        ),
+    ],
+    others: Annotated[
+        Path | None, typer.Argument(help="For cyclegan: a folder of images of side B.")
+    ] = None,
+    model: Annotated[
+        Literal["pix2pix", "cyclegan", "enhance"], typer.Option(help="What to train.")
+    ] = "pix2pix",
+    direction: Annotated[
+        Literal["left_to_right", "right_to_left"],
+        typer.Option(help="Input and target, where images are pairs side by side."),
+    ] = "left_to_right",
+    task: Annotated[
+        Literal["super-resolution", "denoising", "inpainting"],
+        typer.Option(help="For enhance: what to learn."),
+    ] = "super-resolution",
+    factor: Annotated[int, typer.Option(min=2, help="Of super-resolution.")] = 2,
+    sigma: Annotated[
+        float, typer.Option(help="Of the noise, for denoising: white is 1, 25 of 255 is 0.1.")
+    ] = 0.1,
+    size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
+    filters: Annotated[
+        int | None, typer.Option(min=1, help="Width of the networks. [default: the model's]")
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="A pretrained network for colour images (handle, archive, folder or .keras file) "
+            "as the generators' encoder, for pix2pix and cyclegan. [default: none]"
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="[default: 4; 1 for cyclegan, 16 for enhance]")
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Folder of validation images; otherwise every tenth is held out."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
+        "runs/translate"
+    ),
+    seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
+    allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
-    """Train a model from images to images; write the model, a report, a grid and curves.
-
-    Args:
-        images: Folder of side-by-side pairs (`"pix2pix"`), of side A or of pairs (`"cyclegan"`), or
-            of clean images (`"enhance"`).
-        others: Folder of side B, for `"cyclegan"`.
-        model: `"pix2pix"`, `"cyclegan"` or `"enhance"`.
-        direction: `"left_to_right"` or `"right_to_left"`, for pairs.
-        task: `"super-resolution"`, `"denoising"` or `"inpainting"`, for `"enhance"`.
-        factor: Of super-resolution.
-        sigma: Standard deviation of the noise to be removed; white is 1.
-        size: Side of the images in pixels.
-        filters: Width of the networks. Defaults to the model's own.
-        backbone: What `keras_transgen.load_backbone` takes: the generators see images through this
-            network, which stays frozen. For `"pix2pix"` and `"cyclegan"`.
-        epochs: Passes over the images.
-        batch_size: Images a step. Defaults to 4, 1 for `"cyclegan"`, 16 for `"enhance"`.
-        validation: Folder of validation images, as `images`; the default holds out every tenth.
-            CycleGAN then shows the first images it is trained on.
-        output: Folder for `model.keras`, `report.json`, `translations.png`, `learning_curves.png`.
-        seed: Of the networks, the noise and the order of the images.
-        allow_unsafe_ops: Load a module that reads or writes files or calls Python.
-
-    Returns:
-        What `report.json` holds.
-
-    Raises:
-        ValueError: If the folders, the model and the options do not fit together.
-    """
+    """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
     if others is not None and model != "cyclegan":
         raise ValueError(
             "Only cyclegan takes two folders; pix2pix wants pairs side by side in one file each. "
@@ -82,8 +87,7 @@ def run_train(
             "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
             f"Received: --backbone {backbone} for {model}"
         )
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    console = loading_console()
     import keras
 
     from keras_transgen.plotting import plot_learning_curves, save_figure
@@ -123,7 +127,7 @@ def run_train(
     for name in ("before", "after"):
         if name in report:
             console.print(f"{name} training: {report[name]}")
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    say_written(console, output)
     return report
 
 
@@ -266,6 +270,8 @@ def _measured(model: Any, data: tf.data.Dataset, names: tuple[str, ...]) -> dict
 
 
 def _grid(model: Any, kind: str, data: tf.data.Dataset, seed: int) -> Any:
+    import numpy as np
+
     first = next(iter(data.unbatch().batch(SHOWN)))
     if kind == "cyclegan":
         return model.translation_grid(np.asarray(first[0]))

@@ -1,4 +1,4 @@
-"""The search of `keras-transgen tune`: its options, its progress, what it leaves."""
+"""`keras-transgen tune`: search for the best model of a folder of images, with Keras Tuner."""
 
 from __future__ import annotations
 
@@ -7,63 +7,82 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from keras_transgen.cli.tune_data import EMBEDDED, search_for_generation, search_for_transfer
+import typer
+
+from keras_transgen.cli.options import (
+    EMBEDDED,
+    BatchSize,
+    loading_console,
+    progress_bar,
+    say_written,
+)
+from keras_transgen.cli.tune_data import search_for_generation, search_for_transfer
 from keras_transgen.cli.tune_report import print_table
-from keras_transgen.datasets.screen import Screen
 
 _SETTINGS = "settings.json"
 _SEARCH = "search"
 
 
 def run_tune(
-    images: str,
-    *,
-    task: str = "transfer",
-    trials: int = 20,
-    epochs: int = 5,
-    backbones: Sequence[str] = (),
-    space: Sequence[str] = (),
-    algorithm: str = "random",
-    output: Path = Path("runs/tune"),
-    size: int | None = None,
-    color: str = "rgb",
-    extractor: str = "digits",
-    batch_size: int = 32,
-    seed: int = 0,
+    images: Annotated[
+        str,
+        typer.Argument(
+            help="A folder of images (by class, for transfer and the conditional GAN), or "
+            "'digits', which come with the package.",
+            show_default=False,
+        ),
+    ],
+    task: Annotated[
+        Literal["transfer", "vae", "gan", "conditional-gan"],
+        typer.Option(help="What to search for."),
+    ] = "transfer",
+    trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images a trial.")] = 5,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For transfer: a handle, a folder or 'digits'; several times to choose from "
+            "several."
+        ),
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Part of the search space: name=value, name=one,other or "
+            "name=lowest:highest[:log]; several times for several."
+        ),
+    ] = None,
+    algorithm: Annotated[
+        Literal["random", "bayesian", "grid"], typer.Option(help="How to choose.")
+    ] = "random",
+    output: Annotated[
+        Path, typer.Option(help="Folder for the search, the table, the figure and the best model.")
+    ] = Path("runs/tune"),
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=4, help="Side of the images in pixels. [default: what the backbone takes; 64]"
+        ),
+    ] = None,
+    color: Annotated[
+        str, typer.Option(help="For generative models: 'rgb' or 'grayscale'.")
+    ] = "rgb",
+    extractor: Annotated[
+        str, typer.Option(help="For GANs: whose features compare samples with images.")
+    ] = "digits",
+    batch_size: BatchSize = 32,
+    seed: Annotated[int, typer.Option(help="Of the search, the split and the training.")] = 0,
 ) -> dict[str, Any]:
-    """Search, and write the table of trials, a figure of them and the best model.
-
-    Args:
-        images: `"digits"` (embedded, 8x8), or a folder of images.
-        task: `"transfer"`, `"vae"`, `"gan"` or `"conditional-gan"`.
-        trials: Models to try, those of an earlier run into the same folder included.
-        epochs: Passes over the images a trial.
-        backbones: For transfer: what `keras_transgen.load_backbone` takes.
-        space: Parts of the search space, see `space_of`.
-        algorithm: `"random"`, `"bayesian"` or `"grid"`.
-        output: Folder for the search, `report.json`, `parallel_coordinates.png`, `model.keras`.
-        size: Side in pixels. Defaults to what the backbone takes, and to 64 for generative models.
-        color: `"rgb"` or `"grayscale"`, for generative models.
-        extractor: For GANs: what `keras_transgen.load_backbone` takes.
-        batch_size: Images a step.
-        seed: Of the search, the split and the training.
-
-    Returns:
-        What `report.json` holds.
-
-    Raises:
-        ValueError: If folder and options do not fit together, the folder holds another search, no
-            trial came to an end, or this process is one of several of a search.
-    """
+    """Search for the best model of a folder; run again to go on where a search stopped."""
     if "KERASTUNER_ORACLE_IP" in os.environ:
         raise ValueError(
             "This command searches in one process; with chief and workers use "
             "keras_transgen.tuning in a program. Received: KERASTUNER_ORACLE_IP="
             f"{os.environ['KERASTUNER_ORACLE_IP']!r}"
         )
-    given = space_of(space)
+    given = space_of(space or ())
     settings = {
         "images": images if images == EMBEDDED else str(Path(images).resolve()),
         "task": task,
@@ -76,8 +95,7 @@ def run_tune(
         "seed": seed,
     }
     _refuse_another_search(output, settings)
-    console = Screen()
-    console.print("Loading TensorFlow ...")
+    console = loading_console()
     import keras
     import keras_tuner
 
@@ -88,7 +106,9 @@ def run_tune(
     refuse_links_in(output, output / _SEARCH)
     keras.utils.set_random_seed(seed)
     if task == "transfer":
-        search, data, names = search_for_transfer(images, backbones, given, size, batch_size, seed)
+        search, data, names = search_for_transfer(
+            images, backbone or (), given, size, batch_size, seed
+        )
     else:
         search, data, names = search_for_generation(
             task, images, given, size, color, extractor, batch_size, seed
@@ -112,7 +132,7 @@ def run_tune(
         _search(tuner, data, epochs, callback)
     report = _write_results(output, tuner, search, names, task, Path(images).name)
     print_table(console, report)
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    say_written(console, output)
     return report
 
 
@@ -184,7 +204,7 @@ def space_of(parts: Sequence[str]) -> dict[str, Any]:
 
     Example:
         ```python
-        from keras_transgen.cli.tune_search import space_of
+        from keras_transgen.cli.tune import space_of
 
         assert space_of(["rank=4,8", "kind=feature"]) == {"rank": [4, 8], "kind": "feature"}
         ```
@@ -233,10 +253,8 @@ def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> Non
 @contextlib.contextmanager
 def _progress(console: Any, tuner: Any, trials: int) -> Iterator[Any]:
     import keras
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task("searching", total=trials, completed=len(tuner.oracle.end_order))
 
         class ShowTrial(keras.callbacks.Callback):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-EMBEDDED = "digits"
+from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.options import EMBEDDED
+
 _HELD_OUT = 10
 
 Search = tuple[Any, dict[str, Any], list[str]]
@@ -88,7 +90,7 @@ def search_for_generation(
 
     value_range = (0.0, 1.0) if task == "vae" else (-1.0, 1.0)
     labelled = task == "conditional-gan"
-    every, names = _examples(images, size, color, labelled, value_range, seed)
+    every, names = example_images(images, size, color, labelled, value_range, seed)
     shape = tuple(every.element_spec[0].shape)
     train, held_out = _split(every, batch_size, labelled, seed)
     data = {"x": train, "validation_data": held_out}
@@ -98,43 +100,6 @@ def search_for_generation(
     if labelled:
         return ktg.tuning.ConditionalGANHyperModel(shape, len(names), **options), data, names
     return ktg.tuning.GANHyperModel(shape, **options), data, names
-
-
-def _examples(
-    images: str,
-    size: int | None,
-    color: str,
-    labelled: bool,
-    value_range: tuple[float, float],
-    seed: int,
-) -> tuple[Any, list[str]]:
-    """A data set of single images with labels, in an order at random, and the classes."""
-    import numpy as np
-    import tensorflow as tf
-
-    from keras_transgen.datasets import image_folder, index_images, load_digits
-
-    low, high = value_range
-    if images == EMBEDDED:
-        pixels, labels = load_digits()
-        if size not in (None, 8):
-            pixels = np.asarray(tf.image.resize(pixels, (size, size)))
-        order = np.random.default_rng(seed).permutation(len(pixels))
-        pixels = (low + (high - low) * pixels[order]).astype("float32")
-        names = [str(digit) for digit in range(10)] if labelled else []
-        return tf.data.Dataset.from_tensor_slices((pixels, labels[order])), names
-    index = index_images(images, labelled=labelled)
-    data = image_folder(
-        images,
-        image_size=size or 64,
-        batch_size=None,
-        labelled=labelled,
-        value_range=value_range,
-        color_mode=color,
-    )
-    if not labelled:
-        data = data.map(lambda image: (image, tf.constant(0, tf.int64)))
-    return data, list(index.class_names or ()) if labelled else []
 
 
 def _split(every: Any, batch_size: int, labelled: bool, seed: int) -> tuple[Any, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from keras_transgen.datasets.screen import Screen
+if TYPE_CHECKING:
+    from keras_transgen.datasets.screen import Screen
+
 
 _SHOWN = 20
 

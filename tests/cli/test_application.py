@@ -50,6 +50,20 @@ def test_every_command_explains_itself(name):
     assert "Usage" in result.output
 
 
+def test_a_registered_delta_is_a_method_and_any_other_word_is_none(monkeypatch, tmp_path):
+    from keras_transgen.transfer.deltas import DELTAS, Bias
+
+    monkeypatch.setitem(DELTAS, "of_my_own", Bias)
+    monkeypatch.setenv("COLUMNS", "300")
+    said = CliRunner().invoke(app, ["transfer", "--help"]).output
+    for name in ("feature", "parameter", *DELTAS):
+        # One copies from a network, which no option could give.
+        assert (name in said) is (name != "copy")
+    result = CliRunner().invoke(app, ["transfer", "digits", str(tmp_path), "--method", "copy"])
+    assert result.exit_code == 2
+    assert "of_my_own" in result.output
+
+
 def test_transfer_writes_the_model_the_report_and_the_figures(digit_folder, tmp_path):
     output = tmp_path / "out"
     report = run_transfer("digits", digit_folder, image_size=8, output=output)

@@ -6,11 +6,11 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from keras_transgen.cli.stylize import read_image, run_stylize, stylize
+from keras_transgen.cli.stylize import read_image, run_stylize
 from keras_transgen.datasets import load_digits
 
 app = typer.Typer()
-app.command()(stylize)
+app.command()(run_stylize)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
-from keras_transgen.cli.tune_search import run_tune, space_of
+from keras_transgen.cli.tune import run_tune, space_of
 from keras_transgen.datasets import image_folder
 
 
@@ -76,7 +76,7 @@ def test_a_search_for_the_best_transfer_and_going_on_with_it(digit_folder, tmp_p
     # Three combinations exist: two more trials find the one that is left.
     _, report = run(4)
     assert len(report["trials"]) == 3
-    options = {"backbones": ["digits"], "size": 8, "output": tmp_path, "trials": 5}
+    options = {"backbone": ["digits"], "size": 8, "output": tmp_path, "trials": 5}
     with pytest.raises(ValueError, match="another space"):
         run_tune(str(digit_folder), epochs=1, **options)
     with pytest.raises(ValueError, match=r"only --trials may grow.*epochs 2; .* has epochs 1"):

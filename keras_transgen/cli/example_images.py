@@ -1,0 +1,59 @@
+"""Images for generative models: of a folder, or the embedded digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_transgen.cli.options import EMBEDDED
+
+
+def example_images(
+    images: str,
+    size: int | None,
+    color: str,
+    labelled: bool,
+    value_range: tuple[float, float],
+    seed: int,
+    shuffle: bool = False,
+) -> tuple[Any, list[str]]:
+    """A data set of single images with labels, and the classes.
+
+    Args:
+        images: A folder, or `"digits"`.
+        size: Side of the images in pixels. Defaults to 64, and to 8 for the embedded digits.
+        color: `"rgb"` or `"grayscale"`, for a folder.
+        labelled: Whether the folder has a folder for each class; labels are 0 otherwise.
+        value_range: Lowest and highest value.
+        seed: Of the order.
+        shuffle: Whether each pass takes another order. Else it is a folder's own; the digits have
+            one at random, but the same.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from keras_transgen.datasets import image_folder, index_images, load_digits
+
+    low, high = value_range
+    if images == EMBEDDED:
+        pixels, labels = load_digits()
+        if size not in (None, 8):
+            pixels = np.asarray(tf.image.resize(pixels, (size, size)))
+        order = np.random.default_rng(seed).permutation(len(pixels))
+        pixels = (low + (high - low) * pixels[order]).astype("float32")
+        data = tf.data.Dataset.from_tensor_slices((pixels, labels[order]))
+        names = [str(digit) for digit in range(10)] if labelled else []
+        return data.shuffle(len(pixels), seed=seed) if shuffle else data, names
+    index = index_images(images, labelled=labelled)
+    data = image_folder(
+        images,
+        image_size=size or 64,
+        batch_size=None,
+        labelled=labelled,
+        value_range=value_range,
+        color_mode=color,
+        shuffle=shuffle,
+        seed=seed,
+    )
+    if not labelled:
+        data = data.map(lambda image: (image, tf.constant(0, tf.int64)))
+    return data, list(index.class_names or ()) if labelled else []
