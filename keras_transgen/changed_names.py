@@ -28,7 +28,7 @@ MOVED: dict[str, str] = {
 # What is gone, a module or a name in one: what to use.
 _RECIPE = "it gained nothing where it was measured; docs/recipes.md has it in a few lines"
 REMOVED: dict[str, str] = {
-    "cli.translate": "its commands are cli.translate_train.run_train, cli.translate_apply.run_apply",
+    "cli.translate": "its commands are in cli.translate_train and cli.translate_apply",
     **dict.fromkeys(
         (
             "fusion.latent_backbone",

@@ -29,13 +29,10 @@ DEFAULT_EPOCHS = 5
 
 
 def transfer_methods() -> list[str]:
-    """What `--method` may be: the two kinds without a delta, and all deltas that options can say.
+    """What `--method` may be: the kinds without a delta, and the deltas that options can say."""
+    from keras_transgen.transfer.deltas.delta import plain_methods
 
-    Those that take something of the user's own, such as another network, need Python.
-    """
-    from keras_transgen.transfer.deltas import DELTAS
-
-    return ["feature", "parameter", *(name for name in DELTAS if not DELTAS[name].users_own)]
+    return ["feature", "parameter", *plain_methods()]
 
 
 class MethodsInHelp(TyperCommand):

@@ -466,7 +466,7 @@ def _of_methods(method: str | None, given: dict[str, Any]) -> dict[str, Any]:
     """Take out arguments that only methods have; one that the model has too is for both."""
     models_own = inspect.signature(TransferModel).parameters
     arguments = {}
-    for key, methods in methods_by_argument().items():
+    for key, methods in methods_by_argument(DELTAS).items():
         if key in given and key not in models_own:
             arguments[key] = given.pop(key)
         elif key in given and method in methods:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_transgen.backbones import load_backbone
 from keras_transgen.callbacks.sample_quality import KernelDistance
 from keras_transgen.generative import GAN
+from keras_transgen.generative.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
@@ -157,9 +158,13 @@ class GANHyperModel(PackageHyperModel):
             Hyperparameter("generator_learning_rate", rates[0]),
             Hyperparameter("discriminator_learning_rate", rates[1]),
             Hyperparameter("beta_1", 0.5),
-            Hyperparameter("gradient_penalty", ("none", "r1"), allowed=_PENALTIES),
             Hyperparameter(
-                "gradient_penalty_weight", (0.1, 1.0, 10.0), {"gradient_penalty": _PENALTIES[1:]}
+                "gradient_penalty", ("none", "r1"), allowed=["none", *GRADIENT_PENALTIES]
+            ),
+            Hyperparameter(
+                "gradient_penalty_weight",
+                (0.1, 1.0, 10.0),
+                {"gradient_penalty": lambda value: value not in (None, "none")},
             ),
             Hyperparameter("augmentation", policies),
             Hyperparameter("discriminator_steps", (1, 2)),
@@ -279,6 +284,3 @@ def _or_none(value: Any) -> Any:
 
 def _adam(values: dict[str, Any], player: str) -> keras.optimizers.Adam:
     return keras.optimizers.Adam(values[f"{player}_learning_rate"], beta_1=values["beta_1"])
-
-
-_PENALTIES = ("none", "r1", "r2", "wgan_gp")

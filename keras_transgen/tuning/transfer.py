@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from keras_transgen.transfer import (
     StructureTransfer,
     TransferModel,
 )
-from keras_transgen.transfer.deltas import DELTAS
+from keras_transgen.transfer.deltas.delta import methods_by_argument, plain_methods
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
@@ -38,7 +39,6 @@ _OBJECTIVES = {
 }
 _OF_PARAMETER = ("learning_rate", "layer_decay", "label_smoothing", "weight_decay", "warm_up",
                  "gradual_unfreezing")  # fmt: skip
-_OF_STRUCTURE = ("rank", "alpha", "targets", "groups")
 
 
 class TransferHyperModel(PackageHyperModel):
@@ -59,8 +59,8 @@ class TransferHyperModel(PackageHyperModel):
     | `dropout` | 0, 0.2, 0.5 | `head` hidden |
     | `head_learning_rate` | 3e-4 to 1e-2, log | `head` hidden or layers |
     | `head_epochs` | 5 passes over the features for an epoch of the search | the same |
-    | `method` | `lora`, `ia3`, `last` (also: `bias`, `normalization`, `adapter`) | structure |
-    | `rank` | 4, 8, 16 | `method` lora or adapter |
+    | `method` | `lora`, `ia3`, `last` (also: all that need no further network) | structure |
+    | `rank` | 4, 8, 16 | a `method` that takes it |
     | `learning_rate_factor` | 0.3 to 3, log; times the method's own rate | structure |
     | `learning_rate` | 1e-5 to 3e-4, log | parameter |
     | `layer_decay` | 1, 0.9, 0.75: rate from a group to the one before | parameter |
@@ -68,7 +68,7 @@ class TransferHyperModel(PackageHyperModel):
     | `augmentation` | `none`, `shift`: moved and zoomed a little | parameter, structure; images |
     | `batch_size` | that of `tuner.search` | |
     | `label_smoothing`, `weight_decay`, `warm_up`, `gradual_unfreezing` | the model's | parameter |
-    | `alpha`, `targets`, `groups` | the method's | structure |
+    | `alpha`, `targets`, `groups`, ... | the method's | a `method` that takes it |
 
     Frozen networks run once for all trials: features are kept and shared, for feature transfer and
     for the linear probe that the other kinds start from, keyed by the backbone's digest, the
@@ -207,7 +207,7 @@ class TransferHyperModel(PackageHyperModel):
         model = StructureTransfer(
             backbone,
             method=values["method"],
-            **present(values, _OF_STRUCTURE),
+            **present(values, list(_of_methods())),
             **self._common(values),
         )
         (delta,) = model.deltas.values()
@@ -263,8 +263,7 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
     feature: dict[str, Condition] = {"kind": ("feature",)}
     hidden, trained = {**feature, "head": ("hidden",)}, {**feature, "head": _is_trained}
     parameter, structure = {"kind": ("parameter",)}, {"kind": ("structure",)}
-    # Methods that take no further network.
-    methods = tuple(name for name in DELTAS if name != "copy")
+    of_methods = {name: {**structure, "method": methods} for name, methods in _of_methods().items()}
     heads = HEADS if task == "classification" else HEADS[:-1]
     images = backbones.take_images()
     return (
@@ -276,8 +275,8 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
         Hyperparameter("dropout", (0.0, 0.2, 0.5), hidden),
         Hyperparameter("head_learning_rate", log_range(3e-4, 1e-2, 1e-3), trained),
         Hyperparameter("head_epochs", 5, trained),
-        Hyperparameter("method", ("lora", "ia3", "last"), structure, methods),
-        Hyperparameter("rank", (4, 8, 16), {**structure, "method": ("lora", "adapter")}),
+        Hyperparameter("method", ("lora", "ia3", "last"), structure, plain_methods()),
+        Hyperparameter("rank", (4, 8, 16), of_methods.pop("rank")),
         Hyperparameter("learning_rate_factor", log_range(0.3, 3.0, 1.0), structure),
         Hyperparameter("learning_rate", log_range(1e-5, 3e-4, 3e-5), parameter),
         Hyperparameter("layer_decay", (1.0, 0.9, 0.75), parameter),
@@ -289,10 +288,15 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
         ),
         BATCH_SIZE,
         *(Hyperparameter(name, when=parameter) for name in _OF_PARAMETER[2:]),
-        Hyperparameter("alpha", when={**structure, "method": ("lora",)}),
-        Hyperparameter("targets", when=structure),
-        Hyperparameter("groups", when={**structure, "method": ("last",)}),
+        *(Hyperparameter(name, when=condition) for name, condition in of_methods.items()),
     )
+
+
+def _of_methods() -> dict[str, tuple[str, ...]]:
+    """Arguments of the methods that can be searched for, with the methods that take them."""
+    models_own = inspect.signature(TransferModel).parameters
+    found = methods_by_argument(plain_methods())
+    return {name: methods for name, methods in found.items() if name not in models_own}
 
 
 def _augmentation(value: Any) -> keras.layers.Layer | None:

@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
+from keras_transgen.generative.adversarial_losses import ADVERSARIAL_LOSSES
+from keras_transgen.generative.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.tuning import ConditionalGANHyperModel, GANHyperModel
 from tests.tuning.tiny import few_digits
 
@@ -105,6 +107,19 @@ def test_a_network_of_ones_own_and_conditions_of_penalties():
     search = GANHyperModel((8, 8, 1), extractor=pixels, space={"gradient_penalty": ["none"]})
     assert search.objective.name == "kernel_distance[pixels]"
     assert "gradient_penalty_weight" not in search.space
+
+
+def test_a_registered_penalty_and_loss_can_be_searched_for(monkeypatch):
+    monkeypatch.setitem(GRADIENT_PENALTIES, "of_my_own", GRADIENT_PENALTIES["r2"])
+    monkeypatch.setitem(ADVERSARIAL_LOSSES, "of_my_own", ADVERSARIAL_LOSSES["hinge"])
+    space = {"gradient_penalty": ["none", "of_my_own"], "loss": ["hinge", "of_my_own"]}
+    search = GANHyperModel((8, 8, 1), extractor=keras.layers.Flatten(), space=space)
+    assert search.space["gradient_penalty"] == ["none", "of_my_own"]
+    assert search.space["gradient_penalty_weight"] == [0.1, 1.0, 10.0]
+    hp = keras_tuner.HyperParameters()
+    hp.values = {"gradient_penalty": "of_my_own", "loss": "of_my_own"}
+    search.declare_hyperparameters(hp)
+    assert search.build(hp).get_config()["gradient_penalty"] == "of_my_own"
 
 
 @pytest.mark.parametrize(

@@ -383,3 +383,23 @@ def test_the_space_in_force_is_told():
         "head": "linear",
         "l2": ["sweep", ["1.0", 1.0]],
     }
+
+
+def test_a_registered_delta_is_a_choice_with_its_arguments(monkeypatch):
+    from keras_transgen.transfer.deltas import DELTAS, Bias
+
+    class OfMyOwn(Bias):
+        def __init__(self, backbone, name="of_my_own", strength=1.0):
+            super().__init__(backbone, name)
+            self.strength = strength
+
+    monkeypatch.setitem(DELTAS, "of_my_own", OfMyOwn)
+    search = search_of(
+        {"kind": "structure", "method": ["ia3", "of_my_own"], "strength": [0.5, 2.0]}
+    )
+    # Neither takes a rank.
+    assert "rank" not in search.space
+    values = {"learning_rate_factor": 1.0, "augmentation": "none"}
+    hp = trial_values(search, method="of_my_own", strength=2.0, **values)
+    assert search.build(hp).deltas["of_my_own"].strength == 2.0
+    assert "ia3" in search.build(trial_values(search, method="ia3", **values)).deltas

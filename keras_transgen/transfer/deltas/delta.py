@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -53,10 +53,19 @@ def arguments_of(method: str) -> list[str]:
     return [key for key in inspect.signature(DELTAS[method]).parameters if key not in _GIVEN]
 
 
-def methods_by_argument() -> dict[str, tuple[str, ...]]:
-    """For each argument that any method takes, the methods that take it."""
+def plain_methods() -> list[str]:
+    """The methods that a command line or a search can give: with numbers and words alone."""
+    return [method for method, delta in DELTAS.items() if not delta.users_own]
+
+
+def methods_by_argument(methods: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each argument that any of the methods takes, those that take it.
+
+    Args:
+        methods: Keys of `DELTAS`.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    for method in DELTAS:
+    for method in methods:
         for key in arguments_of(method):
             found[key] = (*found.get(key, ()), method)
     return found
