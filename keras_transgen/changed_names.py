@@ -19,6 +19,13 @@ _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
+    "transfer.feature_batches": "transfer.cached_features",
+    "tuning.shared_features": "tuning.trial_features",
+    "transfer.serving": "transfer.endpoints",
+    "transfer.structure": "transfer.structure_transfer",
+    "transfer.parameter": "transfer.parameter_transfer",
+    "transfer.feature": "transfer.feature_transfer",
+    "transfer.few_shot": "transfer.few_shot_comparison",
     "cli.tune_search": "cli.tune",
     "transfer.subspace": "transfer",
     "transfer.subspace.domain_adaptation": "transfer.domain_adaptation",

@@ -9,12 +9,12 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "copy_parameters": "deltas.copy",
         "DomainAdaptation": "domain_adaptation",
-        "FeatureTransfer": "feature",
-        "few_shot_evaluation": "few_shot",
+        "FeatureTransfer": "feature_transfer",
+        "few_shot_evaluation": "few_shot_comparison",
         "find_learning_rate": "learning_rate_finder",
         "MaximumMeanDiscrepancy": "maximum_mean_discrepancy",
-        "ParameterTransfer": "parameter",
-        "StructureTransfer": "structure",
+        "ParameterTransfer": "parameter_transfer",
+        "StructureTransfer": "structure_transfer",
         "TransferModel": "transfer_model",
     },
 )

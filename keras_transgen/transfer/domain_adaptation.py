@@ -14,7 +14,7 @@ from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 from keras_transgen.transfer.maximum_mean_discrepancy import MaximumMeanDiscrepancy
-from keras_transgen.transfer.parameter import ParameterTransfer
+from keras_transgen.transfer.parameter_transfer import ParameterTransfer
 from keras_transgen.transfer.training_data import is_in_memory, rows_of, some_rows
 
 _LOG = "discrepancy"

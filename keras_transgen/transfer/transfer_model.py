@@ -17,10 +17,10 @@ from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.transfer.data_checks import check_sample_weight
+from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.parameter_table import parameter_table
-from keras_transgen.transfer.serving import transfer_endpoints
 from keras_transgen.transfer.tasks import task_named
 from keras_transgen.transfer.training_data import (
     as_arrays,

@@ -27,8 +27,8 @@ from keras_transgen.tuning.package_hyper_model import (
     present,
 )
 from keras_transgen.tuning.search_space import Condition, Hyperparameter
-from keras_transgen.tuning.shared_features import SharedFeatures
 from keras_transgen.tuning.trial_backbones import TrialBackbones
+from keras_transgen.tuning.trial_features import SharedFeatures
 
 KINDS = ("feature", "parameter", "structure")
 HEADS = ("linear", "hidden", "nearest_centroid")

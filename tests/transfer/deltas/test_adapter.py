@@ -6,7 +6,7 @@ import pytest
 
 from keras_transgen.backbones import KerasBackbone
 from keras_transgen.transfer.deltas import Adapter, BottleneckAdapter
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, keras_backbone
 
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from keras_transgen.transfer.deltas import CopyReport, copy_parameters
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import IMAGES, LABELS, keras_backbone, saved_backbone, values
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from keras_transgen.transfer.deltas import Copy, DeltaSet
 from keras_transgen.transfer.deltas.copy import CopyReport
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import keras_backbone
 
 

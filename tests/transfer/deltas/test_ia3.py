@@ -9,7 +9,7 @@ from keras_transgen.backbones import KerasBackbone, SavedModelBackbone
 from keras_transgen.transfer.deltas import IA3
 from keras_transgen.transfer.deltas.ia3 import biases_of
 from keras_transgen.transfer.deltas.targets import is_kernel, parameters_of
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, values
 from tests.transfer.deltas.test_lora import explicit_logits
 

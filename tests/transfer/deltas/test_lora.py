@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transgen.transfer.deltas import LoRA
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, values
 
 RANK, ALPHA = 2, 5.0

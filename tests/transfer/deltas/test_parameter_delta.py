@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_transgen.transfer.deltas import DELTAS, ParameterDelta, register_delta
 from keras_transgen.transfer.deltas.targets import match_targets
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, values
 
 PATH = "block_2_dense/kernel"

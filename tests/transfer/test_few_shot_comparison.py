@@ -6,7 +6,7 @@ import pytest
 
 from keras_transgen.datasets import sample_per_class
 from keras_transgen.transfer import FeatureTransfer, TransferModel, few_shot_evaluation
-from keras_transgen.transfer.few_shot import FewShotRow
+from keras_transgen.transfer.few_shot_comparison import FewShotRow
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 MODELS = {

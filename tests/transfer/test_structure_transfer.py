@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transgen.transfer.deltas import read_delta, write_delta
-from keras_transgen.transfer.structure import StructureTransfer
+from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.harness import MODEL_CHECKS, ModelCase
 from tests.transfer.deltas.networks import (
     BACKBONES,
@@ -425,7 +425,7 @@ def case(kind: str, method: str, **fit) -> ModelCase:
         data=(IMAGES, LABELS),
         compile=lambda model, **kwargs: model.compile(keras.optimizers.Adam(0.02), **kwargs),
         moves=moves,
-        imports=("keras_transgen.transfer.structure",),
+        imports=("keras_transgen.transfer.structure_transfer",),
         fit=fit,
     )
 

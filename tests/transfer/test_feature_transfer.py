@@ -33,7 +33,7 @@ def make_case(**kwargs) -> Case:
         make=lambda: FeatureTransfer(backbone(), 3, name="features", **kwargs),
         data=(IMAGES, LABELS),
         compile=lambda model, **arguments: model.compile(**arguments),
-        imports=("keras_transgen.transfer.feature",),
+        imports=("keras_transgen.transfer.feature_transfer",),
     )
 
 

@@ -16,7 +16,7 @@ CASE = ModelCase(
     data=(IMAGES, LABELS),
     # Three steps, of which the last two move everything.
     compile=lambda model, **kwargs: model.compile(model.default_optimizer(3, 1), **kwargs),
-    imports=("keras_transgen.transfer.parameter",),
+    imports=("keras_transgen.transfer.parameter_transfer",),
 )
 
 

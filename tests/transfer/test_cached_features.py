@@ -5,7 +5,7 @@ import types
 import numpy as np
 
 from keras_transgen.training.progress import Progress
-from keras_transgen.transfer.feature_batches import FeatureBatches
+from keras_transgen.transfer.cached_features import FeatureBatches
 
 
 def batches(rows, batch_size, shuffle, progress):
