@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_transgen.fusion.decoding_by_scale import scale_decoder
 from keras_transgen.fusion.pretrained_encoder import PretrainedEncoder
 from keras_transgen.generative.likelihoods import get_likelihood
 from keras_transgen.generative.vae import VAE, VAE_PARTS
 from keras_transgen.training.config_from_file import arguments_from_file
-from keras_transgen.transfer.deltas import DeltaSet, ParameterDelta
-from keras_transgen.transfer.deltas.delta import check_from_file
+from keras_transgen.transfer.deltas import DELTAS, DeltaSet, ParameterDelta
+from keras_transgen.transfer.deltas.delta import arguments_of, check_from_file, plain_methods
+from keras_transgen.transfer.deltas.delta_training import DeltaTraining
+from keras_transgen.transfer.deltas.group_delta import GroupDelta
 
 TRANSFERS = ("feature", "parameter", "structure")
-# Deltas that train groups of the network's parameters where they are.
-_IN_PLACE = ("last", "reinitialize")
-# Adapters stand outside of the network, which a copy of the encoder would lose; "copy" is for
-# TransferModel, and transfer="parameter" after `copy_parameters` is the same here.
-_METHODS = ("lora", "ia3", "bias", "normalization", *_IN_PLACE)
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class PretrainedVAE(VAE):
+class PretrainedVAE(DeltaTraining, VAE):
     """A `VAE` whose encoder is a pretrained network, and whose decoder grows from its scales.
 
     | transfer | what trains of the network |
@@ -48,9 +44,8 @@ class PretrainedVAE(VAE):
         decoder: As in `VAE`. Defaults to a `scale_decoder` through the sizes of the network's maps.
         transfer: See the table. Defaults to `"feature"`.
         freeze_to: See `PretrainedEncoder`; only for `"parameter"`.
-        method: For `"structure"`: `"lora"` (the default), `"ia3"`, `"bias"`, `"normalization"`,
-            `"last"` (the last of the network's groups train) or `"reinitialize"` (its structure
-            with fresh parameters). See `StructureTransfer`.
+        method: For `"structure"`: `"lora"` (the default) or another method of `StructureTransfer`
+            that changes parameters of one network (neither `"adapter"` nor `"copy"`).
         rank: For LoRA. Defaults to 8.
         delta_arguments: Further arguments of the method, by name, as in `StructureTransfer`:
             `{"targets": "block3"}`, `{"groups": 2}`.
@@ -97,7 +92,8 @@ class PretrainedVAE(VAE):
     ) -> None:
         shape = tuple(input_shape)
         _check_arguments(shape, transfer, freeze_to, method, delta_arguments)
-        trainable = transfer == "parameter" or (transfer == "structure" and method in _IN_PLACE)
+        in_place = transfer == "structure" and issubclass(DELTAS[method], GroupDelta)
+        trainable = transfer == "parameter" or in_place
         if isinstance(backbone, PretrainedEncoder):
             encoder = _as_it_is(backbone, trainable, freeze_to, layers, image_size)
         else:
@@ -122,55 +118,9 @@ class PretrainedVAE(VAE):
         self.delta_set: DeltaSet | None = None
         if transfer == "structure":
             self.delta_set = DeltaSet(encoder.backbone, list)
-            sized = {"rank": rank} if method == "lora" else {}
+            sized = {"rank": rank} if "rank" in arguments_of(method) else {}
             self.delta_set.add(method, method, {**sized, **(delta_arguments or {})})
             self.delta_set.activate(method)
-
-    # Training: a delta's gradients come by way of the parameters that it writes.
-
-    def _delta(self) -> ParameterDelta | None:
-        delta = None if self.delta_set is None else self.delta_set.in_force()
-        return delta if isinstance(delta, ParameterDelta) else None
-
-    def gradients_of(
-        self,
-        loss_function: Callable[[], tuple[tf.Tensor, Any]],
-        variables: Sequence[keras.Variable],
-        weight: tf.Tensor,
-    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
-        """Differentiate a loss by what trains; see `TrainerModel.gradients_of`."""
-        delta = self._delta()
-        if delta is None:
-            return super().gradients_of(loss_function, variables, weight)
-        own = {id(variable) for variable in delta.variables}
-        direct = [variable for variable in variables if id(variable) not in own]
-        gradients, loss, extra = super().gradients_of(
-            loss_function, [*direct, *delta.differentiated()], weight
-        )
-        by_variable = delta.own_gradients(gradients[len(direct) :])
-        by_variable |= {id(each): gradient for each, gradient in zip(direct, gradients)}
-        return [by_variable[id(each)] for each in variables], loss, extra
-
-    def apply_gradients(
-        self,
-        optimizer: keras.optimizers.Optimizer,
-        gradients: Sequence[tf.Tensor | None],
-        variables: Sequence[keras.Variable],
-    ) -> None:
-        """Apply a replica's gradients, and write the parameters that follow from a delta."""
-        super().apply_gradients(optimizer, gradients, variables)
-        delta = self._delta()
-        if delta is not None:
-            delta.write()
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model, with the arguments of `keras.Model.fit`; see `VAE.fit`."""
-        history = super().fit(x, y, *args, **kwargs)
-        delta = self._delta()
-        if delta is not None and getattr(self.optimizer, "use_ema", False):
-            # Keras has just put averages in the place of the delta's variables.
-            delta.write()
-        return history
 
     # Saving
 
@@ -212,7 +162,7 @@ def _as_it_is(
         raise ValueError(
             "A PretrainedEncoder holds these settings already: leave freeze_to, layers and "
             "image_size away, and give one with trainable=True for transfer='parameter' and for "
-            f"the methods {_IN_PLACE}, and with trainable=False for the others. Received: "
+            "methods that train whole groups, and with trainable=False for the others. Received: "
             f"{said or ''} an encoder with trainable={made_trainable}"
         )
     return encoder
@@ -238,5 +188,16 @@ def _check_arguments(
             "delta_arguments are for transfer='structure'. "
             f"Received: delta_arguments={dict(delta_arguments)}, transfer={transfer!r}"
         )
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {_METHODS}. Received: method={method!r}")
+    if method not in _methods():
+        raise ValueError(f"method must be one of {_methods()}. Received: method={method!r}")
+
+
+def _methods() -> list[str]:
+    """The methods of `StructureTransfer` that serve here: those that change parameters.
+
+    Adapters stand outside of the network, which a copy of the encoder would lose; `"copy"` is for
+    `TransferModel`, and `transfer="parameter"` after `copy_parameters` is the same here.
+    """
+    return [
+        name for name in plain_methods() if issubclass(DELTAS[name], (GroupDelta, ParameterDelta))
+    ]

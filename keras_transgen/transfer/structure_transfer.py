@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup
 from keras_transgen.datasets.printable import printable
-from keras_transgen.training import gradients_of
 from keras_transgen.training.config_from_file import (
     FileConfigError,
     arguments_from_file,
@@ -25,7 +22,6 @@ from keras_transgen.transfer.deltas import (
     DELTAS,
     Delta,
     DeltaSet,
-    ParameterDelta,
     SavedDelta,
     read_delta,
     write_delta,
@@ -36,6 +32,7 @@ from keras_transgen.transfer.deltas.delta import (
     refuse_words,
 )
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
+from keras_transgen.transfer.deltas.delta_training import DeltaTraining
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -45,7 +42,7 @@ _MOST_DELTAS = 1000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class StructureTransfer(TransferModel):
+class StructureTransfer(DeltaTraining, TransferModel):
     """Keeps a pretrained network and trains a small part, or an addition, of it: a delta.
 
     | method | what trains |
@@ -105,8 +102,7 @@ class StructureTransfer(TransferModel):
         Parameter-Efficient Transfer Learning for NLP, 2019.
     """
 
-    # Keras sets it in compile; without the declaration mypy loops over its renewal below.
-    optimizer: Any
+    delta_set: DeltaSet
 
     def __init__(
         self,
@@ -310,56 +306,6 @@ class StructureTransfer(TransferModel):
 
     # Training
 
-    def _parameter_delta(self) -> ParameterDelta | None:
-        delta = self.delta_set.in_force()
-        if self.delta_set.merged or not isinstance(delta, ParameterDelta):
-            return None
-        return delta
-
-    def _supervised_gradients(
-        self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
-    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
-        """Gradients of what trains; a delta's own by way of the parameters that it writes."""
-        delta = self._parameter_delta()
-        if delta is None:
-            return super()._supervised_gradients(x, y, sample_weight, weight)
-        own = {id(variable) for variable in delta.variables}
-        direct = [each for each in self.trainable_variables if id(each) not in own]
-        gradients, loss, y_pred = gradients_of(
-            functools.partial(self._supervised_loss, x, y, sample_weight, True),
-            [*direct, *delta.differentiated()],
-            weight,
-        )
-        by_variable = delta.own_gradients(gradients[len(direct) :])
-        by_variable |= {id(each): gradient for each, gradient in zip(direct, gradients)}
-        return [by_variable[id(each)] for each in self.trainable_variables], loss, y_pred
-
-    def apply_gradients(
-        self,
-        optimizer: keras.optimizers.Optimizer,
-        gradients: Sequence[tf.Tensor | None],
-        variables: Sequence[keras.Variable],
-    ) -> None:
-        """Apply a replica's gradients, and write the parameters that follow from a delta."""
-        super().apply_gradients(optimizer, gradients, variables)
-        delta = self._parameter_delta()
-        if delta is not None:
-            delta.write()
-
-    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Train, with the arguments and the result of `keras.Model.fit`.
-
-        Raises:
-            ValueError: If the data do not fit the model, before training starts.
-            NonFiniteLossError: If the loss becomes NaN or infinite.
-        """
-        history = super().fit(*args, **kwargs)
-        delta = self._parameter_delta()
-        if delta is not None and getattr(self.optimizer, "use_ema", False):
-            # Keras has just put averages in the place of the delta's variables.
-            delta.write()
-        return history
-
     def default_optimizer(
         self, steps_per_epoch: int | None = None, epochs: int | None = None
     ) -> keras.optimizers.Optimizer:
@@ -385,23 +331,11 @@ class StructureTransfer(TransferModel):
 
     # What it is
 
-    def features(self, inputs: Any, training: bool = False, prepared: bool = False) -> Any:
-        """Compute what the head receives, with the delta in force.
-
-        Args:
-            inputs: Raw input.
-            training: As in `call`.
-            prepared: As in `call`.
-
-        Returns:
-            Features `[batch, size]`.
-        """
+    def _backbone_outputs(self, inputs: Any, training: bool) -> Any:
         delta = self.delta_set.in_force()
         if delta is None:
-            return super().features(inputs, training, prepared)
-        if not prepared and self.preprocessing is not None:
-            inputs = self.preprocessing(inputs, training=False)
-        return self.feature_join(delta.features(self.backbone, inputs, training))
+            return super()._backbone_outputs(inputs, training)
+        return delta.features(self.backbone, inputs, training)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The backbone's groups from input to output, then the deltas' own variables, the head."""

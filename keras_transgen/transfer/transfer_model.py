@@ -242,7 +242,10 @@ class TransferModel(TrainerModel):
         """
         if not prepared and self.preprocessing is not None:
             inputs = self.preprocessing(inputs, training=False)
-        return self.feature_join(self.backbone(inputs, training=training))
+        return self.feature_join(self._backbone_outputs(inputs, training))
+
+    def _backbone_outputs(self, inputs: Any, training: bool) -> Any:
+        return self.backbone(inputs, training=training)
 
     def predict_probabilities(self, x: Any, **kwargs: Any) -> np.ndarray:
         """Probabilities of the classes, or of each label.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_transgen.backbones import KerasBackbone
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.transfer.deltas.delta import (
     Delta,
-    check_state,
     refuse_adapting,
     register_delta,
 )
@@ -195,17 +193,8 @@ class Adapter(Delta):
         """The arguments to make the delta again from."""
         return {"rank": self.rank, "targets": self.target_patterns, "activation": self.activation}
 
-    def state(self) -> dict[str, np.ndarray]:
+    def named_variables(self) -> list[tuple[str, keras.Variable]]:
         """The adapters' weights, named by the adapter's place and their own."""
-        return {key: keras.ops.convert_to_numpy(value.value) for key, value in self._named()}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over what `state` gave."""
-        check_state(state, {key: tuple(value.shape) for key, value in self._named()})
-        for key, variable in self._named():
-            variable.assign(state[key])
-
-    def _named(self) -> list[tuple[str, keras.Variable]]:
         return [
             (f"{place}.{number}", variable)
             for place, adapter in enumerate(self.adapters)

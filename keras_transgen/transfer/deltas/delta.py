@@ -193,9 +193,16 @@ class Delta(keras.layers.Layer):
         """The backbone's output with the delta in force."""
         return backbone(inputs, training=training)
 
+    def named_variables(self) -> list[tuple[str, keras.Variable]]:
+        """What trains, by names that mean the same in every process."""
+        raise NotImplementedError
+
     def state(self) -> dict[str, np.ndarray]:
         """What was trained: arrays by names that mean the same in every process."""
-        raise NotImplementedError
+        return {
+            key: keras.ops.convert_to_numpy(variable.value)
+            for key, variable in self.named_variables()
+        }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Take over what `state` gave, while inactive.
@@ -203,7 +210,10 @@ class Delta(keras.layers.Layer):
         Raises:
             ValueError: The state is another delta's.
         """
-        raise NotImplementedError
+        named = self.named_variables()
+        check_state(state, {key: tuple(variable.shape) for key, variable in named})
+        for key, variable in named:
+            variable.assign(state[key])
 
 
 def refuse_adapting(backbone: Any, method: str) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_transgen.transfer.deltas.delta import Delta, check_state, refuse_adapting
+from keras_transgen.transfer.deltas.delta import Delta, refuse_adapting
 from keras_transgen.transfer.deltas.targets import Target
 
 
@@ -116,17 +115,8 @@ class ParameterDelta(Delta):
         super().activate(base)
         self.write()
 
-    def state(self) -> dict[str, np.ndarray]:
+    def named_variables(self) -> list[tuple[str, keras.Variable]]:
         """The delta's own variables, named by the parameter's index and their own place."""
-        return {key: keras.ops.convert_to_numpy(value.value) for key, value in self._named()}
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take over what `state` gave; `write` or `activate` brings it into force."""
-        check_state(state, {key: tuple(value.shape) for key, value in self._named()})
-        for key, variable in self._named():
-            variable.assign(state[key])
-
-    def _named(self) -> list[tuple[str, keras.Variable]]:
         named: dict[int, tuple[str, keras.Variable]] = {}
         for target, own in zip(self._targets, self.own, strict=True):
             for place, variable in enumerate(own):

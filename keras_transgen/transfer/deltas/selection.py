@@ -26,12 +26,12 @@ class SelectionDelta(ParameterDelta):
 
     Args:
         backbone: The backbone, at its base.
-        name: Name of the delta.
+        name: Name of the delta. Defaults to the method's.
         targets: Regular expression for paths that narrows the selection, or several.
     """
 
     def __init__(
-        self, backbone: Any, name: str, targets: str | Sequence[str] | None = None
+        self, backbone: Any, name: str | None = None, targets: str | Sequence[str] | None = None
     ) -> None:
         self.target_patterns = targets
         fits, expected = self.selected()
@@ -39,7 +39,7 @@ class SelectionDelta(ParameterDelta):
             chosen = default_targets(backbone, fits, self.method, expected)
         else:
             chosen = match_targets(backbone, targets, fits, expected)
-        super().__init__(backbone, name, chosen)
+        super().__init__(backbone, name or self.method, chosen)
 
     @classmethod
     def selected(cls) -> tuple[Callable[[Target], bool], str]:
@@ -89,11 +89,6 @@ class Bias(SelectionDelta):
         Masked Language-models, 2022.
     """
 
-    def __init__(
-        self, backbone: Any, name: str = "bias", targets: str | Sequence[str] | None = None
-    ) -> None:
-        super().__init__(backbone, name, targets)
-
     @classmethod
     def selected(cls) -> tuple[Callable[[Target], bool], str]:
         """The offsets."""
@@ -124,14 +119,6 @@ class Normalization(SelectionDelta):
         Frankle, Schwab and Morcos, Training BatchNorm and Only BatchNorm: On the Expressive Power
         of Random Features in CNNs, 2021.
     """
-
-    def __init__(
-        self,
-        backbone: Any,
-        name: str = "normalization",
-        targets: str | Sequence[str] | None = None,
-    ) -> None:
-        super().__init__(backbone, name, targets)
 
     @classmethod
     def selected(cls) -> tuple[Callable[[Target], bool], str]:
