@@ -19,10 +19,10 @@ from keras_transgen.cli.options import (
     say_written,
 )
 from keras_transgen.cli.tune_data import search_for_generation, search_for_transfer
-from keras_transgen.cli.tune_report import print_table
 
 _SETTINGS = "settings.json"
 _SEARCH = "search"
+_SHOWN = 20
 
 
 def run_tune(
@@ -131,7 +131,7 @@ def run_tune(
     with _progress(console, tuner, trials) as callback:
         _search(tuner, data, epochs, callback)
     report = _write_results(output, tuner, search, names, task, Path(images).name)
-    print_table(console, report)
+    _print_table(console, report)
     say_written(console, output)
     return report
 
@@ -171,6 +171,28 @@ def _write_results(
     )
     save_figure(figure, output / "parallel_coordinates.png")
     return report
+
+
+def _print_table(console: Any, report: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"The best trials by {report['objective']}")
+    table.add_column("trial")
+    table.add_column(report["objective"], justify="right")
+    table.add_column("epoch", justify="right")
+    table.add_column("hyperparameters")
+    for row in report["trials"][:_SHOWN]:
+        values = ", ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in row["hyperparameters"].items()
+        )
+        score = row["status"].lower() if row["score"] is None else f"{row['score']:.4g}"
+        text = values if row["message"] is None else f"{values}: {row['message']}"
+        table.add_row(row["trial"], score, str(row["best_epoch"] or ""), text)
+    console.print(table)
+    left = len(report["trials"]) - _SHOWN
+    if left > 0:
+        console.print(f"{left} more trials are in report.json")
 
 
 def _refuse_another_search(output: Path, settings: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.generative.generative_model import GenerativeModel
+
 # A feature that varies less than this, relative to the others, counts as constant.
 _SMALLEST = 1e-6
 
@@ -111,3 +113,63 @@ class FeatureScale(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "feature_dim": self.feature_dim}
+
+
+class StandardisedFeatures(GenerativeModel):
+    """A model of feature vectors that standardises them inside: base class, before their kind.
+
+    Attributes:
+        feature_scale: The scale, which the first `fit` takes if `adapt` has not.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.feature_scale = FeatureScale(self.example_shape[0], name="feature_scale")
+
+    def adapt(self, features: Any) -> None:
+        """Take the scale of features; see `FeatureScale.adapt`.
+
+        Args:
+            features: As for `fit`.
+        """
+        with self.distribute_strategy.scope():
+            self.feature_scale.adapt(features)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, after `adapt(x)` if there was none; see `keras.Model.fit`."""
+        if not self.feature_scale.adapted:
+            _refuse_one_time_data(x)
+            if not isinstance(x, tf.data.Dataset):
+                self.check_examples(x)
+            self.adapt(x)
+        return super().fit(x, *args, **kwargs)
+
+    def scaled(self, x: Any) -> tf.Tensor:
+        """Standardised features, float32."""
+        return self.feature_scale(super().scaled(x))
+
+
+def checked_feature_dim(feature_dim: Any) -> int:
+    """The length of a feature vector, or a `ValueError`.
+
+    Args:
+        feature_dim: What the user gave.
+    """
+    if isinstance(feature_dim, bool) or not isinstance(feature_dim, int) or feature_dim < 1:
+        raise ValueError(
+            "feature_dim must be given, the length of a feature vector. "
+            f"Received: feature_dim={feature_dim!r}"
+        )
+    return feature_dim
+
+
+def _refuse_one_time_data(x: Any) -> None:
+    """Refuse data that one look at the scale would use up, or that have no end."""
+    endless = isinstance(x, tf.data.Dataset) and x.cardinality() == tf.data.INFINITE_CARDINALITY
+    if endless or not (hasattr(x, "shape") or isinstance(x, tf.data.Dataset)):
+        raise ValueError(
+            "The scale of the features is taken before training, from an array or a "
+            "tf.data.Dataset that ends. For other data call adapt(features) first, with an array "
+            "of some. "
+            f"Received: x of type {type(x).__name__}{' without an end' if endless else ''}"
+        )

@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.fusion.feature_gan import checked_feature_dim, refuse_one_time_data
-from keras_transgen.fusion.feature_scale import FeatureScale
+from keras_transgen.fusion.feature_scale import (
+    StandardisedFeatures,
+    checked_feature_dim,
+)
 from keras_transgen.fusion.generated_data import checked_classes
 from keras_transgen.generative import VAE
 from keras_transgen.generative.generative_model import sampling_seed
@@ -18,7 +20,7 @@ from keras_transgen.training.serving import Endpoint
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class FeatureVAE(VAE):
+class FeatureVAE(StandardisedFeatures, VAE):
     """A `VAE` of feature vectors, by `fit(features)`, and a normal distribution for each class.
 
     Features are standardised inside the model, by what the first `fit` (or `adapt`) sees;
@@ -71,7 +73,6 @@ class FeatureVAE(VAE):
         if num_classes is not None and num_classes < 1:
             raise ValueError(f"num_classes must be at least 1. Received: num_classes={num_classes}")
         super().__init__((size,), latent_dim, likelihood, **kwargs)
-        self.feature_scale = FeatureScale(size, name="feature_scale")
         self.num_classes = num_classes
         if num_classes is not None:
             self.class_means = self._own_weight("class_means", (num_classes, self.latent_dim))
@@ -86,25 +87,11 @@ class FeatureVAE(VAE):
 
     # Fitting
 
-    def adapt(self, features: Any) -> None:
-        """Take the scale of features; see `FeatureScale.adapt`.
-
-        Args:
-            features: As for `fit`.
-        """
-        with self.distribute_strategy.scope():
-            self.feature_scale.adapt(features)
-
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model, after `adapt(x)` if there was none; see `VAE.fit`.
 
         With `num_classes` and labels in an array, `fit_classes(x, y)` follows.
         """
-        if not self.feature_scale.adapted:
-            refuse_one_time_data(x)
-            if not isinstance(x, tf.data.Dataset):
-                self.check_examples(x)
-            self.adapt(x)
         by_class = self.num_classes is not None and y is not None
         if by_class:
             self._class_labels(x, y)
@@ -152,10 +139,6 @@ class FeatureVAE(VAE):
         return labels
 
     # What comes in is standardised, what goes out is not
-
-    def scaled(self, x: Any) -> tf.Tensor:
-        """Standardised features, float32."""
-        return self.feature_scale(super().scaled(x))
 
     def call(self, x: Any, training: bool = False) -> tf.Tensor:
         """Reconstruct features from their posterior means; what `predict` gives."""

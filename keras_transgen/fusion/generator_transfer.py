@@ -182,30 +182,35 @@ def _train_statistics(
     generator: keras.Model, discriminator: keras.Model, frozen: int | None
 ) -> None:
     _train_all(generator, discriminator, None)
-    if not any(isinstance(layer, _NORMALIZATIONS) for layer in generator.layers):
-        raise ValueError(
-            "method='statistics' trains the scale and shift of the generator's normalisation "
-            "layers, and this generator has none on its first level. Use method='all' or 'lora'. "
-            f"Received: layers {[type(layer).__name__ for layer in generator.layers]}"
-        )
-    for layer in generator.layers:
-        layer.trainable = isinstance(layer, _NORMALIZATIONS)
+    _train_only(
+        generator,
+        _NORMALIZATIONS,
+        "method='statistics' trains the scale and shift of the generator's normalisation layers",
+    )
 
 
 def _train_additions(
     generator: keras.Model, discriminator: keras.Model, frozen: int | None
 ) -> None:
     _train_all(generator, discriminator, None)
-    if not any(isinstance(layer, LowRank) for layer in generator.layers):
+    _train_only(
+        generator, (LowRank,), "method='lora' adds to the kernels of dense layers and convolutions"
+    )
+    for layer in generator.layers:
+        if isinstance(layer, LowRank):
+            layer.layer.trainable = False
+        elif isinstance(layer, _NORMALIZATIONS):
+            layer.trainable = True
+
+
+def _train_only(generator: keras.Model, kinds: tuple[type, ...], what: str) -> None:
+    if not any(isinstance(layer, kinds) for layer in generator.layers):
         raise ValueError(
-            "method='lora' adds to the kernels of dense layers and convolutions, and this "
-            "generator has none on its first level. Use method='all'. "
+            f"{what}, and this generator has none on its first level. Use another method. "
             f"Received: layers {[type(layer).__name__ for layer in generator.layers]}"
         )
     for layer in generator.layers:
-        layer.trainable = isinstance(layer, (LowRank, *_NORMALIZATIONS))
-        if isinstance(layer, LowRank):
-            layer.layer.trainable = False
+        layer.trainable = isinstance(layer, kinds)
 
 
 METHODS: dict[str, Callable[[keras.Model, keras.Model, int | None], None]] = {

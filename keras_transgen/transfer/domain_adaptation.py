@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training import loss_weight
-from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 from keras_transgen.transfer.maximum_mean_discrepancy import MaximumMeanDiscrepancy
@@ -186,8 +186,3 @@ class DomainAdaptation(ParameterTransfer):
         """The arguments that a file gives as objects."""
         penalty = Nested(Callable, optional=True, functions=True)
         return {**super().nested_arguments(), "penalty": penalty}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DomainAdaptation:
-        """Rebuild a model from what `get_config` gave."""
-        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))

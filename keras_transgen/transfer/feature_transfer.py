@@ -351,16 +351,9 @@ class FeatureTransfer(TransferModel):
         config = super().get_config()
         if self.classifier == "nearest_centroid":
             del config["head"]
-        return {
-            **config,
-            "classifier": self.classifier,
-            "l2": self.l2,
-            "k": self.k,
-            "metric": self.metric,
-            "layers": self.layers_used,
-            "views": self.views,
-            "solver": self.solver,
-        }
+        settings = ("classifier", "l2", "k", "metric", "views", "solver")
+        config |= {name: getattr(self, name) for name in settings}
+        return {**config, "layers": self.layers_used}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FeatureTransfer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,7 @@ def fit_head_as_probe(
     y: Any = None,
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
-    batch_size: int = 32,
-    progress: bool = False,
-    cache_dir: str | os.PathLike[str] | None = None,
-    data_key: str | None = None,
+    **options: Any,
 ) -> LinearProbe:
     """Fit a model's dense head on features of data, extracted once.
 
@@ -32,10 +28,7 @@ def fit_head_as_probe(
         y: Labels.
         sample_weight: Weight of each example.
         class_weight: Weight of each class.
-        batch_size: Examples a batch of arrays.
-        progress: Whether to show a progress bar.
-        cache_dir: As in `extract_features`.
-        data_key: As in `extract_features`.
+        **options: Further arguments of `cache_features`.
 
     Returns:
         The probe that is now the head.
@@ -53,17 +46,7 @@ def fit_head_as_probe(
             f"with a head of one's own. Received: head {model.head.name!r} of type "
             f"{type(model.head).__name__}"
         )
-    found = cache_features(
-        model,
-        x,
-        y,
-        sample_weight,
-        class_weight,
-        batch_size=batch_size,
-        progress=progress,
-        cache_dir=cache_dir,
-        data_key=data_key,
-    )
+    found = cache_features(model, x, y, sample_weight, class_weight, **options)
     return fit_dense_head(model, found)
 
 

@@ -73,61 +73,48 @@ def minimize_at_once(
 
     # Products of this size gain nothing from a second thread, which waits in between by spinning.
     with threadpool_limits(1, user_api="blas"):
-        return _minimize_each(problem, kernel, bias)
+        found = [_minimize_one(problem, fit, kernel[fit], bias[fit]) for fit in range(len(kernel))]
+    kernels, biases = zip(*found)
+    return np.stack(kernels), np.stack(biases)
 
 
-def _minimize_each(
-    problem: Problem, kernel: np.ndarray, bias: np.ndarray
+def _minimize_one(
+    problem: Problem, fit: int, kernel: np.ndarray, bias: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     from scipy.optimize import minimize as scipy_minimize
 
-    kernels, biases = np.empty_like(kernel), np.empty_like(bias)
-    rank, outputs = kernel.shape[1:]
-    for fit, (weights, scale) in enumerate(zip(problem.weights, problem.scale)):
-        present = weights > 0
-        values = problem.values[present] * scale
-        targets, weights = problem.targets[present], weights[present]
-        # In these units the penalty is no longer the same for all coordinates.
-        penalty = problem.l2 * np.square(scale)[:, None]
+    scale = problem.scale[fit]
+    present = problem.weights[fit] > 0
+    values, targets = problem.values[present] * scale, problem.targets[present]
+    weights = problem.weights[fit][present]
+    # In these units the penalty is no longer the same for all coordinates.
+    penalty = problem.l2 * np.square(scale)[:, None]
 
-        def loss_and_gradient(
-            position: np.ndarray,
-            values: np.ndarray = values,
-            targets: np.ndarray = targets,
-            weights: np.ndarray = weights,
-            penalty: np.ndarray = penalty,
-        ) -> tuple[float, np.ndarray]:
-            unit_kernel = position[: rank * outputs].reshape(rank, outputs)
-            logits = values @ unit_kernel + position[rank * outputs :] * problem.bias_scale
-            losses, slopes = losses_and_slopes(logits, targets, problem.independent)
-            slopes *= weights[:, None]
-            shrinkage = penalty * unit_kernel
-            gradient = np.concatenate(
-                [
-                    (values.T @ slopes + shrinkage).ravel(),
-                    slopes.sum(axis=0) * problem.bias_scale,
-                ]
-            )
-            return weights @ losses + 0.5 * np.sum(shrinkage * unit_kernel), gradient
+    def loss_and_gradient(position: np.ndarray) -> tuple[float, np.ndarray]:
+        unit_kernel = position[: kernel.size].reshape(kernel.shape)
+        logits = values @ unit_kernel + position[kernel.size :] * problem.bias_scale
+        losses, slopes = losses_and_slopes(logits, targets, problem.independent)
+        slopes *= weights[:, None]
+        shrinkage = penalty * unit_kernel
+        by_kernel = (values.T @ slopes + shrinkage).ravel()
+        by_bias = slopes.sum(axis=0) * problem.bias_scale
+        loss = weights @ losses + 0.5 * np.sum(shrinkage * unit_kernel)
+        return loss, np.concatenate([by_kernel, by_bias])
 
-        start = np.concatenate(
-            [(kernel[fit] / scale[:, None]).ravel(), bias[fit] / problem.bias_scale]
-        )
-        found = scipy_minimize(
-            loss_and_gradient,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={
-                "gtol": problem.tolerance,
-                "ftol": 0.0,
-                "maxiter": MAX_ITERATIONS,
-                "maxfun": 2 * MAX_ITERATIONS,
-            },
-        ).x
-        kernels[fit] = found[: rank * outputs].reshape(rank, outputs) * scale[:, None]
-        biases[fit] = found[rank * outputs :] * problem.bias_scale
-    return kernels, biases
+    found = scipy_minimize(
+        loss_and_gradient,
+        np.concatenate([(kernel / scale[:, None]).ravel(), bias / problem.bias_scale]),
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "gtol": problem.tolerance,
+            "ftol": 0.0,
+            "maxiter": MAX_ITERATIONS,
+            "maxfun": 2 * MAX_ITERATIONS,
+        },
+    ).x
+    found_kernel = found[: kernel.size].reshape(kernel.shape) * scale[:, None]
+    return found_kernel, found[kernel.size :] * problem.bias_scale
 
 
 def losses_and_slopes(

@@ -23,7 +23,6 @@ PATIENCE = 2
 FOLDS = 5
 # With more examples than this one hold-out tells as much as cross-validation.
 MANY_EXAMPLES = 2000
-HELD_OUT_SHARE = 0.2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

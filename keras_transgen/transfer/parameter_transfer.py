@@ -17,6 +17,16 @@ from keras_transgen.transfer.schedules import (
 from keras_transgen.transfer.tasks import ClassificationLoss
 from keras_transgen.transfer.transfer_model import TransferModel
 
+# Arguments of the constructor that are not `TransferModel`'s.
+SETTINGS = (
+    "learning_rate",
+    "layer_decay",
+    "label_smoothing",
+    "weight_decay",
+    "warm_up",
+    "gradual_unfreezing",
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ParameterTransfer(TransferModel):
@@ -166,12 +176,4 @@ class ParameterTransfer(TransferModel):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""
-        return {
-            **super().get_config(),
-            "learning_rate": self.learning_rate,
-            "layer_decay": self.layer_decay,
-            "gradual_unfreezing": self.gradual_unfreezing,
-            "warm_up": self.warm_up,
-            "label_smoothing": self.label_smoothing,
-            "weight_decay": self.weight_decay,
-        }
+        return {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}

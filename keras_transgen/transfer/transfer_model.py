@@ -508,10 +508,10 @@ class TransferModel(TrainerModel):
             y,
             sample_weight,
             class_weight,
-            batch_size or 32,
-            verbose not in (0, 2),
-            cache_dir,
-            data_key,
+            batch_size=batch_size or 32,
+            progress=verbose not in (0, 2),
+            cache_dir=cache_dir,
+            data_key=data_key,
         )
         self._inputs_checked = self._head_initialized = True
 
@@ -534,14 +534,11 @@ class TransferModel(TrainerModel):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""
+        settings = ("task", "dropout", "pooling", "normalize_features", "head_initialization")
         config = {
             **super().get_config(),
+            **{name: getattr(self, name) for name in settings},
             "num_classes": self._num_classes,
-            "task": self.task,
-            "dropout": self.dropout,
-            "pooling": self.pooling,
-            "normalize_features": self.normalize_features,
-            "head_initialization": self.head_initialization,
             "seed": self._seed,
         }
         for name in _LAYERS:

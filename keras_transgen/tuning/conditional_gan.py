@@ -86,11 +86,6 @@ class ConditionalGANHyperModel(GANHyperModel):
     def fixed(self) -> dict[str, Any]:
         return {"num_classes": self.num_classes}
 
-    @property
-    def objective(self) -> keras_tuner.Objective:
-        """The kernel distance of samples for the real images' labels to these images."""
-        return super().objective
-
     def settings(self, values: dict[str, Any]) -> dict[str, Any]:
         return {
             **super().settings(values),

@@ -211,11 +211,6 @@ class GANHyperModel(PackageHyperModel):
         """The hyperparameters that are the model's own arguments."""
         return present(values, _OF_MODEL)
 
-    def train(
-        self, model: keras.Model, values: dict[str, Any], x: Any, y: Any, **kwargs: Any
-    ) -> keras.callbacks.History:
-        return model.fit(x, y, **kwargs)
-
     # The objective
 
     def watchers(self, x: Any, y: Any, kwargs: dict[str, Any]) -> list[keras.callbacks.Callback]:

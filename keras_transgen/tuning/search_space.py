@@ -135,11 +135,6 @@ class SearchSpace:
         """Names of the hyperparameters that are searched for, not fixed."""
         return [name for name, each in self._domains.items() if not isinstance(each, Fixed)]
 
-    def default_is(self, name: str, value: Any) -> bool:
-        """Whether a hyperparameter is fixed to a value."""
-        domain = self._domains.get(name)
-        return isinstance(domain, Fixed) and domain.value == value
-
     # Towards Keras Tuner
 
     def declare(self, hp: Any) -> None:

@@ -18,6 +18,7 @@ from keras_transgen.transfer import (
     TransferModel,
 )
 from keras_transgen.transfer.deltas.delta import methods_by_argument, plain_methods
+from keras_transgen.transfer.parameter_transfer import SETTINGS
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
@@ -37,8 +38,6 @@ _OBJECTIVES = {
     "multi_label": ("val_accuracy", "max"),
     "regression": ("val_mean_absolute_error", "min"),
 }
-_OF_PARAMETER = ("learning_rate", "layer_decay", "label_smoothing", "weight_decay", "warm_up",
-                 "gradual_unfreezing")  # fmt: skip
 
 
 class TransferHyperModel(PackageHyperModel):
@@ -196,7 +195,7 @@ class TransferHyperModel(PackageHyperModel):
 
     def _parameter(self, values: dict[str, Any]) -> keras.Model:
         backbone = self.backbones.fresh(values["backbone"], values["normalization"])
-        arguments = present(values, _OF_PARAMETER)
+        arguments = present(values, SETTINGS)
         if arguments["layer_decay"] == 1.0:
             # The same rate for all needs one optimizer, not one a group.
             arguments["layer_decay"] = None
@@ -287,7 +286,7 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
             {"kind": ("parameter", "structure")},
         ),
         BATCH_SIZE,
-        *(Hyperparameter(name, when=parameter) for name in _OF_PARAMETER[2:]),
+        *(Hyperparameter(name, when=parameter) for name in SETTINGS[2:]),
         *(Hyperparameter(name, when=condition) for name, condition in of_methods.items()),
     )
 

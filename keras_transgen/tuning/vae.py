@@ -166,11 +166,6 @@ class VAEHyperModel(PackageHyperModel):
             dense_decoder(latent_dim, outputs, (units, units)),
         )
 
-    def train(
-        self, model: keras.Model, values: dict[str, Any], x: Any, y: Any, **kwargs: Any
-    ) -> keras.callbacks.History:
-        return model.fit(x, y, **kwargs)
-
 
 def _known(shape: tuple[int, ...]) -> Sequence[Hyperparameter]:
     images = len(shape) == 3 and min(shape[:2]) >= _SMALLEST_SIDE

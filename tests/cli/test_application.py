@@ -162,7 +162,8 @@ def test_a_process_ends_with_an_error_and_without_a_traceback():
 
 @pytest.mark.slow
 def test_demo_makes_its_table_figure_and_models(tmp_path):
-    results = {row.name: row for row in run_demo(tmp_path, shots=5, seeds=1, generation=False)}
+    found = run_demo(tmp_path, shots=5, seeds=1, generation=False)
+    results = {row.method: row for row in found.rows}
     assert len(results) == 4
     files = {path.name for path in tmp_path.iterdir()}
     assert files == {
@@ -176,7 +177,7 @@ def test_demo_makes_its_table_figure_and_models(tmp_path):
     scratch = results.pop("from scratch").accuracies[0]
     assert all(row.accuracies[0] > scratch for row in results.values())
     # A head of 128 x 10 weights and 10 biases is all that feature transfer trains.
-    assert results["feature transfer"].trainable == 128 * 10 + 10
+    assert results["feature transfer"].trainable_parameters == 128 * 10 + 10
     _, (x, y) = ktg.datasets.load_digits_split(test_fraction=0.5)
     model = ktg.load_model(tmp_path / "structure_transfer.keras")
     accuracy = np.mean(model.classify(x, verbose=0) == y)
