@@ -90,21 +90,12 @@ class CopyReport:
         Raises:
             ValueError: These are the values of none.
         """
-        try:
-            return cls._from_json(values)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ValueError(
-                "A report of copied parameters lists paths, actions and shapes. "
-                f"Received: another structure ({type(error).__name__}: {error!s:.80})"
-            ) from None
 
-    @classmethod
-    def _from_json(cls, values: Mapping[str, Any]) -> CopyReport:
         def shape(axes: Any) -> tuple[int, ...] | None:
             return None if axes is None else tuple(axes)
 
-        return cls(
-            tuple(
+        try:
+            parameters = tuple(
                 CopiedParameter(
                     each["path"],
                     each["action"],
@@ -112,9 +103,13 @@ class CopyReport:
                     tuple(each["target_shape"]),
                 )
                 for each in values["parameters"]
-            ),
-            tuple(values["unused"]),
-        )
+            )
+            return cls(parameters, tuple(values["unused"]))
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                "A report of copied parameters lists paths, actions and shapes. "
+                f"Received: another structure ({type(error).__name__}: {error!s:.80})"
+            ) from None
 
 
 def copy_parameters(source: Any, target: Any) -> CopyReport:
@@ -285,21 +280,20 @@ class Copy(GroupDelta):
         # In a namespace, which Keras does not look into: the source is not the delta's layer.
         self._origin = types.SimpleNamespace(source=source)
         # A report that is none is refused now, not when it is asked for.
-        self._report = None if report is None else CopyReport.from_json(report).to_json()
+        self._origin.report = None if report is None else CopyReport.from_json(report)
         super().__init__(backbone, name, 0)
 
     @property
     def report(self) -> CopyReport:
         """What was copied, cropped, padded or left."""
-        return CopyReport.from_json(dict(self._report or {}))
+        return self._origin.report
 
     def initial_values(self, targets: Sequence[Target]) -> dict[int, np.ndarray]:
         """The values copied; none when the delta comes from a file, which holds them."""
         source, self._origin.source = self._origin.source, None
         if source is None:
             return {}
-        values, report = plan_copy(source, [target.variable for target in targets])
-        self._report = report.to_json()
+        values, self._origin.report = plan_copy(source, [each.variable for each in targets])
         return {targets[position].index: value for position, value in values.items()}
 
     def arguments(self) -> dict[str, Any]:
