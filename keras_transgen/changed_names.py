@@ -18,10 +18,24 @@ from collections.abc import Sequence
 _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "generative.adversarial_losses": "generative.adversarial.losses",
+    "generative.adversarial_model": "generative.adversarial.adversarial_model",
+    "generative.adversarial_networks": "generative.adversarial.player_networks",
+    "generative.adversarial_noise": "generative.adversarial.step_noise",
+    "generative.adversarial_steps": "generative.adversarial.steps",
+    "generative.augmentation": "generative.adversarial.augmentation",
+    "generative.condition_checks": "generative.adversarial.condition_checks",
+    "generative.conditional_gan": "generative.adversarial.conditional_gan",
+    "generative.gan": "generative.adversarial.gan",
+    "generative.gradient_penalties": "generative.adversarial.gradient_penalties",
+    "generative.players_optimizers": "generative.adversarial.optimizers",
+}
 
 # What is gone, a module or a name in one: what to use.
-REMOVED: dict[str, str] = {}
+REMOVED: dict[str, str] = {
+    "generative.one_stage": "GAN(step='shared'), the default, needs less time to the same samples",
+}
 
 
 class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):

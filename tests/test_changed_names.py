@@ -40,7 +40,7 @@ def test_what_was_removed_says_what_to_use(monkeypatch):
         importlib.import_module("keras_transgen.evaluation.gone")
     monkeypatch.setitem(REMOVED, "fusion.Gone", "use GAN")
     with pytest.raises(AttributeError, match=r"keras_transgen\.fusion\.Gone was removed: use GAN"):
-        keras_transgen.fusion.Gone
+        _ = keras_transgen.fusion.Gone
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))
@@ -56,7 +56,7 @@ def test_a_name_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("keras_transgen.evaluation.never")
     with pytest.raises(AttributeError, match="has no attribute 'never'"):
-        keras_transgen.fusion.never
+        _ = keras_transgen.fusion.never
 
 
 def test_the_finder_is_installed_once():

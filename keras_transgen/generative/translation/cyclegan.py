@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import AdversarialLoss
-from keras_transgen.generative.adversarial_networks import known_shape
-from keras_transgen.generative.adversarial_noise import Phase
-from keras_transgen.generative.adversarial_steps import Logs
+from keras_transgen.generative.adversarial.contract import Logs
+from keras_transgen.generative.adversarial.losses import AdversarialLoss
+from keras_transgen.generative.adversarial.player_networks import known_shape
+from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.residual_translator import residual_translator
 from keras_transgen.generative.serving import image_endpoint
@@ -66,7 +66,7 @@ class CycleGAN(TranslationModel):
         generator_ba: From B to A.
         discriminator_a: From images to logits of patches, for A.
         discriminator_b: For B.
-        loss: Name of an adversarial loss, or a callable; see `generative.adversarial_losses`.
+        loss: Name of an adversarial loss, or a callable; see `generative.adversarial.losses`.
         label_smoothing: How far the discriminators' label of real images lies below 1.
         adversarial_weight: Of the generators' adversarial losses.
         cycle_weight: Of the mean absolute differences after a cycle.

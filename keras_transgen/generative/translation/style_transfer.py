@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import called
-from keras_transgen.generative.adversarial_steps import Logs, gradient_norm
+from keras_transgen.generative.adversarial.contract import Logs
+from keras_transgen.generative.adversarial.player_networks import called
+from keras_transgen.generative.adversarial.steps import gradient_norm
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
 from keras_transgen.generative.one_replica import of_one_replica

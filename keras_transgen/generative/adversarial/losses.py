@@ -45,7 +45,7 @@ def minimax(real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0) -> A
     Example:
         ```python
         import tensorflow as tf
-        from keras_transgen.generative.adversarial_losses import minimax
+        from keras_transgen.generative.adversarial.losses import minimax
 
         losses = minimax(tf.zeros([4]), tf.zeros([4]))
         assert abs(float(losses.discriminator) - 1.386294) < 1e-5

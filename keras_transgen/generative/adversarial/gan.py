@@ -10,24 +10,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import (
+from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
+from keras_transgen.generative.adversarial.augmentation import augmentation_layer
+from keras_transgen.generative.adversarial.gradient_penalties import (
+    gradient_penalty as find_penalty,
+)
+from keras_transgen.generative.adversarial.losses import (
     AdversarialLoss,
     adversarial_loss,
     generator_sees_real,
 )
-from keras_transgen.generative.adversarial_model import STEPS, AdversarialModel
-from keras_transgen.generative.adversarial_networks import (
+from keras_transgen.generative.adversarial.player_networks import (
     default_discriminator,
     default_generator,
     known_latent_dim,
     known_shape,
 )
-from keras_transgen.generative.augmentation import augmentation_layer
+from keras_transgen.generative.adversarial.steps import step_named
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import sampling_seed
-from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
 from keras_transgen.generative.moving_average import MovingAverage
-from keras_transgen.generative.one_stage import why_batch_coupled
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
@@ -54,13 +56,8 @@ class GAN(AdversarialModel):
     - `"two_stage"`: the discriminator on samples, then the generator on fresh ones; two passes of
       the generator and three of the discriminator.
     - `"shared"`: the same turns on the same samples, so that the generator's pass is taken once.
-    - `"one_stage"`: both at once, from the gradients of a single pass. Exact where no logit depends
-      on other examples of the batch and there is no auxiliary classifier, and refused elsewhere,
-      so no batch normalization in the discriminator. The updates are simultaneous: the generator
-      does not see the discriminator's move.
-    - `"auto"`: `"shared"`. A step of `"one_stage"` is quicker, but in a race of conditional GANs on
-      MNIST to samples of which 0.95 are right (medians of three seeds, one CPU core,
-      `benchmarks/gan_quality.py`) `"shared"` needed 0.89 of its time and 0.82 of `"two_stage"`'s.
+    - `"auto"`: `"shared"`, which needed 0.82 of the other's time in a race of conditional GANs on
+      MNIST to samples of which 0.95 are right (`benchmarks/gan_quality.py`).
 
     Args:
         image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
@@ -78,7 +75,7 @@ class GAN(AdversarialModel):
             discriminator's and the generator's loss.
         label_smoothing: How far the discriminator's label of real images lies below 1.
         gradient_penalty: `None`, `"wgan_gp"`, `"r1"`, `"r2"` or a callable; see
-            `generative.gradient_penalties`.
+            `generative.adversarial.gradient_penalties`.
         gradient_penalty_weight: Its weight.
         instance_noise: Standard deviation of normal noise added to all that the discriminator
             sees, in the units of `value_range`.
@@ -90,13 +87,13 @@ class GAN(AdversarialModel):
             itself.
         value_range: `(low, high)` of float images and of samples; uint8 is scaled to it. `None` for
             vectors without bounds.
-        step: `"auto"`, `"one_stage"`, `"shared"` or `"two_stage"`.
+        step: `"auto"`, `"shared"` or `"two_stage"`.
         filters: Width of the networks that are built: channels at the largest size.
         **kwargs: Passed to `TrainerModel` (`seed`, `name`).
 
     Raises:
-        ValueError: If the networks cannot be built for the shape or do not fit together, an
-            argument is unknown, or the one-stage step would not be exact.
+        ValueError: If the networks cannot be built for the shape or do not fit together, or
+            an argument is unknown.
 
     Example:
         ```python
@@ -154,6 +151,7 @@ class GAN(AdversarialModel):
         self.augmentation = augmentation_layer(augmentation, self.value_range, self.example_shape)
         self.ema_decay = ema_decay
         self.step_setting = step
+        self.step_kind = step_named(step)
         self.filters = filters
         self._check_settings()
         # A file keeps networks that were handed in; the others are built again.
@@ -163,8 +161,6 @@ class GAN(AdversarialModel):
             discriminator if discriminator is not None else self._default_discriminator()
         )
         self._build_networks()
-        self._batch_coupled = why_batch_coupled(self) is not None
-        self.step_kind = self._resolved_step()
         self.average = (
             None if ema_decay is None else MovingAverage(self.generator_layers, ema_decay)
         )
@@ -315,10 +311,6 @@ class GAN(AdversarialModel):
         }
 
     def _check_settings(self) -> None:
-        if self.step_setting != "auto" and self.step_setting not in STEPS:
-            raise ValueError(
-                f"step must be 'auto' or one of {sorted(STEPS)}. Received: {self.step_setting!r}"
-            )
         if self.latent_dim < 1 or self.discriminator_steps < 1 or self.filters < 1:
             raise ValueError(
                 "latent_dim, discriminator_steps and filters must be at least 1. Received: "

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.conditional_gan import ConditionalGAN
-from tests.generative.adversarial_models import (
+from keras_transgen.generative.adversarial.conditional_gan import ConditionalGAN
+from tests.generative.adversarial.adversarial_models import (
     IMAGES,
     IMPORTS,
     LABELS,
@@ -37,7 +37,7 @@ def case(make, data, condition, **kwargs) -> ModelCase:
 CASES = {
     "projection, one-stage": case(
         lambda: FixedNoiseConditionalGAN(
-            3, **SETTINGS, generator=plain_generator(embedding_dim=3), step="one_stage"
+            3, **SETTINGS, generator=plain_generator(embedding_dim=3), step="two_stage"
         ),
         (IMAGES, LABELS),
         LABELS[:5],

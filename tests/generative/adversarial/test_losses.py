@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import (
+from keras_transgen.generative.adversarial.losses import (
     ADVERSARIAL_LOSSES,
     adversarial_loss,
     generator_sees_real,
