@@ -151,6 +151,17 @@ class AdversarialModel(GenerativeModel):
         """
         return tf.constant(0.0), {}
 
+    # Saving
+
+    # By network's name, whether the user gave it: a file keeps it, and others are built again.
+    _handed_in: dict[str, bool]
+
+    def _networks_handed_in(self) -> dict[str, Any]:
+        return {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) if given else None
+            for name, given in self._handed_in.items()
+        }
+
     # Compiling and training
 
     def compile(
@@ -268,22 +279,6 @@ class AdversarialModel(GenerativeModel):
         if self.augmentation is not None and self.augmentation.target is not None:
             names.append("augmentation_probability")
         return names
-
-    def _epoch_means(self, logs: Logs, size: tf.Tensor) -> Logs:
-        """Means over the epoch so far; overflows that a loss scale skips do not count."""
-        results = {}
-        for tracker in self._trackers:
-            if tracker.name not in logs:
-                continue
-            value = tf.cast(logs[tracker.name], tf.float32)
-            counts = size > 0
-            if tracker.name.endswith("norm"):
-                counts &= tf.math.is_finite(value)
-            tracker.update_state(
-                tf.where(counts, value, 0.0), sample_weight=tf.where(counts, size, 0)
-            )
-            results[tracker.name] = tracker.result()
-        return results
 
 
 def _trainable(layers: list[keras.layers.Layer]) -> list[keras.Variable]:

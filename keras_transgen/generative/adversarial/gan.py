@@ -28,12 +28,11 @@ from keras_transgen.generative.adversarial.player_networks import (
 )
 from keras_transgen.generative.adversarial.steps import step_named
 from keras_transgen.generative.config_values import serialized
-from keras_transgen.generative.generative_model import sampling_seed
-from keras_transgen.generative.moving_average import MovingAverage
+from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
+from keras_transgen.generative.moving_average import MovingAverage, averaged
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -155,7 +154,10 @@ class GAN(AdversarialModel):
         self.filters = filters
         self._check_settings()
         # A file keeps networks that were handed in; the others are built again.
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in = {
+            "generator": generator is not None,
+            "discriminator": discriminator is not None,
+        }
         self.generator = generator if generator is not None else self._default_generator()
         self.discriminator = (
             discriminator if discriminator is not None else self._default_discriminator()
@@ -182,9 +184,7 @@ class GAN(AdversarialModel):
         return self._by_average(latent, ())
 
     def _by_average(self, latent: tf.Tensor, condition: Any) -> tf.Tensor:
-        if self.average is None:
-            return self.generate(latent, condition, training=False)
-        with self.average.in_place():
+        with averaged(self.average):
             return self.generate(latent, condition, training=False)
 
     def sample(self, count: int = 64, seed: int | None = None, batch_size: int = 128) -> np.ndarray:
@@ -209,14 +209,11 @@ class GAN(AdversarialModel):
         return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
 
     def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((latent, condition)).batch(batch_size)
-        )
-        return np.concatenate([self._sampling_function(*part).numpy() for part in parts])
+        return in_parts(self._sampling_function, (latent, condition), batch_size)
 
     @functools.cached_property
     def _sampling_function(self) -> Callable[..., tf.Tensor]:
-        return tf.function(self._by_average, reduce_retracing=True, autograph=False)
+        return graph(self._by_average)
 
     def discriminate(self, images: Any, batch_size: int = 128) -> np.ndarray:
         """The discriminator's probability that images are real.
@@ -235,10 +232,7 @@ class GAN(AdversarialModel):
         return self._judged(images, (), batch_size)
 
     def _judged(self, images: Any, condition: Any, batch_size: int) -> np.ndarray:
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((images, condition)).batch(batch_size)
-        )
-        return np.concatenate([self._judging_function(*part).numpy() for part in parts])
+        return in_parts(self._judging_function, (images, condition), batch_size)
 
     @functools.cached_property
     def _judging_function(self) -> Callable[..., tf.Tensor]:
@@ -246,7 +240,7 @@ class GAN(AdversarialModel):
             judgement = self.judge(self.scaled(images), condition, {}, training=False)
             return tf.sigmoid(judgement.of_examples())
 
-        return tf.function(probabilities, reduce_retracing=True, autograph=False)
+        return graph(probabilities)
 
     def averaged_generator(self) -> keras.Model:
         """A copy of the generator with its averaged weights, to be used or saved on its own."""
@@ -269,17 +263,11 @@ class GAN(AdversarialModel):
         return generator_endpoints(self, lambda z: self._by_average(z, ()), input_signature)
 
     def get_config(self) -> dict[str, Any]:
-        networks = (self.generator, self.discriminator)
-        generator, discriminator = (
-            keras.saving.serialize_keras_object(network) if handed_in else None
-            for network, handed_in in zip(networks, self._handed_in)
-        )
         return {
             **super().get_config(),
             "image_shape": self.example_shape,
             "latent_dim": self.latent_dim,
-            "generator": generator,
-            "discriminator": discriminator,
+            **self._networks_handed_in(),
             "loss": serialized(self.loss_setting),
             "label_smoothing": self.label_smoothing,
             "gradient_penalty": serialized(self.penalty_setting),

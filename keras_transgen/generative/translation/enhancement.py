@@ -139,7 +139,7 @@ class Enhancer(Pix2Pix):
             filters=filters,
             **kwargs,
         )
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in["generator"] = generator is not None
         self.degradation = degradation
         self.blocks = blocks
 

@@ -16,7 +16,8 @@ from keras_transgen.generative.adversarial.player_networks import known_shape
 from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.adversarial.steps import move, regularization, step_named
 from keras_transgen.generative.config_values import serialized
-from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
+from keras_transgen.generative.moving_average import averaged
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.unet import unet_generator
 from keras_transgen.generative.serving import image_endpoint
@@ -33,7 +34,6 @@ from keras_transgen.generative.translation.translation_model import (
 )
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.gradients import num_replicas
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
@@ -146,7 +146,10 @@ class Pix2Pix(TranslationModel):
         self.step_setting = step
         self.step_kind = step_named(step)
         self._check_settings(discriminator)
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in = {
+            "generator": generator is not None,
+            "discriminator": discriminator is not None,
+        }
         self.generator = generator if generator is not None else self._default_generator()
         self.discriminator = None
         if self.adversarial_weight:
@@ -341,9 +344,7 @@ class Pix2Pix(TranslationModel):
         return neutral_masks(self._mask_shapes, tf.shape(images)[0])
 
     def _by_average(self, masks: tuple[tf.Tensor, ...], images: tf.Tensor) -> tf.Tensor:
-        if self.average is None:
-            return self.generate(masks, (images,), training=False)
-        with self.average.in_place():
+        with averaged(self.average):
             return self.generate(masks, (images,), training=False)
 
     def translate(self, images: Any, seed: int | None = None, batch_size: int = 16) -> np.ndarray:
@@ -362,12 +363,8 @@ class Pix2Pix(TranslationModel):
             ValueError: If the images are none of this model's inputs.
         """
         self.check_examples(images, "images")
-        state = sampling_seed(seed)
-        numbers = tf.range(len(images), dtype=tf.int32)
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((images, numbers)).batch(batch_size)
-        )
-        return np.concatenate([self._translating_function(*part, state).numpy() for part in parts])
+        translate = functools.partial(self._translating_function, seed=sampling_seed(seed))
+        return in_parts(translate, (images, tf.range(len(images), dtype=tf.int32)), batch_size)
 
     @functools.cached_property
     def _translating_function(self) -> Callable[..., tf.Tensor]:
@@ -375,7 +372,7 @@ class Pix2Pix(TranslationModel):
             masks = example_masks(self._mask_shapes, numbers, self.dropout, seed)
             return self._by_average(masks, self.scaled(images))
 
-        return tf.function(made, reduce_retracing=True, autograph=False)
+        return graph(made)
 
     def translation_grid(self, inputs: Any, targets: Any = None, seed: int | None = None) -> Figure:
         """Inputs in a row, what the model makes of them below, and the targets if there are any.
@@ -400,15 +397,9 @@ class Pix2Pix(TranslationModel):
         return {"translate": image_endpoint(self, self.call, input_signature)}
 
     def get_config(self) -> dict[str, Any]:
-        networks = (self.generator, self.discriminator)
-        generator, discriminator = (
-            keras.saving.serialize_keras_object(network) if handed_in else None
-            for network, handed_in in zip(networks, self._handed_in)
-        )
         return {
             **super().get_config(),
-            "generator": generator,
-            "discriminator": discriminator,
+            **self._networks_handed_in(),
             "adversarial_weight": self.adversarial_weight,
             "reconstruction_weight": self.reconstruction_weight,
             "perceptual_loss": serialized(self.perceptual_setting),

@@ -15,8 +15,8 @@ from tests.generative.adversarial.adversarial_models import (
     plain_generator,
     tiny_conditional_gan,
 )
-from tests.generative.test_gan import compile_with_steady_optimizers
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.generative.adversarial.test_gan import compile_with_steady_optimizers
+from tests.harness import ModelCase, every_check
 
 SETTINGS = {"image_shape": (8, 8, 1), "latent_dim": 4, "filters": 2, "embedding_dim": 3}
 CONDITIONS = np.random.default_rng(2).normal(size=(24, 2)).astype("float32")
@@ -72,8 +72,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

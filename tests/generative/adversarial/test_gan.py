@@ -17,12 +17,12 @@ from tests.generative.adversarial.adversarial_models import (
     tiny_gan,
 )
 from tests.harness import (
-    MODEL_CHECKS,
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
     check_replicas,
     check_right_weights_move,
+    every_check,
 )
 from tests.training.test_nan_guard import Poison
 
@@ -73,8 +73,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", [name for name in CASES if name != "everything, shared"])
+@pytest.mark.parametrize(
+    ("name", "check"), every_check([name for name in CASES if name != "everything, shared"])
+)
 def test_model(name, check, tools):
     check(CASES[name], tools)
 
