@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[1] / ".bench"
 RESULTS = FOLDER / "gan_quality.json"
 JUDGE = FOLDER / "judge.keras"
 GOAL, DIVERSE, BATCH, JUDGED = 0.95, 0.5, 64, 2000
-OURS = ("one_stage", "shared", "two_stage")
+OURS = ("shared", "two_stage")
 PEERS = ("keras", "torch")
 LABELS = np.arange(JUDGED) % 10
 

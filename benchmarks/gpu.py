@@ -44,7 +44,7 @@ MODELS = {
             lambda step=step: ktg.GAN((64, 64, 3), step=step),
             lambda n: (images(n, (64, 64, 3), -1.0),),
         )
-        for step in ("one_stage", "shared", "two_stage")
+        for step in ("shared", "two_stage")
     },
     "ConditionalGAN 28x28": (
         lambda: ktg.ConditionalGAN(10, (28, 28, 1)),

@@ -19,22 +19,34 @@ _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
+    "cli.tune_search": "cli.tune",
+    "generative.adversarial_losses": "generative.adversarial.losses",
+    "generative.adversarial_model": "generative.adversarial.adversarial_model",
+    "generative.adversarial_networks": "generative.adversarial.player_networks",
+    "generative.adversarial_noise": "generative.adversarial.step_noise",
+    "generative.adversarial_steps": "generative.adversarial.steps",
+    "generative.augmentation": "generative.adversarial.augmentation",
+    "generative.condition_checks": "generative.adversarial.condition_checks",
+    "generative.conditional_gan": "generative.adversarial.conditional_gan",
+    "generative.gan": "generative.adversarial.gan",
+    "generative.gradient_penalties": "generative.adversarial.gradient_penalties",
+    "generative.players_optimizers": "generative.adversarial.optimizers",
+    "transfer.feature": "transfer.feature_transfer",
     "transfer.feature_batches": "transfer.cached_features",
-    "tuning.shared_features": "tuning.trial_features",
+    "transfer.few_shot": "transfer.few_shot_comparison",
+    "transfer.parameter": "transfer.parameter_transfer",
     "transfer.serving": "transfer.endpoints",
     "transfer.structure": "transfer.structure_transfer",
-    "transfer.parameter": "transfer.parameter_transfer",
-    "transfer.feature": "transfer.feature_transfer",
-    "transfer.few_shot": "transfer.few_shot_comparison",
-    "cli.tune_search": "cli.tune",
     "transfer.subspace": "transfer",
     "transfer.subspace.domain_adaptation": "transfer.domain_adaptation",
     "transfer.subspace.maximum_mean_discrepancy": "transfer.maximum_mean_discrepancy",
+    "tuning.shared_features": "tuning.trial_features",
 }
 
 # What is gone, a module or a name in one: what to use.
 _RECIPE = "it gained nothing where it was measured; docs/recipes.md has it in a few lines"
 REMOVED: dict[str, str] = {
+    "generative.one_stage": "GAN(step='shared'), the default, needs less time to the same samples",
     "cli.translate": "its commands are in cli.translate_train and cli.translate_apply",
     **dict.fromkeys(
         (

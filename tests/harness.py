@@ -9,7 +9,7 @@ A test file lists its cases and runs all checks over them:
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +356,28 @@ LAYER_CHECKS = _parameters(
     ],
     [_as_model_check(check) for check in SLOW_MODEL_CHECKS],
 )
+
+# What a case adds to its family is its loss and its networks; how a step is compiled, cast and
+# spread over replicas it shares.
+_OF_A_FAMILY = ("mixed_bfloat16", "mixed_float16", "xla_equals_plain", "replicas")
+
+
+def every_check(names: Iterable[str], checks: list = MODEL_CHECKS) -> list:
+    """Parameters `(name, check)`: every check of every case.
+
+    Those of precision, XLA and replicas are done for the first case with the other tests, and for
+    the rest with the long ones.
+    """
+    return [
+        pytest.param(
+            name,
+            *check.values,
+            id=f"{name}-{check.id}",
+            marks=[
+                *check.marks,
+                *([pytest.mark.long] if place and check.id in _OF_A_FAMILY else []),
+            ],
+        )
+        for place, name in enumerate(names)
+        for check in checks
+    ]

@@ -56,7 +56,7 @@ def test_what_was_removed_says_what_to_use(monkeypatch):
         from keras_transgen.evaluation import gone  # noqa: F401
     monkeypatch.setitem(REMOVED, "fusion.Gone", "use GAN")
     with pytest.raises(AttributeError, match=r"keras_transgen\.fusion\.Gone was removed: use GAN"):
-        keras_transgen.fusion.Gone  # noqa: B018
+        _ = keras_transgen.fusion.Gone
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))
@@ -72,7 +72,7 @@ def test_a_name_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("keras_transgen.evaluation.never")
     with pytest.raises(AttributeError, match="has no attribute 'never'"):
-        keras_transgen.fusion.never  # noqa: B018
+        _ = keras_transgen.fusion.never
 
 
 def test_the_finder_is_installed_once():

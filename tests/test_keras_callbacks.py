@@ -14,7 +14,7 @@ import keras_transgen as ktg
 from keras_transgen.fusion import FeatureGAN, FeatureVAE, PretrainedVAE
 from keras_transgen.generative.networks import dense_decoder, dense_encoder
 from keras_transgen.generative.translation import Noise
-from tests.generative.adversarial_models import tiny_conditional_gan, tiny_gan
+from tests.generative.adversarial.adversarial_models import tiny_conditional_gan, tiny_gan
 from tests.generative.translation.style_models import small_backbone, stripes
 from tests.generative.translation.test_cyclegan import judge, translator
 from tests.transfer.tiny import IMAGES, LABELS, backbone

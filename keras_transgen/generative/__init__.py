@@ -10,8 +10,8 @@ from keras_transgen.public_names import lazy_names
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ConditionalGAN": "conditional_gan",
-        "GAN": "gan",
+        "ConditionalGAN": "adversarial.conditional_gan",
+        "GAN": "adversarial.gan",
         "GenerativeModel": "generative_model",
         "VAE": "vae",
     },

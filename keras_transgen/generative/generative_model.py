@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.architecture_record import architecture_record, check_architecture
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.iterator_end import ends_promptly
 
 _LARGEST_BYTE = 255.0
 _ARCHITECTURE = "architecture"
@@ -194,6 +196,26 @@ class GenerativeModel(TrainerModel):
             self.check_examples(x)
         return super().evaluate(x, *args, **kwargs)
 
+    # Logs
+
+    _trackers: list[keras.metrics.Mean]
+
+    def _epoch_means(self, logs: dict[str, tf.Tensor], size: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Means over the epoch so far; overflows that a loss scale skips do not count."""
+        results = {}
+        for tracker in self._trackers:
+            if tracker.name not in logs:
+                continue
+            value = tf.cast(logs[tracker.name], tf.float32)
+            counts = size > 0
+            if tracker.name.endswith("norm"):
+                counts &= tf.math.is_finite(value)
+            tracker.update_state(
+                tf.where(counts, value, 0.0), sample_weight=tf.where(counts, size, 0)
+            )
+            results[tracker.name] = tracker.result()
+        return results
+
     # Weights
 
     def save_own_variables(self, store: Any) -> None:
@@ -213,6 +235,23 @@ class GenerativeModel(TrainerModel):
     def _compile_if_needed(self) -> None:
         if not self.compiled:
             self.compile()
+
+
+def graph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A TensorFlow function of a public method, traced once for batches of any size."""
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def in_parts(function: Callable[..., tf.Tensor], data: Any, batch_size: int) -> np.ndarray:
+    """What a function gives for the rows of arrays, a batch at a time.
+
+    Args:
+        function: From a batch of each array.
+        data: A tuple of arrays with equally many rows, or of structures of them.
+        batch_size: Rows at a time.
+    """
+    parts = ends_promptly(tf.data.Dataset.from_tensor_slices(data).batch(batch_size))
+    return np.concatenate([function(*part).numpy() for part in parts])
 
 
 def sampling_seed(seed: int | None) -> tf.Tensor:

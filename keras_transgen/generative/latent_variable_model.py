@@ -352,6 +352,7 @@ class LatentVariableModel(GenerativeModel):
         """`sample`, `encode` and `decode`; see `latent_endpoints`."""
         return latent_endpoints(
             self,
+            self.encoder,
             self._prior_distribution,
             lambda x: self._posterior(self.scaled(x), False),
             self._expected,

@@ -13,6 +13,9 @@ from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.registry import Registry
+
+LIKELIHOODS = Registry("likelihood")
 
 _ROWS_CHECKED = 1000
 _SMALLEST_SIGMA = 1e-3
@@ -77,6 +80,7 @@ class Likelihood(keras.layers.Layer):
         return tfd.Independent(distribution, reinterpreted_batch_ndims=len(self.example_shape))
 
 
+@LIKELIHOODS.register("bernoulli")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class Bernoulli(Likelihood):
     """Independent black or white values; the decoder gives logits.
@@ -116,6 +120,7 @@ class Bernoulli(Likelihood):
             )
 
 
+@LIKELIHOODS.register("gaussian")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class Gaussian(Likelihood):
     """Independent normal values; the decoder gives means, and scales if they are predicted.
@@ -206,6 +211,7 @@ class _OnLevels(Likelihood):
         return {**super().get_config(), "levels": self.levels}
 
 
+@LIKELIHOODS.register("discretized_logistic")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class DiscretizedLogisticLikelihood(_OnLevels):
     """Values on levels, each the mass of a logistic distribution; the decoder gives loc and scale.
@@ -233,6 +239,7 @@ class DiscretizedLogisticLikelihood(_OnLevels):
         return self.independent(DiscretizedLogistic(0.5 * loc + 0.5, scale, self.levels))
 
 
+@LIKELIHOODS.register("categorical")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class Categorical(_OnLevels):
     """Values on levels, each with a probability of its own; the decoder gives logits.
@@ -317,14 +324,6 @@ class CustomLikelihood(Likelihood):
         return cls(**arguments_from_file(cls, config, function=Nested(Callable, functions=True)))
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "gaussian": Gaussian,
-    "discretized_logistic": DiscretizedLogisticLikelihood,
-    "categorical": Categorical,
-}
-
-
 def get_likelihood(likelihood: Any) -> Likelihood:
     """A likelihood from its name, a function, or itself.
 
@@ -340,14 +339,12 @@ def get_likelihood(likelihood: Any) -> Likelihood:
     """
     if isinstance(likelihood, Likelihood):
         return likelihood
-    if isinstance(likelihood, str) and likelihood in LIKELIHOODS:
-        return LIKELIHOODS[likelihood]()
     if callable(likelihood) and not isinstance(likelihood, type):
         return CustomLikelihood(likelihood)
-    raise ValueError(
-        f"likelihood must be one of {sorted(LIKELIHOODS)}, a Likelihood, or a callable from the "
-        f"decoder's output to a TFP distribution. Received: likelihood={likelihood!r}"
-    )
+    return LIKELIHOODS.find(
+        likelihood,
+        ", a Likelihood, or a callable from the decoder's output to a TFP distribution",
+    )()
 
 
 def _with_channels(shape: tuple[int, ...], factor: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Sequence
 from typing import Any
@@ -87,6 +88,11 @@ class MovingAverage(keras.layers.Layer):
         """The averages of weights, or the weights themselves where they are not followed."""
         known = {id(w): a for w, a in zip(self._followed.weights, self.averages)}
         return [known.get(id(weight), weight) for weight in weights]
+
+
+def averaged(average: MovingAverage | None) -> contextlib.AbstractContextManager[Any]:
+    """A context in which layers compute with their averages, or as they are if there are none."""
+    return contextlib.nullcontext() if average is None else average.in_place()
 
 
 def followed_weights(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:

@@ -14,6 +14,9 @@ from keras_transgen.generative.distribution_config import (
     distribution_from_config,
 )
 from keras_transgen.training.config_from_file import arguments_from_file
+from keras_transgen.training.registry import Registry
+
+PRIORS = Registry("prior")
 
 _SMALLEST_SCALE = 1e-3
 # softplus(_UNIT) = 1
@@ -56,6 +59,7 @@ class Prior(keras.layers.Layer):
         raise NotImplementedError
 
 
+@PRIORS.register("standard_normal")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class StandardNormal(Prior):
     """The normal distribution N(0, I).
@@ -68,6 +72,7 @@ class StandardNormal(Prior):
         return tfd.MultivariateNormalDiag(tf.zeros(self.latent_dim), tf.ones(self.latent_dim))
 
 
+@PRIORS.register("mixture")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class Mixture(Prior):
     """A mixture of diagonal normals whose weights, means and scales are learned.
@@ -117,6 +122,7 @@ class Mixture(Prior):
         return {**super().get_config(), "num_components": self.num_components}
 
 
+@PRIORS.register("vamp")
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class VampPrior(Prior):
     """The posterior of learned pseudo-inputs u_k, averaged.
@@ -199,13 +205,6 @@ class FixedPrior(Prior):
         return cls(fixed, **arguments_from_file(cls, rest))
 
 
-PRIORS: dict[str, type[Prior]] = {
-    "standard_normal": StandardNormal,
-    "mixture": Mixture,
-    "vamp": VampPrior,
-}
-
-
 def get_prior(prior: Any) -> Prior:
     """A prior from its name, a TFP distribution, or itself.
 
@@ -220,14 +219,9 @@ def get_prior(prior: Any) -> Prior:
     """
     if isinstance(prior, Prior):
         return prior
-    if isinstance(prior, str) and prior in PRIORS:
-        return PRIORS[prior]()
     if isinstance(prior, tfd.Distribution):
         return FixedPrior(prior)
-    raise ValueError(
-        f"prior must be one of {sorted(PRIORS)}, a Prior, or a TFP distribution. "
-        f"Received: prior={prior!r}"
-    )
+    return PRIORS.find(prior, ", a Prior, or a TFP distribution")()
 
 
 def _checked_count(num_components: int) -> int:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from keras_transgen.training.serving import Endpoint, named_specs
 
-if TYPE_CHECKING:
-    from keras_transgen.generative.conditional_gan import ConditionalGAN
-    from keras_transgen.generative.gan import GAN
-    from keras_transgen.generative.generative_model import GenerativeModel
-    from keras_transgen.generative.latent_variable_model import LatentVariableModel
-
 _COUNT = tf.TensorSpec([], tf.int32, "count")
 SEED = tf.TensorSpec([], tf.int64, "seed")
 
 
+class Exported(Protocol):
+    """What endpoints ask of a model."""
+
+    example_shape: tuple[int, ...]
+
+
+class FromLatents(Exported, Protocol):
+    """A model that makes examples of latent vectors."""
+
+    latent_dim: int
+
+
 def latent_endpoints(
-    model: LatentVariableModel,
+    model: FromLatents,
+    encoder: Any,
     prior: Callable[[], Any],
     posterior: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
     expected: Callable[[tf.Tensor], tf.Tensor],
@@ -34,6 +41,7 @@ def latent_endpoints(
 
     Args:
         model: The model.
+        encoder: Its encoder.
         prior: Makes the distribution p(z).
         posterior: Mean and scale of q(z|x) for raw examples.
         expected: The expected examples for latent vectors.
@@ -55,13 +63,13 @@ def latent_endpoints(
 
     return {
         "sample": Endpoint(sample, (_COUNT, SEED), draws_noise=True),
-        "encode": Endpoint(encode, examples_spec(model, input_signature), (model.encoder,)),
+        "encode": Endpoint(encode, examples_spec(model, input_signature), (encoder,)),
         "decode": Endpoint(decode, (_latent_spec(model),)),
     }
 
 
 def generator_endpoints(
-    model: GAN, generate: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
+    model: FromLatents, generate: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
 ) -> dict[str, Endpoint]:
     """`sample(count, seed)` and `decode(latents)` of a GAN, `samples` out.
 
@@ -92,12 +100,16 @@ def generator_endpoints(
 
 
 def conditional_endpoints(
-    model: ConditionalGAN, generate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], condition: Any
+    model: FromLatents,
+    encoder: Any,
+    generate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    condition: Any,
 ) -> dict[str, Endpoint]:
     """`sample(condition, seed)` and `decode(latents, condition)`, `samples` out.
 
     Args:
         model: The model.
+        encoder: Its encoder of conditions, or `None`.
         generate: Samples from latent vectors and conditions by the averaged generator.
         condition: Shape and dtype of conditions.
     """
@@ -109,7 +121,6 @@ def conditional_endpoints(
         return decode(_latents(model, tf.shape(condition)[0], seed), condition)
 
     conditions = named_specs(condition, "condition")
-    encoder = model.condition_encoder
     resources = () if encoder is None else (encoder,)
     return {
         "sample": Endpoint(sample, (*conditions, SEED), resources, draws_noise=True),
@@ -118,7 +129,7 @@ def conditional_endpoints(
 
 
 def image_endpoint(
-    model: GenerativeModel, function: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
+    model: Exported, function: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
 ) -> Endpoint:
     """Images in, `images` out.
 
@@ -134,18 +145,18 @@ def image_endpoint(
     return Endpoint(endpoint, examples_spec(model, input_signature))
 
 
-def examples_spec(model: GenerativeModel, input_signature: Any = None) -> tuple[Any, ...]:
+def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ...]:
     """A signature of one argument: examples, float32 in the model's range unless said otherwise."""
     if input_signature is not None:
         return named_specs(input_signature)
     return (tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs"),)
 
 
-def _latent_spec(model: Any) -> tf.TensorSpec:
+def _latent_spec(model: FromLatents) -> tf.TensorSpec:
     return tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
 
 
-def _latents(model: GAN, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _latents(model: FromLatents, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_normal([count, model.latent_dim], stateless_seed(seed))
 
 

@@ -118,7 +118,8 @@ class StructureTransfer(DeltaTraining, TransferModel):
     ) -> None:
         arguments = {"rank": rank, "alpha": alpha, "targets": targets}
         arguments |= _of_methods(method, kwargs)
-        if method in DELTAS and "rank" not in arguments_of(method):
+        delta = DELTAS.get(method or "")
+        if delta is not None and "rank" not in arguments_of(delta.method):
             # It has a default, and would be refused.
             del arguments["rank"]
         arguments = {key: value for key, value in arguments.items() if value is not None}
@@ -126,7 +127,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
             backbone, num_classes, head_initialization=head_initialization or "random", **kwargs
         )
         is_linear = not self.built or dense_of(self.head) is not None
-        keeps_features = method not in DELTAS or DELTAS[method].keeps_features
+        keeps_features = delta is None or delta.keeps_features
         if head_initialization is None and keeps_features and is_linear:
             self.head_initialization = "probe"
         self.delta_set = DeltaSet(self.backbone, self._head_weights)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_transgen.backbones import load_backbone
 from keras_transgen.callbacks.sample_quality import KernelDistance
 from keras_transgen.generative import GAN
-from keras_transgen.generative.gradient_penalties import GRADIENT_PENALTIES
+from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_transgen.backbones import InputContract, KerasBackbone, load_model
-from tests.harness import LAYER_CHECKS, LayerCase
+from tests.harness import LAYER_CHECKS, LayerCase, every_check
 
 IMAGES = np.random.default_rng(0).random((16, 8, 8, 1)).astype("float32")
 
@@ -64,8 +64,7 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("check", LAYER_CHECKS)
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("name", "check"), every_check(LAYERS, LAYER_CHECKS))
 def test_layer(name, check, tools):
     check(LAYERS[name], tools)
 

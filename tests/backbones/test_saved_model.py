@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_transgen.backbones import InputContract, SavedModelBackbone, load_model
 from keras_transgen.backbones.audit import UnsafeModuleError
 from tests.backbones import tiny_modules as tiny
-from tests.harness import LAYER_CHECKS, LayerCase
+from tests.harness import LAYER_CHECKS, LayerCase, every_check
 
 IMAGES = np.random.default_rng(0).random((16, 8, 8, 1)).astype("float32")
 POINTS = np.array([[1.0, 2.0], [3.0, -4.0]], "float32")
@@ -67,8 +67,9 @@ def layers(folder, tmp_path_factory) -> dict[str, LayerCase]:
     }
 
 
-@pytest.mark.parametrize("check", LAYER_CHECKS)
-@pytest.mark.parametrize("name", ["frozen", "trainable", "plain", "dictionary"])
+@pytest.mark.parametrize(
+    ("name", "check"), every_check(["frozen", "trainable", "plain", "dictionary"], LAYER_CHECKS)
+)
 def test_layer(name, check, layers, tools):
     check(layers[name], tools)
 

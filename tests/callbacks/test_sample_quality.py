@@ -67,7 +67,7 @@ def test_conditions_are_handed_to_the_model():
 
 
 def test_a_trained_generator_is_nearer_than_a_fresh_one():
-    from keras_transgen.generative.gan import GAN
+    from keras_transgen.generative.adversarial.gan import GAN
 
     real = np.full((64, 8, 8, 1), 0.8, "float32") + 0.1 * (images(64, np.random.default_rng(0)) - 1)
     gan = GAN((8, 8, 1), 4, filters=4, ema_decay=0.5, seed=0)

@@ -8,7 +8,7 @@ import keras_transgen as ktg
 from keras_transgen.distributed import read_samples, sample_with_ray
 from keras_transgen.distributed.parquet_folder import ParquetFolder
 from keras_transgen.distributed.sampling import part_seed
-from tests.generative.adversarial_models import tiny_conditional_gan
+from tests.generative.adversarial.adversarial_models import tiny_conditional_gan
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from keras_transgen.fusion.feature_gan import FeatureGAN
 from keras_transgen.generative import ConditionalGAN
-from tests.generative.adversarial_models import IMPORTS, noise_of_examples
+from tests.generative.adversarial.adversarial_models import IMPORTS, noise_of_examples
 from tests.harness import (
     ModelCase,
     check_config_round_trip,

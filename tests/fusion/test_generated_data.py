@@ -9,7 +9,7 @@ from keras_transgen.fusion.feature_vae import FeatureVAE
 from keras_transgen.fusion.generated_data import GeneratedData
 from keras_transgen.fusion.mixing_weight import fit_with_generated_data
 from keras_transgen.transfer import FeatureTransfer, ParameterTransfer, StructureTransfer
-from tests.generative.adversarial_models import tiny_conditional_gan
+from tests.generative.adversarial.adversarial_models import tiny_conditional_gan
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_transgen.fusion.generator_transfer import transfer_gan
-from keras_transgen.generative.gan import GAN
-from tests.generative.adversarial_models import (
+from keras_transgen.generative.adversarial.gan import GAN
+from tests.generative.adversarial.adversarial_models import (
     IMAGES,
     LABELS,
     plain_generator,

@@ -12,7 +12,7 @@ from keras_transgen.fusion import (
     ProjectedDiscriminator,
     backbone_generator,
 )
-from keras_transgen.generative.gan import GAN
+from keras_transgen.generative.adversarial.gan import GAN
 from keras_transgen.generative.translation import Pix2Pix, StyleTransfer
 from tests.backbones import tiny_modules
 from tests.generative.translation.style_models import stripes

@@ -3,7 +3,8 @@
 import dataclasses
 
 from tests.fusion import test_pretrained_vae
-from tests.generative import test_conditional_gan, test_gan, test_vae
+from tests.generative import test_vae
+from tests.generative.adversarial import test_conditional_gan, test_gan
 from tests.generative.translation import test_cyclegan, test_style_transfer
 from tests.harness import ModelCase
 

@@ -7,12 +7,12 @@ import sys
 import keras
 import numpy as np
 
-from keras_transgen.generative.augmentation import DifferentiableAugmentation
+from keras_transgen.generative.adversarial.augmentation import DifferentiableAugmentation
 from keras_transgen.generative.beta_schedules import LinearWarmup
 from keras_transgen.generative.networks import dense_decoder, dense_encoder
 from keras_transgen.generative.priors import Mixture
 from keras_transgen.generative.vae import VAE
-from tests.generative.adversarial_models import (
+from tests.generative.adversarial.adversarial_models import (
     IMAGES,
     LABELS,
     VECTORS,

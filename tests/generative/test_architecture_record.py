@@ -7,7 +7,7 @@ import pytest
 from keras_transgen.generative.networks import dense_decoder, dense_encoder
 from keras_transgen.generative.vae import VAE
 from keras_transgen.training import TrainerModel
-from tests.generative.adversarial_models import IMAGES, tiny_conditional_gan, tiny_gan
+from tests.generative.adversarial.adversarial_models import IMAGES, tiny_conditional_gan, tiny_gan
 
 
 def vae(width=8, **kwargs):

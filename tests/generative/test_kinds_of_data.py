@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.conditional_gan import ConditionalGAN
+from keras_transgen.generative.adversarial.conditional_gan import ConditionalGAN
 from keras_transgen.generative.vae import VAE
-from tests.generative.adversarial_models import LABELS
+from tests.generative.adversarial.adversarial_models import LABELS
 
 BYTES = np.random.default_rng(0).integers(0, 256, (24, 5)).astype("uint8")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.generative.networks import dense_decoder, dense_encoder
-from tests.generative.adversarial_models import tiny_conditional_gan, tiny_gan
+from tests.generative.adversarial.adversarial_models import tiny_conditional_gan, tiny_gan
 from tests.served import on_device, served, served_alone, signature_names
 
 RNG = np.random.default_rng(0)

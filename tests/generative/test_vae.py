@@ -18,7 +18,7 @@ from keras_transgen.generative.networks import (
 from keras_transgen.generative.priors import Mixture, VampPrior
 from keras_transgen.generative.vae import VAE
 from tests.generative.models import DataNoiseVAE, LinearGaussian
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.uniform(size=(24, 6)).astype("float32")
@@ -78,8 +78,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

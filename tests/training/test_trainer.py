@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.harness import MODEL_CHECKS, ModelCase, check_two_replicas
+from tests.harness import ModelCase, check_two_replicas, every_check
 from tests.training.models import NetworkModel, TwoPlayers
 
 RNG = np.random.default_rng(0)
@@ -58,8 +58,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

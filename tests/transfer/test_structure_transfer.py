@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_transgen.transfer.deltas import read_delta, write_delta
 from keras_transgen.transfer.structure_transfer import StructureTransfer
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 from tests.transfer.deltas.networks import (
     BACKBONES,
     IMAGES,
@@ -439,8 +439,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

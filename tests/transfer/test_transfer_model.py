@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 
 import keras_transgen as ktg
 from keras_transgen.transfer import TransferModel
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 
@@ -44,8 +44,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

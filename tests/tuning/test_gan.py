@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
-from keras_transgen.generative.adversarial_losses import ADVERSARIAL_LOSSES
-from keras_transgen.generative.gradient_penalties import GRADIENT_PENALTIES
+from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
+from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
 from keras_transgen.tuning import ConditionalGANHyperModel, GANHyperModel
 from tests.tuning.tiny import few_digits
 

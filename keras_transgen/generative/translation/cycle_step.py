@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
+import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_noise import Phase
-from keras_transgen.generative.adversarial_steps import Logs, gradient_norm, regularization
-from keras_transgen.training import loss_weight
+from keras_transgen.generative.adversarial.contract import Differentiates, Logs
+from keras_transgen.generative.adversarial.losses import AdversarialLosses
+from keras_transgen.generative.adversarial.step_noise import Phase
+from keras_transgen.generative.adversarial.steps import move, regularization
 from keras_transgen.training.trainer import batch_size_of
 
-if TYPE_CHECKING:
-    from keras_transgen.generative.translation.cyclegan import CycleGAN
+
+class TwoDirections(Differentiates, Protocol):
+    """What the step asks of a model; `CycleGAN` says what each part is."""
+
+    generator_optimizer: keras.optimizers.Optimizer
+    discriminator_optimizer: keras.optimizers.Optimizer
+    generator_sees_real: bool
+    cycle_weight: float
+    identity_weight: float
+    pool_a: Any
+    pool_b: Any
+    adversarial_loss: Callable[[tf.Tensor, tf.Tensor], AdversarialLosses]
+
+    @property
+    def generator_layers(self) -> list[keras.layers.Layer]: ...
+
+    @property
+    def discriminator_layers(self) -> list[keras.layers.Layer]: ...
+
+    @property
+    def generator_variables(self) -> list[keras.Variable]: ...
+
+    @property
+    def discriminator_variables(self) -> list[keras.Variable]: ...
+
+    def make_a(self, b: tf.Tensor, training: bool) -> tf.Tensor: ...
+
+    def make_b(self, a: tf.Tensor, training: bool) -> tf.Tensor: ...
+
+    def judge_as(self, kind: str, images: tf.Tensor, training: bool) -> tf.Tensor: ...
 
 
 class Made(NamedTuple):
@@ -27,44 +58,42 @@ class Made(NamedTuple):
     b: tf.Tensor
 
 
-def cycle_step(model: CycleGAN, a: tf.Tensor, b: tf.Tensor, noise: list[Phase]) -> Logs:
+def cycle_step(model: TwoDirections, a: tf.Tensor, b: tf.Tensor, noise: list[Phase]) -> Logs:
     """Both generators move; then both discriminators, on images out of the pools."""
     size = batch_size_of(a)
-    variables = model.generator_variables
-    weight = loss_weight(size, model.generator_optimizer)
 
     def generators() -> tuple[tf.Tensor, tuple[Logs, Made]]:
         loss, logs, made = generator_objective(model, a, b, training=True)
         return loss + regularization(model.generator_layers), (logs, made)
 
-    gradients, generator_loss, (logs, made) = model.gradients_of(generators, variables, weight)
-    model.apply_gradients(model.generator_optimizer, gradients, variables)
-    logs["generator_loss"] = generator_loss
-    logs["generator_gradient_norm"] = gradient_norm(gradients, weight)
-
+    moved, (logs, made) = move(
+        model, "generator", model.generator_optimizer, model.generator_variables, size, generators
+    )
+    logs = {**logs, **moved}
     shown = Made(*(tf.stop_gradient(images) for images in made))
     if noise:
         shown = Made(
             model.pool_a.exchange(shown.a, noise[0]["pool_a"]),
             model.pool_b.exchange(shown.b, noise[0]["pool_b"]),
         )
-    variables = model.discriminator_variables
-    weight = loss_weight(size, model.discriminator_optimizer)
 
     def discriminators() -> tuple[tf.Tensor, Logs]:
         loss, scores = discriminator_objective(model, a, b, shown, training=True)
         return loss + regularization(model.discriminator_layers), scores
 
-    gradients, discriminator_loss, scores = model.gradients_of(discriminators, variables, weight)
-    model.apply_gradients(model.discriminator_optimizer, gradients, variables)
-    logs.update(scores)
-    logs["discriminator_loss"] = discriminator_loss
-    logs["discriminator_gradient_norm"] = gradient_norm(gradients, weight)
-    return logs
+    moved, scores = move(
+        model,
+        "discriminator",
+        model.discriminator_optimizer,
+        model.discriminator_variables,
+        size,
+        discriminators,
+    )
+    return {**logs, **scores, **moved}
 
 
 def generator_objective(
-    model: CycleGAN, a: tf.Tensor, b: tf.Tensor, training: bool
+    model: TwoDirections, a: tf.Tensor, b: tf.Tensor, training: bool
 ) -> tuple[tf.Tensor, Logs, Made]:
     """What both generators minimise, its parts, and the images they made.
 
@@ -94,7 +123,7 @@ def generator_objective(
 
 
 def discriminator_objective(
-    model: CycleGAN, a: tf.Tensor, b: tf.Tensor, shown: Made, training: bool
+    model: TwoDirections, a: tf.Tensor, b: tf.Tensor, shown: Made, training: bool
 ) -> tuple[tf.Tensor, Logs]:
     """What both discriminators minimise, and their mean logits.
 

@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import AdversarialLoss
-from keras_transgen.generative.adversarial_networks import known_shape
-from keras_transgen.generative.adversarial_noise import Phase
-from keras_transgen.generative.adversarial_steps import Logs
+from keras_transgen.generative.adversarial.contract import Logs
+from keras_transgen.generative.adversarial.losses import AdversarialLoss
+from keras_transgen.generative.adversarial.player_networks import known_shape
+from keras_transgen.generative.adversarial.step_noise import Phase
+from keras_transgen.generative.generative_model import graph, in_parts
+from keras_transgen.generative.moving_average import averaged
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.residual_translator import residual_translator
 from keras_transgen.generative.serving import image_endpoint
@@ -31,7 +33,6 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.epoch_shuffle import is_arrays, split_last
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
@@ -66,7 +67,7 @@ class CycleGAN(TranslationModel):
         generator_ba: From B to A.
         discriminator_a: From images to logits of patches, for A.
         discriminator_b: For B.
-        loss: Name of an adversarial loss, or a callable; see `generative.adversarial_losses`.
+        loss: Name of an adversarial loss, or a callable; see `generative.adversarial.losses`.
         label_smoothing: How far the discriminators' label of real images lies below 1.
         adversarial_weight: Of the generators' adversarial losses.
         cycle_weight: Of the mean absolute differences after a cycle.
@@ -149,7 +150,7 @@ class CycleGAN(TranslationModel):
         self.pool_size = pool_size
         self.blocks = blocks
         given = (generator_ab, generator_ba, discriminator_a, discriminator_b)
-        self._handed_in = tuple(network is not None for network in given)
+        self._handed_in = {name: network is not None for name, network in zip(_NETWORKS, given)}
         for name, network in zip(_NETWORKS, given):
             setattr(self, name, network if network is not None else self._default(name))
         self._build_networks()
@@ -319,19 +320,14 @@ class CycleGAN(TranslationModel):
 
     # Using the model
 
-    def _averaged(self, function: Callable[[], Any]) -> Any:
-        if self.average is None:
-            return function()
-        with self.average.in_place():
-            return function()
-
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Images of B from images of A by the averaged generator."""
         return self._made("ab", inputs)
 
     def _made(self, direction: str, images: tf.Tensor) -> tf.Tensor:
         make = self.make_b if direction == "ab" else self.make_a
-        return self._averaged(lambda: make(self.scaled(images), training=False))
+        with averaged(self.average):
+            return make(self.scaled(images), training=False)
 
     def a_to_b(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of A into images of B.
@@ -347,28 +343,20 @@ class CycleGAN(TranslationModel):
             ValueError: If the images are none of A.
         """
         self.check_examples(images, "images")
-        return self._in_parts(self._making_b, images, batch_size)
+        return in_parts(self._making_b, (images,), batch_size)
 
     def b_to_a(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of B into images of A; see `a_to_b`."""
         self.check_examples(images, "images", self.target_shape)
-        return self._in_parts(self._making_a, images, batch_size)
-
-    def _in_parts(
-        self, function: Callable[[tf.Tensor], tf.Tensor], images: Any, batch_size: int
-    ) -> np.ndarray:
-        parts = ends_promptly(tf.data.Dataset.from_tensor_slices(images).batch(batch_size))
-        return np.concatenate([function(part).numpy() for part in parts])
+        return in_parts(self._making_a, (images,), batch_size)
 
     @functools.cached_property
     def _making_b(self) -> Callable[..., tf.Tensor]:
-        make = functools.partial(self._made, "ab")
-        return tf.function(make, reduce_retracing=True, autograph=False)
+        return graph(functools.partial(self._made, "ab"))
 
     @functools.cached_property
     def _making_a(self) -> Callable[..., tf.Tensor]:
-        make = functools.partial(self._made, "ba")
-        return tf.function(make, reduce_retracing=True, autograph=False)
+        return graph(functools.partial(self._made, "ba"))
 
     def translation_grid(self, images: Any, direction: str = "a_to_b") -> Figure:
         """Images, what the model makes of them, and what it makes of that on the way back.
@@ -408,13 +396,9 @@ class CycleGAN(TranslationModel):
         }
 
     def get_config(self) -> dict[str, Any]:
-        networks = {
-            name: keras.saving.serialize_keras_object(getattr(self, name)) if handed_in else None
-            for name, handed_in in zip(_NETWORKS, self._handed_in)
-        }
         return {
             **super().get_config(),
-            **networks,
+            **self._networks_handed_in(),
             "adversarial_weight": self.adversarial_weight,
             "cycle_weight": self.cycle_weight,
             "identity_weight": self.identity_setting,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import AdversarialLoss
-from keras_transgen.generative.adversarial_steps import Logs
+from keras_transgen.generative.adversarial.losses import AdversarialLoss
+from keras_transgen.generative.adversarial.steps import Logs
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.networks.residual_enhancer import residual_enhancer
@@ -139,7 +139,7 @@ class Enhancer(Pix2Pix):
             filters=filters,
             **kwargs,
         )
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in["generator"] = generator is not None
         self.degradation = degradation
         self.blocks = blocks
 

@@ -10,16 +10,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import AdversarialLoss
-from keras_transgen.generative.adversarial_model import Judgement
-from keras_transgen.generative.adversarial_networks import known_shape
-from keras_transgen.generative.adversarial_noise import Phase
-from keras_transgen.generative.adversarial_steps import Logs, gradient_norm, regularization
+from keras_transgen.generative.adversarial.contract import Judgement, Logs
+from keras_transgen.generative.adversarial.losses import AdversarialLoss
+from keras_transgen.generative.adversarial.player_networks import known_shape
+from keras_transgen.generative.adversarial.step_noise import Phase
+from keras_transgen.generative.adversarial.steps import move, regularization, step_named
 from keras_transgen.generative.config_values import serialized
-from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
+from keras_transgen.generative.moving_average import averaged
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
 from keras_transgen.generative.networks.unet import unet_generator
-from keras_transgen.generative.one_stage import why_batch_coupled
 from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.dropout_masks import (
     batch_masks,
@@ -33,9 +33,7 @@ from keras_transgen.generative.translation.translation_model import (
     check_translator,
 )
 from keras_transgen.plotting.translations import plot_translations
-from keras_transgen.training import loss_weight
 from keras_transgen.training.gradients import num_replicas
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DEFAULT_IMAGE_SHAPE = (256, 256, 3)
-_STEPS = ("shared", "two_stage")
 _TARGETS = "targets (the second argument of fit)"
 
 
@@ -71,7 +68,7 @@ class Pix2Pix(TranslationModel):
             one input, to logits of patches `[batch, rows, columns, 1]` or of images `[batch, 1]`.
             Built by default: see `patch_discriminator`.
         loss: Name of an adversarial loss, or a callable of real and fake logits; see
-            `generative.adversarial_losses`. The mean is over patches, too.
+            `generative.adversarial.losses`. The mean is over patches, too.
         label_smoothing: How far the discriminator's label of real images lies below 1.
         adversarial_weight: Of the generator's adversarial loss. At 0 there is no discriminator.
         reconstruction_weight: Of the mean absolute difference.
@@ -147,8 +144,12 @@ class Pix2Pix(TranslationModel):
         self.perceptual_weight = float(perceptual_weight)
         self.dropout = float(dropout)
         self.step_setting = step
+        self.step_kind = step_named(step)
         self._check_settings(discriminator)
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in = {
+            "generator": generator is not None,
+            "discriminator": discriminator is not None,
+        }
         self.generator = generator if generator is not None else self._default_generator()
         self.discriminator = None
         if self.adversarial_weight:
@@ -156,7 +157,6 @@ class Pix2Pix(TranslationModel):
                 discriminator if discriminator is not None else self._default_discriminator()
             )
         self._build_networks()
-        self.step_kind = _STEPS[0] if step == "auto" else step
         self._make_ready()
 
     def _default_generator(self) -> keras.Model:
@@ -178,11 +178,10 @@ class Pix2Pix(TranslationModel):
         masks = [keras.Input(shape) for shape in self._mask_shapes]
         check_translator(self.generator, [image, *masks] if masks else image, self.target_shape)
         if self.discriminator is None:
-            self._batch_coupled = False
             return
         self._sees_input = len(getattr(self.discriminator, "inputs", None) or [None] * 2) > 1
         check_judge(self.discriminator, self.discriminator_inputs())
-        self._batch_coupled = why_batch_coupled(self) is not None
+        self._judge_together()
 
     def discriminator_inputs(self) -> Any:
         """Symbolic inputs of the discriminator."""
@@ -257,21 +256,18 @@ class Pix2Pix(TranslationModel):
             return super().update_step(data, noise)
         targets, inputs, _ = self.unpack(data)
         size = batch_size_of(targets)
-        variables = self.generator_variables
-        weight = loss_weight(size, self.generator_optimizer)
 
         def objective() -> tuple[tf.Tensor, Logs]:
             made = self.generate(noise[0]["latent"], (inputs,), training=True)
             loss, logs = self.sample_loss(targets, made)
             return loss + regularization(self.generator_layers), logs
 
-        gradients, loss, logs = self.gradients_of(objective, variables, weight)
-        self.apply_gradients(self.generator_optimizer, gradients, variables)
+        moved, logs = move(
+            self, "generator", self.generator_optimizer, self.generator_variables, size, objective
+        )
         if self.average is not None:
             self.average.update(self.progress.step.value)
-        norm = gradient_norm(gradients, weight)
-        logs = {**logs, "generator_loss": loss, "generator_gradient_norm": norm}
-        return self._epoch_means(logs, size)
+        return self._epoch_means({**logs, **moved}, size)
 
     def evaluation_step(self, data: Any, noise: list[Phase]) -> Logs:
         """Losses and scores of the averaged generator, without noise."""
@@ -348,9 +344,7 @@ class Pix2Pix(TranslationModel):
         return neutral_masks(self._mask_shapes, tf.shape(images)[0])
 
     def _by_average(self, masks: tuple[tf.Tensor, ...], images: tf.Tensor) -> tf.Tensor:
-        if self.average is None:
-            return self.generate(masks, (images,), training=False)
-        with self.average.in_place():
+        with averaged(self.average):
             return self.generate(masks, (images,), training=False)
 
     def translate(self, images: Any, seed: int | None = None, batch_size: int = 16) -> np.ndarray:
@@ -369,12 +363,8 @@ class Pix2Pix(TranslationModel):
             ValueError: If the images are none of this model's inputs.
         """
         self.check_examples(images, "images")
-        state = sampling_seed(seed)
-        numbers = tf.range(len(images), dtype=tf.int32)
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((images, numbers)).batch(batch_size)
-        )
-        return np.concatenate([self._translating_function(*part, state).numpy() for part in parts])
+        translate = functools.partial(self._translating_function, seed=sampling_seed(seed))
+        return in_parts(translate, (images, tf.range(len(images), dtype=tf.int32)), batch_size)
 
     @functools.cached_property
     def _translating_function(self) -> Callable[..., tf.Tensor]:
@@ -382,7 +372,7 @@ class Pix2Pix(TranslationModel):
             masks = example_masks(self._mask_shapes, numbers, self.dropout, seed)
             return self._by_average(masks, self.scaled(images))
 
-        return tf.function(made, reduce_retracing=True, autograph=False)
+        return graph(made)
 
     def translation_grid(self, inputs: Any, targets: Any = None, seed: int | None = None) -> Figure:
         """Inputs in a row, what the model makes of them below, and the targets if there are any.
@@ -407,15 +397,9 @@ class Pix2Pix(TranslationModel):
         return {"translate": image_endpoint(self, self.call, input_signature)}
 
     def get_config(self) -> dict[str, Any]:
-        networks = (self.generator, self.discriminator)
-        generator, discriminator = (
-            keras.saving.serialize_keras_object(network) if handed_in else None
-            for network, handed_in in zip(networks, self._handed_in)
-        )
         return {
             **super().get_config(),
-            "generator": generator,
-            "discriminator": discriminator,
+            **self._networks_handed_in(),
             "adversarial_weight": self.adversarial_weight,
             "reconstruction_weight": self.reconstruction_weight,
             "perceptual_loss": serialized(self.perceptual_setting),
@@ -425,11 +409,6 @@ class Pix2Pix(TranslationModel):
         }
 
     def _check_settings(self, discriminator: Any) -> None:
-        if self.step_setting != "auto" and self.step_setting not in _STEPS:
-            raise ValueError(
-                f"step must be 'auto' or one of {list(_STEPS)}; the one-stage step knows no "
-                f"distance from a target. Received: step={self.step_setting!r}"
-            )
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(
                 f"dropout must be at least 0 and below 1. Received: dropout={self.dropout}"

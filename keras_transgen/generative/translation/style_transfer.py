@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import called
-from keras_transgen.generative.adversarial_steps import Logs, gradient_norm
-from keras_transgen.generative.generative_model import GenerativeModel
+from keras_transgen.generative.adversarial.contract import Logs
+from keras_transgen.generative.adversarial.player_networks import called
+from keras_transgen.generative.adversarial.steps import gradient_norm
+from keras_transgen.generative.generative_model import GenerativeModel, graph, in_parts
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
 from keras_transgen.generative.one_replica import of_one_replica
 from keras_transgen.generative.translation.style_features import StyleFeatures
@@ -32,7 +33,6 @@ from keras_transgen.training.config_from_file import (
     arguments_from_file,
     shown,
 )
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint, named_specs
 from keras_transgen.training.trainer import batch_size_of
 
@@ -267,22 +267,6 @@ class StyleTransfer(GenerativeModel):
     def _painted(self, images: tf.Tensor, mixture: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.cast(self.network([images, mixture], training=training), tf.float32)
 
-    def _epoch_means(self, logs: Logs, size: tf.Tensor) -> Logs:
-        """Means over the epoch so far; overflows that a loss scale skips do not count."""
-        results = {}
-        for tracker in self._trackers:
-            if tracker.name not in logs:
-                continue
-            value = tf.cast(logs[tracker.name], tf.float32)
-            counts = size > 0
-            if tracker.name.endswith("norm"):
-                counts &= tf.math.is_finite(value)
-            tracker.update_state(
-                tf.where(counts, value, 0.0), sample_weight=tf.where(counts, size, 0)
-            )
-            results[tracker.name] = tracker.result()
-        return results
-
     # Using the model
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
@@ -316,8 +300,8 @@ class StyleTransfer(GenerativeModel):
                 f"least {_SMALLEST} pixels. Received: images of shape {list(shape)}"
             )
         self.check_examples(images, "images", shape[1:])
-        parts = ends_promptly(tf.data.Dataset.from_tensor_slices(images).batch(batch_size))
-        return np.concatenate([self._painting(part, mixture).numpy() for part in parts])
+        paint = functools.partial(self._painting, mixture=mixture)
+        return in_parts(paint, (images,), batch_size)
 
     def _mixture(self, style: int | Sequence[float]) -> tf.Tensor:
         if isinstance(style, (int, np.integer)) and 0 <= style < self.num_styles:
@@ -338,7 +322,7 @@ class StyleTransfer(GenerativeModel):
             padded = padded_to(self.scaled(images), STRIDE)
             return self._painted(padded, mixtures, training=False)[:, : size[1], : size[2]]
 
-        return tf.function(painted, reduce_retracing=True, autograph=False)
+        return graph(painted)
 
     def style_grid(self, images: Any) -> Figure:
         """Images in a row, and below them a row for each style.

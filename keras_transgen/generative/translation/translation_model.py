@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import (
+from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel, Judgement
+from keras_transgen.generative.adversarial.losses import (
     AdversarialLoss,
     AdversarialLosses,
     adversarial_loss,
     generator_sees_real,
 )
-from keras_transgen.generative.adversarial_model import AdversarialModel, Judgement
-from keras_transgen.generative.adversarial_networks import called
+from keras_transgen.generative.adversarial.player_networks import called
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.training.config_from_file import Nested, arguments_from_file

@@ -17,9 +17,10 @@ from keras_transgen.training.config_from_file import (
     refuse_arguments,
     shown,
 )
+from keras_transgen.training.registry import Registry
 from keras_transgen.transfer.deltas.targets import Target, check_pattern
 
-DELTAS: dict[str, type[Delta]] = {}
+DELTAS = Registry("method")
 
 
 def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
@@ -38,8 +39,7 @@ def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
 
     def register(cls: type[Delta]) -> type[Delta]:
         cls.method = method
-        DELTAS[method] = cls
-        return cls
+        return DELTAS.register(method)(cls)
 
     return register
 
@@ -83,8 +83,7 @@ def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, An
     Raises:
         ValueError: There is no such method, or it takes no such argument.
     """
-    if method not in DELTAS:
-        raise ValueError(f"method must be one of {sorted(DELTAS)}. Received: method={method!r}")
+    delta = DELTAS.find(method)
     taken = arguments_of(method)
     unknown = [key for key in arguments if key not in taken]
     if unknown:
@@ -92,7 +91,7 @@ def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, An
             f"method={method!r} takes {', '.join(taken) or 'no further arguments'}. "
             f"Received: {', '.join(f'{key}={arguments[key]!r}' for key in unknown)}"
         )
-    return DELTAS[method](backbone, name=name, **arguments)
+    return delta(backbone, name=name, **arguments)
 
 
 def check_from_file(method: Any, arguments: Any) -> None:

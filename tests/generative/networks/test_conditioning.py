@@ -9,7 +9,7 @@ from keras_transgen.generative.networks.conditioning import (
     ConditionEmbedding,
     Projection,
 )
-from tests.harness import LAYER_CHECKS, LayerCase
+from tests.harness import LAYER_CHECKS, LayerCase, every_check
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(24, 2, 2, 3)).astype("float32")
@@ -28,8 +28,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", LAYER_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES, LAYER_CHECKS))
 def test_layer(name, check, tools):
     if name == "normalization" and "replicas" in check.__name__:
         pytest.skip("each replica normalises by the statistics of its own examples")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_transgen.generative.networks.sngan import sngan_discriminator, sngan_generator
-from tests.generative.adversarial_models import IMAGES, tiny_gan
+from tests.generative.adversarial.adversarial_models import IMAGES, tiny_gan
 from tests.harness import ModelCase, check_replicas
 
 

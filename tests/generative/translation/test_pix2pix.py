@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.networks.unet import unet_generator
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
-from tests.generative.adversarial_models import noise_of_examples
+from tests.generative.adversarial.adversarial_models import noise_of_examples
 from tests.harness import MODEL_CHECKS, ModelCase
 
 RNG = np.random.default_rng(0)

@@ -7,11 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_transgen.training.registry import Registry
+
 # Without it the root's slope at a gradient of zero is infinite.
 _UNDER_THE_ROOT = 1e-12
 
 Score = Callable[[tf.Tensor], tf.Tensor]
 GradientPenalty = Callable[[Score, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+GRADIENT_PENALTIES = Registry("gradient_penalty")
 
 
 def squared_slopes(score: Score, examples: tf.Tensor) -> tf.Tensor:
@@ -31,6 +35,7 @@ def squared_slopes(score: Score, examples: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(gradients**2, axis=list(range(1, len(gradients.shape))))
 
 
+@GRADIENT_PENALTIES.register("wgan_gp")
 def wgan_gp(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
     """Squared distance of the slope from 1, on lines between real examples and samples.
 
@@ -52,6 +57,7 @@ def wgan_gp(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor)
     return tf.reduce_mean((norm - 1.0) ** 2)
 
 
+@GRADIENT_PENALTIES.register("r1")
 def r1(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
     """Half the squared slope at real examples.
 
@@ -70,6 +76,7 @@ def r1(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor) -> t
     return 0.5 * tf.reduce_mean(squared_slopes(score, real))
 
 
+@GRADIENT_PENALTIES.register("r2")
 def r2(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
     """Half the squared slope at samples.
 
@@ -88,9 +95,6 @@ def r2(score: Score, real: tf.Tensor, fake: tf.Tensor, position: tf.Tensor) -> t
     return 0.5 * tf.reduce_mean(squared_slopes(score, fake))
 
 
-GRADIENT_PENALTIES: dict[str, GradientPenalty] = {"wgan_gp": wgan_gp, "r1": r1, "r2": r2}
-
-
 def gradient_penalty(penalty: Any) -> GradientPenalty | None:
     """Find a penalty by name, or take a callable of the same arguments.
 
@@ -105,9 +109,4 @@ def gradient_penalty(penalty: Any) -> GradientPenalty | None:
     """
     if penalty is None or callable(penalty):
         return penalty
-    if penalty not in GRADIENT_PENALTIES:
-        raise ValueError(
-            f"gradient_penalty must be None, one of {sorted(GRADIENT_PENALTIES)} or a callable of "
-            f"(score, real, fake, position). Received: gradient_penalty={penalty!r}"
-        )
-    return GRADIENT_PENALTIES[penalty]
+    return GRADIENT_PENALTIES.find(penalty, ", None or a callable of (score, real, fake, position)")

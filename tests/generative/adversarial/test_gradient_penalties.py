@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.gradient_penalties import (
+from keras_transgen.generative.adversarial.gradient_penalties import (
     GRADIENT_PENALTIES,
     gradient_penalty,
     squared_slopes,

@@ -8,21 +8,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_model import Judgement
-from keras_transgen.generative.adversarial_networks import (
-    check_networks,
-    default_discriminator,
-    default_generator,
-)
-from keras_transgen.generative.adversarial_noise import Phase
-from keras_transgen.generative.condition_checks import (
+from keras_transgen.generative.adversarial.condition_checks import (
     check_class_labels,
     check_condition_arguments,
     check_condition_vectors,
     encoded_shape,
     stop_at_wrong_labels,
 )
-from keras_transgen.generative.gan import GAN
+from keras_transgen.generative.adversarial.contract import Judgement
+from keras_transgen.generative.adversarial.gan import GAN
+from keras_transgen.generative.adversarial.player_networks import (
+    check_networks,
+    default_discriminator,
+    default_generator,
+)
+from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
@@ -155,6 +155,7 @@ class ConditionalGAN(GAN):
         self.discriminator_embedding = None
         if self.discriminator_conditioning is not None:
             self.discriminator_embedding = self._embedding("discriminator_embedding", 1.0)
+        self._judge_together()
 
     def _embedding(self, name: str, initial_scale: float) -> ConditionEmbedding:
         layer = ConditionEmbedding(
@@ -376,7 +377,7 @@ class ConditionalGAN(GAN):
 
         if input_signature is None:
             input_signature = self._condition_spec()
-        return conditional_endpoints(self, generate, input_signature)
+        return conditional_endpoints(self, self.condition_encoder, generate, input_signature)
 
     def _condition_spec(self) -> Any:
         if self.num_classes is not None:

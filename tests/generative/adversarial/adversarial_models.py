@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.conditional_gan import ConditionalGAN
-from keras_transgen.generative.gan import GAN
+from keras_transgen.generative.adversarial.conditional_gan import ConditionalGAN
+from keras_transgen.generative.adversarial.gan import GAN
 from keras_transgen.generative.networks.dcgan import dcgan_generator
 
 RNG = np.random.default_rng(0)
@@ -19,7 +19,7 @@ IMAGES = RNG.uniform(-1, 1, (24, 8, 8, 1)).astype("float32")
 VECTORS = RNG.normal(size=(24, 5)).astype("float32")
 LABELS = RNG.integers(0, 3, 24)
 
-IMPORTS = ("tests.generative.adversarial_models",)
+IMPORTS = ("tests.generative.adversarial.adversarial_models",)
 
 
 def noise_of_examples(data: Any, noise: Any) -> Any:

@@ -10,28 +10,29 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import (
+from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
+from keras_transgen.generative.adversarial.augmentation import augmentation_layer
+from keras_transgen.generative.adversarial.gradient_penalties import (
+    gradient_penalty as find_penalty,
+)
+from keras_transgen.generative.adversarial.losses import (
     AdversarialLoss,
     adversarial_loss,
     generator_sees_real,
 )
-from keras_transgen.generative.adversarial_model import STEPS, AdversarialModel
-from keras_transgen.generative.adversarial_networks import (
+from keras_transgen.generative.adversarial.player_networks import (
     default_discriminator,
     default_generator,
     known_latent_dim,
     known_shape,
 )
-from keras_transgen.generative.augmentation import augmentation_layer
+from keras_transgen.generative.adversarial.steps import step_named
 from keras_transgen.generative.config_values import serialized
-from keras_transgen.generative.generative_model import sampling_seed
-from keras_transgen.generative.gradient_penalties import gradient_penalty as find_penalty
-from keras_transgen.generative.moving_average import MovingAverage
-from keras_transgen.generative.one_stage import why_batch_coupled
+from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
+from keras_transgen.generative.moving_average import MovingAverage, averaged
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -54,13 +55,8 @@ class GAN(AdversarialModel):
     - `"two_stage"`: the discriminator on samples, then the generator on fresh ones; two passes of
       the generator and three of the discriminator.
     - `"shared"`: the same turns on the same samples, so that the generator's pass is taken once.
-    - `"one_stage"`: both at once, from the gradients of a single pass. Exact where no logit depends
-      on other examples of the batch and there is no auxiliary classifier, and refused elsewhere,
-      so no batch normalization in the discriminator. The updates are simultaneous: the generator
-      does not see the discriminator's move.
-    - `"auto"`: `"shared"`. A step of `"one_stage"` is quicker, but in a race of conditional GANs on
-      MNIST to samples of which 0.95 are right (medians of three seeds, one CPU core,
-      `benchmarks/gan_quality.py`) `"shared"` needed 0.89 of its time and 0.82 of `"two_stage"`'s.
+    - `"auto"`: `"shared"`, which needed 0.82 of the other's time in a race of conditional GANs on
+      MNIST to samples of which 0.95 are right (`benchmarks/gan_quality.py`).
 
     Args:
         image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
@@ -78,7 +74,7 @@ class GAN(AdversarialModel):
             discriminator's and the generator's loss.
         label_smoothing: How far the discriminator's label of real images lies below 1.
         gradient_penalty: `None`, `"wgan_gp"`, `"r1"`, `"r2"` or a callable; see
-            `generative.gradient_penalties`.
+            `generative.adversarial.gradient_penalties`.
         gradient_penalty_weight: Its weight.
         instance_noise: Standard deviation of normal noise added to all that the discriminator
             sees, in the units of `value_range`.
@@ -90,13 +86,13 @@ class GAN(AdversarialModel):
             itself.
         value_range: `(low, high)` of float images and of samples; uint8 is scaled to it. `None` for
             vectors without bounds.
-        step: `"auto"`, `"one_stage"`, `"shared"` or `"two_stage"`.
+        step: `"auto"`, `"shared"` or `"two_stage"`.
         filters: Width of the networks that are built: channels at the largest size.
         **kwargs: Passed to `TrainerModel` (`seed`, `name`).
 
     Raises:
-        ValueError: If the networks cannot be built for the shape or do not fit together, an
-            argument is unknown, or the one-stage step would not be exact.
+        ValueError: If the networks cannot be built for the shape or do not fit together, or
+            an argument is unknown.
 
     Example:
         ```python
@@ -154,17 +150,19 @@ class GAN(AdversarialModel):
         self.augmentation = augmentation_layer(augmentation, self.value_range, self.example_shape)
         self.ema_decay = ema_decay
         self.step_setting = step
+        self.step_kind = step_named(step)
         self.filters = filters
         self._check_settings()
         # A file keeps networks that were handed in; the others are built again.
-        self._handed_in = (generator is not None, discriminator is not None)
+        self._handed_in = {
+            "generator": generator is not None,
+            "discriminator": discriminator is not None,
+        }
         self.generator = generator if generator is not None else self._default_generator()
         self.discriminator = (
             discriminator if discriminator is not None else self._default_discriminator()
         )
         self._build_networks()
-        self._batch_coupled = why_batch_coupled(self) is not None
-        self.step_kind = self._resolved_step()
         self.average = (
             None if ema_decay is None else MovingAverage(self.generator_layers, ema_decay)
         )
@@ -186,9 +184,7 @@ class GAN(AdversarialModel):
         return self._by_average(latent, ())
 
     def _by_average(self, latent: tf.Tensor, condition: Any) -> tf.Tensor:
-        if self.average is None:
-            return self.generate(latent, condition, training=False)
-        with self.average.in_place():
+        with averaged(self.average):
             return self.generate(latent, condition, training=False)
 
     def sample(self, count: int = 64, seed: int | None = None, batch_size: int = 128) -> np.ndarray:
@@ -213,14 +209,11 @@ class GAN(AdversarialModel):
         return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
 
     def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((latent, condition)).batch(batch_size)
-        )
-        return np.concatenate([self._sampling_function(*part).numpy() for part in parts])
+        return in_parts(self._sampling_function, (latent, condition), batch_size)
 
     @functools.cached_property
     def _sampling_function(self) -> Callable[..., tf.Tensor]:
-        return tf.function(self._by_average, reduce_retracing=True, autograph=False)
+        return graph(self._by_average)
 
     def discriminate(self, images: Any, batch_size: int = 128) -> np.ndarray:
         """The discriminator's probability that images are real.
@@ -239,10 +232,7 @@ class GAN(AdversarialModel):
         return self._judged(images, (), batch_size)
 
     def _judged(self, images: Any, condition: Any, batch_size: int) -> np.ndarray:
-        parts = ends_promptly(
-            tf.data.Dataset.from_tensor_slices((images, condition)).batch(batch_size)
-        )
-        return np.concatenate([self._judging_function(*part).numpy() for part in parts])
+        return in_parts(self._judging_function, (images, condition), batch_size)
 
     @functools.cached_property
     def _judging_function(self) -> Callable[..., tf.Tensor]:
@@ -250,7 +240,7 @@ class GAN(AdversarialModel):
             judgement = self.judge(self.scaled(images), condition, {}, training=False)
             return tf.sigmoid(judgement.of_examples())
 
-        return tf.function(probabilities, reduce_retracing=True, autograph=False)
+        return graph(probabilities)
 
     def averaged_generator(self) -> keras.Model:
         """A copy of the generator with its averaged weights, to be used or saved on its own."""
@@ -273,17 +263,11 @@ class GAN(AdversarialModel):
         return generator_endpoints(self, lambda z: self._by_average(z, ()), input_signature)
 
     def get_config(self) -> dict[str, Any]:
-        networks = (self.generator, self.discriminator)
-        generator, discriminator = (
-            keras.saving.serialize_keras_object(network) if handed_in else None
-            for network, handed_in in zip(networks, self._handed_in)
-        )
         return {
             **super().get_config(),
             "image_shape": self.example_shape,
             "latent_dim": self.latent_dim,
-            "generator": generator,
-            "discriminator": discriminator,
+            **self._networks_handed_in(),
             "loss": serialized(self.loss_setting),
             "label_smoothing": self.label_smoothing,
             "gradient_penalty": serialized(self.penalty_setting),
@@ -315,10 +299,6 @@ class GAN(AdversarialModel):
         }
 
     def _check_settings(self) -> None:
-        if self.step_setting != "auto" and self.step_setting not in STEPS:
-            raise ValueError(
-                f"step must be 'auto' or one of {sorted(STEPS)}. Received: {self.step_setting!r}"
-            )
         if self.latent_dim < 1 or self.discriminator_steps < 1 or self.filters < 1:
             raise ValueError(
                 "latent_dim, discriminator_steps and filters must be at least 1. Received: "

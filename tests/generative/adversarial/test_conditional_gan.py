@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.conditional_gan import ConditionalGAN
-from tests.generative.adversarial_models import (
+from keras_transgen.generative.adversarial.conditional_gan import ConditionalGAN
+from tests.generative.adversarial.adversarial_models import (
     IMAGES,
     IMPORTS,
     LABELS,
@@ -15,8 +15,8 @@ from tests.generative.adversarial_models import (
     plain_generator,
     tiny_conditional_gan,
 )
-from tests.generative.test_gan import compile_with_steady_optimizers
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.generative.adversarial.test_gan import compile_with_steady_optimizers
+from tests.harness import ModelCase, every_check
 
 SETTINGS = {"image_shape": (8, 8, 1), "latent_dim": 4, "filters": 2, "embedding_dim": 3}
 CONDITIONS = np.random.default_rng(2).normal(size=(24, 2)).astype("float32")
@@ -37,7 +37,7 @@ def case(make, data, condition, **kwargs) -> ModelCase:
 CASES = {
     "projection, one-stage": case(
         lambda: FixedNoiseConditionalGAN(
-            3, **SETTINGS, generator=plain_generator(embedding_dim=3), step="one_stage"
+            3, **SETTINGS, generator=plain_generator(embedding_dim=3), step="two_stage"
         ),
         (IMAGES, LABELS),
         LABELS[:5],
@@ -72,8 +72,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from keras_transgen.training.registry import Registry
 
 
 class AdversarialLosses(NamedTuple):
@@ -22,6 +26,9 @@ class AdversarialLosses(NamedTuple):
 
 AdversarialLoss = Callable[..., AdversarialLosses]
 
+# Functions of real and fake logits; one that takes `label_smoothing` can be smoothed.
+ADVERSARIAL_LOSSES = Registry("loss")
+
 
 def _cross_entropy(logits: tf.Tensor, label: float) -> tf.Tensor:
     """Mean binary cross-entropy of logits against one label."""
@@ -29,6 +36,7 @@ def _cross_entropy(logits: tf.Tensor, label: float) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.softplus(logits) - label * logits)
 
 
+@ADVERSARIAL_LOSSES.register("minimax")
 def minimax(real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0) -> AdversarialLosses:
     """The zero-sum game: the generator minimises `log(1 - D(fake))`.
 
@@ -45,7 +53,7 @@ def minimax(real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0) -> A
     Example:
         ```python
         import tensorflow as tf
-        from keras_transgen.generative.adversarial_losses import minimax
+        from keras_transgen.generative.adversarial.losses import minimax
 
         losses = minimax(tf.zeros([4]), tf.zeros([4]))
         assert abs(float(losses.discriminator) - 1.386294) < 1e-5
@@ -60,6 +68,7 @@ def minimax(real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0) -> A
     )
 
 
+@ADVERSARIAL_LOSSES.register("non_saturating")
 def non_saturating(
     real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0
 ) -> AdversarialLosses:
@@ -83,6 +92,7 @@ def non_saturating(
     )
 
 
+@ADVERSARIAL_LOSSES.register("least_squares")
 def least_squares(
     real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0
 ) -> AdversarialLosses:
@@ -106,6 +116,7 @@ def least_squares(
     )
 
 
+@ADVERSARIAL_LOSSES.register("hinge")
 def hinge(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
     """Margins for the discriminator; the generator raises its logit.
 
@@ -125,6 +136,7 @@ def hinge(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
     )
 
 
+@ADVERSARIAL_LOSSES.register("wasserstein")
 def wasserstein(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
     """The critic's difference of means; to be used with a gradient penalty.
 
@@ -141,6 +153,7 @@ def wasserstein(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
     return AdversarialLosses(tf.reduce_mean(fake) - tf.reduce_mean(real), -tf.reduce_mean(fake))
 
 
+@ADVERSARIAL_LOSSES.register("relativistic_average")
 def relativistic_average(
     real: tf.Tensor, fake: tf.Tensor, label_smoothing: float = 0.0
 ) -> AdversarialLosses:
@@ -167,17 +180,9 @@ def relativistic_average(
     )
 
 
-ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
-    "minimax": minimax,
-    "non_saturating": non_saturating,
-    "least_squares": least_squares,
-    "hinge": hinge,
-    "wasserstein": wasserstein,
-    "relativistic_average": relativistic_average,
-}
-
-_WITHOUT_LABELS = (hinge, wasserstein)
+# Whose generator needs no pass over real examples.
 _GENERATOR_BLIND_TO_REAL = (minimax, non_saturating, least_squares, hinge, wasserstein)
+_OR_A_CALLABLE = " or a callable of real and fake logits that returns both players' losses"
 
 
 def adversarial_loss(loss: str | AdversarialLoss, label_smoothing: float = 0.0) -> AdversarialLoss:
@@ -194,34 +199,29 @@ def adversarial_loss(loss: str | AdversarialLoss, label_smoothing: float = 0.0) 
     Raises:
         ValueError: If the name is unknown or the loss has no labels to be smoothed.
     """
-    if isinstance(loss, str) and loss not in ADVERSARIAL_LOSSES:
-        raise ValueError(
-            f"loss must be one of {sorted(ADVERSARIAL_LOSSES)} or a callable of real and fake "
-            f"logits that returns both players' losses. Received: loss={loss!r}"
-        )
-    if not isinstance(loss, str) and not callable(loss):
-        raise ValueError(
-            f"loss must be a name or a callable of real and fake logits. Received: loss={loss!r}"
-        )
+    function = loss if callable(loss) else ADVERSARIAL_LOSSES.find(loss, _OR_A_CALLABLE)
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(
             "label_smoothing must be at least 0 and below 1. "
             f"Received: label_smoothing={label_smoothing}"
         )
-    function = ADVERSARIAL_LOSSES[loss] if isinstance(loss, str) else loss
     if not label_smoothing:
-        return function if isinstance(loss, str) else _in_pairs(function)
-    if not isinstance(loss, str) or function in _WITHOUT_LABELS:
+        return _in_pairs(function)
+    if callable(loss) or "label_smoothing" not in inspect.signature(function).parameters:
         raise ValueError(
-            "label_smoothing needs a loss with a real label: minimax, non_saturating, "
-            "least_squares or relativistic_average. "
+            "label_smoothing needs a loss with a real label, which takes it as an argument: "
+            f"{', '.join(_with_labels())}. "
             f"Received: loss={loss!r}, label_smoothing={label_smoothing}"
         )
+    return _in_pairs(functools.partial(function, label_smoothing=label_smoothing))
 
-    def smoothed(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
-        return function(real, fake, label_smoothing=label_smoothing)
 
-    return smoothed
+def _with_labels() -> list[str]:
+    return [
+        name
+        for name, function in ADVERSARIAL_LOSSES.items()
+        if "label_smoothing" in inspect.signature(function).parameters
+    ]
 
 
 def _in_pairs(function: AdversarialLoss) -> AdversarialLoss:

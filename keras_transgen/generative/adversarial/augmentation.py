@@ -116,7 +116,7 @@ class DifferentiableAugmentation(keras.layers.Layer):
     Example:
         ```python
         import keras_transgen as ktg
-        from keras_transgen.generative.augmentation import DifferentiableAugmentation
+        from keras_transgen.generative.adversarial.augmentation import DifferentiableAugmentation
 
         adaptive = DifferentiableAugmentation("color,translation,cutout", target=0.6)
         gan = ktg.GAN(image_shape=(32, 32, 3), augmentation=adaptive)

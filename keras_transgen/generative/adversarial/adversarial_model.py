@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_networks import check_networks, logits_per_example
-from keras_transgen.generative.adversarial_noise import Phase, draw_phases
-from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_stage_step
+from keras_transgen.generative.adversarial.batch_coupling import is_batch_coupled
+from keras_transgen.generative.adversarial.contract import Judgement, Logs
+from keras_transgen.generative.adversarial.optimizers import PlayersOptimizers, default_optimizers
+from keras_transgen.generative.adversarial.player_networks import check_networks, logits_per_example
+from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
+from keras_transgen.generative.adversarial.steps import STEPS
 from keras_transgen.generative.generative_model import GenerativeModel
-from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
-from keras_transgen.generative.players_optimizers import PlayersOptimizers, default_optimizers
 from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
-STEPS: dict[str, Callable[..., Logs]] = {
-    "one_stage": one_stage_step,
-    "shared": shared_step,
-    "two_stage": two_stage_step,
-}
-
-_AUTOMATIC = "shared"
 _LOGS = (
     "generator_loss",
     "discriminator_loss",
@@ -32,22 +25,6 @@ _LOGS = (
     "generator_gradient_norm",
     "discriminator_gradient_norm",
 )
-
-
-class Judgement(NamedTuple):
-    """What the discriminator says of examples.
-
-    Attributes:
-        logits: Float32 `[batch]`, or `[batch, views]` where each of an example's views is judged.
-        class_logits: Float32 `[batch, classes]`, or `None`.
-    """
-
-    logits: tf.Tensor
-    class_logits: tf.Tensor | None
-
-    def of_examples(self) -> tf.Tensor:
-        """Float32 `[batch]`: the logit of each example, or the mean of its views'."""
-        return self.logits if len(self.logits.shape) == 1 else tf.reduce_mean(self.logits, axis=1)
 
 
 class AdversarialModel(GenerativeModel):
@@ -73,6 +50,13 @@ class AdversarialModel(GenerativeModel):
             self.discriminator_inputs(),
             self.example_shape,
         )
+        self._judge_together()
+
+    def _judge_together(self) -> None:
+        """Find out whether real examples and samples may share a pass of the discriminator."""
+        self._batch_coupled = is_batch_coupled(
+            self.discriminator, self.discriminator_layers, self.discriminator_inputs()
+        )
 
     def discriminator_inputs(self) -> Any:
         """Symbolic inputs of the discriminator."""
@@ -97,17 +81,6 @@ class AdversarialModel(GenerativeModel):
     def discriminator_variables(self) -> list[keras.Variable]:
         """The variables that the discriminator's optimizer moves."""
         return _trainable(self.discriminator_layers)
-
-    def _resolved_step(self) -> str:
-        reason = why_not_one_stage(self)
-        if self.step_setting == "auto":
-            return _AUTOMATIC if _AUTOMATIC != "one_stage" or reason is None else "shared"
-        if self.step_setting == "one_stage" and reason is not None:
-            raise ValueError(
-                f"step='one_stage' would not give the exact gradients: {reason}. Use "
-                "step='shared' or 'two_stage'. Received: step='one_stage'"
-            )
-        return self.step_setting
 
     # What a step is made of
 
@@ -177,6 +150,17 @@ class AdversarialModel(GenerativeModel):
         Where samples and real examples are pairs, it is their distance.
         """
         return tf.constant(0.0), {}
+
+    # Saving
+
+    # By network's name, whether the user gave it: a file keeps it, and others are built again.
+    _handed_in: dict[str, bool]
+
+    def _networks_handed_in(self) -> dict[str, Any]:
+        return {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) if given else None
+            for name, given in self._handed_in.items()
+        }
 
     # Compiling and training
 
@@ -295,22 +279,6 @@ class AdversarialModel(GenerativeModel):
         if self.augmentation is not None and self.augmentation.target is not None:
             names.append("augmentation_probability")
         return names
-
-    def _epoch_means(self, logs: Logs, size: tf.Tensor) -> Logs:
-        """Means over the epoch so far; overflows that a loss scale skips do not count."""
-        results = {}
-        for tracker in self._trackers:
-            if tracker.name not in logs:
-                continue
-            value = tf.cast(logs[tracker.name], tf.float32)
-            counts = size > 0
-            if tracker.name.endswith("norm"):
-                counts &= tf.math.is_finite(value)
-            tracker.update_state(
-                tf.where(counts, value, 0.0), sample_weight=tf.where(counts, size, 0)
-            )
-            results[tracker.name] = tracker.result()
-        return results
 
 
 def _trainable(layers: list[keras.layers.Layer]) -> list[keras.Variable]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_transgen.generative.augmentation import NUMBERS_PER_IMAGE
+from keras_transgen.generative.adversarial.augmentation import NUMBERS_PER_IMAGE
 
 Phase = dict[str, Any]
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial_losses import (
+from keras_transgen.generative.adversarial.losses import (
     ADVERSARIAL_LOSSES,
     adversarial_loss,
     generator_sees_real,
 )
+from keras_transgen.training.registry import Registry
 
 # sigmoid(log 3) = 3/4, sigmoid(-log 3) = 1/4, sigmoid(0) = 1/2.
 LOG3 = math.log(3.0)
@@ -101,3 +102,23 @@ def test_custom_losses_pass_through():
 def test_unknown_losses(loss):
     with pytest.raises(ValueError, match="Received: loss="):
         adversarial_loss(loss)
+
+
+def test_a_loss_of_ones_own_is_known_by_its_name(monkeypatch):
+    """In the constructor, with its smoothing, as a plain pair; and it may look at real logits."""
+    monkeypatch.setattr(
+        "keras_transgen.generative.adversarial.losses.ADVERSARIAL_LOSSES",
+        registry := Registry("loss"),
+    )
+
+    @registry.register("distance")
+    def distance(real, fake, label_smoothing=0.0):
+        gap = tf.reduce_mean(real) - tf.reduce_mean(fake)
+        return label_smoothing - gap, gap
+
+    losses = adversarial_loss("distance", 0.25)(tf.constant([1.0, 3.0]), tf.constant([0.5]))
+    assert float(losses.discriminator) == pytest.approx(0.25 - 1.5)
+    assert float(losses.generator) == pytest.approx(1.5)
+    assert generator_sees_real("distance")
+    with pytest.raises(ValueError, match=r"one of \['distance'\]"):
+        adversarial_loss("hinge")

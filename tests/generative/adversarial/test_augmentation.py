@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.generative.augmentation import (
+from keras_transgen.generative.adversarial.augmentation import (
     NUMBERS_PER_IMAGE,
     DifferentiableAugmentation,
     augmentation_layer,
