@@ -29,11 +29,7 @@ def _from_scratch(steps: int) -> Any:
 
 
 def methods(examples: int) -> dict[str, Callable[[], Any]]:
-    """Makers of the three kinds of transfer, and of none.
-
-    Args:
-        examples: How many labelled examples they get.
-    """
+    """Makers of the three kinds of transfer, and of none, for so many labelled examples."""
     import keras_transgen as ktg
 
     steps = EPOCHS * -(-examples // BATCH_SIZE)

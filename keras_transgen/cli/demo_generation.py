@@ -18,13 +18,7 @@ PER_CLASS = 8
 
 
 def run_generation(output: Path, console: Screen) -> None:
-    """Train both on all of scikit-learn's digits; write models and real digits beside samples.
-
-    Args:
-        output: Folder for `vae.keras`, `conditional_gan.keras`, `vae_samples.png` and
-            `conditional_gan_samples.png`.
-        console: Where progress is shown.
-    """
+    """Train both on all of scikit-learn's digits; write models and real digits beside samples."""
     import keras
 
     import keras_transgen as ktg

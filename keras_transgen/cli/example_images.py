@@ -18,15 +18,8 @@ def example_images(
 ) -> tuple[Any, list[str]]:
     """A data set of single images with labels, and the classes.
 
-    Args:
-        images: A folder, or `"digits"`.
-        size: Side of the images in pixels. Defaults to 64, and to 8 for the embedded digits.
-        color: `"rgb"` or `"grayscale"`, for a folder.
-        labelled: Whether the folder has a folder for each class; labels are 0 otherwise.
-        value_range: Lowest and highest value.
-        seed: Of the order.
-        shuffle: Whether each pass takes another order. Else it is a folder's own; the digits have
-            one at random, but the same.
+    Labels of a folder without classes are 0. With `shuffle` each pass takes another order; else it
+    is a folder's own, and the digits have one at random, but the same.
     """
     import numpy as np
     import tensorflow as tf

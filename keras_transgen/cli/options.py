@@ -36,11 +36,7 @@ UnsafeOps = Annotated[
 
 
 def loading_console(what: str = "TensorFlow") -> Screen:
-    """A console, on which it is said what takes the next seconds.
-
-    Args:
-        what: What is loaded.
-    """
+    """A console, on which it is said what takes the next seconds."""
     from keras_transgen.datasets.screen import Screen
 
     console = Screen()
@@ -49,11 +45,7 @@ def loading_console(what: str = "TensorFlow") -> Screen:
 
 
 def progress_bar(console: Screen) -> Progress:
-    """A bar that counts pieces and seconds.
-
-    Args:
-        console: Where.
-    """
+    """A bar that counts pieces and seconds."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -61,10 +53,5 @@ def progress_bar(console: Screen) -> Progress:
 
 
 def say_written(console: Screen, output: Path) -> None:
-    """Name what lies in an output folder.
-
-    Args:
-        console: Where.
-        output: The folder.
-    """
+    """Name what lies in an output folder."""
     console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")

@@ -82,19 +82,7 @@ def run_stylize(
 
 
 def read_image(path: Path, size: int | None) -> np.ndarray:
-    """An image file in colour, made smaller or larger in proportion.
-
-    Args:
-        path: The file.
-        size: Longer side in pixels; `None` for the image's own size.
-
-    Returns:
-        uint8 `[height, width, 3]`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no image.
-    """
+    """An image file as uint8 `[height, width, 3]`; `size` is its longer side, if not its own."""
     import numpy as np
     from PIL import Image, ImageOps
 

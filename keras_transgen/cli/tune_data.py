@@ -23,14 +23,6 @@ def search_for_transfer(
 ) -> Search:
     """A search for the best transfer, the arguments of `tuner.search`, and the classes.
 
-    Args:
-        images: A folder by class, or `"digits"`.
-        sources: What `keras_transgen.load_backbone` takes.
-        space: What to change in the search space.
-        size: Side of the images in pixels, for backbones that take any.
-        batch_size: Images a step.
-        seed: Of the split and the training.
-
     Raises:
         ValueError: No backbone is given, or they take different images.
     """
@@ -74,18 +66,7 @@ def search_for_generation(
     batch_size: int,
     seed: int,
 ) -> Search:
-    """A search for the best generative model, the arguments of `tuner.search`, and the classes.
-
-    Args:
-        task: `"vae"`, `"gan"` or `"conditional-gan"`.
-        images: A folder, or `"digits"`.
-        space: What to change in the search space.
-        size: Side of the images in pixels.
-        color: `"rgb"` or `"grayscale"`.
-        extractor: Whose features compare samples with images.
-        batch_size: Images a step.
-        seed: Of the order and the training.
-    """
+    """A search for the best generative model, the arguments of `tuner.search`, and the classes."""
     import keras_transgen as ktg
 
     value_range = (0.0, 1.0) if task == "vae" else (-1.0, 1.0)

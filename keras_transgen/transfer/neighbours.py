@@ -10,8 +10,28 @@ import numpy as np
 METRICS = ("euclidean", "cosine")
 
 
+class _RememberingHead(keras.layers.Layer):
+    """A head without training: `remember` takes over what it needs of features and labels."""
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.num_classes = num_classes
+
+    def _build_for(self, features: Any) -> None:
+        if not self.built:
+            self.build((None, features.shape[-1]))
+            self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (input_shape[0], self.num_classes)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the layer from."""
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class NearestCentroid(keras.layers.Layer):
+class NearestCentroid(_RememberingHead):
     """Logits are minus half the squared distances to the classes' mean features.
 
     That is Gaussian classes of unit variance, so softmax gives their probabilities.
@@ -35,10 +55,6 @@ class NearestCentroid(keras.layers.Layer):
         Snell, Swersky and Zemel, Prototypical Networks for Few-shot Learning, 2017.
     """
 
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.num_classes = num_classes
-
     def build(self, input_shape: Any) -> None:
         self.centroids = self.add_weight(
             shape=(self.num_classes, input_shape[-1]),
@@ -58,9 +74,7 @@ class NearestCentroid(keras.layers.Layer):
         Raises:
             ValueError: A class has no example.
         """
-        if not self.built:
-            self.build((None, features.shape[-1]))
-            self.built = True
+        self._build_for(features)
         weights = np.ones(len(labels)) if weights is None else np.asarray(weights, "float64")
         members = np.eye(self.num_classes)[labels] * weights[:, None]
         totals = members.sum(axis=0)
@@ -79,16 +93,9 @@ class NearestCentroid(keras.layers.Layer):
         """Logits `[batch, num_classes]` for features `[batch, size]`."""
         return -0.5 * squared_distances(inputs, self.centroids)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
-        return (input_shape[0], self.num_classes)
-
-    def get_config(self) -> dict[str, Any]:
-        """Configuration to rebuild the layer from."""
-        return {**super().get_config(), "num_classes": self.num_classes}
-
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class KNearestNeighbours(keras.layers.Layer):
+class KNearestNeighbours(_RememberingHead):
     """Logits are the logarithm of the share of each class among the nearest examples.
 
     Softmax gives the shares back. Classes without a neighbour get the logarithm of a share of
@@ -128,8 +135,7 @@ class KNearestNeighbours(keras.layers.Layer):
             raise ValueError(f"k must be at least 1. Received: k={k}")
         if metric not in METRICS:
             raise ValueError(f"metric must be one of {METRICS}. Received: metric={metric!r}")
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.num_classes = num_classes
+        super().__init__(num_classes, **kwargs)
         self.k = k
         self.metric = metric
         self.count = count
@@ -161,9 +167,7 @@ class KNearestNeighbours(keras.layers.Layer):
                 f"Received: k={self.k}, {len(labels)} examples"
             )
         self.count = self.count or len(labels)
-        if not self.built:
-            self.build((None, features.shape[-1]))
-            self.built = True
+        self._build_for(features)
         votes = np.eye(self.num_classes)[labels]
         if weights is not None:
             votes = votes * np.asarray(weights)[:, None]
@@ -181,18 +185,9 @@ class KNearestNeighbours(keras.layers.Layer):
         total = keras.ops.sum(votes, axis=-1, keepdims=True)
         return keras.ops.log(keras.ops.maximum(votes / keras.ops.maximum(total, 1e-12), 1e-4))
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
-        return (input_shape[0], self.num_classes)
-
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the layer from, the number of remembered examples included."""
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "k": self.k,
-            "metric": self.metric,
-            "count": self.count,
-        }
+        return {**super().get_config(), "k": self.k, "metric": self.metric, "count": self.count}
 
 
 def squared_distances(features: Any, others: Any) -> Any:

@@ -119,7 +119,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         arguments = {"rank": rank, "alpha": alpha, "targets": targets}
         arguments |= _of_methods(method, kwargs)
         delta = DELTAS.get(method or "")
-        if delta is not None and "rank" not in arguments_of(delta.method):
+        if delta is not None and "rank" not in arguments_of(str(method)):
             # It has a default, and would be refused.
             del arguments["rank"]
         arguments = {key: value for key, value in arguments.items() if value is not None}
