@@ -20,6 +20,7 @@ _ROOT = "keras_transgen."
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
     "cli.tune_search": "cli.tune",
+    "fusion.enlarging": "fusion.decoding_by_scale",
     "generative.adversarial_losses": "generative.adversarial.losses",
     "generative.adversarial_model": "generative.adversarial.adversarial_model",
     "generative.adversarial_networks": "generative.adversarial.player_networks",

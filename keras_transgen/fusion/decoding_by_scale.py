@@ -8,8 +8,6 @@ from typing import Any
 
 import keras
 
-from keras_transgen.fusion.enlarging import enlarging
-
 _NARROWEST = 16
 
 
@@ -94,3 +92,28 @@ def _smaller(shapes: Sequence[tuple], height: int, width: int) -> list[tuple]:
     }
     quarter = (math.ceil(height / 4), math.ceil(width / 4), max(each[-1] for each in shapes))
     return [by_size[size] for size in sorted(by_size)] or [quarter]
+
+
+def enlarging(size: Sequence[int], target: Sequence[int]) -> keras.layers.Layer:
+    """A layer from maps of one size to another.
+
+    Whole factors repeat pixels; others interpolate linearly, since TensorFlow's nearest pixels have
+    no gradient under XLA.
+
+    Args:
+        size: `(height, width)` of the input.
+        target: `(height, width)` of the output.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.fusion.decoding_by_scale import enlarging
+
+        assert enlarging((2, 2), (4, 6))(np.zeros((1, 2, 2, 3))).shape == (1, 4, 6, 3)
+        ```
+    """
+    factors = [after // before for before, after in zip(size, target, strict=True)]
+    whole = all(before * factor == after for before, factor, after in zip(size, factors, target))
+    if whole:
+        return keras.layers.UpSampling2D(factors)
+    return keras.layers.Resizing(*target, interpolation="bilinear")

@@ -150,11 +150,7 @@ class StandardisedFeatures(GenerativeModel):
 
 
 def checked_feature_dim(feature_dim: Any) -> int:
-    """The length of a feature vector, or a `ValueError`.
-
-    Args:
-        feature_dim: What the user gave.
-    """
+    """The length of a feature vector, or a `ValueError`."""
     if isinstance(feature_dim, bool) or not isinstance(feature_dim, int) or feature_dim < 1:
         raise ValueError(
             "feature_dim must be given, the length of a feature vector. "

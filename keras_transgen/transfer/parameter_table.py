@@ -12,11 +12,7 @@ from keras_transgen.datasets.screen import Screen
 
 
 def parameter_counts(model: Any) -> list[tuple[str, int, int]]:
-    """Name, trainable and frozen parameters of each group, and of the rest of the model.
-
-    Args:
-        model: A transfer model.
-    """
+    """Name, trainable and frozen parameters of each group, and of the rest of the model."""
     rows = []
     trainable = {id(variable) for variable in model.trainable_variables}
     counted: set[int] = set()
@@ -34,12 +30,7 @@ def parameter_counts(model: Any) -> list[tuple[str, int, int]]:
 
 
 def parameter_table(model: Any, line_length: int | None = None) -> str:
-    """The parameters as text.
-
-    Args:
-        model: A transfer model.
-        line_length: Width in characters; 80 if `None`.
-    """
+    """The parameters of a transfer model as text, 80 characters wide unless told."""
     rows = parameter_counts(model)
     table = Table(title=f"{type(model).__name__} {model.name!r}, {model.task}")
     table.add_column("group")

@@ -29,11 +29,7 @@ def is_in_memory(x: Any, y: Any = None) -> bool:
 
 
 def rows_of(x: Any) -> int:
-    """Number of rows of arrays.
-
-    Args:
-        x: An array `[rows, ...]`, or a structure of them with equal rows.
-    """
+    """Number of rows of an array `[rows, ...]`, or of a structure of them with equal rows."""
     return int(keras.tree.flatten(x)[0].shape[0])
 
 

@@ -137,13 +137,7 @@ def domain_of(name: str, given: Any) -> Domain:
 
 
 def log_range(low: float, high: float, default: float) -> dict[str, Any]:
-    """A range of numbers whose order of magnitude matters.
-
-    Args:
-        low: The smallest.
-        high: The largest.
-        default: Where some tuners begin.
-    """
+    """A range of numbers whose order of magnitude matters; some tuners begin at the default."""
     return {"min_value": low, "max_value": high, "sampling": "log", "default": default}
 
 

@@ -144,11 +144,7 @@ class GANHyperModel(PackageHyperModel):
         super().__init__(known, space, fixed, arguments, chief_timeout, name, tunable)
 
     def known(self, images: bool) -> list[Hyperparameter]:
-        """The hyperparameters there are.
-
-        Args:
-            images: Whether the examples are images, not vectors.
-        """
+        """The hyperparameters there are, for images or for vectors."""
         rates = log_range(1e-4, 1e-3, 2e-4), log_range(1e-4, 1e-3, 4e-4)
         policies = ("none", "color,translation,cutout") if images else ("none",)
         return [

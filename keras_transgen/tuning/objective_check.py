@@ -10,21 +10,13 @@ import keras_tuner
 
 
 def tuner_of(callbacks: Sequence[Any]) -> keras_tuner.Tuner | None:
-    """The tuner that runs a trial; its own callback knows it.
-
-    Args:
-        callbacks: What the tuner gave `HyperModel.fit`.
-    """
+    """The tuner that runs a trial; its own callback, among those of the trial, knows it."""
     tuners = [getattr(callback, "tuner", None) for callback in callbacks]
     return next((tuner for tuner in tuners if isinstance(tuner, keras_tuner.Tuner)), None)
 
 
 def objective_names(objective: Any) -> list[str]:
-    """What an objective reads in the logs: one name, or those of several.
-
-    Args:
-        objective: `keras_tuner.Objective`, or Keras Tuner's several ones in one.
-    """
+    """What an objective reads in the logs: one name, or those of several in one."""
     return [each.name for each in getattr(objective, "objectives", [objective])]
 
 

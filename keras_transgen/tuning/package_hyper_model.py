@@ -60,11 +60,7 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
 
     @abc.abstractmethod
     def make(self, values: dict[str, Any]) -> keras.Model:
-        """Make the model of a trial.
-
-        Args:
-            values: The hyperparameters that exist in it.
-        """
+        """Make the model of a trial, of the hyperparameters that exist in it."""
 
     def train(
         self, model: keras.Model, values: dict[str, Any], x: Any, y: Any, **kwargs: Any
@@ -74,12 +70,7 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
 
     @abc.abstractmethod
     def logged(self, model: Any, validated: bool) -> set[str]:
-        """Names that training logs.
-
-        Args:
-            model: The model.
-            validated: Whether there are data to validate on.
-        """
+        """Names that training logs, with data to validate on or without."""
 
     def refused(self, model: Any) -> set[str]:
         """Names in the logs that must not be an objective; none here."""
@@ -100,11 +91,8 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
     def build(self, hp: Any) -> keras.Model:
         """Make the model of a trial.
 
-        Args:
-            hp: `keras_tuner.HyperParameters`.
-
         Raises:
-            keras_tuner.errors.FatalValueError: If they are another search space's.
+            keras_tuner.errors.FatalValueError: If its hyperparameters are another search space's.
         """
         # Keras Tuner clears Keras' session before each trial, and with it the policy.
         if keras.config.dtype_policy() != self._policy:
@@ -212,10 +200,5 @@ def model_arguments(
 
 
 def present(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Those hyperparameters that exist in a trial, as keyword arguments.
-
-    Args:
-        values: The trial's hyperparameters.
-        names: Which of them.
-    """
+    """Those of the named hyperparameters that exist in a trial, as keyword arguments."""
     return {name: values[name] for name in names if values.get(name, LEFT_OUT) is not LEFT_OUT}

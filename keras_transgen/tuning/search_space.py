@@ -138,11 +138,7 @@ class SearchSpace:
     # Towards Keras Tuner
 
     def declare(self, hp: Any) -> None:
-        """Register the whole space, conditional parts included, and which space it is.
-
-        Args:
-            hp: `keras_tuner.HyperParameters`.
-        """
+        """Register the whole space, conditional parts included, and which space it is."""
         hp.Fixed(MARKER, self.label)
         for name in self.searched():
             self._declare_within(hp, name, list(self._conditions[name].items()))
@@ -183,11 +179,7 @@ class SearchSpace:
         return values
 
     def other_space(self, found: Any) -> str:
-        """The message for a search that was begun over another space.
-
-        Args:
-            found: What its marker says, `None` for no marker.
-        """
+        """The message for a search over another space, with what its marker says, if it has one."""
         return (
             "The tuner's folder holds a search over another space (other choices, another model or "
             "other arguments), whose trials cannot be compared with these. Give the tuner another "

@@ -65,10 +65,6 @@ def _row(trial: Any) -> dict[str, Any]:
 
 
 def last_line(text: str) -> str:
-    """What a traceback comes down to.
-
-    Args:
-        text: The traceback.
-    """
+    """What a traceback comes down to."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no message"

@@ -45,11 +45,7 @@ def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
 
 
 def arguments_of(method: str) -> list[str]:
-    """The arguments that a method takes beside the backbone and the name.
-
-    Args:
-        method: A key of `DELTAS`.
-    """
+    """The arguments that a method takes beside the backbone and the name."""
     return [key for key in inspect.signature(DELTAS[method]).parameters if key not in _GIVEN]
 
 
@@ -59,11 +55,7 @@ def plain_methods() -> list[str]:
 
 
 def methods_by_argument(methods: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """For each argument that any of the methods takes, those that take it.
-
-    Args:
-        methods: Keys of `DELTAS`.
-    """
+    """For each argument that any of the methods takes, those that take it."""
     found: dict[str, tuple[str, ...]] = {}
     for method in methods:
         for key in arguments_of(method):
@@ -72,13 +64,7 @@ def methods_by_argument(methods: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def make_delta(method: str, backbone: Any, name: str, arguments: Mapping[str, Any]) -> Delta:
-    """Make a delta from its method's name.
-
-    Args:
-        method: A key of `DELTAS`.
-        backbone: The backbone that it changes, at its base.
-        name: Name of the delta.
-        arguments: Further arguments of the method's constructor.
+    """Make a delta of a backbone, at its base, from its method's name.
 
     Raises:
         ValueError: There is no such method, or it takes no such argument.
@@ -218,10 +204,6 @@ class Delta(keras.layers.Layer):
 def refuse_adapting(backbone: Any, method: str) -> None:
     """Refuse a backbone whose statistics shall follow the data, for a method that keeps them.
 
-    Args:
-        backbone: The backbone.
-        method: Name of the method.
-
     Raises:
         ValueError: The backbone was made with `normalization="adapt"`.
     """
@@ -235,10 +217,6 @@ def refuse_adapting(backbone: Any, method: str) -> None:
 
 def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse arrays that are not those of a delta, by name and shape.
-
-    Args:
-        state: What is to be restored.
-        shapes: The shapes that the delta has.
 
     Raises:
         ValueError: A name or a shape differs, or one is not of numbers.
@@ -257,10 +235,7 @@ def check_state(state: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int,
 
 
 def refuse_words(arrays: Mapping[str, Any]) -> None:
-    """Refuse arrays that are not of real numbers.
-
-    Args:
-        arrays: The arrays, by what messages call them.
+    """Refuse arrays, by what messages call them, that are not of real numbers.
 
     Raises:
         ValueError: One is not.

@@ -88,12 +88,7 @@ class DeltaSet(keras.layers.Layer):
         method: str,
         arguments: Mapping[str, Any],
     ) -> Delta:
-        """Make a delta and keep it, inactive.
-
-        Args:
-            name: Its name.
-            method: Its method.
-            arguments: Further arguments of the method.
+        """Make a delta from its method and the method's further arguments, and keep it, inactive.
 
         Raises:
             ValueError: The name is taken, or the method cannot be used so.
@@ -165,9 +160,6 @@ class DeltaSet(keras.layers.Layer):
     def activate(self, name: str | None) -> None:
         """Bring a delta into force, or the base for `None`.
 
-        Args:
-            name: Name of the delta.
-
         Raises:
             ValueError: There is no such delta, or the present one is merged.
         """
@@ -238,11 +230,7 @@ class DeltaSet(keras.layers.Layer):
     # Each delta's head
 
     def head_values(self, name: str | None) -> list[np.ndarray]:
-        """Values of the head that belong to a delta, or to the base for `None`.
-
-        Args:
-            name: Name of the delta.
-        """
+        """Values of the head that belong to a delta, or to the base for `None`."""
         if name == self._active or name not in self._links.heads:
             return self._present_head()
         return self._links.heads[name]
@@ -260,11 +248,7 @@ class DeltaSet(keras.layers.Layer):
             self.set_head(aside)
 
     def set_head(self, values: Sequence[np.ndarray]) -> None:
-        """Assign the head of the delta in force.
-
-        Args:
-            values: One array for each weight of the head.
-        """
+        """Assign the head of the delta in force, one array for each of its weights."""
         for variable, value in zip(self._links.head_variables(), values, strict=True):
             variable.assign(value)
 

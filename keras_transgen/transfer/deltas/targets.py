@@ -51,11 +51,7 @@ class Target:
 
 
 def parameters_of(backbone: Any) -> list[Target]:
-    """All parameters of a backbone that can be trained, from input to output.
-
-    Args:
-        backbone: A `keras_transgen.backbones.Backbone`.
-    """
+    """All parameters of a backbone that can be trained, from input to output."""
     indices = {id(weight): index for index, weight in enumerate(backbone.weights)}
     return [
         Target(indices[id(variable)], variable)
