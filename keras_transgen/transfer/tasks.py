@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.training.registry import Registry
 from keras_transgen.transfer.data_checks import (
     check_class_labels,
     check_multi_labels,
@@ -87,7 +88,8 @@ class Task:
     probabilities: Callable[[Any], Any] | None
 
 
-TASKS = {
+TASKS = Registry("task")
+TASKS |= {
     task.name: task
     for task in (
         Task(
@@ -114,14 +116,3 @@ TASKS = {
         ),
     )
 }
-
-
-def task_named(name: str) -> Task:
-    """The task of this name.
-
-    Raises:
-        ValueError: There is none.
-    """
-    if name not in TASKS:
-        raise ValueError(f"task must be one of {sorted(TASKS)}. Received: task={name!r}")
-    return TASKS[name]

@@ -21,7 +21,7 @@ from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.parameter_table import parameter_table
-from keras_transgen.transfer.tasks import task_named
+from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     as_arrays,
     is_in_memory,
@@ -106,7 +106,7 @@ class TransferModel(TrainerModel):
             )
         # Images keep their precision on the way in, whatever the policy: backbones cast inside.
         super().__init__(seed=seed, autocast=False, **kwargs)
-        self._task = task_named(task)
+        self._task = TASKS.find(task)
         self._seed = seed
         self.dropout = dropout
         self.pooling = pooling

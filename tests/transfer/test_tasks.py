@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit, log_softmax
 from sklearn.metrics import log_loss
 
-from keras_transgen.transfer.tasks import ClassificationLoss, task_named
+from keras_transgen.transfer.tasks import TASKS, ClassificationLoss
 
 RNG = np.random.default_rng(5)
 LOGITS = RNG.normal(size=(6, 4)).astype("float32") * 3
@@ -37,13 +37,13 @@ def test_sample_weights_weigh():
 
 
 def test_probabilities():
-    found = task_named("multi_label").probabilities(LOGITS)
+    found = TASKS.find("multi_label").probabilities(LOGITS)
     np.testing.assert_allclose(found, expit(LOGITS), rtol=1e-5)
-    assert task_named("regression").probabilities is None
+    assert TASKS.find("regression").probabilities is None
 
 
 def test_refuses_other_names():
     with pytest.raises(ValueError, match=r"task must be one of.*'ranking'"):
-        task_named("ranking")
+        TASKS.find("ranking")
     with pytest.raises(ValueError, match="label_smoothing must be in"):
         ClassificationLoss(label_smoothing=1.0)
