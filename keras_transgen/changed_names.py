@@ -18,7 +18,9 @@ from collections.abc import Sequence
 _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "fusion.multi_scale_features": "backbones.multi_scale_features",
+}
 
 # What is gone, a module or a name in one: what to use.
 REMOVED: dict[str, str] = {}

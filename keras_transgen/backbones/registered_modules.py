@@ -50,7 +50,7 @@ REGISTERED: dict[str, str] = {
     "LowRank": "keras_transgen.fusion.low_rank",
     "MaximumMeanDiscrepancy": "keras_transgen.transfer.subspace.maximum_mean_discrepancy",
     "Mixture": "keras_transgen.generative.priors",
-    "MultiScaleFeatures": "keras_transgen.fusion.multi_scale_features",
+    "MultiScaleFeatures": "keras_transgen.backbones.multi_scale_features",
     "NearestCentroid": "keras_transgen.transfer.neighbours",
     "Noise": "keras_transgen.generative.translation.degradations",
     "ParameterTransfer": "keras_transgen.transfer.parameter",
