@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +10,9 @@ import keras
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-
-_WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -227,9 +225,7 @@ class KerasBackbone(Backbone):
 
     def structure(self) -> str:
         """The network's graph, in words that do not depend on how its layers are called."""
-        config = keras.saving.serialize_keras_object(self.network)
-        names = {name: f"layer_{place}" for place, name in enumerate(_names_in(config))}
-        return json.dumps(_renamed(config, names), sort_keys=True, default=str)
+        return structure_of(self.network)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the backbone from, the cut network included."""
@@ -323,27 +319,3 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
     if isinstance(structure, (list, tuple)):
         return [contract(tensor) for tensor in structure]
     return contract(structure)
-
-
-def _names_in(config: Any) -> list[str]:
-    """The names of all layers in a configuration, in order, each once."""
-    if isinstance(config, dict) and config.get("class_name") != "DTypePolicy":
-        own = config.get("name")
-        inner = [name for value in config.values() for name in _names_in(value)]
-        return list(dict.fromkeys([own, *inner] if isinstance(own, str) else inner))
-    if isinstance(config, (list, tuple)):
-        return list(dict.fromkeys(name for value in config for name in _names_in(value)))
-    return []
-
-
-def _renamed(config: Any, names: dict[str, str]) -> Any:
-    """The configuration without what no output depends on, its layers called by their place."""
-    if isinstance(config, dict):
-        return {
-            names.get(key, key): _renamed(value, names)
-            for key, value in config.items()
-            if key not in _WITHOUT_EFFECT
-        }
-    if isinstance(config, (list, tuple)):
-        return [_renamed(value, names) for value in config]
-    return names.get(config, config) if isinstance(config, str) else config

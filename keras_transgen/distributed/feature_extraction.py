@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import Backbone, load_backbone
-from keras_transgen.backbones.feature_function import FeatureFunction, layer_digest
+from keras_transgen.backbones.feature_function import FeatureFunction
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.datasets import index_images
 from keras_transgen.datasets.image_folder import decode_image
 from keras_transgen.datasets.image_index import IMAGE_SUFFIXES

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
 from keras_transgen.distributed.packed_model import pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
@@ -86,7 +87,7 @@ def sample_with_ray(
     folder = ParquetFolder(output, _KEY)
     folder.begin(
         {
-            "model": _digest(loaded),
+            "model": layer_digest(loaded),
             "count": count,
             "condition": None if condition is None else list(condition),
             "seed": seed,
@@ -144,12 +145,6 @@ def read_samples(
 def part_seed(seed: int, part: int) -> int:
     """A seed for each part of the samples, none related to another."""
     return int(np.random.SeedSequence([seed, part]).generate_state(1)[0] >> 1)
-
-
-def _digest(model: keras.Model) -> str:
-    from keras_transgen.backbones.feature_function import layer_digest
-
-    return layer_digest(model)
 
 
 class _Sampler:
