@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.training.whole_file import write_whole
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -381,14 +382,13 @@ def _row_offset(described: dict[str, Any], row: int) -> int:
 
 
 def _write_durably(file: Path, content: bytes) -> None:
-    beside = file.with_name(file.name + ".new")
-    # Left by a kill; made anew, so that no link under this name is written through.
-    beside.unlink(missing_ok=True)
-    with open(beside, "xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, file)
+    def write(beside: str) -> None:
+        with open(beside, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    write_whole(str(file), write)
     _sync_folder(file.parent)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.training.config_from_file import Nested, arguments_from_file

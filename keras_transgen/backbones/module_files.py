@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import weakref
@@ -48,6 +49,11 @@ class HashedStream:
         return self._hash.hexdigest()
 
 
+def sha256_of(content: IO[bytes]) -> str:
+    """SHA-256 of the rest of a stream."""
+    return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
 def combined_digest(hashes: Mapping[str, str]) -> str:
     """One digest of a module out of those of its files.
 
@@ -62,14 +68,12 @@ def combined_digest(hashes: Mapping[str, str]) -> str:
 
 def structure_digest(folder: Path) -> str:
     """The digest of a module without its variables: what is computed, not with which numbers."""
-    hashes = {}
-    for name, content in module_files(folder):
-        if not name.startswith("variables/"):
-            stream = HashedStream(content)
-            while stream.read(_CHUNK):
-                pass
-            hashes[name] = stream.hexdigest()
-    return combined_digest(hashes)
+    files = ((name, file) for name, file in module_files(folder) if _is_structure(name))
+    return combined_digest({name: sha256_of(file) for name, file in files})
+
+
+def _is_structure(name: str) -> bool:
+    return not name.startswith("variables/")
 
 
 def module_files(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -140,16 +144,14 @@ def copy_module(folder: Path, target: Path, move: bool = False) -> str:
     for name, content in module_files(folder):
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = HashedStream(content)
         if move:
-            while stream.read(_CHUNK):
-                pass
+            hashes[name] = sha256_of(content)
             os.replace(folder / name, copy)
         else:
+            stream = HashedStream(content)
             with copy.open("xb") as written:
-                while chunk := stream.read(_CHUNK):
-                    written.write(chunk)
-        hashes[name] = stream.hexdigest()
+                shutil.copyfileobj(stream, written, _CHUNK)
+            hashes[name] = stream.hexdigest()
     return combined_digest(hashes)
 
 

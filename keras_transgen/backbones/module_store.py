@@ -39,12 +39,14 @@ from keras_transgen.backbones.module_files import (
     copy_module,
     module_files,
     remove_own,
+    sha256_of,
 )
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,
     check_saved_model_folder,
 )
+from keras_transgen.training.whole_file import write_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_AFTER = 24 * 3600.0
@@ -65,33 +67,8 @@ def folder_digest(folder: str | os.PathLike[str]) -> str:
 
     Times, permissions and files that no loader reads have no part in it, so a module has the
     same digest wherever it is copied.
-
-    Args:
-        folder: Folder of a SavedModel.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Example:
-        ```python
-        import tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.module_store import folder_digest
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "saved_model.pb").write_bytes(b"graph")
-        before = folder_digest(folder)
-        (folder / "README.md").write_text("Not part of the module.")
-        assert folder_digest(folder) == before
-        ```
     """
-    hashes = {}
-    for name, content in module_files(Path(folder)):
-        stream = HashedStream(content)
-        while stream.read(2**20):
-            pass
-        hashes[name] = stream.hexdigest()
-    return combined_digest(hashes)
+    return combined_digest({name: sha256_of(file) for name, file in module_files(Path(folder))})
 
 
 def store_module(folder: str | os.PathLike[str]) -> str:
@@ -232,10 +209,10 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
     """
     folder, file = _module_folder(digest_or_folder), Path(file)
     expected = folder.name if folder.parent in _roots() else None
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
-    hashes = {}
-    try:
-        with tarfile.open(partial, "x", format=tarfile.PAX_FORMAT) as tar:
+
+    def write(beside: str) -> None:
+        hashes = {}
+        with tarfile.open(beside, "x", format=tarfile.PAX_FORMAT) as tar:
             for name, content in module_files(folder):
                 # A new entry bears no owner and no time; the file's own would.
                 entry = tarfile.TarInfo(name)
@@ -245,9 +222,8 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
                 hashes[name] = stream.hexdigest()
         if expected is not None and combined_digest(hashes) != expected:
             raise _changed(folder, combined_digest(hashes))
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+
+    write_whole(str(file), write)
     return file
 
 

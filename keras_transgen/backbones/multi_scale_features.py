@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.feature_scales import layers_by_scale
 from keras_transgen.backbones.image_channels import with_channels
+from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.backbones.load import load_backbone
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transgen.datasets.by_class import stratified_split
 from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
 from keras_transgen.datasets.printable import printable
-from keras_transgen.datasets.stratified_split import stratified_split
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_transgen.backbones import Backbone, MultiScaleFeatures, load_backbone
-from keras_transgen.backbones.feature_scales import layers_by_scale
+from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.generative.translation.style_losses import gram_matrix
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2, struct_pb2
 
 from keras_transgen.backbones.flat_function import FlatFunction, shape_proto
-from keras_transgen.backbones.module_function import ModuleFunction
+from keras_transgen.backbones.saved_model_function import ModuleFunction
 
 _NEW_NAME = "__inference_tapped_layers"
 

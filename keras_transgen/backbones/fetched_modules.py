@@ -30,6 +30,7 @@ from keras_transgen.backbones.saved_model_folder import (
     check_saved_model_folder,
 )
 from keras_transgen.datasets.printable import printable
+from keras_transgen.training.whole_file import write_whole_text
 
 _MOST_ENTRIES = 100_000
 _DIGEST_SUFFIX = ".sha256"
@@ -118,13 +119,13 @@ class ModuleCache:
             remove_folder(work)
 
     def _complete(self, handle: str, module: Path, target: Path, work: Path) -> None:
-        _write_beside(target, ".descriptor.txt", _description(handle), work)
+        write_whole_text(target.with_name(target.name + ".descriptor.txt"), _description(handle))
         digest = folder_digest(module)
         # Without one between the two moves: a kill there leaves an entry without a digest, which
         # is used, and never one with another's.
         _digest_file(target).unlink(missing_ok=True)
         _put_in_place(module, target, work)
-        _write_beside(target, _DIGEST_SUFFIX, digest + "\n", work)
+        write_whole_text(_digest_file(target), digest + "\n")
 
     def tell(self, line: str) -> None:
         line = printable(line)
@@ -202,11 +203,6 @@ def _description(handle: str) -> str:
         f"Module: {printable(handle)}\nDownload Time: {datetime.datetime.today()}\n"
         f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})"
     )
-
-
-def _write_beside(target: Path, suffix: str, text: str, work: Path) -> None:
-    (work / "beside").write_text(text, encoding="utf-8")
-    os.replace(work / "beside", target.with_name(target.name + suffix))
 
 
 def _put_in_place(module: Path, target: Path, work: Path) -> None:

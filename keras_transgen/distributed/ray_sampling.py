@@ -10,10 +10,9 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones.network_digest import layer_digest
-from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
 from keras_transgen.distributed.packed_model import pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
-from keras_transgen.distributed.ray_extra import ray_module
+from keras_transgen.distributed.ray_extra import actor_options, ray_module, use_cpus_of_actor
 
 _KEY = "number"
 _SAMPLE = "sample"

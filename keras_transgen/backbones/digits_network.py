@@ -47,7 +47,7 @@ def digits_backbone(**kwargs: Any) -> KerasBackbone:
 
     Example:
         ```python
-        from keras_transgen.backbones.digits import digits_backbone
+        from keras_transgen.backbones.digits_network import digits_backbone
 
         assert digits_backbone().compute_output_shape((None, 8, 8, 1)) == (None, 128)
         ```

@@ -97,7 +97,7 @@ def goes_into_model_file(store: Any) -> bool:
     """Whether Keras writes a whole `.keras` file, and not a file of weights alone.
 
     Keras tells a layer nothing of it. Its store has an archive, or a temporary file of any name,
-    where files of weights must end in `weights.h5`. `test_module_packing.py` tells when that
+    where files of weights must end in `weights.h5`. `test_saved_model_packing.py` tells when that
     changes.
     """
     if getattr(store, "archive", None) is not None:

@@ -22,7 +22,7 @@ def reductions(input_shape: Any, shapes: Mapping[str, Any]) -> dict[str, int]:
 
     Example:
         ```python
-        from keras_transgen.backbones.feature_scales import reductions
+        from keras_transgen.backbones.layer_scales import reductions
 
         shapes = {"conv": (None, 4, 4, 8), "pad": (None, 5, 5, 8), "pool": (None, 8)}
         assert reductions((None, 8, 8, 3), shapes) == {"conv": 2}
@@ -58,7 +58,7 @@ def layers_by_scale(found: Mapping[str, int], count: int | None = None) -> list[
 
     Example:
         ```python
-        from keras_transgen.backbones.feature_scales import layers_by_scale
+        from keras_transgen.backbones.layer_scales import layers_by_scale
 
         assert layers_by_scale({"a": 1, "b": 2, "c": 2, "d": 4}) == ["c", "d"]
         ```

@@ -16,10 +16,9 @@ from keras_transgen.datasets import index_images
 from keras_transgen.datasets.image_folder import decode_image
 from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
 from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
-from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
-from keras_transgen.distributed.ray_extra import ray_module
+from keras_transgen.distributed.ray_extra import actor_options, ray_module, use_cpus_of_actor
 
 if TYPE_CHECKING:
     import pyarrow as pa
