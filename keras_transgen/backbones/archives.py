@@ -121,27 +121,10 @@ def unpack_archive(
         max_ratio: Most unpacked bytes per packed byte. Defaults to 200.
         ratio_floor: Unpacked bytes below which `max_ratio` is not applied. Defaults to 256 MiB.
 
-    Returns:
-        The folder, `target`.
-
     Raises:
         ArchiveError: When the archive is no archive, damaged, cut short, empty, beyond a limit,
             or holds an absolute path, `..`, a link, a device, the same name twice, a name that
             is too long or too deep, or headers that no archiver writes.
-
-    Example:
-        ```python
-        import tarfile, tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.archives import unpack_archive
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "labels.txt").write_text("ant bee")
-        with tarfile.open(folder / "module.tar.gz", "w:gz") as tar:
-            tar.add(folder / "labels.txt", "assets/labels.txt")
-        module = unpack_archive(folder / "module.tar.gz", folder / "module")
-        assert (module / "assets" / "labels.txt").read_text() == "ant bee"
-        ```
     """
     archive, target = Path(archive), Path(target)
     limits = _Limits(max_members, max_bytes, max_ratio, ratio_floor)

@@ -92,10 +92,6 @@ def download(
         time_limit: Seconds that all attempts may take together. Defaults to a day, in which the
             least line that is of use, 200 kB a second, fetches the largest module.
         max_bytes: Largest file. Defaults to 16 GiB.
-
-    Raises:
-        HandleError: When nothing is there, the server refuses, a web page arrives in place of
-            a file, the file is too large, it took too long, or all attempts failed.
     """
     watch = ConnectionWatch(timeout, least_rate, time_limit)
     with watch, _progress_bar(url, progress) as show:

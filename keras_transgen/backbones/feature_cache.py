@@ -38,16 +38,6 @@ def cache_key(**parts: Any) -> str:
 
     Args:
         **parts: JSON values by name, such as the backbone's digest.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.feature_cache import cache_key
-
-        assert cache_key(backbone="ab", seed=0) == cache_key(seed=0, backbone="ab")
-        ```
     """
     return hashlib.sha256(json.dumps([_FORMAT, parts], sort_keys=True).encode()).hexdigest()
 
@@ -69,10 +59,6 @@ class StoredArrays:
 
 def open_arrays(folder: str | os.PathLike[str], key: str) -> StoredArrays | None:
     """Opens a folder of the cache.
-
-    Args:
-        folder: The folder.
-        key: The key that it must have been written with.
 
     Returns:
         The arrays, or None where the folder is absent, of another key, incomplete or damaged.
@@ -102,18 +88,6 @@ class ArrayWriter:
     Args:
         folder: Where the complete folder will be. Nothing is there until `finish`.
         key: The cache key.
-
-    Example:
-        ```python
-        import tempfile
-        import numpy as np
-        from keras_transgen.backbones.feature_cache import ArrayWriter, open_arrays
-
-        writer = ArrayWriter(f"{tempfile.mkdtemp()}/features", key="ab")
-        writer.append([np.ones((2, 3))], layout="features")
-        folder = writer.finish()
-        assert open_arrays(folder, "ab").arrays[0].shape == (2, 3)
-        ```
     """
 
     def __init__(self, folder: str | os.PathLike[str], key: str) -> None:
@@ -147,10 +121,6 @@ class ArrayWriter:
         Args:
             arrays: Arrays of equal length, with the dtypes and row shapes of every other batch.
             layout: JSON value kept with the arrays.
-
-        Raises:
-            ValueError: If an array has another dtype or row shape than before.
-            OSError: If the disk is full.
         """
         described = [
             {"file": f"{index}.npy", "dtype": array.dtype.str, "shape": list(array.shape[1:])}
@@ -179,14 +149,7 @@ class ArrayWriter:
                 self._end_block()
 
     def finish(self) -> Path:
-        """Completes the files and moves them into place.
-
-        Returns:
-            The folder.
-
-        Raises:
-            OSError: If the disk is full.
-        """
+        """Completes the files and moves them into place."""
         with self._telling_of_a_full_disk():
             if not self._files:
                 # All rows were there: the writing was interrupted in this very method.

@@ -82,16 +82,9 @@ class FeatureFunction:
     def __call__(self, x: Any, first_row: int) -> Any:
         """Features of one batch.
 
-        Args:
-            x: The batch.
-            first_row: Which row of the data it starts with.
-
         Returns:
             Arrays `[rows * views, ...]` in the structure of the backbone's outputs; the views of
             an example follow one another.
-
-        Raises:
-            ValueError: If the data or the features hold NaN or infinite values.
         """
         parts = [self._checked(self._plain(x), x, first_row)]
         for view in range(1, self.views):
@@ -175,17 +168,7 @@ def _finite_rows(values: Any) -> tf.Tensor:
 
 
 def refuse_rows(finite: Any, first_row: int, what: str, advice: str = CLEAN_ADVICE) -> None:
-    """Raises for the first row that is not finite.
-
-    Args:
-        finite: Booleans `[rows]`.
-        first_row: Which row of the data the first of them is.
-        what: What was found.
-        advice: What to do about it.
-
-    Raises:
-        ValueError: If one of them is False.
-    """
+    """Raises for the first row that is not finite."""
     finite = np.asarray(finite)
     if finite.all():
         return

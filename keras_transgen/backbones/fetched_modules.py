@@ -62,13 +62,6 @@ class ModuleCache:
             handle: What the user asked for; error messages and the description name it.
             fetch: Called with an empty folder; puts the module somewhere in it and returns where.
             name: What the entry's name is the SHA-1 of. Defaults to `handle`.
-
-        Returns:
-            The folder, which holds a whole SavedModel.
-
-        Raises:
-            HandleError: When the cache cannot be written, or others can write to it; and whatever
-                `fetch` raises.
         """
         key = hashlib.sha1((name or handle).encode()).hexdigest()
         target = self.folder / key

@@ -31,18 +31,6 @@ def remove_folder(folder: str | os.PathLike[str], only_own: bool = False) -> Non
         folder: The folder; nothing happens where there is none. The way to it is trusted, its own
             name is not.
         only_own: Leave it where it belongs to another user. Defaults to False.
-
-    Example:
-        ```python
-        import tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.folder_removal import remove_folder
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "a" / "b").mkdir(parents=True)
-        remove_folder(folder)
-        assert not folder.exists()
-        ```
     """
     top = Path(folder)
     with contextlib.suppress(OSError):

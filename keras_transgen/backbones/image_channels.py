@@ -10,15 +10,8 @@ import keras
 def with_channels(images: Any, channels: int | None) -> Any:
     """Images with the number of channels that a network takes.
 
-    Args:
-        images: `[batch, height, width, channels]`.
-        channels: How many the network takes; `None` for any.
-
     Returns:
         Grey images repeated, or colour ones made grey, where the network needs it.
-
-    Raises:
-        ValueError: The channels can be brought to that number in neither way.
     """
     received = images.shape[-1]
     if channels in (None, received):

@@ -81,10 +81,6 @@ def module_files(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
     Yields:
         The name within the module (`"variables/variables.index"`), and the open file.
-
-    Raises:
-        BrokenModuleError: The folder holds links, too many files, or folders too deep, or names
-            that are no text.
     """
     for name in _FILES:
         if os.path.lexists(folder / name):
@@ -133,12 +129,6 @@ def copy_module(folder: Path, target: Path, move: bool = False) -> str:
         folder: Folder of the module.
         target: Folder to make.
         move: Whether each file may leave its place, once it has been read.
-
-    Returns:
-        The digest of what was copied, which is what now lies in `target`.
-
-    Raises:
-        BrokenModuleError: The folder holds links, too many files, or folders too deep.
     """
     hashes = {}
     for name, content in module_files(folder):
@@ -168,9 +158,6 @@ class PrivateModule:
     Attributes:
         folder: Folder of the copy.
         digest: Its digest.
-
-    Raises:
-        BrokenModuleError: The folder is no whole SavedModel, holds links, or has another digest.
     """
 
     def __init__(self, folder: Path, digest: str | None = None) -> None:

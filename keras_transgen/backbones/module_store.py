@@ -72,18 +72,7 @@ def folder_digest(folder: str | os.PathLike[str]) -> str:
 
 
 def store_module(folder: str | os.PathLike[str]) -> str:
-    """Copies a module into the store, unless it is there already.
-
-    Args:
-        folder: Folder of a SavedModel.
-
-    Returns:
-        The module's digest, by which `find_module` finds it.
-
-    Raises:
-        BrokenModuleError: When the folder is no whole SavedModel.
-        HandleError: When the disk is full.
-    """
+    """Copies a module into the store, unless it is there already."""
     check_saved_model_folder(folder)
     digest = folder_digest(folder)
     return digest if _has(digest) else _keep_copy(Path(folder))
@@ -93,9 +82,6 @@ def keep_module(module: PrivateModule) -> None:
     """Copies a module that has been checked into the store, unless it is there already.
 
     Where that cannot be, the module is used all the same, and a warning says what is missing.
-
-    Args:
-        module: The module.
     """
     if _has(module.digest):
         return
@@ -129,10 +115,6 @@ def find_module(digest: str) -> Path | None:
 
     Returns:
         The module's folder, or None when the store does not have it.
-
-    Raises:
-        BrokenModuleError: When the stored module is no longer what was stored.
-        HandleError: When `digest` is no digest.
     """
     target = _found(digest)
     if target is None:
@@ -144,14 +126,7 @@ def find_module(digest: str) -> Path | None:
 
 
 def check_stored(folder: Path) -> None:
-    """Hold a module in the store against its digest.
-
-    Args:
-        folder: What `stored_folder` returned.
-
-    Raises:
-        BrokenModuleError: When it is no longer what was stored.
-    """
+    """Hold a module in the store against its digest."""
     found = folder_digest(folder)
     if found != folder.name:
         raise _changed(folder, found)
@@ -159,9 +134,6 @@ def check_stored(folder: Path) -> None:
 
 def stored_folder(digest: str) -> Path | None:
     """Where the store has a module, whatever is there: whoever loads it checks a copy.
-
-    Args:
-        digest: The module's digest.
 
     Returns:
         The folder of that digest, or of what stands in for it, or None.
@@ -200,12 +172,6 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
     Args:
         digest_or_folder: A digest in the store, or the folder of a SavedModel.
         file: File to write; replaced in one step if it exists.
-
-    Returns:
-        The file.
-
-    Raises:
-        HandleError: When no module with this digest is in the store.
     """
     folder, file = _module_folder(digest_or_folder), Path(file)
     expected = folder.name if folder.parent in _roots() else None
@@ -243,9 +209,6 @@ def unpack_module(
             more.
         check: Called with the unpacked folder before it is stored; what it raises is raised, and
             nothing stays.
-
-    Returns:
-        The module's digest.
 
     Raises:
         BrokenModuleError: When the file is damaged, unsafe to unpack, holds no SavedModel, or

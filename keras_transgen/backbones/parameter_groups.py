@@ -50,18 +50,6 @@ def group_by_block(
         paths: One path a variable, ending in the variable's own name.
         variables: The variables, in the order the network uses them.
         is_parameter: Whether the variable can be trained.
-
-    Returns:
-        The groups that hold at least one parameter, from input to output.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.parameter_groups import group_by_block
-
-        paths = ["Conv1/kernel", "bn_Conv1/gamma", "block_1_expand/kernel", "block_1_BN/beta"]
-        groups = group_by_block(paths, range(4), [True] * 4)
-        assert [group.name for group in groups] == ["Conv1", "block_1"]
-        ```
     """
     layers = _without_common_prefix([path.split("/")[:-1] for path in paths])
     names = _merge_unnumbered([_block_name(layer) for layer in layers])

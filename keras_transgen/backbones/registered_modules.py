@@ -86,13 +86,6 @@ def import_classes(names: Iterable[str]) -> None:
 
     Args:
         names: Names that Keras registers, such as `"keras_transgen>GAN"`; others are passed over.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.registered_modules import import_classes
-
-        import_classes(["keras_transgen>GAN", "keras_transgen>cli.__main__"])
-        ```
     """
     known = {f"{PACKAGE}{name}": module for name, module in REGISTERED.items()}
     for module in sorted({known[name] for name in names if name in known}):

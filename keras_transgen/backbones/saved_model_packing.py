@@ -46,9 +46,6 @@ class PackedWeights:
 
     Attributes:
         are_the_modules: Whether they still have the values that the module brought.
-
-    Raises:
-        HandleError: The store no longer has the module, or another one in its place.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], digest: str) -> None:
@@ -112,9 +109,6 @@ def restore_from_store(variables: Sequence[tf.Variable], digest: str) -> bool:
     Args:
         variables: The variables of the module that are a layer's weights.
         digest: Digest of the module.
-
-    Returns:
-        Whether the store has the module, with values for all of them.
     """
     stored = stored_folder(digest)
     if stored is None:

@@ -16,19 +16,6 @@ def diversity(examples: Any, groups: Any = None) -> float:
         examples: `[count, ...]`.
         groups: Integers `[count]`; only pairs of the same group count, and groups weigh by their
             size.
-
-    Returns:
-        The distance; 0 for equal examples.
-
-    Raises:
-        ValueError: If no group has two examples.
-
-    Example:
-        ```python
-        from keras_transgen.callbacks.collapse_warning import diversity
-
-        assert diversity([[0.0], [3.0]]) == 3.0
-        ```
     """
     values = np.asarray(examples, dtype="float64").reshape(len(examples), -1)
     labels = np.zeros(len(values), int) if groups is None else np.asarray(groups).reshape(-1)

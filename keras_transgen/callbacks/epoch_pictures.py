@@ -101,11 +101,7 @@ class EpochPictures(keras.callbacks.Callback):
 
 
 def require_methods(model: Any, callback: str, *methods: str) -> None:
-    """Refuse a model that cannot give what a callback draws.
-
-    Raises:
-        ValueError: If it lacks one of the methods.
-    """
+    """Refuse a model that cannot give what a callback draws."""
     missing = [name for name in methods if not callable(getattr(model, name, None))]
     if missing:
         raise ValueError(

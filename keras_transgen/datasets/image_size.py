@@ -64,9 +64,6 @@ def checked_pixels(content: tf.Tensor, max_pixels: int, name: Any = "an image") 
         content: The bytes, a string tensor.
         max_pixels: Most pixels.
         name: What the message of the error calls it, a string or a string tensor.
-
-    Returns:
-        `content`; evaluating it raises `tf.errors.InvalidArgumentError` where there are more.
     """
     import tensorflow as tf
 

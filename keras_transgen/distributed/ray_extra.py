@@ -35,9 +35,6 @@ def actor_options(num_workers: int | None, cpus_per_worker: int) -> dict[str, An
         num_workers: How many actors; `None` for one a GPU of the cluster, or where it has none,
             for as many as leave one CPU to read with.
         cpus_per_worker: CPUs of each.
-
-    Raises:
-        ValueError: If the cluster cannot hold them and read at the same time.
     """
     ray = ray_module()
     if not ray.is_initialized():

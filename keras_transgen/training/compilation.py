@@ -50,18 +50,7 @@ def prefers_xla(model: keras.Model) -> bool:
 
 
 def resolve_jit_compile(model: keras.Model, setting: bool | str) -> bool:
-    """Turn the `jit_compile` argument of `compile` into a decision.
-
-    Args:
-        model: The model to be trained.
-        setting: `True`, `False` or `"auto"`.
-
-    Returns:
-        Whether the step is compiled by XLA.
-
-    Raises:
-        ValueError: If `setting` is anything else.
-    """
+    """Turn the `jit_compile` argument of `compile` into a decision."""
     if setting == "auto":
         return prefers_xla(model)
     if isinstance(setting, bool):

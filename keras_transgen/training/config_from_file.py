@@ -75,21 +75,6 @@ def arguments_from_file(cls: type, config: Mapping[str, Any], **nested: Nested) 
 
     Returns:
         The arguments, nested objects made.
-
-    Raises:
-        FileConfigError: The file names an address or a function that is not the user's, leaves out
-            an object that the class would then fetch, or describes another kind of object.
-
-    Example:
-        ```python
-        import keras
-        from keras_transgen.training.config_from_file import Nested, arguments_from_file
-
-        layer = keras.saving.serialize_keras_object(keras.layers.Dense(2))
-        config = {"network": layer, "steps": 3}
-        arguments = arguments_from_file(object, config, network=Nested(keras.layers.Layer))
-        assert arguments["network"].units == 2 and arguments["steps"] == 3
-        ```
     """
     arguments = dict(config)
     for key, value in config.items():
@@ -103,16 +88,7 @@ def arguments_from_file(cls: type, config: Mapping[str, Any], **nested: Nested) 
 
 
 def refuse_arguments(cls: type, config: Mapping[str, Any], *names: str) -> None:
-    """Refuse arguments that are the user's alone.
-
-    Args:
-        cls: The class.
-        config: What a file says of it.
-        *names: The arguments.
-
-    Raises:
-        FileConfigError: The file gives one of them a value other than `None` or `False`.
-    """
+    """Refuse arguments that are the user's alone."""
     for name in names:
         if config.get(name) not in (None, False):
             raise FileConfigError(
@@ -128,9 +104,6 @@ def check_plain(value: Any, place: str, described: bool = False) -> None:
         value: A value of a configuration.
         place: Where it stands, for the message.
         described: Whether Keras' description of a dtype policy is expected here.
-
-    Raises:
-        FileConfigError: There is one.
     """
     waiting = [value]
     while waiting:
@@ -163,10 +136,6 @@ def check_objects(config: Any) -> None:
 
     Args:
         config: A configuration as JSON holds it, with all that is nested in it.
-
-    Raises:
-        FileConfigError: It names a function outside the modules of Keras that compute, or an array
-            that is none of numbers.
     """
     waiting = [config]
     while waiting:

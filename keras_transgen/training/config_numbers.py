@@ -76,16 +76,6 @@ def check_numbers(config: Any, file_bytes: int) -> None:
     Args:
         config: A configuration as JSON holds it, with all that is nested in it.
         file_bytes: How many bytes the file has for weights.
-
-    Raises:
-        FileConfigError: A number or shape is larger.
-
-    Example:
-        ```python
-        from keras_transgen.training.config_numbers import check_numbers
-
-        check_numbers({"units": 64, "seed": 2**40, "batch_shape": [None, 28, 28, 1]}, 1000)
-        ```
     """
     left, statistics = _FREE + file_bytes, _MOST_STATISTICS
     waiting: list[tuple[str, Any]] = [("", config)]

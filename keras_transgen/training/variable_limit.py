@@ -30,15 +30,6 @@ def limit_variables(max_bytes: int, max_count: int) -> Iterator[None]:
 
     Raises:
         TooManyVariablesError: At the first variable beyond the limit, before it takes memory.
-
-    Example:
-        ```python
-        import keras
-        from keras_transgen.training.variable_limit import limit_variables
-
-        with limit_variables(max_bytes=1000, max_count=2):
-            keras.layers.Dense(3).build((None, 4))
-        ```
     """
     taken = count = 0
 

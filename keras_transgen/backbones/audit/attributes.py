@@ -41,12 +41,7 @@ _CONFIG_FIELDS = frozenset(
 
 
 def refuse_attribute(value: Any, functions: Any) -> Iterator[str]:
-    """What speaks against an attribute, whatever op it belongs to.
-
-    Args:
-        value: The `AttrValue`.
-        functions: The module's functions by name.
-    """
+    """What speaks against an attribute, whatever op it belongs to."""
     kind = value.WhichOneof("value")
     if kind == "placeholder":
         yield f"leaves an attribute to whoever calls it ({value.placeholder!r})"

@@ -28,10 +28,6 @@ def unfolded_sizes(graph: ModuleGraph) -> dict[str, int]:
 def refuse_calls(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Functions that call each other in a circle, too deep, or too often.
 
-    Args:
-        graph: The module's graph.
-        sizes: What `unfolded_sizes` returned.
-
     Yields:
         The function's name, and the reason.
     """

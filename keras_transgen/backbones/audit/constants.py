@@ -220,9 +220,6 @@ def computed_ahead(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found
     Args:
         graph: The module's graph.
         scopes: Names of functions; empty for the main graph.
-
-    Yields:
-        The scope, the node, and why it is in doubt.
     """
     left = MAX_COMPUTED_IN_ALL
     for scope in scopes:

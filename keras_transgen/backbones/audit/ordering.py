@@ -10,9 +10,6 @@ def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
 
     Args:
         needs: What each name needs; names that are no keys count for nothing.
-
-    Returns:
-        The names, those that lie on a circle, or need one that does, left out.
     """
     waiting = {name: set(sources) & needs.keys() for name, sources in needs.items()}
     consumers: dict[str, list[str]] = {}
