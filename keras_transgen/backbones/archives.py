@@ -2,10 +2,10 @@
 
 Python's own `tarfile` is not strict enough for what comes from the network: it stops in silence
 at a header that is damaged or missing, so an archive cut between two files unpacks "well", and
-it follows links and sizes as the archive's author wishes. It reads an extended header, and
-`zipfile` a list of files, into memory whole, whatever size the archive claims. Here an archive
-either arrives whole, inside its folder and within its limits, or nothing of it stays; the two
-libraries read through streams that refuse what no archiver writes before it is read.
+it follows links and sizes as the archive's author wishes, and reads an extended header into memory
+whole, whatever size it claims. Here an archive either arrives whole, inside its folder and within
+its limits, or nothing of it stays; tarfile reads through a stream that refuses what no archiver
+writes before it is read, and of a zip the directory is looked at first (`zip_limits`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from typing import IO, Any
 
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.datasets.printable import printable
+from keras_transgen.training.zip_limits import (
+    MAX_BYTES,
+    MAX_RATIO,
+    RATIO_FLOOR,
+    ZipLimitError,
+    check_members,
+)
 
 MAX_MEMBERS = 100_000
-MAX_BYTES = 16 * 2**30
-MAX_RATIO = 200.0
-# Freshly initialised weights are mostly zeros and compress a thousandfold: the ratio says
-# something about intent only once the unpacked size could hurt.
-RATIO_FLOOR = 256 * 2**20
 # A SavedModel's files lie two or three folders deep; systems take paths of 4,096 bytes.
 MAX_DEPTH = 32
 MAX_NAME = 1000
@@ -46,9 +48,7 @@ _CHUNK = 2**20
 # headers before the file's own.
 _LARGEST_HEADER = 2**16
 _HEADER_READS = 20
-_LARGEST_DIRECTORY = 32 * 2**20
 _ZIP_HEADER = 30
-_DIRECTORY_ENTRY = b"PK\x01\x02"
 # In Pythons before 3.11.10 tarfile's patterns take the square of a row of digits.
 _MANY_DIGITS = re.compile(rb"\d{65}")
 _DAMAGE = (
@@ -169,6 +169,8 @@ def _unpack_into(archive: Path, name: str, folder: Path, limits: _Limits) -> Non
         unpack[kind](archive, _Destination(name, folder, limits.members), limits)
     except ArchiveError:
         raise
+    except ZipLimitError as error:
+        raise ArchiveError(f"{printable(error)} (archive {name})") from error
     except _DAMAGE as error:
         raise _damaged(name, str(error) or type(error).__name__) from error
     if not any(folder.iterdir()):
@@ -371,52 +373,20 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 def _unpack_zip(archive: Path, destination: _Destination, limits: _Limits) -> None:
     with archive.open("rb") as stream:
-        bounded: Any = _ZipStream(destination.archive, stream, limits.members)
-        with zipfile.ZipFile(bounded) as file:
-            _unpack_zip_members(file, archive.stat().st_size, destination, limits)
-
-
-class _ZipStream:
-    """What zipfile may read: the list of files is looked at before any of it is made an object."""
-
-    def __init__(self, archive: str, file: IO[bytes], members: int):
-        self._archive = archive
-        self._file = file
-        self._members = members
-        self.tell, self.seekable = file.tell, file.seekable
-
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_SET and position < 0:
-            raise _damaged(self._archive, "its list of files leads out of it")
-        return self._file.seek(position, whence)
-
-    def read(self, size: int = -1) -> bytes:
-        if not -1 <= size <= _LARGEST_DIRECTORY:
-            raise _damaged(self._archive, "its list of files is larger than an archiver writes")
-        # Without a size only the file's last bytes are read, for a comment of at most 64 kB.
-        data = self._file.read(2 * _LARGEST_HEADER if size < 0 else size)
-        if data.startswith(_DIRECTORY_ENTRY) and data.count(_DIRECTORY_ENTRY) > self._members:
-            raise _too_many(self._archive)
-        return data
-
-
-def _unpack_zip_members(
-    file: zipfile.ZipFile, packed: int, destination: _Destination, limits: _Limits
-) -> None:
-    members = file.infolist()
-    limits.check(destination.archive, sum(member.file_size for member in members), packed)
-    _check_zip_places(destination.archive, members, packed)
-    for member in members:
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            link = kind == stat.S_IFLNK
-            destination.refuse(member.filename, "a symbolic link" if link else "a device")
-        if member.is_dir():
-            destination.add_folder(member.filename)
-            continue
-        with file.open(member) as content:
-            chunks = iter(functools.partial(content.read, _CHUNK), b"")
-            destination.add_file(member.filename, chunks, member.file_size)
+        check_members(stream, limits.members, limits.bytes, limits.ratio, limits.ratio_floor)
+        file = zipfile.ZipFile(stream)
+        _check_zip_places(destination.archive, file.infolist(), archive.stat().st_size)
+        for member in file.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                link = kind == stat.S_IFLNK
+                destination.refuse(member.filename, "a symbolic link" if link else "a device")
+            if member.is_dir():
+                destination.add_folder(member.filename)
+                continue
+            with file.open(member) as content:
+                chunks = iter(functools.partial(content.read, _CHUNK), b"")
+                destination.add_file(member.filename, chunks, member.file_size)
 
 
 def _check_zip_places(archive: str, members: list[zipfile.ZipInfo], packed: int) -> None:
@@ -428,6 +398,3 @@ def _check_zip_places(archive: str, members: list[zipfile.ZipInfo], packed: int)
         if member.header_offset < end:
             raise _damaged(archive, f"{member.filename!r} lies in another file")
         end = member.header_offset + _ZIP_HEADER + member.compress_size
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # Python unpacks the other methods without a limit on memory.
-            raise _damaged(archive, f"{member.filename!r} is neither stored nor deflated")

@@ -106,7 +106,8 @@ class Backbone(keras.layers.Layer):
             Another backbone, with a copy of the present values of the weights.
 
         Raises:
-            ValueError: There is no such layer; near names are told.
+            ValueError: There is no such layer (near names are told), or the network cannot
+                compute at this size.
 
         Example:
             ```python

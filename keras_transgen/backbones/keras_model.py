@@ -165,18 +165,7 @@ class KerasBackbone(Backbone):
     def tap(
         self, layers: Sequence[str], image_size: tuple[int, int] | None = None
     ) -> "KerasBackbone":
-        """A frozen backbone that gives the outputs of layers of this one, with its weights.
-
-        Args:
-            layers: Names of layers.
-            image_size: `(height, width)` of the images it takes. Defaults to this one's.
-
-        Returns:
-            Another backbone, with a copy of the present values of the weights.
-
-        Raises:
-            ValueError: There is no such layer.
-        """
+        """A frozen backbone that gives the outputs of layers of this one; see `Backbone.tap`."""
         cut = _cut(self.network, list(layers))
         inputs = None
         if image_size is not None:

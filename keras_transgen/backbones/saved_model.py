@@ -283,18 +283,7 @@ class SavedModelBackbone(Backbone):
     def tap(
         self, layers: Sequence[str], image_size: tuple[int, int] | None = None
     ) -> "SavedModelBackbone":
-        """A frozen backbone that gives the outputs of layers of this one, with its weights.
-
-        Args:
-            layers: Names of layers.
-            image_size: `(height, width)` of the images it takes. Defaults to this one's.
-
-        Returns:
-            Another backbone, with a copy of the present values of the weights.
-
-        Raises:
-            ValueError: There is no such layer, or the module cannot compute at this size.
-        """
+        """A frozen backbone that gives the outputs of layers of this one; see `Backbone.tap`."""
         tapped = SavedModelBackbone(
             self.handle,
             arguments=self.arguments,

@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from keras_transgen.datasets.image_file import open_plain_file
 from keras_transgen.datasets.image_size import HEAD_BYTES, MAX_PIXELS, too_many_pixels
+from keras_transgen.datasets.printable import printable
 
 # What a whole file of each format begins with, and has in so many of its last bytes.
 _TAIL_BYTES = 64
@@ -48,6 +49,21 @@ def unreadable_images(
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         reasons = pool.map(check, names)
         return {name: reason for name, reason in zip(names, reasons) if reason}
+
+
+def refuse_unreadable(paths: Sequence[str], thorough: bool, max_pixels: int) -> None:
+    """Raise for images that cannot be read, the first of them named."""
+    broken = unreadable_images(paths, thorough, max_pixels)
+    if not broken:
+        return
+    listed = "; ".join(
+        f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
+    )
+    more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+    raise ValueError(
+        "Expected files that can be read as images. Remove or replace the broken ones. "
+        f"Received: {len(broken)} unreadable of {len(paths)}: {listed}{more}"
+    )
 
 
 def _reason_if_suspicious(path: str, max_pixels: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -77,6 +78,17 @@ def tidy(
 def legend(axes: Axes, **options: Any) -> None:
     """A legend without a box, in the house's colours."""
     axes.legend(frameon=False, fontsize=9, labelcolor=TEXT, **options)
+
+
+def class_name(number: int, class_names: Sequence[str] | None) -> str:
+    """The name of a class, its number where none are given."""
+    if class_names is None:
+        return str(number)
+    if not 0 <= number < len(class_names):
+        raise ValueError(
+            f"Expected a name for every class. Received: {len(class_names)} names, class {number}"
+        )
+    return str(class_names[number])
 
 
 def readable(name: str) -> str:

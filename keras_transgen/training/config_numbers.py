@@ -29,39 +29,12 @@ _MOST = {
 }
 _MOST_BINS = 2**26
 # These are computed with, compared or counted up to, and nothing is made of their size.
-_HARMLESS = (
-    "boundaries",
-    "clipnorm",
-    "clipvalue",
-    "decay",
-    "epoch",
-    "every",
-    "fill",
-    "ignore_class",
-    "iterations",
-    "learning_rate",
-    "mask_value",
-    "max_value",
-    "min_value",
-    "max_freq",
-    "min_freq",
-    "oov_token",
-    "period",
-    "range",
-    "salt",
-    "sampling_rate",
-    "scale",
-    "seed",
-    "shared_object_id",
-    "step",
-    "threshold",
-    "value",
-    "variance",
-    "mean",
-    "vocabulary",
-    "warmup",
-    "weight",
-)
+_HARMLESS_WORDS = """
+    boundaries clipnorm clipvalue decay epoch every fill ignore_class iterations learning_rate
+    mask_value max_value min_value max_freq min_freq oov_token period range salt sampling_rate
+    scale seed shared_object_id step threshold value variance mean vocabulary warmup weight
+"""
+_HARMLESS = _HARMLESS_WORDS.split()
 _ARRAYS = ("__numpy__", "__tensor__")
 
 
