@@ -21,8 +21,7 @@ from keras_transgen.backbones.archives import MAX_BYTES
 from keras_transgen.backbones.connection_watch import (
     ConnectionWatch,
     UnsafeRedirectError,
-    WatchedHTTP,
-    WatchedHTTPS,
+    WatchedOpener,
 )
 from keras_transgen.backbones.saved_model_folder import HandleError
 from keras_transgen.datasets.printable import printable
@@ -132,9 +131,7 @@ def _attempt(transfer: _Transfer) -> None:
 def _open(transfer: _Transfer, headers: dict[str, str]) -> Any:
     try:
         request = urllib.request.Request(transfer.url, headers=headers)
-        opener = urllib.request.build_opener(
-            _CarefulRedirects, WatchedHTTP(transfer.watch), WatchedHTTPS(transfer.watch)
-        )
+        opener = urllib.request.build_opener(_CarefulRedirects, WatchedOpener(transfer.watch))
         return opener.open(request, timeout=transfer.watch.timeout)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -34,11 +35,7 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def cache_key(**parts: Any) -> str:
-    """Hashes what the features depend on.
-
-    Args:
-        **parts: JSON values by name, such as the backbone's digest.
-    """
+    """Hashes what the features depend on."""
     return hashlib.sha256(json.dumps([_FORMAT, parts], sort_keys=True).encode()).hexdigest()
 
 
@@ -116,12 +113,7 @@ class ArrayWriter:
         )
 
     def append(self, arrays: Sequence[np.ndarray], layout: Any) -> None:
-        """Adds a batch.
-
-        Args:
-            arrays: Arrays of equal length, with the dtypes and row shapes of every other batch.
-            layout: JSON value kept with the arrays.
-        """
+        """Adds a batch."""
         described = [
             {"file": f"{index}.npy", "dtype": array.dtype.str, "shape": list(array.shape[1:])}
             for index, array in enumerate(arrays)
@@ -325,18 +317,12 @@ def _is_whole(
 
 
 def _header(described: dict[str, Any], rows: int) -> bytes:
-    """The `.npy` header, of one length whatever the number of rows."""
-    text = repr(
-        {
-            "descr": described["dtype"],
-            "fortran_order": False,
-            "shape": (rows, *described["shape"]),
-        }
-    )
-    # The format asks for a multiple of 64 bytes; room for a row count of 20 digits.
-    length = -(-(10 + len(text) - len(str(rows)) + 20 + 1) // 64) * 64
-    padded = text.encode("latin1").ljust(length - 11) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+    """The `.npy` header, in which NumPy leaves room for any number of rows."""
+    header = io.BytesIO()
+    shape = (rows, *described["shape"])
+    said = {"descr": described["dtype"], "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, said)
+    return header.getvalue()
 
 
 def _row_offset(described: dict[str, Any], row: int) -> int:

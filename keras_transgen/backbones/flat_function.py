@@ -31,10 +31,6 @@ class FlatFunction:
     Tensors are known by the names of layers, as `layers` lists them: the path of scopes without
     the calls on it. A layer is a called function, or a scope of which one tensor leaves.
 
-    Args:
-        name: Name of the function.
-        functions: The SavedModel's functions by name, as protocol buffers.
-
     Attributes:
         layers: Tensor of each layer, and of each single op, by name, from input to output.
         returns: The tensors that the function returns.

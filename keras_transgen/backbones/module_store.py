@@ -147,11 +147,7 @@ def stored_folder(digest: str) -> Path | None:
 
 @contextmanager
 def standing_in(contents: Mapping[str, str]) -> Iterator[None]:
-    """For the length of loading a file, modules that the store lacks are loaded from others.
-
-    Args:
-        contents: Digests by the digests that they stand in for.
-    """
+    """For the length of loading a file, modules that the store lacks are loaded from others."""
     token = _stand_ins.set({**_stand_ins.get(), **contents})
     loading = _is_being_loaded.set(True)
     try:
@@ -167,12 +163,7 @@ def is_being_loaded() -> bool:
 
 
 def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
-    """Writes a module into one uncompressed tar file; equal modules give equal bytes.
-
-    Args:
-        digest_or_folder: A digest in the store, or the folder of a SavedModel.
-        file: File to write; replaced in one step if it exists.
-    """
+    """Writes a module into one uncompressed tar file; equal modules give equal bytes."""
     folder, file = _module_folder(digest_or_folder), Path(file)
     expected = folder.name if folder.parent in _roots() else None
 

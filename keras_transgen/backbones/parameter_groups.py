@@ -45,11 +45,6 @@ def group_by_block(
     `block_3_project_BN/gamma` are `block_3`, `encoder/layer_0/attention/query/kernel` is
     `encoder/layer_0`, `stem_conv` and `stem_bn` are `stem`. The order of the groups is the order
     in which their first parameter comes.
-
-    Args:
-        paths: One path a variable, ending in the variable's own name.
-        variables: The variables, in the order the network uses them.
-        is_parameter: Whether the variable can be trained.
     """
     layers = _without_common_prefix([path.split("/")[:-1] for path in paths])
     names = _merge_unnumbered([_block_name(layer) for layer in layers])

@@ -16,9 +16,6 @@ def check_private_folder(folder: str | os.PathLike[str]) -> None:
     the owner's number counts as the owner: it has one member where systems make such groups. The
     folders that it lies in must not be open to all, but where the system keeps each from the
     others' entries (the sticky bit of `/tmp`).
-
-    Args:
-        folder: A folder that is there. Links on the way are followed first.
     """
     place = Path(folder).resolve()
     found = place.stat()

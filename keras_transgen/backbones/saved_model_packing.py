@@ -40,10 +40,6 @@ _PREFIX = ("variables", "variables")
 class PackedWeights:
     """How the parameters of a module go into a `.keras` file, now.
 
-    Args:
-        variables: The variables of the module that are a layer's weights.
-        digest: Digest of the module, which is in the store.
-
     Attributes:
         are_the_modules: Whether they still have the values that the module brought.
     """
@@ -104,12 +100,7 @@ def goes_into_model_file(store: Any) -> bool:
 
 
 def restore_from_store(variables: Sequence[tf.Variable], digest: str) -> bool:
-    """Give variables the values that a module brought.
-
-    Args:
-        variables: The variables of the module that are a layer's weights.
-        digest: Digest of the module.
-    """
+    """Give variables the values that a module brought."""
     stored = stored_folder(digest)
     if stored is None:
         return False

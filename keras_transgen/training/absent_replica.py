@@ -18,10 +18,6 @@ def statistics_without_gaps(model: keras.Model, size: tf.Tensor) -> Iterator[Non
     The last batch of an epoch may be smaller than the number of replicas. Batch normalization takes
     the mean over no examples there, which is NaN, and its moving statistics, and all that averages
     over replicas or workers, would stay NaN. Does nothing with one replica.
-
-    Args:
-        model: A built model, whose step runs within the context on one replica.
-        size: Number of examples that this replica holds.
     """
     if num_replicas() == 1:
         yield

@@ -68,11 +68,6 @@ class Nested:
 def arguments_from_file(cls: type, config: Mapping[str, Any], **nested: Nested) -> dict[str, Any]:
     """The arguments of a constructor, as far as a file may give them.
 
-    Args:
-        cls: The class.
-        config: What the file says of it.
-        **nested: The arguments that are objects; every other one is a plain value.
-
     Returns:
         The arguments, nested objects made.
     """
@@ -98,13 +93,7 @@ def refuse_arguments(cls: type, config: Mapping[str, Any], *names: str) -> None:
 
 
 def check_plain(value: Any, place: str, described: bool = False) -> None:
-    """Refuse addresses, and objects where none is expected, in what a file says.
-
-    Args:
-        value: A value of a configuration.
-        place: Where it stands, for the message.
-        described: Whether Keras' description of a dtype policy is expected here.
-    """
+    """Refuse addresses, and objects where none is expected, in what a file says."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -133,9 +122,6 @@ def check_objects(config: Any) -> None:
 
     Keras looks functions and classes up in all that it exports, downloads among them, and hands
     them to layers that call them.
-
-    Args:
-        config: A configuration as JSON holds it, with all that is nested in it.
     """
     waiting = [config]
     while waiting:

@@ -45,10 +45,6 @@ def check_numbers(config: Any, file_bytes: int) -> None:
     number counts from 100,000 up: together they are at most ten million and the bytes of the
     weights, of which a table of so many rows has at least one each. A shape has axes of at most
     2 ** 24 and at most 2 ** 27 elements.
-
-    Args:
-        config: A configuration as JSON holds it, with all that is nested in it.
-        file_bytes: How many bytes the file has for weights.
     """
     left, statistics = _FREE + file_bytes, _MOST_STATISTICS
     waiting: list[tuple[str, Any]] = [("", config)]

@@ -80,11 +80,6 @@ def size_without_lost_convolutions(
     For evaluation and prediction, of which every example has its own part. See
     `refuse_lost_convolutions`.
 
-    Args:
-        model: The model.
-        data: Arrays; of anything else the number of rows is not known.
-        batch_size: As asked for.
-
     Returns:
         The largest one, up to `batch_size`, of which every batch has examples for each replica;
         `batch_size` where there is none. Not every network fails on no examples.

@@ -24,10 +24,6 @@ class TooManyVariablesError(ValueError):
 def limit_variables(max_bytes: int, max_count: int) -> Iterator[None]:
     """Refuse to make more variables, or larger ones all together, in a `with` block.
 
-    Args:
-        max_bytes: How much memory they may take.
-        max_count: How many there may be: building layers without end takes time, not memory.
-
     Raises:
         TooManyVariablesError: At the first variable beyond the limit, before it takes memory.
     """

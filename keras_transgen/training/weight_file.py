@@ -44,11 +44,6 @@ class WeightFileError(ValueError):
 def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) -> int:
     """Refuse an HDF5 file that is more than groups of numbers.
 
-    Args:
-        file: Its path, or a stream that is open for reading.
-        name: What messages call it.
-        size: Its bytes.
-
     Raises:
         WeightFileError: It holds a link to another place or file, a data set whose values lie
             elsewhere, are no numbers or take more than four times the file, or a group within

@@ -77,12 +77,7 @@ def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[s
 
 
 def refuse_links_in(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """`refuse_links_below` for a folder that other libraries fill, which write through links.
-
-    Args:
-        folder: Folder that everything shall stay in.
-        path: A folder in it, which need not be there: all that lies in it is looked at.
-    """
+    """`refuse_links_below` for a folder that other libraries fill, which write through links."""
     refuse_links_below(folder, Path(path) / "file")
     for place, folders, files in os.walk(path):
         for name in (*folders, *files):

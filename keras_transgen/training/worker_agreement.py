@@ -46,11 +46,6 @@ def refuse_unequal_workers(
     Collectives of unequal workers, whose batches or variables have other shapes, wait for each
     other forever. One exchange of a few bytes comes before them, the same on all workers whatever
     they are about to do. Does nothing on one machine.
-
-    Args:
-        strategy: Every worker must call this at the same time under it.
-        told: Names and values that must be equal everywhere.
-        occasion: What all workers are about to do, for the message.
     """
     if not has_several_workers(strategy):
         return

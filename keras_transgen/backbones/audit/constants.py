@@ -216,10 +216,6 @@ def computed_ahead(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found
 
     To know a shape, TensorFlow computes what a shape depends on, where it comes from constants and
     known shapes alone; anew for each op that asks.
-
-    Args:
-        graph: The module's graph.
-        scopes: Names of functions; empty for the main graph.
     """
     left = MAX_COMPUTED_IN_ALL
     for scope in scopes:

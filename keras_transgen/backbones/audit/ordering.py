@@ -6,11 +6,7 @@ from collections.abc import Iterable, Mapping
 
 
 def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
-    """Sort names so that each comes after those that it needs; linear, and without recursion.
-
-    Args:
-        needs: What each name needs; names that are no keys count for nothing.
-    """
+    """Sort names so that each comes after those that it needs; linear, and without recursion."""
     waiting = {name: set(sources) & needs.keys() for name, sources in needs.items()}
     consumers: dict[str, list[str]] = {}
     for name, sources in waiting.items():
