@@ -22,7 +22,7 @@ import tarfile
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -98,7 +98,6 @@ def unpack_archive(
     target: str | os.PathLike[str],
     *,
     name: str | None = None,
-    check: Callable[[Path], object] | None = None,
     max_members: int = MAX_MEMBERS,
     max_bytes: int = MAX_BYTES,
     max_ratio: float = MAX_RATIO,
@@ -107,15 +106,13 @@ def unpack_archive(
     """Unpacks a tar.gz, tar or zip archive into a new folder, or leaves nothing behind.
 
     The files go into a temporary folder beside `target`, which takes the name `target` in one
-    step after everything, `check` included, has passed. The format is read from the content,
+    step when it is complete. The format is read from the content,
     not from the file's name. Permissions, owners and times in the archive are ignored.
 
     Args:
         archive: File to unpack.
         target: Folder to create. It must not exist, or be empty.
         name: What error messages call the archive. Defaults to its path.
-        check: Called with the temporary folder before it is moved into place; whatever it
-            raises is raised, and nothing stays. Defaults to no check.
         max_members: Most entries, and most folders that they bring along. Defaults to 100,000.
         max_bytes: Most unpacked bytes (a tar's own headers count). Defaults to 16 GiB.
         max_ratio: Most unpacked bytes per packed byte. Defaults to 200.
@@ -132,8 +129,6 @@ def unpack_archive(
     partial.mkdir()
     try:
         _unpack_into(archive, name or str(archive), partial, limits)
-        if check is not None:
-            check(partial)
         os.replace(partial, target)
     finally:
         remove_folder(partial)

@@ -12,6 +12,7 @@ from keras_transgen.backbones.input_contract import InputContract, check_structu
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 
@@ -82,13 +83,13 @@ class KerasBackbone(Backbone):
         self.network = model if self.output_layers is None else _cut(model, self.output_layers)
         self._parameter_ids = {id(weight) for weight in _all_parameters(self.network)}
         self._contract = _read_contract(self.network, self.value_range)
-        self.supports_jit = all(layer.supports_jit for layer in _layers_of(self.network))
+        self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
         self.set_up()
 
     def _normalization_layers(self) -> list[keras.layers.BatchNormalization]:
         return [
             layer
-            for layer in _layers_of(self.network)
+            for layer in flat_layers(self.network)
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
 
@@ -257,7 +258,7 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
 
 def _all_parameters(network: keras.Model) -> list[keras.Variable]:
     """What can be trained at all: it shows while nothing is frozen."""
-    for layer in [network, *_layers_of(network)]:
+    for layer in [network, *flat_layers(network)]:
         # TensorFlow drops an assignment that changes nothing, and with it Keras' pass over the
         # layers inside, so each layer is switched off before it is switched on.
         layer.trainable = False
@@ -268,28 +269,6 @@ def _all_parameters(network: keras.Model) -> list[keras.Variable]:
 def _input_of(model: keras.Model) -> Any:
     """The symbolic input; a Sequential model that nobody has called knows it as a list only."""
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-
-
-def _layers_of(network: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """All layers inside a network in order, those that layers hold as attributes included."""
-    found: dict[int, keras.layers.Layer] = {}
-
-    def visit(value: Any) -> None:
-        if isinstance(value, keras.layers.Layer):
-            if id(value) not in found:
-                found[id(value)] = value
-                for child in (
-                    value.layers if isinstance(value, keras.Model) else vars(value).values()
-                ):
-                    visit(child)
-        elif isinstance(value, (list, tuple)):
-            for child in value:
-                visit(child)
-        elif isinstance(value, dict):
-            visit(list(value.values()))
-
-    visit(network)
-    return [layer for layer in found.values() if layer is not network]
 
 
 def _read_contract(network: keras.Model, value_range: tuple[float, float] | None) -> Any:

@@ -167,11 +167,7 @@ class PrivateModule:
             self.digest = copy_module(folder, self.folder)
             check_saved_model_folder(self.folder, name=folder)
             if digest is not None and self.digest != digest:
-                raise BrokenModuleError(
-                    "expected the module that was stored, and its files have changed since: "
-                    f"delete the folder {folder} and load the module or the .keras file again. "
-                    f"Received: content with digest {self.digest}"
-                )
+                raise changed_module(folder, self.digest)
         except BaseException:
             self._remove()
             raise
@@ -179,6 +175,15 @@ class PrivateModule:
     def drop_variables(self) -> None:
         """Remove the variables' file once they are loaded; graph and assets stay."""
         remove_folder(self.folder / "variables")
+
+
+def changed_module(folder: Path, found: str) -> BrokenModuleError:
+    """The error for a stored module whose content has another digest."""
+    return BrokenModuleError(
+        "expected the module that was stored, and its files have changed since: delete "
+        f"the folder {folder} and load the module or the .keras file again. "
+        f"Received: content with digest {found}"
+    )
 
 
 def remove_own(folder: Path, process: int) -> None:

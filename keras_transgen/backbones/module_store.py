@@ -35,6 +35,7 @@ from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_files import (
     HashedStream,
     PrivateModule,
+    changed_module,
     combined_digest,
     copy_module,
     module_files,
@@ -99,7 +100,7 @@ def _has(digest: str) -> bool:
 
 
 def _keep_copy(folder: Path) -> str:
-    with _work_folder() as work:
+    with _work_folder(_new_work_folder) as work:
         digest = copy_module(folder, work / "module")
         _keep(work, digest)
     return digest
@@ -129,7 +130,7 @@ def check_stored(folder: Path) -> None:
     """Hold a module in the store against its digest."""
     found = folder_digest(folder)
     if found != folder.name:
-        raise _changed(folder, found)
+        raise changed_module(folder, found)
 
 
 def stored_folder(digest: str) -> Path | None:
@@ -178,7 +179,7 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
                 tar.addfile(entry, stream)  # type: ignore[arg-type]
                 hashes[name] = stream.hexdigest()
         if expected is not None and combined_digest(hashes) != expected:
-            raise _changed(folder, combined_digest(hashes))
+            raise changed_module(folder, combined_digest(hashes))
 
     write_whole(str(file), write)
     return file
@@ -211,7 +212,7 @@ def unpack_module(
     limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
     # The same content needs no place in the store; it is checked as any other.
     is_there = expected is not None and _has(expected)
-    with _passing_folder() if is_there else _work_folder() as work:
+    with _work_folder(_passing_folder if is_there else _new_work_folder) as work:
         ratio = MAX_RATIO if max_bytes is None else math.inf
         try:
             unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit, max_ratio=ratio)
@@ -244,14 +245,6 @@ def _keep(work: Path, digest: str) -> None:
     _verified.add(target)
 
 
-def _changed(folder: Path, found: str) -> BrokenModuleError:
-    return BrokenModuleError(
-        "expected the module that was stored, and its files have changed since: delete "
-        f"the folder {folder} and load the module or the .keras file again. "
-        f"Received: content with digest {found}"
-    )
-
-
 def _put_in_place(module: Path, target: Path, work: Path) -> None:
     if target.exists() and folder_digest(target) != target.name:
         os.replace(target, work / "replaced")
@@ -264,31 +257,14 @@ def _put_in_place(module: Path, target: Path, work: Path) -> None:
 
 
 @contextmanager
-def _work_folder() -> Iterator[Path]:
-    """A folder from where a module is moved into the store, or into what takes its place."""
-    with _telling_what_to_do():
-        work = _new_work_folder()
-        try:
-            yield work
-        finally:
-            remove_folder(work)
-
-
-@contextmanager
-def _passing_folder() -> Iterator[Path]:
-    """A folder for what is looked at and goes."""
-    with _telling_what_to_do():
-        work = Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
-        try:
-            yield work
-        finally:
-            remove_folder(work)
-
-
-@contextmanager
-def _telling_what_to_do() -> Iterator[None]:
+def _work_folder(made: Callable[[], Path]) -> Iterator[Path]:
+    """A folder as long as the context, and a word about what to do where there is no room."""
     try:
-        yield
+        work = made()
+        try:
+            yield work
+        finally:
+            remove_folder(work)
     except OSError as error:
         raise HandleError(
             "expected room for a module, on the disk of the local module store and on that of the "
@@ -297,7 +273,13 @@ def _telling_what_to_do() -> Iterator[None]:
         ) from error
 
 
+def _passing_folder() -> Path:
+    """For what is looked at and goes."""
+    return Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
+
+
 def _new_work_folder() -> Path:
+    """From where a module is moved into the store, or into what takes its place."""
     name = f".{uuid.uuid4().hex}.partial"
     root = _root()
     try:

@@ -303,19 +303,6 @@ def test_refuses_an_empty_archive(refuse):
     assert "no files" in refuse(zip_bytes({}))
 
 
-def test_a_failed_check_leaves_nothing(tmp_path):
-    (tmp_path / "archive").write_bytes(zip_bytes())
-
-    def check(folder):
-        assert contents(folder) == FILES
-        assert folder != tmp_path / "module"
-        raise ValueError("not a module")
-
-    with pytest.raises(ValueError, match="not a module"):
-        unpack_archive(tmp_path / "archive", tmp_path / "module", check=check)
-    assert os.listdir(tmp_path) == ["archive"]
-
-
 def test_does_not_overwrite_a_folder(tmp_path):
     (tmp_path / "archive").write_bytes(zip_bytes())
     (tmp_path / "module").mkdir()

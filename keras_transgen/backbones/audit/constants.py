@@ -58,7 +58,6 @@ _BROADCASTING_NAMES = """
     GatherNd GatherV2 Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Maximum
     Minimum Mod Mul NotEqual Pow RealDiv Select SelectV2 Sub TruncateDiv TruncateMod
 """
-# As many elements come out as the inputs' numbers give multiplied, or fewer.
 _BROADCASTING = frozenset(_BROADCASTING_NAMES.split())
 _JOINING = frozenset({"Concat", "ConcatV2", "Pack"})
 # How many elements come out stands in the value of this input.
@@ -316,15 +315,12 @@ class _ConstantParts:
             size = sum(self._size[each] for each in inputs)
         elif node.op in _LINEAR:
             size = min(max(self._size[each] for each in inputs), self._cut(node, inputs))
-        elif node.op in _BROADCASTING:
-            size = 1
-            for each in inputs:
-                size = min(size * max(self._size[each], 1), _INFINITY)
         elif node.op in _SIZED or node.op in ("Range", "LinSpace"):
             size = self._sized(node, inputs)
         elif node.op in _GROWS or node.op.startswith(_GROWS_STARTS):
             size = 8 if node.op in _STATELESS_KEYS else _INFINITY
         else:
+            # As many elements come out as the inputs' numbers give multiplied, or fewer.
             size = 1
             for each in inputs:
                 size = min(size * max(self._size[each], 1), _INFINITY)
