@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.config_from_file import check_objects, nested_in
 from keras_transgen.training.weight_file import WEIGHTS, check_weights_in
 from keras_transgen.training.zip_limits import check_members
 
@@ -95,16 +95,10 @@ def read_config(archive: zipfile.ZipFile) -> Any:
 
 def registered_names(config: Any) -> Iterator[str]:
     """The names of registered classes in a configuration."""
-    waiting = [config]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            name = each.get("registered_name")
-            if isinstance(name, str):
-                yield name
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
+    for each in nested_in(config):
+        name = each.get("registered_name") if isinstance(each, Mapping) else None
+        if isinstance(name, str):
+            yield name
 
 
 def _check_names(names: list[str], said: str) -> None:

@@ -133,10 +133,9 @@ def _prepared(
     import_classes(registered_names(config))
     modules = _packed_modules(archive)
     contents = {}
-    for member in modules:
-        named, content = _names(member)
+    for (named, content), member in modules.items():
         contents[named] = content
-        _take_in(archive, member, file, kept, allow_unsafe_ops)
+        _take_in(archive, member, content, file, kept, allow_unsafe_ops)
     return (
         _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES,
         _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT,
@@ -151,31 +150,27 @@ def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
     )
 
 
-def _packed_modules(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """One member a module; the same module may lie under several layers."""
+def _packed_modules(archive: zipfile.ZipFile) -> dict[tuple[str, str], zipfile.ZipInfo]:
+    """By the digest that a configuration names and that of the content, one member each.
+
+    The same module may lie under several layers.
+    """
     found: dict[tuple[str, str], zipfile.ZipInfo] = {}
     for member in archive.infolist():
-        if _PACKED.fullmatch(member.filename):
-            found.setdefault(_names(member), member)
-    return list(found.values())
-
-
-def _names(member: zipfile.ZipInfo) -> tuple[str, str]:
-    """The digest that a configuration names, and that of the member's content."""
-    match = _PACKED.fullmatch(member.filename)
-    assert match is not None
-    return match.group(1), match.group(2) or match.group(1)
+        if match := _PACKED.fullmatch(member.filename):
+            named, content = match.groups()
+            found.setdefault((named, content or named), member)
+    return found
 
 
 def _take_in(
     archive: zipfile.ZipFile,
     member: zipfile.ZipInfo,
+    content: str,
     file: Path,
     kept: _KeptModules,
     allow_unsafe_ops: bool,
 ) -> None:
-    content = _names(member)[1]
-
     def check(folder: Path) -> None:
         audit_module(folder, allow_unsafe_ops=allow_unsafe_ops, name=f"{file}, {member.filename}")
         kept.made(content, folder)

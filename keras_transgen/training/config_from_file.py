@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -94,20 +94,27 @@ def refuse_arguments(cls: type, config: Mapping[str, Any], *names: str) -> None:
 
 def check_plain(value: Any, place: str, described: bool = False) -> None:
     """Refuse addresses, and objects where none is expected, in what a file says."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
+    for each in nested_in(value):
         if isinstance(each, str) and _ADDRESS.match(each):
             raise FileConfigError(
                 f"A file names no address: {place} must be a number, a name or a shape. Ask the "
                 f"file's author for one that holds everything. Received: {shown(each)}"
             )
+        is_object = isinstance(each, Mapping) and "class_name" in each
+        if is_object and not (described and _is_policy(each)):
+            raise FileConfigError(
+                f"{place} is no object, so a file must not describe one there. Ask the file's "
+                f"author for another. Received: an object {shown(each['class_name'])}"
+            )
+
+
+def nested_in(config: Any) -> Iterator[Any]:
+    """Every value in a configuration, itself and the keys included; without recursion."""
+    waiting = [config]
+    while waiting:
+        each = waiting.pop()
+        yield each
         if isinstance(each, Mapping):
-            if "class_name" in each and not (described and _is_policy(each)):
-                raise FileConfigError(
-                    f"{place} is no object, so a file must not describe one there. Ask the file's "
-                    f"author for another. Received: an object {shown(each['class_name'])}"
-                )
             waiting += [*each, *each.values()]
         elif isinstance(each, (list, tuple)):
             waiting += each
@@ -123,15 +130,9 @@ def check_objects(config: Any) -> None:
     Keras looks functions and classes up in all that it exports, downloads among them, and hands
     them to layers that call them.
     """
-    waiting = [config]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            if "class_name" in each:
-                _check_object(each)
-            waiting += each.values()
-        elif isinstance(each, (list, tuple)):
-            waiting += each
+    for each in nested_in(config):
+        if isinstance(each, Mapping) and "class_name" in each:
+            _check_object(each)
 
 
 def _check_object(config: Mapping[str, Any]) -> None:
