@@ -203,23 +203,20 @@ class _Destination:
     def add_file(self, name: str, chunks: Iterator[bytes], size: int) -> None:
         path = self._place(name)
         if path == self._folder:
-            raise self._refusal(name, "a file without a name")
+            raise self.refusal(name, "a file without a name")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("xb")
         except (FileExistsError, NotADirectoryError):
-            raise self._refusal(name, "the same name twice") from None
+            raise self.refusal(name, "the same name twice") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            raise self._refusal(name[:80] + "...", "a name that is too long") from None
+            raise self.refusal(name[:80] + "...", "a name that is too long") from None
         with file:
             written = sum(file.write(chunk) for chunk in chunks)
         if written != size:
             raise _damaged(self.archive, f"{name!r} has {written:,} of its {size:,} bytes")
-
-    def refuse(self, name: str, kind: str) -> None:
-        raise self._refusal(name, kind)
 
     def _place(self, name: str) -> Path:
         self._room -= 1
@@ -227,24 +224,24 @@ class _Destination:
             raise _too_many(self.archive)
         inside = PurePosixPath(name)
         if "\\" in name or "\0" in name or (inside.parts and ":" in inside.parts[0]):
-            raise self._refusal(name, "a path of another system")
+            raise self.refusal(name, "a path of another system")
         if inside.is_absolute():
-            raise self._refusal(name, "an absolute path")
+            raise self.refusal(name, "an absolute path")
         if ".." in inside.parts:
-            raise self._refusal(name, "a path that climbs out of its folder")
+            raise self.refusal(name, "a path that climbs out of its folder")
         if len(name) > MAX_NAME:
-            raise self._refusal(name[:80] + "...", "a name that is too long")
+            raise self.refusal(name[:80] + "...", "a name that is too long")
         if len(inside.parts) > MAX_DEPTH:
-            raise self._refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
+            raise self.refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
         if not name.isprintable():
-            raise self._refusal(name, "a name with characters that cannot be printed")
+            raise self.refusal(name, "a name with characters that cannot be printed")
         # A file brings its folders along, whether the archive lists them or not.
         self._folders.update(inside.parents)
         if len(self._folders) > self._most_folders:
             raise _too_many(self.archive)
         return self._folder.joinpath(*inside.parts)
 
-    def _refusal(self, name: str, kind: str) -> ArchiveError:
+    def refusal(self, name: str, kind: str) -> ArchiveError:
         return ArchiveError(
             "expected an archive of plain files and folders inside one folder, as a module is. "
             "Nothing of it was kept; do not unpack it by hand unless you know who made it. "
@@ -314,7 +311,7 @@ class _TarHeaders:
         # tarfile keeps every member it has met, and all that global headers say.
         tar.members.clear()
         if sum(map(len, tar.pax_headers.values()), len(tar.pax_headers)) > _LARGEST_HEADER:
-            raise self._refusal("its global headers are larger than an archiver writes")
+            raise _damaged(self._archive, "its global headers are larger than an archiver writes")
         self._reads = 0
         return member
 
@@ -323,7 +320,7 @@ class _TarHeaders:
 
     def seek(self, position: int) -> None:
         if position < self._stream.total:
-            raise self._refusal("a header leads backwards")
+            raise _damaged(self._archive, "a header leads backwards")
         while (ahead := position - self._stream.total) > 0:
             if not self._stream.read(min(ahead, _CHUNK)):
                 return
@@ -331,14 +328,11 @@ class _TarHeaders:
     def read(self, size: int) -> bytes:
         self._reads += 1
         if size > _LARGEST_HEADER or self._reads > _HEADER_READS:
-            raise self._refusal("a header is larger than an archiver writes")
+            raise _damaged(self._archive, "a header is larger than an archiver writes")
         data = self._stream.read(size)
         if size > _BLOCK and _MANY_DIGITS.search(data):
-            raise self._refusal("a header holds a longer number than an archiver writes")
+            raise _damaged(self._archive, "a header holds a longer number than an archiver writes")
         return data
-
-    def _refusal(self, reason: str) -> ArchiveError:
-        return _damaged(self._archive, reason)
 
 
 def _unpack_member(stream: _MeasuredStream, member: tarfile.TarInfo, to: _Destination) -> None:
@@ -347,7 +341,7 @@ def _unpack_member(stream: _MeasuredStream, member: tarfile.TarInfo, to: _Destin
     elif member.isreg() and not member.issparse() and member.size >= 0:
         to.add_file(member.name, _content(stream, member.size), member.size)
     else:
-        to.refuse(member.name, _tar_kind(member))
+        raise to.refusal(member.name, _tar_kind(member))
 
 
 def _content(stream: _MeasuredStream, size: int) -> Iterator[bytes]:
@@ -375,7 +369,9 @@ def _unpack_zip(archive: Path, destination: _Destination, limits: _Limits) -> No
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 link = kind == stat.S_IFLNK
-                destination.refuse(member.filename, "a symbolic link" if link else "a device")
+                raise destination.refusal(
+                    member.filename, "a symbolic link" if link else "a device"
+                )
             if member.is_dir():
                 destination.add_folder(member.filename)
                 continue

@@ -152,7 +152,7 @@ class ArrayWriter:
                 file.write(_header(described, self.rows))
                 file.flush()
                 os.fsync(file.fileno())
-            self._close()
+            self.close()
             self._write_manifest(complete=True)
             remove_folder(self.folder)
             os.replace(self._partial, self.folder)
@@ -161,12 +161,8 @@ class ArrayWriter:
 
     def discard(self) -> None:
         """Removes what was written."""
-        self._close()
+        self.close()
         remove_folder(self._partial)
-
-    def close(self) -> None:
-        """Leaves the finished blocks for another writer to go on from."""
-        self._close()
 
     def _start(self, described: list[dict[str, Any]], layout: Any) -> None:
         """Opens the files of a fresh writing, or keeps to those of the one that is resumed."""
@@ -229,7 +225,8 @@ class ArrayWriter:
         }
         _write_durably(self._partial / _MANIFEST, json.dumps(manifest, indent=1).encode())
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Leaves the finished blocks for another writer to go on from."""
         # Closing flushes what no block counts; on a full disk that may fail, and may.
         with contextlib.suppress(OSError):
             self._open_files.close()
@@ -242,7 +239,7 @@ class ArrayWriter:
         except OSError as error:
             if error.errno not in _DISK_FULL:
                 raise
-            self._close()
+            self.close()
             raise full_disk_error(error.errno, self.folder, self.rows) from error
 
 

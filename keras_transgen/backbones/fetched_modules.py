@@ -97,7 +97,7 @@ class ModuleCache:
         # Left by processes that were killed: nobody else works on this key while it is locked.
         for abandoned in self.folder.glob(f".{target.name}.*.partial"):
             remove_folder(abandoned, only_own=True)
-        if _holds_something(target):
+        if any(target.iterdir()) if target.is_dir() else os.path.lexists(target):
             warnings.warn(
                 f"The cached copy of {printable(handle)} is broken and is fetched again: {fault}",
                 stacklevel=5,
@@ -136,10 +136,6 @@ def fault_of(folder: Path) -> str | None:
     except BrokenModuleError as error:
         return str(error)
     return None
-
-
-def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
 
 
 def _entry_fault(target: Path) -> str | None:

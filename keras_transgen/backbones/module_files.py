@@ -195,19 +195,9 @@ def remove_own(folder: Path, process: int) -> None:
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str], int | None]]:
     """Folders and files below a folder that is no link; open folders where the system has them."""
     if hasattr(os, "fwalk"):
-        for place, folders, files, descriptor in os.fwalk(top):
-            _stop_at_depth(top, place, folders)
-            yield place, folders, files, descriptor
-        return
-    for place, folders, files in os.walk(top):
-        _stop_at_depth(top, place, folders)
-        yield place, folders, files, None
-
-
-def _stop_at_depth(top: Path, place: str, folders: list[str]) -> None:
-    # One level more than is allowed is seen, so that it can be refused.
-    if len(Path(place).relative_to(top).parts) > _MAX_DEPTH:
-        folders.clear()
+        yield from os.fwalk(top)
+    else:
+        yield from ((*found, None) for found in os.walk(top))
 
 
 def _opened(file: Path, descriptor: int | None, name: str) -> IO[bytes]:

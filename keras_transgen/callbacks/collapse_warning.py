@@ -34,6 +34,12 @@ def diversity(examples: Any, groups: Any = None) -> float:
     return float(np.sqrt(total / count))
 
 
+def integer_classes(condition: Any) -> np.ndarray | None:
+    """A condition that is integer classes `[count]`; `None` for any other, and for none."""
+    values = np.asarray(condition)
+    return values if values.ndim == 1 and values.dtype.kind in "iu" else None
+
+
 class CollapseWarning(keras.callbacks.Callback):
     """Logs `diversity_ratio`, the samples' diversity over the data's, and warns when it is small.
 
@@ -89,10 +95,7 @@ class CollapseWarning(keras.callbacks.Callback):
         self.threshold = threshold
         self.every = every
         self.seed = seed
-        self._groups: np.ndarray | None = None
-        if condition is not None:
-            values = np.asarray(condition)
-            self._groups = values if values.ndim == 1 and values.dtype.kind in "iu" else None
+        self._groups = integer_classes(condition)
         self._real: float | None = None
         self._last: float | None = None
 

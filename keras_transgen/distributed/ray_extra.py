@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -62,10 +63,28 @@ def actor_options(num_workers: int | None, cpus_per_worker: int) -> dict[str, An
     }
 
 
-def use_cpus_of_actor() -> None:
-    """Let TensorFlow use as many threads as Ray gave this actor CPUs, before it starts."""
+def run_actors(
+    data: Any, actor: type, arguments: dict[str, Any], progress: bool, **options: Any
+) -> Iterator[dict[str, Any]]:
+    """The rows that actors give for the batches of a Ray data set.
+
+    Args:
+        data: The data set.
+        actor: A class, called with `arguments` once on each actor, and its object with batches.
+        arguments: By name.
+        progress: Show Ray's progress bars.
+        **options: Of `map_batches`, those of `actor_options` among them.
+    """
+    data = data.map_batches(actor, fn_constructor_kwargs=arguments, **options)
+    data.context.enable_progress_bars = progress
+    return data.iter_rows()
+
+
+def packed_in_actor(model: Any) -> bytes:
+    """A packed model that Ray handed to this actor, whose CPUs are TensorFlow's from now on."""
     import tensorflow as tf
 
     # Ray sets it for every actor.
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
+    return model if isinstance(model, bytes) else ray_module().get(model)

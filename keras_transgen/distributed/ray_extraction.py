@@ -18,7 +18,12 @@ from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
 from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
-from keras_transgen.distributed.ray_extra import actor_options, ray_module, use_cpus_of_actor
+from keras_transgen.distributed.ray_extra import (
+    actor_options,
+    packed_in_actor,
+    ray_module,
+    run_actors,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,16 +219,10 @@ def _extract(
     data = ray_module("ray.data").read_binary_files(
         paths.to_pylist(), include_paths=True, filesystem=files
     )
-    data = data.map_batches(
-        _Extractor,
-        fn_constructor_kwargs={"model": model_bytes, **arguments},
-        batch_size=rows_per_file,
-        batch_format="pyarrow",
-        **actors,
-    )
-    data.context.enable_progress_bars = progress
+    options = {"batch_size": rows_per_file, "batch_format": "pyarrow", **actors}
+    arguments = {"model": model_bytes, **arguments}
     done = 0
-    for written in data.iter_rows():
+    for written in run_actors(data, _Extractor, arguments, progress, **options):
         if written["error"]:
             raise ValueError(written["error"])
         done += written["rows"]
@@ -243,9 +242,8 @@ class _Extractor:
         output: str,
         unsafe: dict[str, bool],
     ) -> None:
-        use_cpus_of_actor()
-        packed = model if isinstance(model, bytes) else ray_module().get(model)
-        self._features = FeatureFunction(unpack_model(packed, **unsafe), dtype=dtype)
+        network = unpack_model(packed_in_actor(model), **unsafe)
+        self._features = FeatureFunction(network, dtype=dtype)
         self._how = how
         self._root = root
         self._batch_size = batch_size
