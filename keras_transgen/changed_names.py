@@ -19,6 +19,7 @@ _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
+    "backbones.audit.ordering": "backbones.audit.calls",
     "backbones.digits": "backbones.digits_network",
     "backbones.feature_scales": "backbones.layer_scales",
     "backbones.kept_modules": "backbones.load_model",
@@ -32,6 +33,8 @@ MOVED: dict[str, str] = {
     "distributed.feature_extraction": "distributed.ray_extraction",
     "distributed.sampling": "distributed.ray_sampling",
     "fusion.multi_scale_features": "backbones.multi_scale_features",
+    "training.absent_replica": "training.moving_statistics",
+    "training.worker_statistics": "training.moving_statistics",
 }
 
 # What is gone, a module or a name in one: what to use.

@@ -14,7 +14,7 @@ from keras_transgen.generative.adversarial_steps import Logs, shared_step, two_s
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.one_stage import one_stage_step, why_not_one_stage
 from keras_transgen.generative.players_optimizers import PlayersOptimizers, default_optimizers
-from keras_transgen.training.absent_replica import statistics_without_gaps
+from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
 STEPS: dict[str, Callable[..., Logs]] = {

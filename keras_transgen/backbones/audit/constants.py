@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from keras_transgen.backbones.audit.attributes import OPAQUE_TYPES
+from keras_transgen.backbones.audit.calls import in_order
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
-from keras_transgen.backbones.audit.ordering import in_order
 from keras_transgen.backbones.audit.registered_ops import is_pure, output_types
 
 _Found = tuple[str, Any, str]
