@@ -19,6 +19,20 @@ _ROOT = "keras_transgen."
 
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
+    "backbones.audit.ordering": "backbones.audit.calls",
+    "backbones.digits": "backbones.digits_network",
+    "backbones.feature_scales": "backbones.layer_scales",
+    "backbones.kept_modules": "backbones.load_model",
+    "backbones.module_cache": "backbones.fetched_modules",
+    "backbones.module_function": "backbones.saved_model_function",
+    "backbones.module_packing": "backbones.saved_model_packing",
+    "backbones.module_taps": "backbones.saved_model_taps",
+    "datasets.few_shot": "datasets.by_class",
+    "datasets.stratified_split": "datasets.by_class",
+    "distributed.actors": "distributed.ray_extra",
+    "distributed.feature_extraction": "distributed.ray_extraction",
+    "distributed.sampling": "distributed.ray_sampling",
+    "fusion.multi_scale_features": "backbones.multi_scale_features",
     "generative.adversarial_losses": "generative.adversarial.losses",
     "generative.adversarial_model": "generative.adversarial.adversarial_model",
     "generative.adversarial_networks": "generative.adversarial.player_networks",
@@ -30,6 +44,8 @@ MOVED: dict[str, str] = {
     "generative.gan": "generative.adversarial.gan",
     "generative.gradient_penalties": "generative.adversarial.gradient_penalties",
     "generative.players_optimizers": "generative.adversarial.optimizers",
+    "training.absent_replica": "training.moving_statistics",
+    "training.worker_statistics": "training.moving_statistics",
 }
 
 # What is gone, a module or a name in one: what to use.

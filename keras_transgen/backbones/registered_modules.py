@@ -50,7 +50,7 @@ REGISTERED: dict[str, str] = {
     "LowRank": "keras_transgen.fusion.low_rank",
     "MaximumMeanDiscrepancy": "keras_transgen.transfer.subspace.maximum_mean_discrepancy",
     "Mixture": "keras_transgen.generative.priors",
-    "MultiScaleFeatures": "keras_transgen.fusion.multi_scale_features",
+    "MultiScaleFeatures": "keras_transgen.backbones.multi_scale_features",
     "NearestCentroid": "keras_transgen.transfer.neighbours",
     "Noise": "keras_transgen.generative.translation.degradations",
     "ParameterTransfer": "keras_transgen.transfer.parameter",
@@ -86,13 +86,6 @@ def import_classes(names: Iterable[str]) -> None:
 
     Args:
         names: Names that Keras registers, such as `"keras_transgen>GAN"`; others are passed over.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.registered_modules import import_classes
-
-        import_classes(["keras_transgen>GAN", "keras_transgen>cli.__main__"])
-        ```
     """
     known = {f"{PACKAGE}{name}": module for name, module in REGISTERED.items()}
     for module in sorted({known[name] for name in names if name in known}):

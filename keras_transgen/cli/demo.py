@@ -56,7 +56,7 @@ def _from_scratch(seed: int, steps: int) -> Any:
     import keras
 
     import keras_transgen as ktg
-    from keras_transgen.backbones.digits import digits_network
+    from keras_transgen.backbones.digits_network import digits_network
 
     backbone = ktg.KerasBackbone(digits_network(), trainable=True, normalization="adapt")
     model = ktg.TransferModel(backbone, 10, seed=seed)
