@@ -67,7 +67,9 @@ def main() -> None:
         torch.close()
     medians = {name: median(values) for name, values in taken.items()}
     ours = medians["keras_transgen, step='shared'"]
-    rows = [("side", "seconds a step (median)", "images per second", "the shared step is faster by")]
+    rows = [
+        ("side", "seconds a step (median)", "images per second", "the shared step is faster by")
+    ]
     rows += [
         (name, f"{value:.3f}", f"{BATCH / value:.0f}", f"{value / ours:.2f}")
         for name, value in medians.items()

@@ -50,7 +50,9 @@ def worker(name: str, side: str, stretches: int) -> None:
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration() for _ in range(2)],
         )
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        from keras_transgen.distributed import mirrored_strategy
+
+        strategy = mirrored_strategy(["CPU:0", "CPU:1"])
     elif side == "workers":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:

@@ -25,7 +25,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from keras_transgen.backbones.digits import WEIGHTS, digits_network
+from keras_transgen.backbones.digits_network import WEIGHTS, digits_network
 from keras_transgen.datasets.idx import load_idx_folder
 
 HOME = Path(__file__).parents[1] / "keras_transgen" / "backbones"

@@ -16,7 +16,8 @@ def lazy_names(
 
     Args:
         room: The package's `__name__`.
-        homes: By public name, the module below the room that defines it.
+        homes: By public name, the module below the room that defines it; of another room, from a
+            dot on (`".backbones.load"`).
         parts: Modules and packages below the room that are public themselves.
     """
     parts = tuple(parts)
@@ -26,7 +27,7 @@ def lazy_names(
         if name in parts:
             return importlib.import_module(f"{room}.{name}")
         if name in homes:
-            return getattr(importlib.import_module(f"{room}.{homes[name]}"), name)
+            return getattr(importlib.import_module(f".{homes[name]}", room), name)
         whole = f"{room}.{name}"
         if whole.partition(".")[2] in MOVED:
             return importlib.import_module(whole)

@@ -72,12 +72,10 @@ def seeded():
 
 @pytest.fixture(scope="session")
 def two_replicas() -> tf.distribute.Strategy:
-    """MirroredStrategy over the two logical CPU devices.
+    """The strategy over the two logical CPU devices."""
+    from keras_transgen.distributed import mirrored_strategy
 
-    One for the session: a second strategy in a process numbers its collectives from the start
-    again, and TensorFlow takes them for the first one's ("Shape mismatch in the collective").
-    """
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return mirrored_strategy(["CPU:0", "CPU:1"])
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tensorflow_probability import distributions as tfd
 
 import keras_transgen as ktg
 from keras_transgen.backbones import SavedModelBackbone, load_backbone
-from keras_transgen.backbones.registered_modules import REGISTERED, import_classes
+from keras_transgen.backbones.registered_modules import import_classes, registered_modules
 from keras_transgen.cli.generate import run_sample
 from keras_transgen.cli.inspect import run_inspect
 from keras_transgen.cli.translate_apply import run_apply
@@ -33,7 +33,7 @@ from keras_transgen.transfer.deltas import read_delta, write_delta
 from tests.backbones import tiny_modules
 from tests.stranger import Watch, own_configs, planted, rewritten
 
-import_classes(f"keras_transgen>{name}" for name in REGISTERED)
+import_classes(f"keras_transgen>{name}" for name in registered_modules())
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def watch(tmp_path, monkeypatch, modules):
 
 
 def cls_of(name: str) -> type:
-    return getattr(importlib.import_module(REGISTERED[name]), name)
+    return getattr(importlib.import_module(registered_modules()[name]), name)
 
 
 def layer(name: str, *args, **kwargs):
@@ -206,7 +206,7 @@ def test_every_registered_class_has_a_sample():
         for name in keras.saving.get_custom_objects()
         if name.startswith("keras_transgen>")
     }
-    assert registered == set(REGISTERED) == set(SAMPLES)
+    assert registered == set(registered_modules()) == set(SAMPLES)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -6,6 +6,7 @@ from keras_transgen.backbones.input_contract import InputContract
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load import load_backbone
 from keras_transgen.backbones.load_model import load_model
+from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.backbones.parameter_groups import ParameterGroup
 from keras_transgen.backbones.saved_model import SavedModelBackbone
 
@@ -14,6 +15,7 @@ __all__ = [
     "Features",
     "InputContract",
     "KerasBackbone",
+    "MultiScaleFeatures",
     "ParameterGroup",
     "SavedModelBackbone",
     "extract_features",

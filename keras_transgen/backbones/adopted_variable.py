@@ -19,17 +19,6 @@ class AdoptedVariable(keras.Variable):
             inside `strategy.scope()`.
         path: Unique name with slashes, such as `"block_1_expand/kernel"`.
         trainable: Whether optimizers may change it. Defaults to the storage's own flag.
-
-    Example:
-        ```python
-        import tensorflow as tf
-        from keras_transgen.backbones.adopted_variable import AdoptedVariable
-
-        storage = tf.Variable([1.0, 2.0])
-        adopted = AdoptedVariable(storage, path="layer/kernel")
-        adopted.assign([3.0, 4.0])
-        assert storage.numpy().tolist() == [3.0, 4.0]
-        ```
     """
 
     def __init__(self, storage: tf.Variable, path: str, trainable: bool | None = None) -> None:

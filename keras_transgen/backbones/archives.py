@@ -2,10 +2,10 @@
 
 Python's own `tarfile` is not strict enough for what comes from the network: it stops in silence
 at a header that is damaged or missing, so an archive cut between two files unpacks "well", and
-it follows links and sizes as the archive's author wishes. It reads an extended header, and
-`zipfile` a list of files, into memory whole, whatever size the archive claims. Here an archive
-either arrives whole, inside its folder and within its limits, or nothing of it stays; the two
-libraries read through streams that refuse what no archiver writes before it is read.
+it follows links and sizes as the archive's author wishes, and reads an extended header into memory
+whole, whatever size it claims. Here an archive either arrives whole, inside its folder and within
+its limits, or nothing of it stays; tarfile reads through a stream that refuses what no archiver
+writes before it is read, and of a zip the directory is looked at first (`zip_limits`).
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ import tarfile
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.datasets.printable import printable
+from keras_transgen.training.zip_limits import (
+    MAX_BYTES,
+    MAX_RATIO,
+    RATIO_FLOOR,
+    ZipLimitError,
+    check_members,
+)
 
 MAX_MEMBERS = 100_000
-MAX_BYTES = 16 * 2**30
-MAX_RATIO = 200.0
-# Freshly initialised weights are mostly zeros and compress a thousandfold: the ratio says
-# something about intent only once the unpacked size could hurt.
-RATIO_FLOOR = 256 * 2**20
 # A SavedModel's files lie two or three folders deep; systems take paths of 4,096 bytes.
 MAX_DEPTH = 32
 MAX_NAME = 1000
@@ -46,9 +48,7 @@ _CHUNK = 2**20
 # headers before the file's own.
 _LARGEST_HEADER = 2**16
 _HEADER_READS = 20
-_LARGEST_DIRECTORY = 32 * 2**20
 _ZIP_HEADER = 30
-_DIRECTORY_ENTRY = b"PK\x01\x02"
 # In Pythons before 3.11.10 tarfile's patterns take the square of a row of digits.
 _MANY_DIGITS = re.compile(rb"\d{65}")
 _DAMAGE = (
@@ -98,7 +98,6 @@ def unpack_archive(
     target: str | os.PathLike[str],
     *,
     name: str | None = None,
-    check: Callable[[Path], object] | None = None,
     max_members: int = MAX_MEMBERS,
     max_bytes: int = MAX_BYTES,
     max_ratio: float = MAX_RATIO,
@@ -107,41 +106,22 @@ def unpack_archive(
     """Unpacks a tar.gz, tar or zip archive into a new folder, or leaves nothing behind.
 
     The files go into a temporary folder beside `target`, which takes the name `target` in one
-    step after everything, `check` included, has passed. The format is read from the content,
+    step when it is complete. The format is read from the content,
     not from the file's name. Permissions, owners and times in the archive are ignored.
 
     Args:
         archive: File to unpack.
         target: Folder to create. It must not exist, or be empty.
         name: What error messages call the archive. Defaults to its path.
-        check: Called with the temporary folder before it is moved into place; whatever it
-            raises is raised, and nothing stays. Defaults to no check.
         max_members: Most entries, and most folders that they bring along. Defaults to 100,000.
         max_bytes: Most unpacked bytes (a tar's own headers count). Defaults to 16 GiB.
         max_ratio: Most unpacked bytes per packed byte. Defaults to 200.
         ratio_floor: Unpacked bytes below which `max_ratio` is not applied. Defaults to 256 MiB.
 
-    Returns:
-        The folder, `target`.
-
     Raises:
         ArchiveError: When the archive is no archive, damaged, cut short, empty, beyond a limit,
             or holds an absolute path, `..`, a link, a device, the same name twice, a name that
             is too long or too deep, or headers that no archiver writes.
-
-    Example:
-        ```python
-        import tarfile, tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.archives import unpack_archive
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "labels.txt").write_text("ant bee")
-        with tarfile.open(folder / "module.tar.gz", "w:gz") as tar:
-            tar.add(folder / "labels.txt", "assets/labels.txt")
-        module = unpack_archive(folder / "module.tar.gz", folder / "module")
-        assert (module / "assets" / "labels.txt").read_text() == "ant bee"
-        ```
     """
     archive, target = Path(archive), Path(target)
     limits = _Limits(max_members, max_bytes, max_ratio, ratio_floor)
@@ -149,8 +129,6 @@ def unpack_archive(
     partial.mkdir()
     try:
         _unpack_into(archive, name or str(archive), partial, limits)
-        if check is not None:
-            check(partial)
         os.replace(partial, target)
     finally:
         remove_folder(partial)
@@ -186,6 +164,8 @@ def _unpack_into(archive: Path, name: str, folder: Path, limits: _Limits) -> Non
         unpack[kind](archive, _Destination(name, folder, limits.members), limits)
     except ArchiveError:
         raise
+    except ZipLimitError as error:
+        raise ArchiveError(f"{printable(error)} (archive {name})") from error
     except _DAMAGE as error:
         raise _damaged(name, str(error) or type(error).__name__) from error
     if not any(folder.iterdir()):
@@ -223,23 +203,20 @@ class _Destination:
     def add_file(self, name: str, chunks: Iterator[bytes], size: int) -> None:
         path = self._place(name)
         if path == self._folder:
-            raise self._refusal(name, "a file without a name")
+            raise self.refusal(name, "a file without a name")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("xb")
         except (FileExistsError, NotADirectoryError):
-            raise self._refusal(name, "the same name twice") from None
+            raise self.refusal(name, "the same name twice") from None
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            raise self._refusal(name[:80] + "...", "a name that is too long") from None
+            raise self.refusal(name[:80] + "...", "a name that is too long") from None
         with file:
             written = sum(file.write(chunk) for chunk in chunks)
         if written != size:
             raise _damaged(self.archive, f"{name!r} has {written:,} of its {size:,} bytes")
-
-    def refuse(self, name: str, kind: str) -> None:
-        raise self._refusal(name, kind)
 
     def _place(self, name: str) -> Path:
         self._room -= 1
@@ -247,24 +224,24 @@ class _Destination:
             raise _too_many(self.archive)
         inside = PurePosixPath(name)
         if "\\" in name or "\0" in name or (inside.parts and ":" in inside.parts[0]):
-            raise self._refusal(name, "a path of another system")
+            raise self.refusal(name, "a path of another system")
         if inside.is_absolute():
-            raise self._refusal(name, "an absolute path")
+            raise self.refusal(name, "an absolute path")
         if ".." in inside.parts:
-            raise self._refusal(name, "a path that climbs out of its folder")
+            raise self.refusal(name, "a path that climbs out of its folder")
         if len(name) > MAX_NAME:
-            raise self._refusal(name[:80] + "...", "a name that is too long")
+            raise self.refusal(name[:80] + "...", "a name that is too long")
         if len(inside.parts) > MAX_DEPTH:
-            raise self._refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
+            raise self.refusal(name[:80] + "...", f"a path of more than {MAX_DEPTH} folders")
         if not name.isprintable():
-            raise self._refusal(name, "a name with characters that cannot be printed")
+            raise self.refusal(name, "a name with characters that cannot be printed")
         # A file brings its folders along, whether the archive lists them or not.
         self._folders.update(inside.parents)
         if len(self._folders) > self._most_folders:
             raise _too_many(self.archive)
         return self._folder.joinpath(*inside.parts)
 
-    def _refusal(self, name: str, kind: str) -> ArchiveError:
+    def refusal(self, name: str, kind: str) -> ArchiveError:
         return ArchiveError(
             "expected an archive of plain files and folders inside one folder, as a module is. "
             "Nothing of it was kept; do not unpack it by hand unless you know who made it. "
@@ -334,7 +311,7 @@ class _TarHeaders:
         # tarfile keeps every member it has met, and all that global headers say.
         tar.members.clear()
         if sum(map(len, tar.pax_headers.values()), len(tar.pax_headers)) > _LARGEST_HEADER:
-            raise self._refusal("its global headers are larger than an archiver writes")
+            raise _damaged(self._archive, "its global headers are larger than an archiver writes")
         self._reads = 0
         return member
 
@@ -343,7 +320,7 @@ class _TarHeaders:
 
     def seek(self, position: int) -> None:
         if position < self._stream.total:
-            raise self._refusal("a header leads backwards")
+            raise _damaged(self._archive, "a header leads backwards")
         while (ahead := position - self._stream.total) > 0:
             if not self._stream.read(min(ahead, _CHUNK)):
                 return
@@ -351,14 +328,11 @@ class _TarHeaders:
     def read(self, size: int) -> bytes:
         self._reads += 1
         if size > _LARGEST_HEADER or self._reads > _HEADER_READS:
-            raise self._refusal("a header is larger than an archiver writes")
+            raise _damaged(self._archive, "a header is larger than an archiver writes")
         data = self._stream.read(size)
         if size > _BLOCK and _MANY_DIGITS.search(data):
-            raise self._refusal("a header holds a longer number than an archiver writes")
+            raise _damaged(self._archive, "a header holds a longer number than an archiver writes")
         return data
-
-    def _refusal(self, reason: str) -> ArchiveError:
-        return _damaged(self._archive, reason)
 
 
 def _unpack_member(stream: _MeasuredStream, member: tarfile.TarInfo, to: _Destination) -> None:
@@ -367,7 +341,7 @@ def _unpack_member(stream: _MeasuredStream, member: tarfile.TarInfo, to: _Destin
     elif member.isreg() and not member.issparse() and member.size >= 0:
         to.add_file(member.name, _content(stream, member.size), member.size)
     else:
-        to.refuse(member.name, _tar_kind(member))
+        raise to.refusal(member.name, _tar_kind(member))
 
 
 def _content(stream: _MeasuredStream, size: int) -> Iterator[bytes]:
@@ -388,52 +362,22 @@ def _tar_kind(member: tarfile.TarInfo) -> str:
 
 def _unpack_zip(archive: Path, destination: _Destination, limits: _Limits) -> None:
     with archive.open("rb") as stream:
-        bounded: Any = _ZipStream(destination.archive, stream, limits.members)
-        with zipfile.ZipFile(bounded) as file:
-            _unpack_zip_members(file, archive.stat().st_size, destination, limits)
-
-
-class _ZipStream:
-    """What zipfile may read: the list of files is looked at before any of it is made an object."""
-
-    def __init__(self, archive: str, file: IO[bytes], members: int):
-        self._archive = archive
-        self._file = file
-        self._members = members
-        self.tell, self.seekable = file.tell, file.seekable
-
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_SET and position < 0:
-            raise _damaged(self._archive, "its list of files leads out of it")
-        return self._file.seek(position, whence)
-
-    def read(self, size: int = -1) -> bytes:
-        if not -1 <= size <= _LARGEST_DIRECTORY:
-            raise _damaged(self._archive, "its list of files is larger than an archiver writes")
-        # Without a size only the file's last bytes are read, for a comment of at most 64 kB.
-        data = self._file.read(2 * _LARGEST_HEADER if size < 0 else size)
-        if data.startswith(_DIRECTORY_ENTRY) and data.count(_DIRECTORY_ENTRY) > self._members:
-            raise _too_many(self._archive)
-        return data
-
-
-def _unpack_zip_members(
-    file: zipfile.ZipFile, packed: int, destination: _Destination, limits: _Limits
-) -> None:
-    members = file.infolist()
-    limits.check(destination.archive, sum(member.file_size for member in members), packed)
-    _check_zip_places(destination.archive, members, packed)
-    for member in members:
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            link = kind == stat.S_IFLNK
-            destination.refuse(member.filename, "a symbolic link" if link else "a device")
-        if member.is_dir():
-            destination.add_folder(member.filename)
-            continue
-        with file.open(member) as content:
-            chunks = iter(functools.partial(content.read, _CHUNK), b"")
-            destination.add_file(member.filename, chunks, member.file_size)
+        check_members(stream, limits.members, limits.bytes, limits.ratio, limits.ratio_floor)
+        file = zipfile.ZipFile(stream)
+        _check_zip_places(destination.archive, file.infolist(), archive.stat().st_size)
+        for member in file.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                link = kind == stat.S_IFLNK
+                raise destination.refusal(
+                    member.filename, "a symbolic link" if link else "a device"
+                )
+            if member.is_dir():
+                destination.add_folder(member.filename)
+                continue
+            with file.open(member) as content:
+                chunks = iter(functools.partial(content.read, _CHUNK), b"")
+                destination.add_file(member.filename, chunks, member.file_size)
 
 
 def _check_zip_places(archive: str, members: list[zipfile.ZipInfo], packed: int) -> None:
@@ -445,6 +389,3 @@ def _check_zip_places(archive: str, members: list[zipfile.ZipInfo], packed: int)
         if member.header_offset < end:
             raise _damaged(archive, f"{member.filename!r} lies in another file")
         end = member.header_offset + _ZIP_HEADER + member.compress_size
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            # Python unpacks the other methods without a limit on memory.
-            raise _damaged(archive, f"{member.filename!r} is neither stored nor deflated")

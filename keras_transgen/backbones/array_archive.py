@@ -45,25 +45,7 @@ _DAMAGE = (
 
 
 def read_arrays(path: str | os.PathLike[str], max_bytes: int) -> dict[str, np.ndarray]:
-    """All arrays of an `.npz` file, by name.
-
-    Args:
-        path: The file.
-        max_bytes: How much memory they may take together.
-
-    Raises:
-        ValueError: It is no such file, damaged, beyond the limit, unpacks to more than 200 times
-            its size, or holds something else than numbers and text of fixed length.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.backbones.array_archive import read_arrays
-
-        np.savez("/tmp/arrays.npz", steps=np.arange(3))
-        assert read_arrays("/tmp/arrays.npz", max_bytes=1000)["steps"].tolist() == [0, 1, 2]
-        ```
-    """
+    """All arrays of an `.npz` file, by name."""
     try:
         if not Path(path).is_file() or not zipfile.is_zipfile(path):
             raise ValueError("no archive of arrays")

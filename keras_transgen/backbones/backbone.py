@@ -1,15 +1,14 @@
 """The contract that every pretrained network in this package keeps."""
 
-import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 
 from keras_transgen.backbones.input_contract import check_structure
+from keras_transgen.backbones.network_digest import digest_of
 from keras_transgen.backbones.parameter_groups import ParameterGroup
 from keras_transgen.backbones.publishing import publish
 
@@ -107,12 +106,12 @@ class Backbone(keras.layers.Layer):
             Another backbone, with a copy of the present values of the weights.
 
         Raises:
-            ValueError: There is no such layer; near names are told.
+            ValueError: There is no such layer (near names are told), or the network cannot
+                compute at this size.
 
         Example:
             ```python
-            import numpy as np
-            import keras_transgen as ktg
+                        import keras_transgen as ktg
 
             backbone = ktg.load_backbone("digits")
             first, last = backbone.tap([backbone.layer_names()[1], backbone.layer_names()[-1]])(
@@ -254,12 +253,7 @@ class Backbone(keras.layers.Layer):
         Caches of features and saved deltas are keyed by it. Whether the network is trainable
         and its own name do not count.
         """
-        total = hashlib.sha256(self.structure().encode())
-        for weight in self.weights:
-            values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
-            total.update(f"{values.dtype.name}{values.shape}".encode())
-            total.update(values.tobytes())
-        return total.hexdigest()
+        return digest_of(self.structure(), self.weights)
 
     def count_params(self) -> int:
         """How many numbers the network's weights are, before a first call too."""

@@ -21,9 +21,6 @@ class BatchSource:
         data: Arrays or dicts of arrays `[rows, ...]`, `(x, y)`, `(x, y, sample_weight)`, a
             `tf.data.Dataset` of batches of these, or a `keras.utils.PyDataset`.
         batch_size: Rows a batch of arrays.
-
-    Raises:
-        ValueError: If the data are empty, endless, of unequal lengths, or no data at all.
     """
 
     def __init__(self, data: Any, batch_size: int) -> None:
@@ -68,10 +65,6 @@ class BatchSource:
     def batches(self, first_batch: int, first_row: int) -> Iterator[tuple[Any, Any, Any]]:
         """The batches after those that were seen already.
 
-        Args:
-            first_batch: How many batches to leave out.
-            first_row: How many rows these had.
-
         Yields:
             `(x, y, sample_weight)`, None for what the data do not have.
         """
@@ -90,11 +83,7 @@ class BatchSource:
 
 
 def empty_data(received: str) -> ValueError:
-    """The error for data without a row, for the caller to raise.
-
-    Args:
-        received: What came in the data's place, in words.
-    """
+    """The error for data without a row, for the caller to raise."""
     return ValueError(
         "Expected data with at least one row, to extract features from. Check the folder or the "
         f"filter that the data come from. Received: {received}"

@@ -146,41 +146,29 @@ def _is_public(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 
-class _Connection(http.client.HTTPConnection):
+class _Watched(http.client.HTTPConnection):
     def __init__(self, host: str, *, watch: ConnectionWatch, **options: Any):
         super().__init__(host, **options)
+        self._watch = watch
         # The standard library has no other hook for how a connection is made.
         self._create_connection = watch.connect
 
 
-class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, host: str, *, watch: ConnectionWatch, **options: Any):
-        super().__init__(host, **options)
-        self._watch = watch
-        self._create_connection = watch.connect
-
+class _WatchedAndSecure(_Watched, http.client.HTTPSConnection):
     def connect(self) -> None:
         super().connect()
         self._watch.secured(self.sock)
 
 
-class WatchedHTTP(urllib.request.HTTPHandler):
-    """Opens `http://` addresses under a watch."""
+class WatchedOpener(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens `http://` and `https://` addresses under a watch, with the system's certificates."""
 
     def __init__(self, watch: ConnectionWatch):
         super().__init__()
         self._watch = watch
 
     def http_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(functools.partial(_Connection, watch=self._watch), req)  # type: ignore[arg-type]
-
-
-class WatchedHTTPS(urllib.request.HTTPSHandler):
-    """Opens `https://` addresses under a watch, with the system's certificates."""
-
-    def __init__(self, watch: ConnectionWatch):
-        super().__init__()
-        self._watch = watch
+        return self.do_open(functools.partial(_Watched, watch=self._watch), req)  # type: ignore[arg-type]
 
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(functools.partial(_SecureConnection, watch=self._watch), req)  # type: ignore[arg-type]
+        return self.do_open(functools.partial(_WatchedAndSecure, watch=self._watch), req)  # type: ignore[arg-type]

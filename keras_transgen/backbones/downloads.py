@@ -21,8 +21,7 @@ from keras_transgen.backbones.archives import MAX_BYTES
 from keras_transgen.backbones.connection_watch import (
     ConnectionWatch,
     UnsafeRedirectError,
-    WatchedHTTP,
-    WatchedHTTPS,
+    WatchedOpener,
 )
 from keras_transgen.backbones.saved_model_folder import HandleError
 from keras_transgen.datasets.printable import printable
@@ -92,10 +91,6 @@ def download(
         time_limit: Seconds that all attempts may take together. Defaults to a day, in which the
             least line that is of use, 200 kB a second, fetches the largest module.
         max_bytes: Largest file. Defaults to 16 GiB.
-
-    Raises:
-        HandleError: When nothing is there, the server refuses, a web page arrives in place of
-            a file, the file is too large, it took too long, or all attempts failed.
     """
     watch = ConnectionWatch(timeout, least_rate, time_limit)
     with watch, _progress_bar(url, progress) as show:
@@ -136,9 +131,7 @@ def _attempt(transfer: _Transfer) -> None:
 def _open(transfer: _Transfer, headers: dict[str, str]) -> Any:
     try:
         request = urllib.request.Request(transfer.url, headers=headers)
-        opener = urllib.request.build_opener(
-            _CarefulRedirects, WatchedHTTP(transfer.watch), WatchedHTTPS(transfer.watch)
-        )
+        opener = urllib.request.build_opener(_CarefulRedirects, WatchedOpener(transfer.watch))
         return opener.open(request, timeout=transfer.watch.timeout)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):

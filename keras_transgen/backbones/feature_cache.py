@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.training.whole_file import write_whole
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -33,21 +35,7 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def cache_key(**parts: Any) -> str:
-    """Hashes what the features depend on.
-
-    Args:
-        **parts: JSON values by name, such as the backbone's digest.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.feature_cache import cache_key
-
-        assert cache_key(backbone="ab", seed=0) == cache_key(seed=0, backbone="ab")
-        ```
-    """
+    """Hashes what the features depend on."""
     return hashlib.sha256(json.dumps([_FORMAT, parts], sort_keys=True).encode()).hexdigest()
 
 
@@ -68,10 +56,6 @@ class StoredArrays:
 
 def open_arrays(folder: str | os.PathLike[str], key: str) -> StoredArrays | None:
     """Opens a folder of the cache.
-
-    Args:
-        folder: The folder.
-        key: The key that it must have been written with.
 
     Returns:
         The arrays, or None where the folder is absent, of another key, incomplete or damaged.
@@ -101,18 +85,6 @@ class ArrayWriter:
     Args:
         folder: Where the complete folder will be. Nothing is there until `finish`.
         key: The cache key.
-
-    Example:
-        ```python
-        import tempfile
-        import numpy as np
-        from keras_transgen.backbones.feature_cache import ArrayWriter, open_arrays
-
-        writer = ArrayWriter(f"{tempfile.mkdtemp()}/features", key="ab")
-        writer.append([np.ones((2, 3))], layout="features")
-        folder = writer.finish()
-        assert open_arrays(folder, "ab").arrays[0].shape == (2, 3)
-        ```
     """
 
     def __init__(self, folder: str | os.PathLike[str], key: str) -> None:
@@ -141,16 +113,7 @@ class ArrayWriter:
         )
 
     def append(self, arrays: Sequence[np.ndarray], layout: Any) -> None:
-        """Adds a batch.
-
-        Args:
-            arrays: Arrays of equal length, with the dtypes and row shapes of every other batch.
-            layout: JSON value kept with the arrays.
-
-        Raises:
-            ValueError: If an array has another dtype or row shape than before.
-            OSError: If the disk is full.
-        """
+        """Adds a batch."""
         described = [
             {"file": f"{index}.npy", "dtype": array.dtype.str, "shape": list(array.shape[1:])}
             for index, array in enumerate(arrays)
@@ -178,14 +141,7 @@ class ArrayWriter:
                 self._end_block()
 
     def finish(self) -> Path:
-        """Completes the files and moves them into place.
-
-        Returns:
-            The folder.
-
-        Raises:
-            OSError: If the disk is full.
-        """
+        """Completes the files and moves them into place."""
         with self._telling_of_a_full_disk():
             if not self._files:
                 # All rows were there: the writing was interrupted in this very method.
@@ -196,7 +152,7 @@ class ArrayWriter:
                 file.write(_header(described, self.rows))
                 file.flush()
                 os.fsync(file.fileno())
-            self._close()
+            self.close()
             self._write_manifest(complete=True)
             remove_folder(self.folder)
             os.replace(self._partial, self.folder)
@@ -205,12 +161,8 @@ class ArrayWriter:
 
     def discard(self) -> None:
         """Removes what was written."""
-        self._close()
+        self.close()
         remove_folder(self._partial)
-
-    def close(self) -> None:
-        """Leaves the finished blocks for another writer to go on from."""
-        self._close()
 
     def _start(self, described: list[dict[str, Any]], layout: Any) -> None:
         """Opens the files of a fresh writing, or keeps to those of the one that is resumed."""
@@ -273,7 +225,8 @@ class ArrayWriter:
         }
         _write_durably(self._partial / _MANIFEST, json.dumps(manifest, indent=1).encode())
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Leaves the finished blocks for another writer to go on from."""
         # Closing flushes what no block counts; on a full disk that may fail, and may.
         with contextlib.suppress(OSError):
             self._open_files.close()
@@ -286,7 +239,7 @@ class ArrayWriter:
         except OSError as error:
             if error.errno not in _DISK_FULL:
                 raise
-            self._close()
+            self.close()
             raise full_disk_error(error.errno, self.folder, self.rows) from error
 
 
@@ -361,18 +314,12 @@ def _is_whole(
 
 
 def _header(described: dict[str, Any], rows: int) -> bytes:
-    """The `.npy` header, of one length whatever the number of rows."""
-    text = repr(
-        {
-            "descr": described["dtype"],
-            "fortran_order": False,
-            "shape": (rows, *described["shape"]),
-        }
-    )
-    # The format asks for a multiple of 64 bytes; room for a row count of 20 digits.
-    length = -(-(10 + len(text) - len(str(rows)) + 20 + 1) // 64) * 64
-    padded = text.encode("latin1").ljust(length - 11) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+    """The `.npy` header, in which NumPy leaves room for any number of rows."""
+    header = io.BytesIO()
+    shape = (rows, *described["shape"])
+    said = {"descr": described["dtype"], "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, said)
+    return header.getvalue()
 
 
 def _row_offset(described: dict[str, Any], row: int) -> int:
@@ -381,14 +328,13 @@ def _row_offset(described: dict[str, Any], row: int) -> int:
 
 
 def _write_durably(file: Path, content: bytes) -> None:
-    beside = file.with_name(file.name + ".new")
-    # Left by a kill; made anew, so that no link under this name is written through.
-    beside.unlink(missing_ok=True)
-    with open(beside, "xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(beside, file)
+    def write(beside: str) -> None:
+        with open(beside, "xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    write_whole(str(file), write)
     _sync_folder(file.parent)
 
 

@@ -2,12 +2,13 @@
 
 import hashlib
 import inspect
-import json
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_transgen.backbones.network_digest import layer_digest
 
 CLEAN_ADVICE = "Remove the row or fill in the values."
 
@@ -81,16 +82,9 @@ class FeatureFunction:
     def __call__(self, x: Any, first_row: int) -> Any:
         """Features of one batch.
 
-        Args:
-            x: The batch.
-            first_row: Which row of the data it starts with.
-
         Returns:
             Arrays `[rows * views, ...]` in the structure of the backbone's outputs; the views of
             an example follow one another.
-
-        Raises:
-            ValueError: If the data or the features hold NaN or infinite values.
         """
         parts = [self._checked(self._plain(x), x, first_row)]
         for view in range(1, self.views):
@@ -174,17 +168,7 @@ def _finite_rows(values: Any) -> tf.Tensor:
 
 
 def refuse_rows(finite: Any, first_row: int, what: str, advice: str = CLEAN_ADVICE) -> None:
-    """Raises for the first row that is not finite.
-
-    Args:
-        finite: Booleans `[rows]`.
-        first_row: Which row of the data the first of them is.
-        what: What was found.
-        advice: What to do about it.
-
-    Raises:
-        ValueError: If one of them is False.
-    """
+    """Raises for the first row that is not finite."""
     finite = np.asarray(finite)
     if finite.all():
         return
@@ -209,31 +193,3 @@ def _set_seeds(augmentation: Any, seed: list[int]) -> None:
     for index, variable in enumerate(augmentation.variables):
         if "seed_generator_state" in variable.path:
             variable.assign(np.asarray([seed[0], seed[1] + index], variable.dtype))
-
-
-def layer_digest(layer: keras.layers.Layer) -> str:
-    """Hash of what a layer computes: its own `digest()`, else of its configuration and weights."""
-    if hasattr(layer, "digest"):
-        return layer.digest()
-    configuration = _without_names(keras.saving.serialize_keras_object(layer))
-    total = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode())
-    for weight in layer.weights:
-        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
-        total.update(f"{values.dtype.str}{values.shape}".encode())
-        total.update(values.tobytes())
-    return total.hexdigest()
-
-
-def _without_names(configuration: Any) -> Any:
-    """Drops layers' names, which count up in a process, but not where names are the wiring."""
-    if isinstance(configuration, list):
-        return [_without_names(part) for part in configuration]
-    if not isinstance(configuration, dict):
-        return configuration
-    kind = configuration.get("class_name", "")
-    if kind == "Functional" or "Policy" in kind:
-        return configuration
-    kept = {key: _without_names(value) for key, value in configuration.items()}
-    if isinstance(kept.get("config"), dict):
-        kept["config"].pop("name", None)
-    return kept

@@ -44,18 +44,6 @@ def file_lock(
     Raises:
         UnsafeLockError: If a link, a file of another name or owner, or no file at all stands in
             the lock's place. Nothing is written to it.
-
-    Example:
-        ```python
-        import tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.file_lock import file_lock
-
-        lock = Path(tempfile.mkdtemp()) / ".lock"
-        with file_lock(lock, "counting", print):
-            assert lock.exists()
-        assert not lock.exists()
-        ```
     """
     if fcntl is None:
         yield

@@ -31,10 +31,6 @@ class FlatFunction:
     Tensors are known by the names of layers, as `layers` lists them: the path of scopes without
     the calls on it. A layer is a called function, or a scope of which one tensor leaves.
 
-    Args:
-        name: Name of the function.
-        functions: The SavedModel's functions by name, as protocol buffers.
-
     Attributes:
         layers: Tensor of each layer, and of each single op, by name, from input to output.
         returns: The tensors that the function returns.
@@ -217,12 +213,6 @@ class FlatFunction:
 
         Args:
             layer: Its name as `layers` has it, or the end of it from a slash on.
-
-        Returns:
-            The tensor.
-
-        Raises:
-            ValueError: No layer, or several, are called so.
         """
         if layer in self.layers:
             return self.layers[layer]
@@ -245,11 +235,6 @@ class FlatFunction:
         self, tensors: Sequence[str], name: str, sizes: Mapping[int, Sequence[int | None]]
     ) -> tuple[Any, list[int]]:
         """The function that computes these tensors, and nothing that they do not need.
-
-        Args:
-            tensors: Tensors of the flat graph.
-            name: Name of the new function.
-            sizes: New shapes of arguments, by their place.
 
         Returns:
             The function as a protocol buffer, and the places of the arguments it still takes.

@@ -31,18 +31,6 @@ def remove_folder(folder: str | os.PathLike[str], only_own: bool = False) -> Non
         folder: The folder; nothing happens where there is none. The way to it is trusted, its own
             name is not.
         only_own: Leave it where it belongs to another user. Defaults to False.
-
-    Example:
-        ```python
-        import tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.folder_removal import remove_folder
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "a" / "b").mkdir(parents=True)
-        remove_folder(folder)
-        assert not folder.exists()
-        ```
     """
     top = Path(folder)
     with contextlib.suppress(OSError):
@@ -78,8 +66,8 @@ def _flatten(name: str, top: int) -> None:
     os.rmdir(name, dir_fd=top)
 
 
-def _emptied_of_files(folder: int) -> list[str]:
-    """Removes the files of a folder, and names its folders."""
+def _emptied_of_files(folder: int | Path) -> list[str]:
+    """Removes the files of a folder, open or by its path, and names its folders."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -87,7 +75,10 @@ def _emptied_of_files(folder: int) -> list[str]:
                 folders.append(entry.name)
             else:
                 with contextlib.suppress(OSError):
-                    os.unlink(entry.name, dir_fd=folder)
+                    if isinstance(folder, int):
+                        os.unlink(entry.name, dir_fd=folder)
+                    else:
+                        os.unlink(entry.path)
     return folders
 
 
@@ -136,12 +127,4 @@ def _remove_by_paths(top: Path) -> None:
 
 def _emptied_by_path(folder: Path) -> list[str]:
     folder.chmod(stat.S_IRWXU)
-    folders = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(entry)
-    return folders
+    return _emptied_of_files(folder)

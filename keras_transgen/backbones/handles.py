@@ -28,7 +28,7 @@ from keras_transgen.backbones.archives import (
     unpack_archive,
 )
 from keras_transgen.backbones.downloads import download
-from keras_transgen.backbones.module_cache import ModuleCache, cache_folder, fault_of
+from keras_transgen.backbones.fetched_modules import ModuleCache, cache_folder, fault_of
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,

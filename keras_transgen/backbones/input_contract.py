@@ -167,9 +167,6 @@ def check_structure(
         values: What is to be fed, in the same structure.
         name: What to call the values in messages.
         check: `InputContract.check` or `InputContract.check_form`.
-
-    Raises:
-        ValueError: The structures differ, or one of the values breaks its contract.
     """
     if isinstance(contract, InputContract):
         if isinstance(values, dict):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.config_from_file import check_objects, nested_in
 from keras_transgen.training.weight_file import WEIGHTS, check_weights_in
 from keras_transgen.training.zip_limits import check_members
 
@@ -28,14 +28,7 @@ _LONGEST_PART, _LONGEST_NAME, _MOST_PARTS, _MOST_FOLDERS = 200, 2000, 64, 20_000
 
 
 def check_file(file: Path) -> None:
-    """Refuse what is no plain file whose name ends in `.keras`.
-
-    Args:
-        file: The file.
-
-    Raises:
-        ValueError: It is absent, a folder, a pipe, or has another name.
-    """
+    """Refuse what is no plain file whose name ends in `.keras`."""
     if not file.exists():
         raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
     if file.is_dir():
@@ -52,21 +45,7 @@ def check_file(file: Path) -> None:
 
 
 def check_archive(file: Path, max_members: int, max_bytes: int, name: str) -> int:
-    """Refuse what is no whole `.keras` file, or costs too much.
-
-    Args:
-        file: The file, or a copy of it.
-        max_members: How many members it may have.
-        max_bytes: How many bytes they may have, unpacked.
-        name: The path that messages name.
-
-    Returns:
-        How many groups and data sets its weights are.
-
-    Raises:
-        ValueError: It is no archive, incomplete, damaged, or beyond a limit; or its members cannot
-            lie in a folder together.
-    """
+    """Refuse what is no whole `.keras` file, or costs too much; count its groups and weights."""
     size = file.stat().st_size
     said = f"Received: path={name!r} of {size:,} bytes"
     if not zipfile.is_zipfile(file):
@@ -94,12 +73,7 @@ def check_archive(file: Path, max_members: int, max_bytes: int, name: str) -> in
 
 
 def read_config(archive: zipfile.ZipFile) -> Any:
-    """The model's configuration, as JSON holds it; checked by `check_archive` before.
-
-    Raises:
-        ValueError: It is no JSON, too deeply nested, has too many values, or names what a file may
-            not, such as functions that fetch or write.
-    """
+    """The model's configuration, as JSON holds it; checked by `check_archive` before."""
     text = archive.read(CONFIG)
     values = sum(text.count(mark) for mark in (b",", b"[", b"{"))
     if values > _MOST_VALUES:
@@ -121,16 +95,10 @@ def read_config(archive: zipfile.ZipFile) -> Any:
 
 def registered_names(config: Any) -> Iterator[str]:
     """The names of registered classes in a configuration."""
-    waiting = [config]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            name = each.get("registered_name")
-            if isinstance(name, str):
-                yield name
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
+    for each in nested_in(config):
+        name = each.get("registered_name") if isinstance(each, Mapping) else None
+        if isinstance(name, str):
+            yield name
 
 
 def _check_names(names: list[str], said: str) -> None:

@@ -2,19 +2,18 @@
 
 import difflib
 import functools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.layer_scales import reductions
+from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-
-_WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -84,13 +83,13 @@ class KerasBackbone(Backbone):
         self.network = model if self.output_layers is None else _cut(model, self.output_layers)
         self._parameter_ids = {id(weight) for weight in _all_parameters(self.network)}
         self._contract = _read_contract(self.network, self.value_range)
-        self.supports_jit = all(layer.supports_jit for layer in _layers_of(self.network))
+        self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
         self.set_up()
 
     def _normalization_layers(self) -> list[keras.layers.BatchNormalization]:
         return [
             layer
-            for layer in _layers_of(self.network)
+            for layer in flat_layers(self.network)
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
 
@@ -167,18 +166,7 @@ class KerasBackbone(Backbone):
     def tap(
         self, layers: Sequence[str], image_size: tuple[int, int] | None = None
     ) -> "KerasBackbone":
-        """A frozen backbone that gives the outputs of layers of this one, with its weights.
-
-        Args:
-            layers: Names of layers.
-            image_size: `(height, width)` of the images it takes. Defaults to this one's.
-
-        Returns:
-            Another backbone, with a copy of the present values of the weights.
-
-        Raises:
-            ValueError: There is no such layer.
-        """
+        """A frozen backbone that gives the outputs of layers of this one; see `Backbone.tap`."""
         cut = _cut(self.network, list(layers))
         inputs = None
         if image_size is not None:
@@ -227,9 +215,7 @@ class KerasBackbone(Backbone):
 
     def structure(self) -> str:
         """The network's graph, in words that do not depend on how its layers are called."""
-        config = keras.saving.serialize_keras_object(self.network)
-        names = {name: f"layer_{place}" for place, name in enumerate(_names_in(config))}
-        return json.dumps(_renamed(config, names), sort_keys=True, default=str)
+        return structure_of(self.network)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the backbone from, the cut network included."""
@@ -272,7 +258,7 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
 
 def _all_parameters(network: keras.Model) -> list[keras.Variable]:
     """What can be trained at all: it shows while nothing is frozen."""
-    for layer in [network, *_layers_of(network)]:
+    for layer in [network, *flat_layers(network)]:
         # TensorFlow drops an assignment that changes nothing, and with it Keras' pass over the
         # layers inside, so each layer is switched off before it is switched on.
         layer.trainable = False
@@ -283,28 +269,6 @@ def _all_parameters(network: keras.Model) -> list[keras.Variable]:
 def _input_of(model: keras.Model) -> Any:
     """The symbolic input; a Sequential model that nobody has called knows it as a list only."""
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-
-
-def _layers_of(network: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """All layers inside a network in order, those that layers hold as attributes included."""
-    found: dict[int, keras.layers.Layer] = {}
-
-    def visit(value: Any) -> None:
-        if isinstance(value, keras.layers.Layer):
-            if id(value) not in found:
-                found[id(value)] = value
-                for child in (
-                    value.layers if isinstance(value, keras.Model) else vars(value).values()
-                ):
-                    visit(child)
-        elif isinstance(value, (list, tuple)):
-            for child in value:
-                visit(child)
-        elif isinstance(value, dict):
-            visit(list(value.values()))
-
-    visit(network)
-    return [layer for layer in found.values() if layer is not network]
 
 
 def _read_contract(network: keras.Model, value_range: tuple[float, float] | None) -> Any:
@@ -323,27 +287,3 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
     if isinstance(structure, (list, tuple)):
         return [contract(tensor) for tensor in structure]
     return contract(structure)
-
-
-def _names_in(config: Any) -> list[str]:
-    """The names of all layers in a configuration, in order, each once."""
-    if isinstance(config, dict) and config.get("class_name") != "DTypePolicy":
-        own = config.get("name")
-        inner = [name for value in config.values() for name in _names_in(value)]
-        return list(dict.fromkeys([own, *inner] if isinstance(own, str) else inner))
-    if isinstance(config, (list, tuple)):
-        return list(dict.fromkeys(name for value in config for name in _names_in(value)))
-    return []
-
-
-def _renamed(config: Any, names: dict[str, str]) -> Any:
-    """The configuration without what no output depends on, its layers called by their place."""
-    if isinstance(config, dict):
-        return {
-            names.get(key, key): _renamed(value, names)
-            for key, value in config.items()
-            if key not in _WITHOUT_EFFECT
-        }
-    if isinstance(config, (list, tuple)):
-        return [_renamed(value, names) for value in config]
-    return names.get(config, config) if isinstance(config, str) else config

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.digits import digits_backbone
+from keras_transgen.backbones.digits_network import digits_backbone
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load_model import load_model
 from keras_transgen.backbones.saved_model import SavedModelBackbone

@@ -1,9 +1,13 @@
 """Loads a `.keras` file that carries the SavedModels of its backbones."""
 
+from __future__ import annotations
+
+import contextlib
 import os
 import re
 import shutil
 import tempfile
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.audit import audit_module
-from keras_transgen.backbones.kept_modules import KeptModules
+from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.keras_archive import (
     MAX_MEMBERS,
     check_archive,
@@ -19,7 +23,7 @@ from keras_transgen.backbones.keras_archive import (
     read_config,
     registered_names,
 )
-from keras_transgen.backbones.module_store import standing_in, unpack_module
+from keras_transgen.backbones.module_store import standing_in, stored_folder, unpack_module
 from keras_transgen.backbones.private_archive import private_copy
 from keras_transgen.backbones.registered_modules import import_classes
 from keras_transgen.backbones.saved_model import let_in
@@ -89,7 +93,7 @@ def load_model(
         ```
     """
     file = Path(path)
-    kept = KeptModules()
+    kept = _KeptModules()
     with refusals(f"The .keras file {str(file)!r}"):
         check_file(file)
         with private_copy(file, max_bytes) as copy:
@@ -121,7 +125,7 @@ def load_model(
 
 
 def _prepared(
-    archive: zipfile.ZipFile, weights: int, file: Path, kept: KeptModules, allow_unsafe_ops: bool
+    archive: zipfile.ZipFile, weights: int, file: Path, kept: _KeptModules, allow_unsafe_ops: bool
 ) -> tuple[tuple[int, int], dict[str, str]]:
     """What the variables may take, and the modules, now in the store, by the names they go by."""
     config = read_config(archive)
@@ -129,10 +133,9 @@ def _prepared(
     import_classes(registered_names(config))
     modules = _packed_modules(archive)
     contents = {}
-    for member in modules:
-        named, content = _names(member)
+    for (named, content), member in modules.items():
         contents[named] = content
-        _take_in(archive, member, file, kept, allow_unsafe_ops)
+        _take_in(archive, member, content, file, kept, allow_unsafe_ops)
     return (
         _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES,
         _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT,
@@ -147,31 +150,27 @@ def _bytes_of_weights(archive: zipfile.ZipFile) -> int:
     )
 
 
-def _packed_modules(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """One member a module; the same module may lie under several layers."""
+def _packed_modules(archive: zipfile.ZipFile) -> dict[tuple[str, str], zipfile.ZipInfo]:
+    """By the digest that a configuration names and that of the content, one member each.
+
+    The same module may lie under several layers.
+    """
     found: dict[tuple[str, str], zipfile.ZipInfo] = {}
     for member in archive.infolist():
-        if _PACKED.fullmatch(member.filename):
-            found.setdefault(_names(member), member)
-    return list(found.values())
-
-
-def _names(member: zipfile.ZipInfo) -> tuple[str, str]:
-    """The digest that a configuration names, and that of the member's content."""
-    match = _PACKED.fullmatch(member.filename)
-    assert match is not None
-    return match.group(1), match.group(2) or match.group(1)
+        if match := _PACKED.fullmatch(member.filename):
+            named, content = match.groups()
+            found.setdefault((named, content or named), member)
+    return found
 
 
 def _take_in(
     archive: zipfile.ZipFile,
     member: zipfile.ZipInfo,
+    content: str,
     file: Path,
-    kept: KeptModules,
+    kept: _KeptModules,
     allow_unsafe_ops: bool,
 ) -> None:
-    content = _names(member)[1]
-
     def check(folder: Path) -> None:
         audit_module(folder, allow_unsafe_ops=allow_unsafe_ops, name=f"{file}, {member.filename}")
         kept.made(content, folder)
@@ -191,3 +190,53 @@ def _take_in(
     kept.kept(content)
     if allow_unsafe_ops:
         let_in(content)
+
+
+class _KeptModules:
+    """What one file has put into the store, told from what was there and from what others use.
+
+    A folder that is moved into the store keeps its identity there, and whoever finds it again
+    there touches it.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[int, int]] = {}
+        self._put: dict[str, tuple[tuple[int, int], int]] = {}
+        self._digests: list[str] = []
+
+    def made(self, digest: str, folder: Path) -> None:
+        """Remember a folder that is about to be moved into the store."""
+        self._made[digest] = _identity(folder)[0]
+
+    def kept(self, digest: str) -> None:
+        """Look whether it was this folder that the store now has; if not, say that it is used."""
+        self._digests.append(digest)
+        stored = stored_folder(digest)
+        if stored is None:
+            return
+        with contextlib.suppress(OSError):
+            if _identity(stored)[0] == self._made.get(digest):
+                self._put[digest] = _identity(stored)
+            else:
+                # The store may be another's, which nobody takes anything out of.
+                os.utime(stored)
+
+    def lost(self) -> list[str]:
+        """The digests of those that the store has no longer, because another took them out."""
+        return [digest for digest in self._digests if stored_folder(digest) is None]
+
+    def take_out(self) -> None:
+        """Remove from the store what was put there, unless another has found it there since."""
+        for digest, put in self._put.items():
+            stored = stored_folder(digest)
+            with contextlib.suppress(OSError):
+                if stored is not None and _identity(stored) == put:
+                    # In one step: nobody finds half a module. What a kill leaves is swept later.
+                    aside = stored.with_name(f".{uuid.uuid4().hex}.partial")
+                    os.replace(stored, aside)
+                    remove_folder(aside)
+
+
+def _identity(folder: Path) -> tuple[tuple[int, int], int]:
+    status = folder.stat()
+    return (status.st_dev, status.st_ino), status.st_mtime_ns

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 import weakref
@@ -48,6 +49,11 @@ class HashedStream:
         return self._hash.hexdigest()
 
 
+def sha256_of(content: IO[bytes]) -> str:
+    """SHA-256 of the rest of a stream."""
+    return hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
 def combined_digest(hashes: Mapping[str, str]) -> str:
     """One digest of a module out of those of its files.
 
@@ -62,14 +68,12 @@ def combined_digest(hashes: Mapping[str, str]) -> str:
 
 def structure_digest(folder: Path) -> str:
     """The digest of a module without its variables: what is computed, not with which numbers."""
-    hashes = {}
-    for name, content in module_files(folder):
-        if not name.startswith("variables/"):
-            stream = HashedStream(content)
-            while stream.read(_CHUNK):
-                pass
-            hashes[name] = stream.hexdigest()
-    return combined_digest(hashes)
+    files = ((name, file) for name, file in module_files(folder) if _is_structure(name))
+    return combined_digest({name: sha256_of(file) for name, file in files})
+
+
+def _is_structure(name: str) -> bool:
+    return not name.startswith("variables/")
 
 
 def module_files(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -77,10 +81,6 @@ def module_files(folder: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
     Yields:
         The name within the module (`"variables/variables.index"`), and the open file.
-
-    Raises:
-        BrokenModuleError: The folder holds links, too many files, or folders too deep, or names
-            that are no text.
     """
     for name in _FILES:
         if os.path.lexists(folder / name):
@@ -129,27 +129,19 @@ def copy_module(folder: Path, target: Path, move: bool = False) -> str:
         folder: Folder of the module.
         target: Folder to make.
         move: Whether each file may leave its place, once it has been read.
-
-    Returns:
-        The digest of what was copied, which is what now lies in `target`.
-
-    Raises:
-        BrokenModuleError: The folder holds links, too many files, or folders too deep.
     """
     hashes = {}
     for name, content in module_files(folder):
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stream = HashedStream(content)
         if move:
-            while stream.read(_CHUNK):
-                pass
+            hashes[name] = sha256_of(content)
             os.replace(folder / name, copy)
         else:
+            stream = HashedStream(content)
             with copy.open("xb") as written:
-                while chunk := stream.read(_CHUNK):
-                    written.write(chunk)
-        hashes[name] = stream.hexdigest()
+                shutil.copyfileobj(stream, written, _CHUNK)
+            hashes[name] = stream.hexdigest()
     return combined_digest(hashes)
 
 
@@ -166,9 +158,6 @@ class PrivateModule:
     Attributes:
         folder: Folder of the copy.
         digest: Its digest.
-
-    Raises:
-        BrokenModuleError: The folder is no whole SavedModel, holds links, or has another digest.
     """
 
     def __init__(self, folder: Path, digest: str | None = None) -> None:
@@ -178,11 +167,7 @@ class PrivateModule:
             self.digest = copy_module(folder, self.folder)
             check_saved_model_folder(self.folder, name=folder)
             if digest is not None and self.digest != digest:
-                raise BrokenModuleError(
-                    "expected the module that was stored, and its files have changed since: "
-                    f"delete the folder {folder} and load the module or the .keras file again. "
-                    f"Received: content with digest {self.digest}"
-                )
+                raise changed_module(folder, self.digest)
         except BaseException:
             self._remove()
             raise
@@ -190,6 +175,15 @@ class PrivateModule:
     def drop_variables(self) -> None:
         """Remove the variables' file once they are loaded; graph and assets stay."""
         remove_folder(self.folder / "variables")
+
+
+def changed_module(folder: Path, found: str) -> BrokenModuleError:
+    """The error for a stored module whose content has another digest."""
+    return BrokenModuleError(
+        "expected the module that was stored, and its files have changed since: delete "
+        f"the folder {folder} and load the module or the .keras file again. "
+        f"Received: content with digest {found}"
+    )
 
 
 def remove_own(folder: Path, process: int) -> None:
@@ -201,19 +195,9 @@ def remove_own(folder: Path, process: int) -> None:
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str], int | None]]:
     """Folders and files below a folder that is no link; open folders where the system has them."""
     if hasattr(os, "fwalk"):
-        for place, folders, files, descriptor in os.fwalk(top):
-            _stop_at_depth(top, place, folders)
-            yield place, folders, files, descriptor
-        return
-    for place, folders, files in os.walk(top):
-        _stop_at_depth(top, place, folders)
-        yield place, folders, files, None
-
-
-def _stop_at_depth(top: Path, place: str, folders: list[str]) -> None:
-    # One level more than is allowed is seen, so that it can be refused.
-    if len(Path(place).relative_to(top).parts) > _MAX_DEPTH:
-        folders.clear()
+        yield from os.fwalk(top)
+    else:
+        yield from ((*found, None) for found in os.walk(top))
 
 
 def _opened(file: Path, descriptor: int | None, name: str) -> IO[bytes]:

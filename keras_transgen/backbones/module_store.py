@@ -35,16 +35,19 @@ from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_files import (
     HashedStream,
     PrivateModule,
+    changed_module,
     combined_digest,
     copy_module,
     module_files,
     remove_own,
+    sha256_of,
 )
 from keras_transgen.backbones.saved_model_folder import (
     BrokenModuleError,
     HandleError,
     check_saved_model_folder,
 )
+from keras_transgen.training.whole_file import write_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_AFTER = 24 * 3600.0
@@ -65,48 +68,12 @@ def folder_digest(folder: str | os.PathLike[str]) -> str:
 
     Times, permissions and files that no loader reads have no part in it, so a module has the
     same digest wherever it is copied.
-
-    Args:
-        folder: Folder of a SavedModel.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Example:
-        ```python
-        import tempfile
-        from pathlib import Path
-        from keras_transgen.backbones.module_store import folder_digest
-
-        folder = Path(tempfile.mkdtemp())
-        (folder / "saved_model.pb").write_bytes(b"graph")
-        before = folder_digest(folder)
-        (folder / "README.md").write_text("Not part of the module.")
-        assert folder_digest(folder) == before
-        ```
     """
-    hashes = {}
-    for name, content in module_files(Path(folder)):
-        stream = HashedStream(content)
-        while stream.read(2**20):
-            pass
-        hashes[name] = stream.hexdigest()
-    return combined_digest(hashes)
+    return combined_digest({name: sha256_of(file) for name, file in module_files(Path(folder))})
 
 
 def store_module(folder: str | os.PathLike[str]) -> str:
-    """Copies a module into the store, unless it is there already.
-
-    Args:
-        folder: Folder of a SavedModel.
-
-    Returns:
-        The module's digest, by which `find_module` finds it.
-
-    Raises:
-        BrokenModuleError: When the folder is no whole SavedModel.
-        HandleError: When the disk is full.
-    """
+    """Copies a module into the store, unless it is there already."""
     check_saved_model_folder(folder)
     digest = folder_digest(folder)
     return digest if _has(digest) else _keep_copy(Path(folder))
@@ -116,9 +83,6 @@ def keep_module(module: PrivateModule) -> None:
     """Copies a module that has been checked into the store, unless it is there already.
 
     Where that cannot be, the module is used all the same, and a warning says what is missing.
-
-    Args:
-        module: The module.
     """
     if _has(module.digest):
         return
@@ -136,7 +100,7 @@ def _has(digest: str) -> bool:
 
 
 def _keep_copy(folder: Path) -> str:
-    with _work_folder() as work:
+    with _work_folder(_new_work_folder) as work:
         digest = copy_module(folder, work / "module")
         _keep(work, digest)
     return digest
@@ -152,10 +116,6 @@ def find_module(digest: str) -> Path | None:
 
     Returns:
         The module's folder, or None when the store does not have it.
-
-    Raises:
-        BrokenModuleError: When the stored module is no longer what was stored.
-        HandleError: When `digest` is no digest.
     """
     target = _found(digest)
     if target is None:
@@ -167,24 +127,14 @@ def find_module(digest: str) -> Path | None:
 
 
 def check_stored(folder: Path) -> None:
-    """Hold a module in the store against its digest.
-
-    Args:
-        folder: What `stored_folder` returned.
-
-    Raises:
-        BrokenModuleError: When it is no longer what was stored.
-    """
+    """Hold a module in the store against its digest."""
     found = folder_digest(folder)
     if found != folder.name:
-        raise _changed(folder, found)
+        raise changed_module(folder, found)
 
 
 def stored_folder(digest: str) -> Path | None:
     """Where the store has a module, whatever is there: whoever loads it checks a copy.
-
-    Args:
-        digest: The module's digest.
 
     Returns:
         The folder of that digest, or of what stands in for it, or None.
@@ -198,11 +148,7 @@ def stored_folder(digest: str) -> Path | None:
 
 @contextmanager
 def standing_in(contents: Mapping[str, str]) -> Iterator[None]:
-    """For the length of loading a file, modules that the store lacks are loaded from others.
-
-    Args:
-        contents: Digests by the digests that they stand in for.
-    """
+    """For the length of loading a file, modules that the store lacks are loaded from others."""
     token = _stand_ins.set({**_stand_ins.get(), **contents})
     loading = _is_being_loaded.set(True)
     try:
@@ -218,24 +164,13 @@ def is_being_loaded() -> bool:
 
 
 def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
-    """Writes a module into one uncompressed tar file; equal modules give equal bytes.
-
-    Args:
-        digest_or_folder: A digest in the store, or the folder of a SavedModel.
-        file: File to write; replaced in one step if it exists.
-
-    Returns:
-        The file.
-
-    Raises:
-        HandleError: When no module with this digest is in the store.
-    """
+    """Writes a module into one uncompressed tar file; equal modules give equal bytes."""
     folder, file = _module_folder(digest_or_folder), Path(file)
     expected = folder.name if folder.parent in _roots() else None
-    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.partial")
-    hashes = {}
-    try:
-        with tarfile.open(partial, "x", format=tarfile.PAX_FORMAT) as tar:
+
+    def write(beside: str) -> None:
+        hashes = {}
+        with tarfile.open(beside, "x", format=tarfile.PAX_FORMAT) as tar:
             for name, content in module_files(folder):
                 # A new entry bears no owner and no time; the file's own would.
                 entry = tarfile.TarInfo(name)
@@ -244,10 +179,9 @@ def pack_module(digest_or_folder: str | os.PathLike[str], file: str | os.PathLik
                 tar.addfile(entry, stream)  # type: ignore[arg-type]
                 hashes[name] = stream.hexdigest()
         if expected is not None and combined_digest(hashes) != expected:
-            raise _changed(folder, combined_digest(hashes))
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+            raise changed_module(folder, combined_digest(hashes))
+
+    write_whole(str(file), write)
     return file
 
 
@@ -268,9 +202,6 @@ def unpack_module(
         check: Called with the unpacked folder before it is stored; what it raises is raised, and
             nothing stays.
 
-    Returns:
-        The module's digest.
-
     Raises:
         BrokenModuleError: When the file is damaged, unsafe to unpack, holds no SavedModel, or
             another than the expected one.
@@ -281,7 +212,7 @@ def unpack_module(
     limit = max(MAX_BYTES, file.stat().st_size) if max_bytes is None else max_bytes
     # The same content needs no place in the store; it is checked as any other.
     is_there = expected is not None and _has(expected)
-    with _passing_folder() if is_there else _work_folder() as work:
+    with _work_folder(_passing_folder if is_there else _new_work_folder) as work:
         ratio = MAX_RATIO if max_bytes is None else math.inf
         try:
             unpacked = unpack_archive(file, work / "unpacked", max_bytes=limit, max_ratio=ratio)
@@ -314,14 +245,6 @@ def _keep(work: Path, digest: str) -> None:
     _verified.add(target)
 
 
-def _changed(folder: Path, found: str) -> BrokenModuleError:
-    return BrokenModuleError(
-        "expected the module that was stored, and its files have changed since: delete "
-        f"the folder {folder} and load the module or the .keras file again. "
-        f"Received: content with digest {found}"
-    )
-
-
 def _put_in_place(module: Path, target: Path, work: Path) -> None:
     if target.exists() and folder_digest(target) != target.name:
         os.replace(target, work / "replaced")
@@ -334,31 +257,14 @@ def _put_in_place(module: Path, target: Path, work: Path) -> None:
 
 
 @contextmanager
-def _work_folder() -> Iterator[Path]:
-    """A folder from where a module is moved into the store, or into what takes its place."""
-    with _telling_what_to_do():
-        work = _new_work_folder()
-        try:
-            yield work
-        finally:
-            remove_folder(work)
-
-
-@contextmanager
-def _passing_folder() -> Iterator[Path]:
-    """A folder for what is looked at and goes."""
-    with _telling_what_to_do():
-        work = Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
-        try:
-            yield work
-        finally:
-            remove_folder(work)
-
-
-@contextmanager
-def _telling_what_to_do() -> Iterator[None]:
+def _work_folder(made: Callable[[], Path]) -> Iterator[Path]:
+    """A folder as long as the context, and a word about what to do where there is no room."""
     try:
-        yield
+        work = made()
+        try:
+            yield work
+        finally:
+            remove_folder(work)
     except OSError as error:
         raise HandleError(
             "expected room for a module, on the disk of the local module store and on that of the "
@@ -367,7 +273,13 @@ def _telling_what_to_do() -> Iterator[None]:
         ) from error
 
 
+def _passing_folder() -> Path:
+    """For what is looked at and goes."""
+    return Path(tempfile.mkdtemp(prefix="keras-transgen-module-"))
+
+
 def _new_work_folder() -> Path:
+    """From where a module is moved into the store, or into what takes its place."""
     name = f".{uuid.uuid4().hex}.partial"
     root = _root()
     try:

@@ -1,6 +1,8 @@
 """A network's variables in groups, one a block, ordered from input to output."""
 
 import dataclasses
+import itertools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +35,7 @@ class ParameterGroup:
     @property
     def parameter_count(self) -> int:
         """Number of trainable scalars in the group."""
-        return sum(_size(variable) for variable in self.variables)
+        return sum(math.prod(variable.shape) for variable in self.variables)
 
 
 def group_by_block(
@@ -45,23 +47,6 @@ def group_by_block(
     `block_3_project_BN/gamma` are `block_3`, `encoder/layer_0/attention/query/kernel` is
     `encoder/layer_0`, `stem_conv` and `stem_bn` are `stem`. The order of the groups is the order
     in which their first parameter comes.
-
-    Args:
-        paths: One path a variable, ending in the variable's own name.
-        variables: The variables, in the order the network uses them.
-        is_parameter: Whether the variable can be trained.
-
-    Returns:
-        The groups that hold at least one parameter, from input to output.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.parameter_groups import group_by_block
-
-        paths = ["Conv1/kernel", "bn_Conv1/gamma", "block_1_expand/kernel", "block_1_BN/beta"]
-        groups = group_by_block(paths, range(4), [True] * 4)
-        assert [group.name for group in groups] == ["Conv1", "block_1"]
-        ```
     """
     layers = _without_common_prefix([path.split("/")[:-1] for path in paths])
     names = _merge_unnumbered([_block_name(layer) for layer in layers])
@@ -77,11 +62,10 @@ def group_by_block(
 
 def _without_common_prefix(layers: list[list[str]]) -> list[list[str]]:
     """Drop the leading components that all paths share, but never a path's last one."""
-    while len(layers) > 1 and all(len(layer) > 1 for layer in layers):
-        if len({layer[0] for layer in layers}) > 1:
-            break
-        layers = [layer[1:] for layer in layers]
-    return layers
+    if len(layers) < 2:
+        return layers
+    shared = min(len(_common_prefix(layers)), min(map(len, layers)) - 1)
+    return [layer[shared:] for layer in layers]
 
 
 def _block_name(layer: list[str]) -> str:
@@ -118,18 +102,6 @@ def _begin_alike(one: str, other: str) -> bool:
     return unnumbered and one.split("_")[0] == other.split("_")[0]
 
 
-def _common_prefix(split_names: list[list[str]]) -> list[str]:
-    prefix = split_names[0]
-    for other in split_names[1:]:
-        length = 0
-        while length < min(len(prefix), len(other)) and prefix[length] == other[length]:
-            length += 1
-        prefix = prefix[:length]
-    return prefix
-
-
-def _size(variable: Any) -> int:
-    size = 1
-    for axis in variable.shape:
-        size *= int(axis)
-    return size
+def _common_prefix(rows: list[list[str]]) -> list[str]:
+    alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*rows))
+    return [column[0] for column in alike]

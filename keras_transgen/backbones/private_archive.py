@@ -27,24 +27,6 @@ def private_copy(file: Path, max_bytes: int) -> Iterator[Path]:
     All that Keras unpacks meanwhile lies in the same folder, which is removed whatever happens.
     Keras removes its own only when all went well, and has no argument that says where it is:
     hence the hook in its `get_temp_dir`, which acts in this block alone.
-
-    Args:
-        file: The file.
-        max_bytes: How large it may be, but for its directory.
-
-    Raises:
-        ValueError: It is larger, or no plain file.
-
-    Example:
-        ```python
-        from pathlib import Path
-        from keras_transgen.backbones.private_archive import private_copy
-
-        Path("/tmp/example.keras").write_bytes(b"any")
-        with private_copy(Path("/tmp/example.keras"), max_bytes=10) as copy:
-            assert copy.read_bytes() == b"any"
-        assert not copy.exists()
-        ```
     """
     with tempfile.TemporaryDirectory(
         prefix="keras_transgen-", ignore_cleanup_errors=True

@@ -16,12 +16,6 @@ def check_private_folder(folder: str | os.PathLike[str]) -> None:
     the owner's number counts as the owner: it has one member where systems make such groups. The
     folders that it lies in must not be open to all, but where the system keeps each from the
     others' entries (the sticky bit of `/tmp`).
-
-    Args:
-        folder: A folder that is there. Links on the way are followed first.
-
-    Raises:
-        HandleError: If it is not so; the message says what to do.
     """
     place = Path(folder).resolve()
     found = place.stat()
@@ -38,12 +32,7 @@ def check_private_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def make_private_folder(folder: str | os.PathLike[str]) -> None:
-    """Makes a folder that only its user may enter, unless there is one; then checks it.
-
-    Raises:
-        HandleError: If a folder is there and is not private.
-        OSError: If it cannot be made.
-    """
+    """Makes a folder that only its user may enter, unless there is one; then checks it."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
+from keras_transgen.backbones.parameter_groups import ParameterGroup
 from keras_transgen.training.serving import named_specs
 from keras_transgen.training.whole_file import refuse_links_in
 
-if TYPE_CHECKING:
-    from keras_transgen.backbones.backbone import Backbone
+
+class Publishable(Protocol):
+    """What a module is written from; a `Backbone` is one."""
+
+    @property
+    def input_contract(self) -> Any: ...
+
+    @property
+    def weights(self) -> Sequence[Any]: ...
+
+    def parameter_groups(self) -> list[ParameterGroup]: ...
+
+    def has_training_mode(self) -> bool: ...
+
+    def computed(self, inputs: Any, training: bool) -> Any: ...
+
+    def regularization_functions(self) -> list[Callable[[], Any]]: ...
+
+    def resource_holder(self) -> Any: ...
 
 
 def publish(
-    backbone: Backbone, folder: str | os.PathLike[str], input_signature: Any = None
+    backbone: Publishable, folder: str | os.PathLike[str], input_signature: Any = None
 ) -> None:
     """Write a backbone with its present weights to a SavedModel that others can tune.
 
@@ -62,7 +80,7 @@ def publish(
     tf.saved_model.save(module, os.fspath(folder), signatures={"serving_default": serve})
 
 
-def _call(backbone: Backbone) -> Any:
+def _call(backbone: Publishable) -> Any:
     """The module's function; it has the argument `training` only where that means something."""
 
     def adaptable(inputs: Any, training: bool = False) -> Any:

@@ -16,26 +16,26 @@ import tensorflow as tf
 from keras_transgen.backbones.adopted_variable import AdoptedVariable
 from keras_transgen.backbones.audit import audit_module, try_to_load
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.feature_scales import reductions
 from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.module_files import PrivateModule, structure_digest
-from keras_transgen.backbones.module_function import ModuleFunction
-from keras_transgen.backbones.module_packing import (
+from keras_transgen.backbones.module_store import (
+    is_being_loaded,
+    keep_module,
+    stored_folder,
+)
+from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.backbones.saved_model_function import ModuleFunction
+from keras_transgen.backbones.saved_model_packing import (
     MARK,
     PackedWeights,
     goes_into_model_file,
     other_state_digest,
     restore_from_store,
 )
-from keras_transgen.backbones.module_store import (
-    is_being_loaded,
-    keep_module,
-    stored_folder,
-)
-from keras_transgen.backbones.module_taps import ModuleTaps, load_tapped
-from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
+from keras_transgen.backbones.saved_model_taps import ModuleTaps, load_tapped
 from keras_transgen.datasets.printable import printable
 from keras_transgen.training.config_from_file import (
     FileConfigError,
@@ -283,18 +283,7 @@ class SavedModelBackbone(Backbone):
     def tap(
         self, layers: Sequence[str], image_size: tuple[int, int] | None = None
     ) -> "SavedModelBackbone":
-        """A frozen backbone that gives the outputs of layers of this one, with its weights.
-
-        Args:
-            layers: Names of layers.
-            image_size: `(height, width)` of the images it takes. Defaults to this one's.
-
-        Returns:
-            Another backbone, with a copy of the present values of the weights.
-
-        Raises:
-            ValueError: There is no such layer, or the module cannot compute at this size.
-        """
+        """A frozen backbone that gives the outputs of layers of this one; see `Backbone.tap`."""
         tapped = SavedModelBackbone(
             self.handle,
             arguments=self.arguments,

@@ -37,25 +37,6 @@ def check_saved_model_folder(
 
     The graph must parse, and its variables must be there in full: the index, every shard, and
     at least as many bytes as the index promises. Nothing is loaded and no op is run.
-
-    Args:
-        path: Folder of the SavedModel.
-        name: What error messages call the folder. Defaults to its path.
-
-    Raises:
-        BrokenModuleError: When the folder is no SavedModel or a damaged one, or reading it would
-            take far more memory than it has bytes.
-
-    Example:
-        ```python
-        import tempfile
-        from keras_transgen.backbones.handles import BrokenModuleError, check_saved_model_folder
-
-        try:
-            check_saved_model_folder(tempfile.mkdtemp())
-        except BrokenModuleError as error:
-            assert "saved_model.pb" in str(error)
-        ```
     """
     folder, shown = Path(path), Path(path if name is None else name)
     if not (folder / "saved_model.pb").is_file():

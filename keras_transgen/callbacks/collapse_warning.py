@@ -16,19 +16,6 @@ def diversity(examples: Any, groups: Any = None) -> float:
         examples: `[count, ...]`.
         groups: Integers `[count]`; only pairs of the same group count, and groups weigh by their
             size.
-
-    Returns:
-        The distance; 0 for equal examples.
-
-    Raises:
-        ValueError: If no group has two examples.
-
-    Example:
-        ```python
-        from keras_transgen.callbacks.collapse_warning import diversity
-
-        assert diversity([[0.0], [3.0]]) == 3.0
-        ```
     """
     values = np.asarray(examples, dtype="float64").reshape(len(examples), -1)
     labels = np.zeros(len(values), int) if groups is None else np.asarray(groups).reshape(-1)
@@ -45,6 +32,12 @@ def diversity(examples: Any, groups: Any = None) -> float:
             f"Received: {len(values)} examples in {len(np.unique(labels))} groups"
         )
     return float(np.sqrt(total / count))
+
+
+def integer_classes(condition: Any) -> np.ndarray | None:
+    """A condition that is integer classes `[count]`; `None` for any other, and for none."""
+    values = np.asarray(condition)
+    return values if values.ndim == 1 and values.dtype.kind in "iu" else None
 
 
 class CollapseWarning(keras.callbacks.Callback):
@@ -102,10 +95,7 @@ class CollapseWarning(keras.callbacks.Callback):
         self.threshold = threshold
         self.every = every
         self.seed = seed
-        self._groups: np.ndarray | None = None
-        if condition is not None:
-            values = np.asarray(condition)
-            self._groups = values if values.ndim == 1 and values.dtype.kind in "iu" else None
+        self._groups = integer_classes(condition)
         self._real: float | None = None
         self._last: float | None = None
 

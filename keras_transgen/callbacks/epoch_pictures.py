@@ -73,16 +73,21 @@ class EpochPictures(keras.callbacks.Callback):
         refuse_links_below(self.folder if self.root is None else self.root, file)
         return file
 
+    def drawn(self, title: str) -> tuple[Figure, np.ndarray]:
+        """The figure, and its pixels alone, without names and margins."""
+        images = self.images()
+        value_range = getattr(self.model, "value_range", None) or (0.0, 1.0)
+        mosaic = image_mosaic(images, value_range=value_range)
+        return self.figure(images, value_range, title), mosaic
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if epoch % self.every:
             return
-        images = self.images()
-        value_range = getattr(self.model, "value_range", None) or (0.0, 1.0)
+        figure, mosaic = self.drawn(f"epoch {epoch + 1}")
         if self.folder is not None:
-            figure = self.figure(images, value_range, f"epoch {epoch + 1}")
             save_figure(figure, self.place(epoch))
         if self.log_dir is not None:
-            self._write(image_mosaic(images, value_range=value_range), epoch)
+            self._write(mosaic, epoch)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         if self._writer is not None:
@@ -101,11 +106,7 @@ class EpochPictures(keras.callbacks.Callback):
 
 
 def require_methods(model: Any, callback: str, *methods: str) -> None:
-    """Refuse a model that cannot give what a callback draws.
-
-    Raises:
-        ValueError: If it lacks one of the methods.
-    """
+    """Refuse a model that cannot give what a callback draws."""
     missing = [name for name in methods if not callable(getattr(model, name, None))]
     if missing:
         raise ValueError(

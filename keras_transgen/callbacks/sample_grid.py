@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transgen.callbacks.collapse_warning import integer_classes
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 
@@ -70,7 +71,7 @@ class SampleGrid(EpochPictures):
         return np.asarray(self.model.sample(what, seed=self.seed))
 
     def figure(self, images: np.ndarray, value_range: tuple[float, float], title: str) -> Figure:
-        labels = self._labels()
+        labels = integer_classes(self.condition)
         return plot_sample_grid(
             images,
             labels=labels,
@@ -78,9 +79,3 @@ class SampleGrid(EpochPictures):
             value_range=value_range,
             title=title,
         )
-
-    def _labels(self) -> np.ndarray | None:
-        if self.condition is None:
-            return None
-        values = np.asarray(self.condition)
-        return values if values.ndim == 1 and values.dtype.kind in "iu" else None

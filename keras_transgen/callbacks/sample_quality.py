@@ -132,20 +132,17 @@ class KernelDistance(_SampleDistance):
 class FrechetDistance(_SampleDistance):
     """Logs `frechet_distance[extractor]` every few epochs; needs more samples than features.
 
-    Other callbacks find it in the logs: put `keras.callbacks.EarlyStopping(log_name, mode="min")`
-    or `ModelCheckpoint` after this one. In the epochs between, the last distance is repeated, so
-    that they always find it. `history` holds the distances by epoch.
+    It is used as `KernelDistance` is.
 
     Args:
-        backbone: A backbone, a Keras layer or model, or any callable from images to features.
-        data: Real images as the model takes them, `[count, height, width, channels]`.
-        condition: What to sample for, with a conditional model; its length is then the count.
-        count: Samples; defaults to the number of real images. Numbers taken with different counts
-            cannot be compared.
-        every: Epochs from one distance to the next; the first epoch always has one.
-        seed: Of the samples.
-        name: What the extractor is called in the logs; defaults to the backbone's name.
-        batch_size: Images per call of the backbone.
+        backbone: As in `KernelDistance`, with the arguments that follow.
+        data: As there.
+        condition: As there.
+        count: As there.
+        every: As there.
+        seed: As there.
+        name: As there.
+        batch_size: As there.
 
     Raises:
         ValueError: If an argument is out of range or the backbone has no name.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
-from keras_transgen.plotting.save_figure import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,21 +79,13 @@ class TranslationGrid(EpochPictures):
                 f"Received: targets for a {name}"
             )
 
-    def drawn(self) -> Figure:
-        """The model's own grid, as a Matplotlib figure."""
+    def drawn(self, title: str = "") -> tuple[Figure, np.ndarray]:
+        """The model's own grid, and its pixels alone."""
         model: Any = self.model
         if hasattr(model, "style_grid"):
-            return model.style_grid(self.inputs)
-        if hasattr(model, "translate"):
-            return model.translation_grid(self.inputs, self.targets, seed=self.seed)
-        return model.translation_grid(self.inputs)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch % self.every:
-            return
-        figure = self.drawn()
-        if self.folder is not None:
-            save_figure(figure, self.place(epoch))
-        if self.log_dir is not None:
-            # The pixels themselves, without names and margins.
-            self._write(np.asarray(figure.axes[0].images[0].get_array()), epoch)
+            figure = model.style_grid(self.inputs)
+        elif hasattr(model, "translate"):
+            figure = model.translation_grid(self.inputs, self.targets, seed=self.seed)
+        else:
+            figure = model.translation_grid(self.inputs)
+        return figure, np.asarray(figure.axes[0].images[0].get_array())

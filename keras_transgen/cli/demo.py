@@ -18,7 +18,7 @@ def _from_scratch(steps: int) -> Any:
     import keras
 
     import keras_transgen as ktg
-    from keras_transgen.backbones.digits import digits_network
+    from keras_transgen.backbones.digits_network import digits_network
 
     backbone = ktg.KerasBackbone(digits_network(), trainable=True, normalization="adapt")
     model = ktg.TransferModel(backbone, 10)

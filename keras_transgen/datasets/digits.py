@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_transgen.datasets.stratified_split import stratified_split
+from keras_transgen.datasets.by_class import stratified_split
 
 _LARGEST_COUNT = 16.0
 

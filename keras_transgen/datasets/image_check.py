@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import IO
 
 from keras_transgen.datasets.image_file import open_plain_file
 from keras_transgen.datasets.image_size import HEAD_BYTES, MAX_PIXELS, too_many_pixels
+from keras_transgen.datasets.printable import printable
 
 # What a whole file of each format begins with, and has in so many of its last bytes.
 _TAIL_BYTES = 64
@@ -44,46 +46,57 @@ def unreadable_images(
         ```
     """
     names = list(paths)
-    check = partial(_reason if thorough else _reason_if_suspicious, max_pixels=max_pixels)
+    check = partial(_reason, thorough=thorough, max_pixels=max_pixels)
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
         reasons = pool.map(check, names)
         return {name: reason for name, reason in zip(names, reasons) if reason}
 
 
-def _reason_if_suspicious(path: str, max_pixels: int) -> str:
+def refuse_unreadable(paths: Sequence[str], thorough: bool, max_pixels: int) -> None:
+    """Raise for images that cannot be read, the first of them named."""
+    broken = unreadable_images(paths, thorough, max_pixels)
+    if not broken:
+        return
+    listed = "; ".join(
+        f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
+    )
+    more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
+    raise ValueError(
+        "Expected files that can be read as images. Remove or replace the broken ones. "
+        f"Received: {len(broken)} unreadable of {len(paths)}: {listed}{more}"
+    )
+
+
+def _reason(path: str, thorough: bool, max_pixels: int) -> str:
     try:
         with open_plain_file(path) as file:
             head = file.read(HEAD_BYTES)
             large = too_many_pixels(head, file, max_pixels)
-            if large:
-                return large
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            tail = file.read()
-    except OSError as error:
-        return str(error)
-    for beginning, (end, last_bytes) in _WHOLE_FILE_MARKS.items():
-        if head.startswith(beginning) and end in tail[-last_bytes:]:
-            return ""
-    return _reason(path, max_pixels)
-
-
-def _reason(path: str, max_pixels: int) -> str:
-    import tensorflow as tf
-
-    try:
-        with open_plain_file(path) as file:
-            large = too_many_pixels(file.read(HEAD_BYTES), file, max_pixels)
-            if large:
+            if large or (not thorough and _looks_whole(head, file)):
                 return large
             file.seek(0)
             content = file.read()
-        if not content:
-            return "the file is empty"
+    except OSError as error:
+        return str(error)
+    return _decoding_error(content) if content else "the file is empty"
+
+
+def _looks_whole(head: bytes, file: IO[bytes]) -> bool:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+    tail = file.read()
+    return any(
+        head.startswith(beginning) and end in tail[-last_bytes:]
+        for beginning, (end, last_bytes) in _WHOLE_FILE_MARKS.items()
+    )
+
+
+def _decoding_error(content: bytes) -> str:
+    import tensorflow as tf
+
+    try:
         # The GPU has no decoder, and the host must not wait for it.
         with tf.device("CPU:0"):
             tf.io.decode_image(content, channels=3, expand_animations=False)
-    except OSError as error:
-        return str(error)
     except tf.errors.OpError as error:
         # TensorFlow's message begins with the name of a graph node, which says nothing here.
         return re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:.*$", "", str(error.message))

@@ -32,11 +32,7 @@ def is_special_file(path: str | os.PathLike[str]) -> bool:
 
 
 def open_plain_file(path: str | os.PathLike[str]) -> io.FileIO:
-    """Opens a file for reading, unbuffered, and never waits for one.
-
-    Raises:
-        OSError: If it cannot be opened, or is a pipe, socket or device.
-    """
+    """Opens a file for reading, unbuffered, and never waits for one."""
     file = io.FileIO(os.open(path, _FLAGS))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -51,9 +47,6 @@ def read_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
         path: The file.
         max_pixels: Most pixels; more are refused by the header, before they are decoded.
             Defaults to 67 million (2^26).
-
-    Returns:
-        A `PIL.Image.Image`, loaded.
 
     Raises:
         FileNotFoundError: If there is no such file.

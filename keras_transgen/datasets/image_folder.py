@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transgen.datasets.image_check import unreadable_images
+from keras_transgen.datasets.by_class import stratified_split
+from keras_transgen.datasets.image_check import refuse_unreadable
+from keras_transgen.datasets.image_decoding import Decoding, batched, decode_image, decoding
 from keras_transgen.datasets.image_index import ImageIndex, index_images
-from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
-from keras_transgen.datasets.printable import printable
-from keras_transgen.datasets.stratified_split import stratified_split
+from keras_transgen.datasets.image_size import MAX_PIXELS
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-_CHANNELS = {"grayscale": 1, "rgb": 3}
-# ITU-R BT.601, as Pillow and the JPEG decoder weigh colours.
-_LUMA = ((0.299,), (0.587,), (0.114,))
 _CHECKS = ("quick", "thorough", "none")
 
 
@@ -81,18 +78,9 @@ def image_folder(
         ```
     """
     index = index_images(path, labelled)
-    options = _options(
-        image_size,
-        batch_size,
-        value_range,
-        color_mode,
-        crop_to_aspect_ratio,
-        antialias,
-        max_pixels,
-        check,
-    )
-    _refuse_unreadable(index.paths, check, max_pixels)
-    return _dataset(index, shuffle=shuffle, seed=seed, **options)
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
+    left = _looked_at(index.paths, check, max_pixels)
+    return _dataset(index, how, left, batch_size, seed if shuffle else None)
 
 
 def image_folder_split(
@@ -144,81 +132,24 @@ def image_folder_split(
         ```
     """
     index = index_images(path)
-    options = _options(
-        image_size,
-        batch_size,
-        value_range,
-        color_mode,
-        crop_to_aspect_ratio,
-        antialias,
-        max_pixels,
-        check,
-    )
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
     assert index.labels is not None
     train, validation = stratified_split(index.labels, validation_fraction, seed)
-    _refuse_unreadable(index.paths, check, max_pixels)
+    left = _looked_at(index.paths, check, max_pixels)
     return (
-        _dataset(_part(index, train), shuffle=shuffle, seed=seed, **options),
-        _dataset(_part(index, validation), shuffle=False, seed=seed, **options),
+        _dataset(_part(index, train), how, left, batch_size, seed if shuffle else None),
+        _dataset(_part(index, validation), how, left, batch_size, None),
     )
 
 
-def _options(
-    image_size: int | tuple[int, int],
-    batch_size: int | None,
-    value_range: tuple[float, float],
-    color_mode: str,
-    crop_to_aspect_ratio: bool,
-    antialias: bool,
-    max_pixels: int,
-    check: str,
-) -> dict[str, Any]:
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(
-            "Expected image_size as a number of pixels or (height, width). "
-            f"Received: image_size={image_size}"
-        )
-    if color_mode not in _CHANNELS:
-        raise ValueError(
-            f"Expected color_mode in {sorted(_CHANNELS)}. Received: color_mode={color_mode!r}"
-        )
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(
-            f"Expected a batch_size of at least 1, or None. Received: batch_size={batch_size}"
-        )
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ValueError(
-            f"Expected value_range as (low, high) with low below high. Received: {value_range}"
-        )
-    return {
-        "size": size,
-        "batch_size": batch_size,
-        "value_range": value_range,
-        "channels": _CHANNELS[color_mode],
-        "crop": crop_to_aspect_ratio,
-        "antialias": antialias,
-        "max_pixels": max_pixels,
-        "checked": check != "none",
-    }
-
-
-def _refuse_unreadable(paths: tuple[str, ...], check: str, max_pixels: int) -> None:
+def _looked_at(paths: tuple[str, ...], check: str, max_pixels: int) -> int | None:
+    """Refuse files that cannot be read; the limit of pixels, where nobody has looked at it."""
     if check not in _CHECKS:
         raise ValueError(f"Expected check in {_CHECKS}. Received: check={check!r}")
     if check == "none":
-        return
-    broken = unreadable_images(paths, thorough=check == "thorough", max_pixels=max_pixels)
-    if not broken:
-        return
-    listed = "; ".join(
-        f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
-    )
-    more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
-    raise ValueError(
-        "Expected files that can be read as images. Remove or replace the broken ones. "
-        f"Received: {len(broken)} unreadable of {len(paths)}: {listed}{more}"
-    )
+        return max_pixels
+    refuse_unreadable(paths, check == "thorough", max_pixels)
+    return None
 
 
 def _part(index: ImageIndex, positions: np.ndarray) -> ImageIndex:
@@ -230,102 +161,24 @@ def _part(index: ImageIndex, positions: np.ndarray) -> ImageIndex:
 
 def _dataset(
     index: ImageIndex,
-    *,
-    shuffle: bool,
-    seed: int,
-    size: tuple[int, int],
+    how: Decoding,
+    max_pixels: int | None,
     batch_size: int | None,
-    value_range: tuple[float, float],
-    channels: int,
-    crop: bool,
-    antialias: bool,
-    max_pixels: int,
-    checked: bool,
+    shuffle_seed: int | None,
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
-    def read(path: tf.Tensor) -> tf.Tensor:
-        content = tf.io.read_file(path)
-        if not checked:
-            content = checked_pixels(content, max_pixels, path)
-        return _decoded(content, size, value_range, channels, crop, antialias)
+    def read(path: tf.Tensor, *label: tf.Tensor) -> Any:
+        image = decode_image(tf.io.read_file(path), how, max_pixels, path)
+        return (image, *label) if label else image
 
     paths = np.asarray(index.paths)
-    slices = paths if index.labels is None else (paths, index.labels)
+    slices = (paths,) if index.labels is None else (paths, index.labels)
     dataset = tf.data.Dataset.from_tensor_slices(slices)
-    if shuffle:
+    if shuffle_seed is not None:
         # Paths are small: the buffer holds all, so that the order is a true permutation.
-        dataset = dataset.shuffle(len(paths), seed=seed)
-    dataset = dataset.map(
-        lambda path, *label: (read(path), *label) if label else read(path),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    if batch_size is not None:
-        dataset = dataset.batch(batch_size)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        dataset = dataset.shuffle(len(index.paths), seed=shuffle_seed)
+    dataset = batched(dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE), batch_size)
     dataset.class_names = None if index.class_names is None else list(index.class_names)
     dataset.file_paths = list(index.paths)
     return dataset
-
-
-def decode_image(
-    content: tf.Tensor,
-    size: tuple[int, int],
-    value_range: tuple[float, float],
-    channels: int,
-    crop: bool,
-    antialias: bool,
-    max_pixels: int = MAX_PIXELS,
-) -> tf.Tensor:
-    """An image from the bytes of its file, as `image_folder` gives it.
-
-    Args:
-        content: The bytes, a string tensor.
-        size: Height and width in pixels.
-        value_range: `(low, high)` that black and white become.
-        channels: 1 or 3.
-        crop: Cut the middle out of an image of another aspect ratio instead of stretching it.
-        antialias: Smooth before downscaling.
-        max_pixels: Most pixels, by the header.
-
-    Returns:
-        Float32 `[height, width, channels]`.
-    """
-    content = checked_pixels(content, max_pixels)
-    return _decoded(content, size, value_range, channels, crop, antialias)
-
-
-def _decoded(
-    content: tf.Tensor,
-    size: tuple[int, int],
-    value_range: tuple[float, float],
-    channels: int,
-    crop: bool,
-    antialias: bool,
-) -> tf.Tensor:
-    import tensorflow as tf
-
-    low, high = value_range
-    # Not every format can be decoded to one channel.
-    image = tf.io.decode_image(content, channels=3, expand_animations=False)
-    if crop:
-        image = _middle(image, size)
-    image = tf.image.resize(image, size, antialias=antialias)
-    image.set_shape((*size, 3))
-    if channels == 1:
-        image = tf.tensordot(image, tf.constant(_LUMA), axes=1)
-    # Smoothing can leave the range by a rounding error.
-    return tf.clip_by_value(image * ((high - low) / 255.0) + low, low, high)
-
-
-def _middle(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """The largest middle part of `image` with the aspect ratio of `size`."""
-    import tensorflow as tf
-
-    shape = tf.shape(image)
-    height, width = shape[0], shape[1]
-    crop_height = tf.minimum(height, tf.maximum(1, width * size[0] // size[1]))
-    crop_width = tf.minimum(width, tf.maximum(1, height * size[1] // size[0]))
-    return tf.image.crop_to_bounding_box(
-        image, (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
-    )

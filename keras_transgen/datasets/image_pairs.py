@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_transgen.datasets.image_check import unreadable_images
+from keras_transgen.datasets.image_check import refuse_unreadable
+from keras_transgen.datasets.image_decoding import batched, decoding
 from keras_transgen.datasets.image_index import index_images
 from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
-from keras_transgen.datasets.printable import printable
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,11 +76,12 @@ def image_pairs(
     """
     import tensorflow as tf
 
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    _check_arguments(size, batch_size, direction, value_range)
+    size = decoding(image_size, value_range).size
+    if direction not in DIRECTIONS:
+        raise ValueError(f"Expected direction in {DIRECTIONS}. Received: direction={direction!r}")
     paths = list(index_images(path, labelled=False).paths)
     if check:
-        _refuse_unreadable(paths, max_pixels)
+        refuse_unreadable(paths, False, max_pixels)
     low, high = value_range
     larger = [round(side * _ENLARGEMENT) for side in size] if jitter else list(size)
 
@@ -111,43 +112,6 @@ def image_pairs(
         lambda file, pair: read(file, tf.bitcast(pair, tf.int32)[:, 0]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    if batch_size is not None:
-        data = data.batch(batch_size)
-    data = data.prefetch(tf.data.AUTOTUNE)
+    data = batched(data, batch_size)
     data.file_paths = paths
     return data
-
-
-def _check_arguments(
-    size: tuple[int, ...],
-    batch_size: int | None,
-    direction: str,
-    value_range: tuple[float, float],
-) -> None:
-    if len(size) != 2 or min(size) < 1:
-        raise ValueError(
-            "Expected image_size as a number of pixels or (height, width) of each half. "
-            f"Received: image_size={size}"
-        )
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(
-            f"Expected a batch_size of at least 1, or None. Received: batch_size={batch_size}"
-        )
-    if direction not in DIRECTIONS:
-        raise ValueError(f"Expected direction in {DIRECTIONS}. Received: direction={direction!r}")
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ValueError(
-            f"Expected value_range as (low, high) with low below high. Received: {value_range}"
-        )
-
-
-def _refuse_unreadable(paths: list[str], max_pixels: int) -> None:
-    broken = unreadable_images(paths, thorough=False, max_pixels=max_pixels)
-    if broken:
-        listed = "; ".join(
-            f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
-        )
-        raise ValueError(
-            "Expected files that can be read as images. Remove or replace the broken ones. "
-            f"Received: {len(broken)} unreadable of {len(paths)}: {listed}"
-        )

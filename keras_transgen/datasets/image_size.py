@@ -34,13 +34,7 @@ _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 
 
 def too_many_pixels(head: bytes, stream: IO[bytes], max_pixels: int) -> str:
-    """What to say of an image that is too large, or an empty string.
-
-    Args:
-        head: The first bytes of the file, 32 at least where it has as many.
-        stream: The file itself, for the formats that keep their size further on.
-        max_pixels: Most pixels.
-    """
+    """What to say of an image that is too large, or an empty string."""
     size = os.fstat(stream.fileno()).st_size
     if size > _BYTES_PER_PIXEL * max_pixels + _METADATA:
         return f"{size:,} bytes, far more than max_pixels={max_pixels:,} take"
@@ -58,16 +52,7 @@ def too_many_pixels(head: bytes, stream: IO[bytes], max_pixels: int) -> str:
 
 
 def checked_pixels(content: tf.Tensor, max_pixels: int, name: Any = "an image") -> tf.Tensor:
-    """The bytes of an image, once its header says that it has no more than so many pixels.
-
-    Args:
-        content: The bytes, a string tensor.
-        max_pixels: Most pixels.
-        name: What the message of the error calls it, a string or a string tensor.
-
-    Returns:
-        `content`; evaluating it raises `tf.errors.InvalidArgumentError` where there are more.
-    """
+    """The bytes of an image, once its header says that it has no more than so many pixels."""
     import tensorflow as tf
 
     # A short file is padded, and says what it cannot be further on.

@@ -20,14 +20,6 @@ def printable(text: object, longest: int = LONGEST) -> str:
     Returns:
         The text with control, format and unassigned characters, half surrogates and every space
         but the plain one as Python writes them: `\x1b`, `\u202e`.
-
-    Example:
-        ```python
-        from keras_transgen.datasets.printable import printable
-
-        assert printable("dense/kernel") == "dense/kernel"
-        assert printable("\x1b[2Jkernel\n") == r"\x1b[2Jkernel\n"
-        ```
     """
     text = str(text)
     if len(text) > longest:

@@ -15,19 +15,6 @@ class Screen(Console):
 
     Square brackets are no markup, colons no pictures, and characters that act on a terminal are
     spelt out, in lines, tables and titles alike. What shall have a style is a `rich.text.Text`.
-
-    Args:
-        **options: As in `rich.console.Console`.
-
-    Example:
-        ```python
-        import io
-        from keras_transgen.datasets.screen import Screen
-
-        text = io.StringIO()
-        Screen(file=text).print("[/b] \x1b[2J")
-        assert text.getvalue() == "[/b] \\x1b[2J\n"
-        ```
     """
 
     def __init__(self, **options: Any) -> None:

@@ -1,24 +1,26 @@
-"""Work on several machines, on engines that exist: TensorFlow's clusters, Ray Train, Ray Data.
+"""Work on several devices and machines, on engines that exist: TensorFlow's strategies, Ray.
 
 A room of its own, because the training core below it must not know who launches it, and reading,
 extracting and sampling on a cluster need backbones, which are above the core. Every model of the
 package trains here as it does on one machine: nothing but the strategy changes.
 """
 
-from keras_transgen.distributed.cluster import wait_for_workers, worker_strategy
-from keras_transgen.distributed.feature_extraction import extract_with_ray, read_features
-from keras_transgen.distributed.ray_training import RayCheckpoint, ray_trainer
-from keras_transgen.distributed.sampling import read_samples, sample_with_ray
-from keras_transgen.distributed.shared_backup import SharedBackup
+from __future__ import annotations
 
-__all__ = [
-    "RayCheckpoint",
-    "SharedBackup",
-    "extract_with_ray",
-    "ray_trainer",
-    "read_features",
-    "read_samples",
-    "sample_with_ray",
-    "wait_for_workers",
-    "worker_strategy",
-]
+from keras_transgen.public_names import lazy_names
+
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "mirrored_strategy": "local_strategy",
+        "wait_for_workers": "cluster",
+        "worker_strategy": "cluster",
+        "extract_with_ray": "ray_extraction",
+        "read_features": "ray_extraction",
+        "RayCheckpoint": "ray_training",
+        "ray_trainer": "ray_training",
+        "read_samples": "ray_sampling",
+        "sample_with_ray": "ray_sampling",
+        "SharedBackup": "shared_backup",
+    },
+)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from keras_transgen.distributed.local_strategy import mirrored_strategy
 from keras_transgen.training.worker_agreement import package_versions, refuse_unequal_workers
 
 _JOBS = ("chief", "worker")
@@ -90,7 +91,7 @@ def _launcher() -> str:
 
 def _local_strategy() -> tf.distribute.Strategy:
     if len(tf.config.get_visible_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
+        return mirrored_strategy()
     return tf.distribute.get_strategy()
 
 

@@ -15,11 +15,7 @@ _FILE = "model.keras"
 
 
 def pack_model(model: keras.Model | str | os.PathLike[str]) -> bytes:
-    """The bytes of a model's `.keras` file, with the modules that it stands on.
-
-    Args:
-        model: A model, or its `.keras` file.
-    """
+    """The bytes of a model's `.keras` file, with the modules that it stands on."""
     if isinstance(model, (str, os.PathLike)):
         return Path(model).read_bytes()
     with tempfile.TemporaryDirectory() as folder:
@@ -29,12 +25,7 @@ def pack_model(model: keras.Model | str | os.PathLike[str]) -> bytes:
 
 
 def unpack_model(packed: bytes, **options: Any) -> keras.Model:
-    """The model again.
-
-    Args:
-        packed: What `pack_model` returned.
-        **options: As in `keras_transgen.load_model`.
-    """
+    """The model again."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, _FILE)
         file.write_bytes(packed)

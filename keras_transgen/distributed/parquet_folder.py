@@ -44,14 +44,7 @@ class ParquetFolder:
         self.key = key
 
     def begin(self, record: Mapping[str, Any]) -> None:
-        """Make the folder, or go on with one that was begun for the same work.
-
-        Args:
-            record: What the rows depend on, as JSON holds it.
-
-        Raises:
-            ValueError: If the folder was begun for other work, or holds files of something else.
-        """
+        """Make the folder, or go on with one that was begun for the same work."""
         expected = json.loads(json.dumps(record))
         place = f"{self._root}/{_RECORD}"
         if _exists(self._files, place):
@@ -81,11 +74,7 @@ class ParquetFolder:
         self._files.move(beside, place)
 
     def write(self, table: pa.Table) -> str:
-        """Write rows as one file, complete or not at all.
-
-        Returns:
-            The file's name.
-        """
+        """Write rows as one file, complete or not at all."""
         parquet = ray_module("pyarrow.parquet")
         keys = json.dumps(table[self.key].to_pylist()).encode()
         name = f"{hashlib.sha256(keys).hexdigest()[:32]}.parquet"
@@ -98,9 +87,6 @@ class ParquetFolder:
         """Remove what was left unfinished, and files whose rows others hold too.
 
         Call it while nothing is written.
-
-        Returns:
-            The keys of all rows, each once.
         """
         arrow = ray_module("pyarrow")
         compute, parquet = ray_module("pyarrow.compute"), ray_module("pyarrow.parquet")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlparse
 
 import numpy as np
-
-from keras_transgen.evaluation.extractor_identity import name_of, network_digest
 
 _TOLERANCE = 0.05
 
@@ -63,7 +63,7 @@ class FeatureExtractor:
             )
         if batch_size < 1:
             raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
-        found = name or name_of(backbone)
+        found = name or _name_of(backbone)
         if not found:
             raise ValueError(
                 "Expected a name for a backbone that has none; the metrics are named after it. "
@@ -88,9 +88,13 @@ class FeatureExtractor:
         A backbone of this package gives its own; of another Keras layer the configuration and the
         weights count; of a plain function only the name can.
         """
-        parts = hashlib.sha256(f"{self._size}{self._range}".encode())
-        parts.update(network_digest(self._backbone, self.name))
-        return parts.hexdigest()
+        import keras
+
+        from keras_transgen.backbones.network_digest import layer_digest
+
+        is_layer = isinstance(self._backbone, keras.layers.Layer)
+        network = layer_digest(self._backbone) if is_layer else self.name
+        return hashlib.sha256(f"{self._size}{self._range}{network}".encode()).hexdigest()
 
     def batches(
         self, images: Any, value_range: tuple[float, float] = (0.0, 1.0)
@@ -115,7 +119,7 @@ class FeatureExtractor:
                 f"Expected value_range as (low, high), low below high. Received: {value_range}"
             )
         seen = 0
-        for batch in _arrays(images):
+        for batch in _batches(images, self.batch_size):
             if seen == 0:
                 self._warn_outside(batch[: self.batch_size], value_range)
             for start in range(0, len(batch), self.batch_size):
@@ -161,6 +165,8 @@ class FeatureExtractor:
     def _prepared(self, images: Any, low: float, high: float) -> Any:
         import tensorflow as tf
 
+        from keras_transgen.backbones.image_channels import with_channels
+
         images = tf.convert_to_tensor(images)
         if images.shape.rank != 4:
             return images
@@ -169,23 +175,9 @@ class FeatureExtractor:
         images = tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
         if self._size is not None and tuple(images.shape[1:3]) != self._size:
             images = tf.image.resize(images, self._size, antialias=True)
-        if self._channels not in (None, images.shape[3]):
-            images = self._with_channels(images)
+        images = with_channels(images, self._channels)
         bottom, top = self._range
         return tf.cast(images * (top - bottom) + bottom, self._dtype)
-
-    def _with_channels(self, images: Any) -> Any:
-        import tensorflow as tf
-
-        received = images.shape[3]
-        if received == 1:
-            return tf.repeat(images, self._channels, axis=3)
-        if received == 3 and self._channels == 1:
-            return tf.image.rgb_to_grayscale(images)
-        raise ValueError(
-            f"Expected images with 1 or {self._channels} channels for {self.name!r}. "
-            f"Received: images with {received}"
-        )
 
     def _warn_outside(self, images: Any, value_range: tuple[float, float]) -> None:
         """Say once that values outside their range, which will be clipped, are more than noise."""
@@ -217,37 +209,21 @@ def _known_size(shape: tuple[Any, ...]) -> tuple[int, int] | None:
     return None if None in shape[1:3] else (int(shape[1]), int(shape[2]))
 
 
-def _arrays(images: Any) -> Iterator[Any]:
-    """The arrays in what a Keras user calls data."""
-    if hasattr(images, "shape") and hasattr(images, "dtype"):
-        yield _checked(images)
-        return
-    for batch in _all_batches(images):
-        yield _checked(batch[0] if isinstance(batch, (tuple, list)) else batch)
-
-
-def _all_batches(images: Any) -> Iterator[Any]:
+def _batches(images: Any, batch_size: int) -> Iterator[Any]:
+    """The batches of images in what a Keras user calls data."""
     import keras
     import tensorflow as tf
 
-    from keras_transgen.training.iterator_end import ends_promptly
+    from keras_transgen.backbones.batch_source import BatchSource
 
-    if isinstance(images, tf.data.Dataset):
-        if images.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise ValueError(
-                "Expected a data set with an end: take a number of batches with "
-                f"dataset.take(n). Received: {images}"
-            )
-        yield from ends_promptly(images)
-    elif isinstance(images, keras.utils.PyDataset):
-        if images.num_batches is None:
-            raise ValueError(
-                f"Expected a PyDataset with a length. Received: {images} without __len__"
-            )
-        for i in range(images.num_batches):
-            yield images[i]
+    if hasattr(images, "shape") and hasattr(images, "dtype"):
+        yield _checked(images)
+    elif isinstance(images, (tf.data.Dataset, keras.utils.PyDataset)):
+        for batch, _, _ in BatchSource(images, batch_size).batches(0, 0):
+            yield _checked(batch)
     elif hasattr(images, "__iter__") and not isinstance(images, (dict, str, bytes)):
-        yield from images
+        for batch in images:
+            yield _checked(batch[0] if isinstance(batch, (tuple, list)) else batch)
     else:
         raise ValueError(
             "Expected images as an array, a tf.data.Dataset or a keras.utils.PyDataset. "
@@ -257,9 +233,27 @@ def _all_batches(images: Any) -> Iterator[Any]:
 
 def _checked(batch: Any) -> Any:
     if not hasattr(batch, "shape") or len(batch.shape) < 2:
-        shape = getattr(batch, "shape", None)
         raise ValueError(
             "Expected batches of images [batch, height, width, channels]. "
-            f"Received: {type(batch).__name__} of shape {shape}"
+            f"Received: {type(batch).__name__} of shape {getattr(batch, 'shape', None)}"
         )
     return batch
+
+
+def _name_of(backbone: Any) -> str | None:
+    """A network's name if somebody chose one, else what it was loaded from; `None` for none."""
+    own = getattr(backbone, "name", None) or getattr(backbone, "__name__", None)
+    if own is None or not _was_made_by_keras(str(own), type(backbone).__name__):
+        return None if own is None else str(own)
+    handle = getattr(backbone, "handle", None)
+    if handle:
+        address = urlparse(str(handle))
+        path = re.sub(r"\.(tar\.gz|tgz|zip)$", "", address.path.rstrip("/"))
+        return path.strip("/") if address.netloc else path.split("/")[-1]
+    return str(getattr(getattr(backbone, "network", None), "name", own))
+
+
+def _was_made_by_keras(name: str, class_name: str) -> bool:
+    """Whether a name is what Keras calls the n-th layer of a class: `"dense_2"`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", class_name).lower()
+    return re.fullmatch(rf"{re.escape(words)}(_\d+)?", name) is not None

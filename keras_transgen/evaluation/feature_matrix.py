@@ -6,19 +6,7 @@ import numpy as np
 
 
 def feature_matrix(values: Any, name: str) -> np.ndarray:
-    """`values` as a finite float64 matrix.
-
-    Args:
-        values: Array or tensor `[count, features]`.
-        name: What the caller calls it, for the messages.
-
-    Returns:
-        float64 `[count, features]`.
-
-    Raises:
-        ValueError: If it has another rank, no features, is not numeric, or holds NaN or infinity
-            (the first such row is named).
-    """
+    """`values` as a finite float64 matrix."""
     try:
         matrix = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -46,17 +34,8 @@ def two_feature_matrices(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both as `feature_matrix`, with the same number of features.
 
-    Args:
-        first: Array or tensor `[count, features]`.
-        second: Array or tensor `[other count, features]`.
-        first_name: What the caller calls the first.
-        second_name: What the caller calls the second.
-
     Returns:
         Two float64 matrices.
-
-    Raises:
-        ValueError: As `feature_matrix`, or if the numbers of features differ.
     """
     one, other = feature_matrix(first, first_name), feature_matrix(second, second_name)
     if one.shape[1] != other.shape[1]:
@@ -69,17 +48,7 @@ def two_feature_matrices(
 
 
 def require_count(matrix: np.ndarray, least: int, name: str, reason: str) -> None:
-    """Refuse a matrix with fewer than `least` rows.
-
-    Args:
-        matrix: float64 `[count, features]`.
-        least: Rows needed.
-        name: What the caller calls it.
-        reason: What needs them.
-
-    Raises:
-        ValueError: If there are fewer rows.
-    """
+    """Refuse a matrix with fewer than `least` rows."""
     if len(matrix) < least:
         raise ValueError(
             f"Expected at least {least} rows in {name}: {reason}. Received: {len(matrix)}"

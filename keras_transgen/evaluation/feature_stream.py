@@ -33,10 +33,6 @@ class FeatureStream:
     """Statistics of all rows of a stream, and a uniform sample of its rows.
 
     Both depend on the rows, their order and the seed, and not on the batches.
-
-    Args:
-        capacity: Rows to keep, at most.
-        seed: Of the sample. Defaults to 0.
     """
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
@@ -52,11 +48,7 @@ class FeatureStream:
         return self._statistics.count
 
     def update(self, features: Any) -> None:
-        """Add rows `[batch, features]`.
-
-        Raises:
-            ValueError: If the rank or the number of features is wrong, or a value is not finite.
-        """
+        """Add rows `[batch, features]`."""
         rows = np.asarray(features)
         self._statistics.update(rows)
         # Every row draws a key, and the rows of the smallest keys stay: a uniform sample without
@@ -69,11 +61,7 @@ class FeatureStream:
         self._keys, self._kept = keys, np.array(kept)
 
     def summary(self) -> FeatureSummary:
-        """What was seen so far; the stream may go on.
-
-        Raises:
-            ValueError: If fewer than 2 rows were seen.
-        """
+        """What was seen so far; the stream may go on."""
         mean, covariance = self._statistics.mean, self._statistics.covariance
         assert self._kept is not None
         return FeatureSummary(self.count, mean, covariance, self._kept)

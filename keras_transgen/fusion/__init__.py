@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "GeneratedData": "generated_data",
         "transfer_gan": "generator_transfer",
         "fit_with_generated_data": "mixing_weight",
-        "MultiScaleFeatures": "multi_scale_features",
+        "MultiScaleFeatures": ".backbones.multi_scale_features",
         "PerceptualLikelihood": "perceptual_loss",
         "PerceptualLoss": "perceptual_loss",
         "PretrainedEncoder": "pretrained_encoder",

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.fusion.decoding_by_scale import enlarging
-from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.networks.normalization import normalized
 from keras_transgen.generative.networks.unet import enlargement
 from keras_transgen.generative.networks.value_range import InValueRange

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
+from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.networks.conditioning import Projection
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 

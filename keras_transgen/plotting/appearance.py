@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -33,16 +34,7 @@ FAINT = "#DDDDDD"
 
 
 def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """An empty white figure of its own, unknown to pyplot, that notebooks show.
-
-    Args:
-        width: Inches.
-        height: Inches.
-        title: Above all axes, if given.
-
-    Returns:
-        A Matplotlib figure whose layout keeps labels from overlapping.
-    """
+    """An empty white figure of its own, unknown to pyplot, that notebooks show."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
@@ -67,15 +59,7 @@ def tidy(
     y_label: str = "",
     grid: Literal["x", "y", "both", "none"] = "y",
 ) -> None:
-    """Give axes the house's look.
-
-    Args:
-        axes: To change.
-        title: Above the axes, if given.
-        x_label: With its unit.
-        y_label: With its unit.
-        grid: `"x"`, `"y"`, `"both"` or `"none"`.
-    """
+    """Give axes the house's look."""
     axes.set_facecolor("white")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(QUIET)
@@ -92,13 +76,19 @@ def tidy(
 
 
 def legend(axes: Axes, **options: Any) -> None:
-    """A legend without a box, in the house's colours.
-
-    Args:
-        axes: With labelled artists.
-        **options: Of `Axes.legend`.
-    """
+    """A legend without a box, in the house's colours."""
     axes.legend(frameon=False, fontsize=9, labelcolor=TEXT, **options)
+
+
+def class_name(number: int, class_names: Sequence[str] | None) -> str:
+    """The name of a class, its number where none are given."""
+    if class_names is None:
+        return str(number)
+    if not 0 <= number < len(class_names):
+        raise ValueError(
+            f"Expected a name for every class. Received: {len(class_names)} names, class {number}"
+        )
+    return str(class_names[number])
 
 
 def readable(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transgen.plotting.appearance import QUIET, TEXT, new_figure, tidy
+from keras_transgen.plotting.appearance import QUIET, TEXT, class_name, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +66,7 @@ def plot_confusion_matrix(
         raise ValueError(
             f"Expected a name for every class. Received: {classes} names and class {seen - 1}"
         )
-    names = [str(i) for i in range(classes)] if class_names is None else list(class_names)
+    names = [class_name(i, class_names) for i in range(classes)]
     counts = confusion_matrix(true, predicted, labels=np.arange(classes))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     accuracy = float(np.mean(true == predicted))

@@ -11,6 +11,7 @@ from keras_transgen.plotting.appearance import (
     CLASS_COLOURS,
     LINE_COLOURS,
     TEXT,
+    class_name,
     legend,
     new_figure,
     tidy,
@@ -88,7 +89,7 @@ def plot_latent_map(
         axes.scatter(*points.T, color=LINE_COLOURS[0], **dots)
         return figure
     numbers = np.unique(classes)
-    names = [_name(int(number), class_names) for number in numbers]
+    names = [class_name(int(number), class_names) for number in numbers]
     medians = np.array([np.median(points[classes == number], axis=0) for number in numbers])
     colours = [CLASS_COLOURS[i % len(CLASS_COLOURS)] for i in range(len(numbers))]
     for number, name, colour in zip(numbers, names, colours):
@@ -105,16 +106,6 @@ def _principal_components(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     analysis = PCA(n_components=2, svd_solver="full")
     return analysis.fit_transform(points), analysis.explained_variance_ratio_
-
-
-def _name(number: int, class_names: Sequence[str] | None) -> str:
-    if class_names is None:
-        return str(number)
-    if not 0 <= number < len(class_names):
-        raise ValueError(
-            f"Expected a name for every class. Received: {len(class_names)} names, class {number}"
-        )
-    return str(class_names[number])
 
 
 def _write_names(axes: Axes, medians: np.ndarray, names: list[str], colours: list[str]) -> None:

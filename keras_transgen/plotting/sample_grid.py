@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transgen.plotting.appearance import TEXT, new_figure
+from keras_transgen.plotting.appearance import TEXT, class_name, new_figure
 from keras_transgen.plotting.mosaic import as_tiles, image_mosaic, in_colour
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def plot_sample_grid(
     else:
         sets = [_checked(values, classes) for _, values, classes in panels]
         shown = np.unique(np.concatenate([classes for _, classes in sets]))
-        names = [_name(int(number), class_names) for number in shown]
+        names = [class_name(int(number), class_names) for number in shown]
         width = columns or min(
             _MOST_PER_CLASS, max(int(np.unique(c, return_counts=True)[1].max()) for _, c in sets)
         )
@@ -95,16 +95,6 @@ def _checked(images: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
             f"Received: labels of shape {classes.shape} ({classes.dtype}) for {len(values)} images"
         )
     return values, classes
-
-
-def _name(number: int, class_names: Sequence[str] | None) -> str:
-    if class_names is None:
-        return str(number)
-    if not 0 <= number < len(class_names):
-        raise ValueError(
-            f"Expected a name for every class. Received: {len(class_names)} names, class {number}"
-        )
-    return str(class_names[number])
 
 
 def _row_per_class(

@@ -8,18 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-)
+_CONVOLUTIONS = """
+    Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose DepthwiseConv1D
+    DepthwiseConv2D SeparableConv1D SeparableConv2D
+"""
+CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in _CONVOLUTIONS.split())
 
 
 def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -50,18 +43,7 @@ def prefers_xla(model: keras.Model) -> bool:
 
 
 def resolve_jit_compile(model: keras.Model, setting: bool | str) -> bool:
-    """Turn the `jit_compile` argument of `compile` into a decision.
-
-    Args:
-        model: The model to be trained.
-        setting: `True`, `False` or `"auto"`.
-
-    Returns:
-        Whether the step is compiled by XLA.
-
-    Raises:
-        ValueError: If `setting` is anything else.
-    """
+    """Turn the `jit_compile` argument of `compile` into a decision."""
     if setting == "auto":
         return prefers_xla(model)
     if isinstance(setting, bool):

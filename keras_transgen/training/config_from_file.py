@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -68,28 +68,8 @@ class Nested:
 def arguments_from_file(cls: type, config: Mapping[str, Any], **nested: Nested) -> dict[str, Any]:
     """The arguments of a constructor, as far as a file may give them.
 
-    Args:
-        cls: The class.
-        config: What the file says of it.
-        **nested: The arguments that are objects; every other one is a plain value.
-
     Returns:
         The arguments, nested objects made.
-
-    Raises:
-        FileConfigError: The file names an address or a function that is not the user's, leaves out
-            an object that the class would then fetch, or describes another kind of object.
-
-    Example:
-        ```python
-        import keras
-        from keras_transgen.training.config_from_file import Nested, arguments_from_file
-
-        layer = keras.saving.serialize_keras_object(keras.layers.Dense(2))
-        config = {"network": layer, "steps": 3}
-        arguments = arguments_from_file(object, config, network=Nested(keras.layers.Layer))
-        assert arguments["network"].units == 2 and arguments["steps"] == 3
-        ```
     """
     arguments = dict(config)
     for key, value in config.items():
@@ -103,16 +83,7 @@ def arguments_from_file(cls: type, config: Mapping[str, Any], **nested: Nested) 
 
 
 def refuse_arguments(cls: type, config: Mapping[str, Any], *names: str) -> None:
-    """Refuse arguments that are the user's alone.
-
-    Args:
-        cls: The class.
-        config: What a file says of it.
-        *names: The arguments.
-
-    Raises:
-        FileConfigError: The file gives one of them a value other than `None` or `False`.
-    """
+    """Refuse arguments that are the user's alone."""
     for name in names:
         if config.get(name) not in (None, False):
             raise FileConfigError(
@@ -122,30 +93,28 @@ def refuse_arguments(cls: type, config: Mapping[str, Any], *names: str) -> None:
 
 
 def check_plain(value: Any, place: str, described: bool = False) -> None:
-    """Refuse addresses, and objects where none is expected, in what a file says.
-
-    Args:
-        value: A value of a configuration.
-        place: Where it stands, for the message.
-        described: Whether Keras' description of a dtype policy is expected here.
-
-    Raises:
-        FileConfigError: There is one.
-    """
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
+    """Refuse addresses, and objects where none is expected, in what a file says."""
+    for each in nested_in(value):
         if isinstance(each, str) and _ADDRESS.match(each):
             raise FileConfigError(
                 f"A file names no address: {place} must be a number, a name or a shape. Ask the "
                 f"file's author for one that holds everything. Received: {shown(each)}"
             )
+        is_object = isinstance(each, Mapping) and "class_name" in each
+        if is_object and not (described and _is_policy(each)):
+            raise FileConfigError(
+                f"{place} is no object, so a file must not describe one there. Ask the file's "
+                f"author for another. Received: an object {shown(each['class_name'])}"
+            )
+
+
+def nested_in(config: Any) -> Iterator[Any]:
+    """Every value in a configuration, itself and the keys included; without recursion."""
+    waiting = [config]
+    while waiting:
+        each = waiting.pop()
+        yield each
         if isinstance(each, Mapping):
-            if "class_name" in each and not (described and _is_policy(each)):
-                raise FileConfigError(
-                    f"{place} is no object, so a file must not describe one there. Ask the file's "
-                    f"author for another. Received: an object {shown(each['class_name'])}"
-                )
             waiting += [*each, *each.values()]
         elif isinstance(each, (list, tuple)):
             waiting += each
@@ -160,23 +129,10 @@ def check_objects(config: Any) -> None:
 
     Keras looks functions and classes up in all that it exports, downloads among them, and hands
     them to layers that call them.
-
-    Args:
-        config: A configuration as JSON holds it, with all that is nested in it.
-
-    Raises:
-        FileConfigError: It names a function outside the modules of Keras that compute, or an array
-            that is none of numbers.
     """
-    waiting = [config]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, Mapping):
-            if "class_name" in each:
-                _check_object(each)
-            waiting += each.values()
-        elif isinstance(each, (list, tuple)):
-            waiting += each
+    for each in nested_in(config):
+        if isinstance(each, Mapping) and "class_name" in each:
+            _check_object(each)
 
 
 def _check_object(config: Mapping[str, Any]) -> None:

@@ -29,39 +29,12 @@ _MOST = {
 }
 _MOST_BINS = 2**26
 # These are computed with, compared or counted up to, and nothing is made of their size.
-_HARMLESS = (
-    "boundaries",
-    "clipnorm",
-    "clipvalue",
-    "decay",
-    "epoch",
-    "every",
-    "fill",
-    "ignore_class",
-    "iterations",
-    "learning_rate",
-    "mask_value",
-    "max_value",
-    "min_value",
-    "max_freq",
-    "min_freq",
-    "oov_token",
-    "period",
-    "range",
-    "salt",
-    "sampling_rate",
-    "scale",
-    "seed",
-    "shared_object_id",
-    "step",
-    "threshold",
-    "value",
-    "variance",
-    "mean",
-    "vocabulary",
-    "warmup",
-    "weight",
-)
+_HARMLESS_WORDS = """
+    boundaries clipnorm clipvalue decay epoch every fill ignore_class iterations learning_rate
+    mask_value max_value min_value max_freq min_freq oov_token period range salt sampling_rate
+    scale seed shared_object_id step threshold value variance mean vocabulary warmup weight
+"""
+_HARMLESS = _HARMLESS_WORDS.split()
 _ARRAYS = ("__numpy__", "__tensor__")
 
 
@@ -72,20 +45,6 @@ def check_numbers(config: Any, file_bytes: int) -> None:
     number counts from 100,000 up: together they are at most ten million and the bytes of the
     weights, of which a table of so many rows has at least one each. A shape has axes of at most
     2 ** 24 and at most 2 ** 27 elements.
-
-    Args:
-        config: A configuration as JSON holds it, with all that is nested in it.
-        file_bytes: How many bytes the file has for weights.
-
-    Raises:
-        FileConfigError: A number or shape is larger.
-
-    Example:
-        ```python
-        from keras_transgen.training.config_numbers import check_numbers
-
-        check_numbers({"units": 64, "seed": 2**40, "batch_shape": [None, 28, 28, 1]}, 1000)
-        ```
     """
     left, statistics = _FREE + file_bytes, _MOST_STATISTICS
     waiting: list[tuple[str, Any]] = [("", config)]

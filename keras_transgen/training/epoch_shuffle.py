@@ -21,11 +21,7 @@ def is_arrays(data: Any) -> bool:
 
 
 def check_lengths(data: Any) -> int:
-    """The common first dimension of arrays.
-
-    Raises:
-        ValueError: If they have no rows, or unequal numbers of rows.
-    """
+    """The common first dimension of arrays."""
     lengths = [int(leaf.shape[0]) for leaf in keras.tree.flatten(data) if leaf is not None]
     if len(set(lengths)) > 1:
         raise ValueError(
@@ -38,11 +34,7 @@ def check_lengths(data: Any) -> int:
 
 
 def check_weights_have_labels(y: Any, sample_weight: Any) -> None:
-    """Refuse weights of examples without labels, which Keras drops without a word.
-
-    Raises:
-        ValueError: If there are weights and no labels.
-    """
+    """Refuse weights of examples without labels, which Keras drops without a word."""
     if y is None and sample_weight is not None:
         raise ValueError(
             "Keras drops the weights of examples that have no labels. Pass y, too: zeros, for a "
@@ -52,11 +44,7 @@ def check_weights_have_labels(y: Any, sample_weight: Any) -> None:
 
 
 def split_last(data: Any, fraction: float) -> tuple[Any, Any]:
-    """Split arrays as Keras' `validation_split` does: the last rows are held out.
-
-    Raises:
-        ValueError: If one side would be empty.
-    """
+    """Split arrays as Keras' `validation_split` does: the last rows are held out."""
     rows = check_lengths(data)
     cut = math.floor(rows * (1.0 - fraction))
     if not 0 < cut < rows:
@@ -80,9 +68,6 @@ def shuffled_batches(data: tuple, batch_size: int, progress: Progress) -> tf.dat
         data: Tuple `(x, y, sample_weight)` of arrays, or structures of arrays, of equal lengths.
         batch_size: Examples a batch, over all replicas.
         progress: The run's counters.
-
-    Returns:
-        A `tf.data.Dataset` of known cardinality.
     """
     rows = check_lengths(data)
     # A list that leaves a function of tf.data is stacked into one tensor; a tuple is not.
@@ -145,9 +130,6 @@ def batches_in_order(
         gather: From a batch of the order to the batch of data.
         rows: How many rows an epoch has.
         batch_size: Rows a batch; the last one may have fewer.
-
-    Returns:
-        A `tf.data.Dataset` of known cardinality.
     """
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA

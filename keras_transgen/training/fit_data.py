@@ -25,9 +25,6 @@ def check_arrays(parts: tuple, check_data: CheckData, training: bool) -> None:
         parts: `(x, y, sample_weight)`, arrays or structures of arrays.
         check_data: `TrainerModel.check_data`.
         training: Whether they are trained on.
-
-    Raises:
-        ValueError: Says which.
     """
     x, y, sample_weight = parts
     check_lengths(parts)
@@ -51,9 +48,6 @@ def held_out_data(
 
     Returns:
         The data, and the size of the batches that are still to be made of them.
-
-    Raises:
-        ValueError: If they do not fit the model.
     """
     if validation_data is None:
         return None, batch_size

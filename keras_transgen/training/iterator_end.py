@@ -22,15 +22,6 @@ def ends_promptly(data: Any) -> Any:
 
     Returns:
         The data set with `options.autotune.enabled = False`.
-
-    Example:
-        ```python
-        import tensorflow as tf
-        from keras_transgen.training.iterator_end import ends_promptly
-
-        batches = ends_promptly(tf.data.Dataset.range(10).batch(2))
-        assert batches.options().autotune.enabled is False
-        ```
     """
     if not isinstance(data, tf.data.Dataset) or data.options().autotune.enabled is not None:
         return data

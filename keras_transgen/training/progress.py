@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transgen.training.worker_statistics import synchronize_statistics
+from keras_transgen.training.moving_statistics import synchronize_statistics
 
 
 class Progress:

@@ -24,23 +24,6 @@ def refusals(what: str) -> Iterator[None]:
 
     An error of another kind, running out of memory among them, becomes one and is its cause; a
     `ValueError` stays as it is. Control characters in either, and in warnings, are spelt out.
-
-    Args:
-        what: The file, as messages call it.
-
-    Raises:
-        ValueError: The block failed. A keyboard interrupt and the like pass.
-
-    Example:
-        ```python
-        from keras_transgen.training.refusal import refusals
-
-        try:
-            with refusals("The file"):
-                {}["\x1b"]
-        except ValueError as error:
-            assert "KeyError" in str(error) and "\x1b" not in str(error)
-        ```
     """
     failure: Exception | None = None
     with warnings.catch_warnings(record=True) as told:

@@ -26,9 +26,6 @@ def refuse_idle_replicas(
         strategy: The model's.
         data: Arrays or a data set; of anything else nothing is known.
         batch_size: As `fit` received it.
-
-    Raises:
-        ValueError: If there are more replicas than examples in a batch.
     """
     replicas = strategy.num_replicas_in_sync
     largest = _largest_batch(data, batch_size)
@@ -62,9 +59,6 @@ def refuse_lost_convolutions(model: keras.Model, data: Any, batch_size: int | No
         model: The model to be trained.
         data: Arrays; of anything else the number of rows is not known.
         batch_size: As `fit` received it.
-
-    Raises:
-        ValueError: If a batch would meet the fault.
     """
     rows, size = _rows(data), batch_size or _KERAS_DEFAULT
     if rows and not model.jit_compile and _fails_on_a_batch(model, rows, size):
@@ -85,11 +79,6 @@ def size_without_lost_convolutions(
 
     For evaluation and prediction, of which every example has its own part. See
     `refuse_lost_convolutions`.
-
-    Args:
-        model: The model.
-        data: Arrays; of anything else the number of rows is not known.
-        batch_size: As asked for.
 
     Returns:
         The largest one, up to `batch_size`, of which every batch has examples for each replica;

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.absent_replica import statistics_without_gaps
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
 from keras_transgen.training.epoch_shuffle import (
@@ -29,6 +28,7 @@ from keras_transgen.training.gradients import (
     num_replicas,
 )
 from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer
 from keras_transgen.training.replica_batches import (

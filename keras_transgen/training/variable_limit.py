@@ -24,21 +24,8 @@ class TooManyVariablesError(ValueError):
 def limit_variables(max_bytes: int, max_count: int) -> Iterator[None]:
     """Refuse to make more variables, or larger ones all together, in a `with` block.
 
-    Args:
-        max_bytes: How much memory they may take.
-        max_count: How many there may be: building layers without end takes time, not memory.
-
     Raises:
         TooManyVariablesError: At the first variable beyond the limit, before it takes memory.
-
-    Example:
-        ```python
-        import keras
-        from keras_transgen.training.variable_limit import limit_variables
-
-        with limit_variables(max_bytes=1000, max_count=2):
-            keras.layers.Dense(3).build((None, 4))
-        ```
     """
     taken = count = 0
 

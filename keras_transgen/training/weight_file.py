@@ -44,29 +44,10 @@ class WeightFileError(ValueError):
 def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) -> int:
     """Refuse an HDF5 file that is more than groups of numbers.
 
-    Args:
-        file: Its path, or a stream that is open for reading.
-        name: What messages call it.
-        size: Its bytes.
-
-    Returns:
-        How many groups and data sets it holds.
-
     Raises:
         WeightFileError: It holds a link to another place or file, a data set whose values lie
             elsewhere, are no numbers or take more than four times the file, or a group within
             itself; or it is no HDF5 file.
-
-    Example:
-        ```python
-        import os
-        import keras
-        from keras_transgen.training.weight_file import check_weight_file
-
-        path = "/tmp/example.weights.h5"
-        keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(path)
-        check_weight_file(path, "example.weights.h5", os.path.getsize(path))
-        ```
     """
     try:
         with h5py.File(file, "r") as opened:
@@ -82,17 +63,7 @@ def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) 
 
 
 def check_weights_in(archive: zipfile.ZipFile) -> int:
-    """Refuse the weights in a `.keras` file whose directory was checked before.
-
-    Args:
-        archive: The file, open for reading.
-
-    Returns:
-        How many groups and data sets they are.
-
-    Raises:
-        WeightFileError: As in `check_weight_file`.
-    """
+    """Refuse the weights in a `.keras` file whose directory was checked before."""
     member = archive.getinfo(WEIGHTS)
     with archive.open(member) as stream:
         if member.compress_type == zipfile.ZIP_STORED:
@@ -111,10 +82,6 @@ def check_weights_at(path: Any) -> None:
     Args:
         path: What the user gave: `.weights.h5`, `.h5`, `.keras`, or `.weights.json` and the shards
             that it lists.
-
-    Raises:
-        WeightFileError: As in `check_weight_file`; it is of another kind; or shards are absent,
-            links, or lie in another folder.
     """
     place = Path(os.fspath(path))
     if not place.is_file():

@@ -67,13 +67,6 @@ def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[s
 
     The folder may be a link itself, which is the user's choice; what lies in it may be somebody
     else's, and a link there leads a file out of it.
-
-    Args:
-        folder: Folder that the file shall stay in.
-        path: The file, which need not be there.
-
-    Raises:
-        ValueError: If a folder on the way is a link, or the path climbs out.
     """
     parts = Path(path).relative_to(folder).parts
     here = Path(folder)
@@ -84,15 +77,7 @@ def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[s
 
 
 def refuse_links_in(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """`refuse_links_below` for a folder that other libraries fill, which write through links.
-
-    Args:
-        folder: Folder that everything shall stay in.
-        path: A folder in it, which need not be there: all that lies in it is looked at.
-
-    Raises:
-        ValueError: If it is a link, or there is one on the way to it or in it.
-    """
+    """`refuse_links_below` for a folder that other libraries fill, which write through links."""
     refuse_links_below(folder, Path(path) / "file")
     for place, folders, files in os.walk(path):
         for name in (*folders, *files):

@@ -46,14 +46,6 @@ def refuse_unequal_workers(
     Collectives of unequal workers, whose batches or variables have other shapes, wait for each
     other forever. One exchange of a few bytes comes before them, the same on all workers whatever
     they are about to do. Does nothing on one machine.
-
-    Args:
-        strategy: Every worker must call this at the same time under it.
-        told: Names and values that must be equal everywhere.
-        occasion: What all workers are about to do, for the message.
-
-    Raises:
-        ValueError: On all workers, if they differ; it names what, and what each has.
     """
     if not has_several_workers(strategy):
         return
@@ -86,9 +78,6 @@ def agree_on_fit(
         data: `x`, or `(x, y, sample_weight)`.
         validation_data: As `fit` received it.
         **numbers: Further arguments of `fit` that decide how many steps there are.
-
-    Raises:
-        ValueError: On all workers, if they differ.
     """
     if not has_several_workers(model.distribute_strategy):
         return

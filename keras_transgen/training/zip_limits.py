@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+from typing import IO
 
 MAX_BYTES = 16 * 2**30
 MAX_RATIO = 200.0
@@ -19,6 +20,7 @@ _LONGEST_COMMENT = 2**16
 _END, _END_SIZE = b"PK\x05\x06", 22
 _LOCATOR, _LOCATOR_SIZE = b"PK\x06\x07", 20
 _END_64_SIZE = 56
+# Python unpacks the other methods without a limit on memory.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _IN_64 = 0xFFFFFFFF
@@ -29,7 +31,7 @@ class ZipLimitError(ValueError):
 
 
 def check_members(
-    path: str | os.PathLike[str],
+    file: str | os.PathLike[str] | IO[bytes],
     max_members: int,
     max_bytes: int = MAX_BYTES,
     max_ratio: float = MAX_RATIO,
@@ -41,7 +43,7 @@ def check_members(
     says.
 
     Args:
-        path: The archive.
+        file: The archive, its path or open for reading.
         max_members: How many members it may have.
         max_bytes: How many bytes they may have, unpacked, all together. Defaults to 16 GiB.
         max_ratio: How many times its size it may unpack to, all together and each member. Defaults
@@ -52,14 +54,18 @@ def check_members(
         ZipLimitError: It is beyond a limit, encrypted, or compressed in another way than by
             deflate; or a name in it comes twice, or leads out of it.
     """
-    size = os.path.getsize(path)
-    directory = _directory_size(path, size)
+    if isinstance(file, (str, os.PathLike)):
+        with open(file, "rb") as opened:
+            check_members(opened, max_members, max_bytes, max_ratio, ratio_floor)
+        return
+    size = os.fstat(file.fileno()).st_size
+    directory = _directory_size(file, size)
     if directory > max(_LEAST_DIRECTORY, max_members * _LONGEST_ENTRY):
         raise ZipLimitError(
             f"Expected an archive of at most {max_members:,} members. "
             f"Received: one with a directory of {directory:,} bytes"
         )
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     if len(members) > max_members:
         raise ZipLimitError(
@@ -113,23 +119,22 @@ def _check_ratio(what: str, unpacked: int, packed: int, most: float, floor: int)
         )
 
 
-def _directory_size(path: str | os.PathLike[str], size: int) -> int:
+def _directory_size(stream: IO[bytes], size: int) -> int:
     """The bytes of an archive's directory, as its end says: Python reads them all at once."""
-    with open(path, "rb") as stream:
-        stream.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT - _LOCATOR_SIZE - _END_64_SIZE))
-        tail = stream.read()
-        place = tail.rfind(_END)
-        if place < 0 or len(tail) - place < _END_SIZE:
-            raise ZipLimitError("Expected a zip archive. Received: one whose end is missing")
-        (said,) = struct.unpack_from("<I", tail, place + 12)
-        locator = tail[max(0, place - _LOCATOR_SIZE) : place]
-        if not locator.startswith(_LOCATOR) or len(locator) < _LOCATOR_SIZE:
-            return said
-        # Some readers go where the locator points, some look right before it.
-        (where,) = struct.unpack_from("<Q", locator, 8)
-        before = max(0, place - _LOCATOR_SIZE - _END_64_SIZE)
-        stream.seek(min(where, size))
-        ends = [tail[before : before + _END_64_SIZE], stream.read(_END_64_SIZE)]
+    stream.seek(max(0, size - _END_SIZE - _LONGEST_COMMENT - _LOCATOR_SIZE - _END_64_SIZE))
+    tail = stream.read()
+    place = tail.rfind(_END)
+    if place < 0 or len(tail) - place < _END_SIZE:
+        raise ZipLimitError("Expected a zip archive. Received: one whose end is missing")
+    (said,) = struct.unpack_from("<I", tail, place + 12)
+    locator = tail[max(0, place - _LOCATOR_SIZE) : place]
+    if not locator.startswith(_LOCATOR) or len(locator) < _LOCATOR_SIZE:
+        return said
+    # Some readers go where the locator points, some look right before it.
+    (where,) = struct.unpack_from("<Q", locator, 8)
+    before = max(0, place - _LOCATOR_SIZE - _END_64_SIZE)
+    stream.seek(min(where, size))
+    ends = [tail[before : before + _END_64_SIZE], stream.read(_END_64_SIZE)]
     if any(len(end) < _END_64_SIZE for end in ends):
         raise ZipLimitError("Expected a zip archive. Received: one whose end is missing")
     sizes = [struct.unpack_from("<Q", end, 40)[0] for end in ends]

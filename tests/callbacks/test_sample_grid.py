@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_transgen.callbacks.sample_grid import SampleGrid
 from tests.callbacks.samplers import Sampler, images
+from tests.plotting.figure_checks import named_rows
 
 
 def white(count, rng):
@@ -42,6 +43,19 @@ def test_classes_get_a_row_each(tmp_path):
     assert model.asked[0][0] is condition
     width, height = Image.open(tmp_path / "epoch_0001.png").size
     assert width > height
+
+
+def test_each_class_stands_in_its_own_row(tmp_path):
+    """Samples of class k are of brightness k / 2, in whatever order they were asked for."""
+    condition = np.array([2, 0, 1, 1, 0, 2])
+
+    def by_class(count, rng):
+        return np.ones((count, 8, 8, 1), "float32") * (condition / 2.0)[:, None, None, None]
+
+    callback = SampleGrid(tmp_path, condition=condition, class_names=["a", "b", "c"])
+    callback.set_model(Sampler(by_class))
+    rows = named_rows(callback.figure(callback.images(), (0.0, 1.0), "epoch 1"))
+    assert {name: row[0, 0] for name, row in rows.items()} == {"a": 0.0, "b": 0.5, "c": 1.0}
 
 
 def test_tensorboard_receives_the_mosaic(tmp_path):

@@ -61,7 +61,7 @@ def test_there_and_back(tmp_path):
     )
     grid = TranslationGrid(WHITE, folder=tmp_path)
     grid.set_model(model)
-    labels = [each.get_text() for each in grid.drawn().axes[0].get_yticklabels()]
+    labels = [each.get_text() for each in grid.drawn()[0].axes[0].get_yticklabels()]
     assert labels == ["input", "made", "back"]
     grid.targets = WHITE
     with pytest.raises(ValueError, match="targets for a CycleGAN"):

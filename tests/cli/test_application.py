@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import keras_transgen as ktg
-from keras_transgen.backbones.digits import digits_network
+from keras_transgen.backbones.digits_network import digits_network
 from keras_transgen.cli.application import app, main
 from keras_transgen.cli.demo import run_demo
 from keras_transgen.cli.extract import run_extract

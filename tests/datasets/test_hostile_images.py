@@ -14,8 +14,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_transgen.datasets import image_folder, image_pairs, index_images, unreadable_images
+from keras_transgen.datasets.image_decoding import Decoding, decode_image
 from keras_transgen.datasets.image_file import open_plain_file, read_picture
-from keras_transgen.datasets.image_folder import decode_image
 from keras_transgen.datasets.image_size import checked_pixels
 
 pytestmark = pytest.mark.timeout(60)
@@ -126,7 +126,7 @@ def test_the_limit_holds_for_every_way_to_read(folder):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"1\.png"):
             list(data)
     with pytest.raises(tf.errors.InvalidArgumentError, match="at most 89999 pixels"):
-        decode_image((folder / "1.png").read_bytes(), (8, 8), (0, 1), 3, False, True, **limit)
+        decode_image((folder / "1.png").read_bytes(), Decoding((8, 8), (0, 1)), **limit)
     limit = {"max_pixels": 90_000}
     assert len(list(image_folder(folder, 8, None, labelled=False, **limit))) == 2
 

@@ -117,7 +117,7 @@ def test_wrong_use_is_refused():
     flatten = FeatureExtractor(keras.layers.Flatten())
     endless = tf.data.Dataset.from_tensor_slices(IMAGES).batch(2).repeat()
     for images, message in [
-        (endless, r"dataset\.take"),
+        (endless, r"\.take\(n\)"),
         ({"images": IMAGES}, "Received: dict"),
         ("folder", "Received: str"),
         (3, "Received: int"),
@@ -134,5 +134,5 @@ def test_wrong_use_is_refused():
     three = FeatureExtractor(
         keras.Sequential([keras.layers.Input((4, 4, 3)), keras.layers.Flatten()])
     )
-    with pytest.raises(ValueError, match="with 2"):
+    with pytest.raises(ValueError, match=r"\(1, 4, 4, 2\)"):
         list(three.batches(np.zeros((1, 4, 4, 2), "float32")))

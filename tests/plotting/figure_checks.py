@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import matplotlib
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -60,3 +61,11 @@ def assert_readable(figure):
     for (one, box), (other, other_box) in combinations(straight, 2):
         inner = box.padded(-1.0)
         assert not inner.overlaps(other_box.padded(-1.0)), f"{one!r} over {other!r}"
+
+
+def named_rows(figure) -> dict[str, np.ndarray]:
+    """The line of pixels in the middle of each named row of a mosaic, float `[width, 3]`."""
+    axes = figure.axes[0]
+    pixels = np.asarray(axes.images[0].get_array())
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    return {name: pixels[int(place)] for name, place in zip(names, axes.get_yticks(), strict=True)}

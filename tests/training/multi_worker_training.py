@@ -14,7 +14,7 @@ import numpy as np  # noqa: E402
 
 
 def main(folder: Path) -> None:
-    from keras_transgen.training import worker_statistics
+    from keras_transgen.training import moving_statistics
     from tests.training.test_trainer import CASES
 
     worker = STRATEGY.cluster_resolver.task_id
@@ -22,7 +22,7 @@ def main(folder: Path) -> None:
         with STRATEGY.scope():
             model = case.ready(jit_compile=name != "classifier")
         history = model.fit(*case.data, batch_size=8, epochs=2, verbose=0)
-        _, average = worker_statistics._AVERAGES.get(model, ([], None))
+        _, average = moving_statistics._AVERAGES.get(model, ([], None))
         assert average is not None or name != "two networks"
         # Traced once for all epochs; a function made anew each time would warn of it.
         assert average is None or average.experimental_get_tracing_count() == 1

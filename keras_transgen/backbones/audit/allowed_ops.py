@@ -313,14 +313,7 @@ REFUSALS: tuple[tuple[str, str], ...] = (
 
 
 def refusal(op: str) -> str:
-    """Says why an op that is not allowed is refused.
-
-    Args:
-        op: The op's name.
-
-    Returns:
-        A verb phrase, as in "writes a file".
-    """
+    """Says why an op that is not allowed is refused."""
     for pattern, reason in REFUSALS:
         if re.fullmatch(pattern, op):
             return reason

@@ -41,12 +41,7 @@ _CONFIG_FIELDS = frozenset(
 
 
 def refuse_attribute(value: Any, functions: Any) -> Iterator[str]:
-    """What speaks against an attribute, whatever op it belongs to.
-
-    Args:
-        value: The `AttrValue`.
-        functions: The module's functions by name.
-    """
+    """What speaks against an attribute, whatever op it belongs to."""
     kind = value.WhichOneof("value")
     if kind == "placeholder":
         yield f"leaves an attribute to whoever calls it ({value.placeholder!r})"
@@ -73,6 +68,9 @@ def refuse_condition(node: Any) -> str | None:
     return None
 
 
+_Judge = Callable[[Any], str | None]
+
+
 def _text(value: Any) -> bytes | None:
     """A literal text; `None` where the attribute is anything else."""
     return value.s if value.WhichOneof("value") == "s" else None
@@ -82,42 +80,35 @@ def _no_literal(what: str) -> str:
     return f"does not say {what} as a literal"
 
 
-def _refuse_stream(value: Any) -> str | None:
-    text = _text(value)
-    if text is None:
-        return _no_literal("where it prints to")
-    stream = text.decode("utf-8", "replace")
-    return None if stream in _STREAMS else f"prints to the file {stream}"
+def _text_judge(what: str, does: str, is_harmless: Callable[[str], bool]) -> _Judge:
+    """Refuses what is no literal text, and one that makes the op do something with a file."""
+
+    def judge(value: Any) -> str | None:
+        text = _text(value)
+        if text is None:
+            return _no_literal(what)
+        name = text.decode("utf-8", "replace")
+        return None if is_harmless(name) else f"{does} the file {name}"
+
+    return judge
 
 
-def _refuse_vocabulary(value: Any) -> str | None:
-    text = _text(value)
-    if text is None:
-        return _no_literal("its vocabulary file")
-    return f"reads the file {text.decode('utf-8', 'replace')}" if text else None
-
-
-def _refuse_descriptor(value: Any) -> str | None:
-    text = _text(value)
-    if text is None:
-        return _no_literal("its protocol's descriptor")
-    if not text or text == b"local://" or text.startswith(b"bytes://"):
-        return None
-    return f"reads the file {text.decode('utf-8', 'replace')}"
-
-
-def _refuse_type(value: Any) -> str | None:
-    if value.WhichOneof("value") != "type":
-        return _no_literal("what it makes")
-    if value.type in OPAQUE_TYPES:
-        return "makes a graph, a data set or a handle out of text"
-    return None
+_refuse_stream = _text_judge("where it prints to", "prints to", _STREAMS.__contains__)
+_refuse_vocabulary = _text_judge("its vocabulary file", "reads", lambda name: not name)
+_refuse_descriptor = _text_judge(
+    "its protocol's descriptor",
+    "reads",
+    lambda name: name in ("", "local://") or name.startswith("bytes://"),
+)
 
 
 def _refuse_types(value: Any) -> str | None:
-    if value.WhichOneof("value") != "list":
+    """For one type, or a list of them."""
+    kind = value.WhichOneof("value")
+    if kind not in ("type", "list"):
         return _no_literal("what it makes")
-    if OPAQUE_TYPES.intersection(value.list.type):
+    types = [value.type] if kind == "type" else value.list.type
+    if OPAQUE_TYPES.intersection(types):
         return "makes a graph, a data set or a handle out of text"
     return None
 
@@ -159,15 +150,13 @@ def _refuse_entries(value: Any) -> str | None:
     return "makes a table of large entries"
 
 
-_Judge = Callable[[Any], str | None]
-
 #: Ops that are harmless only where these attributes say so.
 CONDITIONS: dict[str, dict[str, _Judge]] = {
     "PrintV2": {"output_stream": _refuse_stream},
     "FixedUnigramCandidateSampler": {"vocab_file": _refuse_vocabulary},
     "DecodeProtoV2": {"descriptor_source": _refuse_descriptor, "output_types": _refuse_types},
     "EncodeProto": {"descriptor_source": _refuse_descriptor},
-    "ParseTensor": {"out_type": _refuse_type},
+    "ParseTensor": {"out_type": _refuse_types},
     **{
         op: {"initial_num_buckets": _refuse_buckets, "value_shape": _refuse_entries}
         for op in (

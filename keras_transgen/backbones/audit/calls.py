@@ -5,10 +5,9 @@ Thirty functions of which each calls the next one twice are a billion calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from keras_transgen.backbones.audit.module_graph import ModuleGraph
-from keras_transgen.backbones.audit.ordering import in_order
 
 #: Most ops of a function with every call in it put in its place, and how deep calls may lie.
 MAX_UNFOLDED_OPS = 200_000
@@ -28,10 +27,6 @@ def unfolded_sizes(graph: ModuleGraph) -> dict[str, int]:
 def refuse_calls(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple[str, str]]:
     """Functions that call each other in a circle, too deep, or too often.
 
-    Args:
-        graph: The module's graph.
-        sizes: What `unfolded_sizes` returned.
-
     Yields:
         The function's name, and the reason.
     """
@@ -45,3 +40,19 @@ def refuse_calls(graph: ModuleGraph, sizes: Mapping[str, int]) -> Iterator[tuple
             yield name, f"runs more than {MAX_UNFOLDED_OPS:,} ops, each call counted"
         if depths[name] > MAX_CALL_DEPTH:
             yield name, f"calls functions more than {MAX_CALL_DEPTH} levels deep"
+
+
+def in_order(needs: Mapping[str, Iterable[str]]) -> list[str]:
+    """Sort names so that each comes after those that it needs; linear, and without recursion."""
+    waiting = {name: set(sources) & needs.keys() for name, sources in needs.items()}
+    consumers: dict[str, list[str]] = {}
+    for name, sources in waiting.items():
+        for source in sources:
+            consumers.setdefault(source, []).append(name)
+    ready = [name for name, sources in waiting.items() if not sources]
+    for name in ready:
+        for consumer in consumers.get(name, ()):
+            waiting[consumer].discard(name)
+            if not waiting[consumer]:
+                ready.append(consumer)
+    return ready

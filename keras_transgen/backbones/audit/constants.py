@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from keras_transgen.backbones.audit.attributes import OPAQUE_TYPES
+from keras_transgen.backbones.audit.calls import in_order
 from keras_transgen.backbones.audit.module_graph import ModuleGraph, data_inputs
-from keras_transgen.backbones.audit.ordering import in_order
 from keras_transgen.backbones.audit.registered_ops import is_pure, output_types
 
 _Found = tuple[str, Any, str]
@@ -58,7 +58,6 @@ _BROADCASTING_NAMES = """
     GatherNd GatherV2 Greater GreaterEqual Less LessEqual LogicalAnd LogicalOr MatMul Maximum
     Minimum Mod Mul NotEqual Pow RealDiv Select SelectV2 Sub TruncateDiv TruncateMod
 """
-# As many elements come out as the inputs' numbers give multiplied, or fewer.
 _BROADCASTING = frozenset(_BROADCASTING_NAMES.split())
 _JOINING = frozenset({"Concat", "ConcatV2", "Pack"})
 # How many elements come out stands in the value of this input.
@@ -216,13 +215,6 @@ def computed_ahead(graph: ModuleGraph, scopes: Iterable[str]) -> Iterator[_Found
 
     To know a shape, TensorFlow computes what a shape depends on, where it comes from constants and
     known shapes alone; anew for each op that asks.
-
-    Args:
-        graph: The module's graph.
-        scopes: Names of functions; empty for the main graph.
-
-    Yields:
-        The scope, the node, and why it is in doubt.
     """
     left = MAX_COMPUTED_IN_ALL
     for scope in scopes:
@@ -323,15 +315,12 @@ class _ConstantParts:
             size = sum(self._size[each] for each in inputs)
         elif node.op in _LINEAR:
             size = min(max(self._size[each] for each in inputs), self._cut(node, inputs))
-        elif node.op in _BROADCASTING:
-            size = 1
-            for each in inputs:
-                size = min(size * max(self._size[each], 1), _INFINITY)
         elif node.op in _SIZED or node.op in ("Range", "LinSpace"):
             size = self._sized(node, inputs)
         elif node.op in _GROWS or node.op.startswith(_GROWS_STARTS):
             size = 8 if node.op in _STATELESS_KEYS else _INFINITY
         else:
+            # As many elements come out as the inputs' numbers give multiplied, or fewer.
             size = 1
             for each in inputs:
                 size = min(size * max(self._size[each], 1), _INFINITY)

@@ -54,9 +54,6 @@ class ModuleGraph:
         meta_graph: The `MetaGraphDef`.
         loaded_as_objects: Whether TensorFlow restores it from its object graph (TF2). A TF1
             module is imported as a graph instead, and asset paths reach its initializer only.
-
-    Raises:
-        ValueError: If two functions, or two nodes of one graph, have one name.
     """
 
     def __init__(self, meta_graph: Any, loaded_as_objects: bool) -> None:
@@ -109,9 +106,6 @@ class ModuleGraph:
         Args:
             scope: The function it is used in, empty for the main graph.
             tensor: The input as the node names it.
-
-        Returns:
-            `ASSET`, `SAVER_PATH`, or descriptions of anything else; never empty.
         """
         waiting = [(scope, tensor)]
         open_keys: set[tuple[str, str]] = set()

@@ -53,12 +53,7 @@ _OWN_NAMES = frozenset(
 
 
 def refuse_objects(graph: ModuleGraph, checkpoint_bytes: int) -> Iterator[str]:
-    """What speaks against a module's objects, in words.
-
-    Args:
-        graph: The module's graph.
-        checkpoint_bytes: How many bytes of variables the module has on disk.
-    """
+    """What speaks against a module's objects, in words."""
     objects = graph.meta_graph.object_graph_def
     gaps = _GAPS + len(objects.nodes)
     for saved in objects.nodes:

@@ -15,11 +15,7 @@ from keras_transgen.backbones.audit.module_graph import ModuleGraph
 
 
 class SaverAudit:
-    """Judges the ops that read and write checkpoints.
-
-    Args:
-        graph: The meta graph that holds them.
-    """
+    """Judges the ops that read and write checkpoints."""
 
     def __init__(self, graph: ModuleGraph) -> None:
         self._graph = graph

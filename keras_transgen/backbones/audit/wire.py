@@ -45,15 +45,7 @@ class UnreadableModuleError(ValueError):
 
 
 def read_graph_file(folder: str | os.PathLike[str]) -> bytes:
-    """The bytes of a module's `saved_model.pb`, a regular file of a bounded size.
-
-    Args:
-        folder: The module's folder.
-
-    Raises:
-        UnreadableModuleError: If it is no regular file, or too large.
-        OSError: If there is none, or it cannot be read.
-    """
+    """The bytes of a module's `saved_model.pb`, a regular file of a bounded size."""
     file = Path(folder, "saved_model.pb")
     # A pipe would hold the reader for ever.
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -71,15 +63,8 @@ def read_graph_file(folder: str | os.PathLike[str]) -> bytes:
 def parse_saved_model(data: bytes) -> Any:
     """A `SavedModel` message out of bytes that may come from anybody.
 
-    Args:
-        data: What `saved_model.pb` holds.
-
     Returns:
         The message, with at least one meta graph.
-
-    Raises:
-        UnreadableModuleError: If the bytes are no `SavedModel`, hold no graph, or would take more
-            memory than `COST_FLOOR` plus `COST_RATIO` times their number.
     """
     content = hashlib.sha256(data).digest()
     if content not in _affordable:
@@ -100,16 +85,6 @@ def check_cost(data: bytes, kind: Descriptor) -> int:
     """Adds up what reading a message takes, in bytes of memory, without reading it.
 
     Linear in the data, not recursive, and in constant memory.
-
-    Args:
-        data: The serialized message.
-        kind: What message it is.
-
-    Returns:
-        The cost.
-
-    Raises:
-        UnreadableModuleError: If it is too much, too deep, or no protocol buffer.
     """
     limit = COST_FLOOR + COST_RATIO * len(data)
     fields, position, end = _fields(kind), 0, len(data)

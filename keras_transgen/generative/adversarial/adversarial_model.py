@@ -14,7 +14,7 @@ from keras_transgen.generative.adversarial.player_networks import check_networks
 from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial.steps import STEPS
 from keras_transgen.generative.generative_model import GenerativeModel
-from keras_transgen.training.absent_replica import statistics_without_gaps
+from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
 _LOGS = (

@@ -8,11 +8,7 @@ import keras
 import tensorflow as tf
 
 
-def _register(cls: type) -> type:
-    return keras.saving.register_keras_serializable(package="keras_transgen")(cls)
-
-
-@_register
+@keras.saving.register_keras_serializable(package="keras_transgen")
 class ConditionEmbedding(keras.layers.Layer):
     """A vector for each condition: looked up for a class, a linear map of a vector.
 
@@ -98,7 +94,7 @@ class ConditionEmbedding(keras.layers.Layer):
         }
 
 
-@_register
+@keras.saving.register_keras_serializable(package="keras_transgen")
 class ConditionalNormalization(keras.layers.Layer):
     """Batch normalization whose scale and offset depend on the condition.
 
@@ -155,7 +151,7 @@ class ConditionalNormalization(keras.layers.Layer):
         return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}
 
 
-@_register
+@keras.saving.register_keras_serializable(package="keras_transgen")
 class Projection(keras.layers.Layer):
     """The inner product of an example's features with its mapped condition.
 

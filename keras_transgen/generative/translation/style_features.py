@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_transgen.backbones import Backbone, load_backbone
-from keras_transgen.backbones.feature_scales import layers_by_scale
+from keras_transgen.backbones import Backbone, MultiScaleFeatures, load_backbone
+from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.generative.translation.style_losses import gram_matrix
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
@@ -19,10 +20,12 @@ from keras_transgen.training.config_from_file import Nested, arguments_from_file
 _CONTENT_REDUCTION = 8
 _STYLE_REDUCTION = 16
 _SMALLEST_MAP = 2
+# What styles are measured by does not change, whatever a caller or a file says.
+_FROZEN = {"trainable": False}
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class StyleFeatures(keras.layers.Layer):
+class StyleFeatures(MultiScaleFeatures):
     """Images through a pretrained network, to features for content and Gram matrices for style.
 
     The network is a copy and stays frozen, in inference mode, whatever the model around says;
@@ -72,36 +75,19 @@ class StyleFeatures(keras.layers.Layer):
         image_size: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        # Images must not be coarsened by a half-precision policy on their way in.
-        super().__init__(autocast=False, **kwargs)
         whole = load_backbone(backbone)
-        self.content_layers = _names(content_layers, "content_layers", whole, _content_default)
-        self.style_layers = _names(style_layers, "style_layers", whole, _style_default)
-        self.value_range = (float(value_range[0]), float(value_range[1]))
-        self.image_size = None if image_size is None else (image_size[0], image_size[1])
-        layers = list(dict.fromkeys([*self.content_layers, *self.style_layers]))
-        self._content_places = [layers.index(name) for name in self.content_layers]
-        self._style_places = [layers.index(name) for name in self.style_layers]
-        self.backbone = _tapped(whole, layers, self.image_size)
+        contents = _names(content_layers, "content_layers", whole, _content_default)
+        styles = _names(style_layers, "style_layers", whole, _style_default)
+        layers = list(dict.fromkeys([*contents, *styles]))
+        with _telling_of_small_images(set(layers) - set(whole.layer_names()), image_size):
+            super().__init__(whole, layers, value_range, image_size, **{**kwargs, **_FROZEN})
+        self.content_layers, self.style_layers = contents, styles
         shape = self.backbone.input_contract.shape or (None,) * 4
-        self._network_channels = shape[3]
-        self._network_range = self.backbone.input_contract.value_range or (0.0, 1.0)
         self._sides = self.image_size or tuple(shape[1:3])
         outputs = self.backbone.compute_output_shape((1, *self._sides, shape[3]))
-        self._style_shapes = [tuple(outputs[place]) for place in self._style_places]
+        self._style_shapes = [tuple(outputs[layers.index(name)]) for name in styles]
         self._check_size()
         self.style_channels = [each[-1] for each in self._style_shapes]
-        self.built = True
-
-    @property
-    def trainable(self) -> bool:
-        """Never: the network is what styles are measured by."""
-        return False
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        # Keras sets every layer of a model that is set trainable.
-        pass
 
     def _reductions(self) -> list[float]:
         """By how much each style layer's map is smaller than the images, where sizes are known."""
@@ -146,40 +132,31 @@ class StyleFeatures(keras.layers.Layer):
                     f"Received: images of {self._sides[0]}x{self._sides[1]}"
                 )
 
-    def prepared(self, images: Any) -> tf.Tensor:
-        """Images as the network takes them, float32."""
-        images = tf.cast(images, tf.float32)
-        (low, high), (bottom, top) = self.value_range, self._network_range
-        if (low, high) != (bottom, top):
-            images = (images - low) * ((top - bottom) / (high - low)) + bottom
-        received = images.shape[-1]
-        if self._network_channels in (None, received):
-            return images
-        if received == 1:
-            return tf.repeat(images, self._network_channels, axis=-1)
-        if self._network_channels == 1 and received == 3:
-            return tf.image.rgb_to_grayscale(images)
-        raise ValueError(
-            f"The backbone takes images of {self._network_channels} channels. "
-            f"Received: images of shape {tuple(images.shape)}"
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        contents, styles = self._parted(super().call(images))
+        return [tf.cast(each, tf.float32) for each in contents], [gram_matrix(s) for s in styles]
+
+    def compute_output_spec(self, images: Any, training: bool | None = None) -> Any:
+        contents, styles = self._parted(super().compute_output_spec(images))
+        grams = [(each.shape[0], each.shape[-1], each.shape[-1]) for each in styles]
+        return tuple(
+            [keras.KerasTensor(shape, "float32") for shape in shapes]
+            for shapes in ([each.shape for each in contents], grams)
         )
 
-    def call(self, images: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        outputs = self.backbone(self.prepared(images), training=False)
-        contents = [tf.cast(outputs[place], tf.float32) for place in self._content_places]
-        return contents, [gram_matrix(outputs[place]) for place in self._style_places]
+    def _parted(self, maps: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The outputs of the layers for content, and of those for style."""
+        by_name = dict(zip(self.layer_names, maps, strict=True))
+        return [by_name[n] for n in self.content_layers], [by_name[n] for n in self.style_layers]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        for name in ("autocast", "trainable"):
-            config.pop(name, None)
+        for name in ("layers", "trainable"):
+            config.pop(name)
         return {
             **config,
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
             "content_layers": self.content_layers,
             "style_layers": self.style_layers,
-            "value_range": self.value_range,
-            "image_size": self.image_size,
         }
 
     @classmethod
@@ -208,20 +185,16 @@ def _style_default(by_scale: dict[int, str]) -> list[str]:
     return [by_scale[factor] for factor in fine or [min(by_scale)]]
 
 
-def _tapped(backbone: Backbone, layers: list[str], image_size: tuple[int, int] | None) -> Backbone:
-    """The backbone itself where it gives these outputs already, else a copy that does."""
-    given = getattr(backbone, "layers", None) or getattr(backbone, "output_layers", None)
-    shape = getattr(backbone.input_contract, "shape", None) or (None,) * 4
-    if given == layers and image_size in (None, tuple(shape[1:3])):
-        return backbone
-    unknown = set(layers) - set(backbone.layer_names())
+@contextlib.contextmanager
+def _telling_of_small_images(unknown: Set[str], image_size: Any) -> Iterator[None]:
+    """Where layers are known and an image's size is given, it is the size that does not fit."""
     try:
-        return backbone.tap(layers, image_size)
+        yield
     except ValueError as error:
         if unknown or image_size is None:
             raise
         raise ValueError(
-            f"The network cannot see images of {image_size[0]}x{image_size[1]} down to the layers "
-            f"{layers}. Give larger images, or name layers nearer to the input. Received: "
+            f"The network cannot see images of {image_size[0]}x{image_size[1]} down to these "
+            "layers. Give larger images, or name layers nearer to the input. Received: "
             f"image_size={image_size} ({str(error).splitlines()[0]})"
         ) from error

@@ -16,6 +16,7 @@ from tests.harness import (
     check_right_weights_move,
     check_two_replicas,
 )
+from tests.plotting.figure_checks import named_rows
 
 RNG = np.random.default_rng(0)
 A = RNG.uniform(-1, 1, (24, 8, 8, 1)).astype("float32")
@@ -231,9 +232,19 @@ def test_data_sets_and_arrays_of_other_lengths_and_channels():
     made = model.a_to_b(A[:2])
     assert made.shape == (2, 8, 8, 3)
     assert model.b_to_a(np.zeros((3, 8, 8, 3), "uint8")).shape == (3, 8, 8, 1)
-    figure = model.translation_grid(A[:2])
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == ["input", "made", "back"]
+
+
+@pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
+def test_grid_shows_input_made_and_back(monkeypatch, direction):
+    model = small()
+    monkeypatch.setattr(model, "a_to_b", lambda images: np.asarray(images) * 0.5)
+    monkeypatch.setattr(model, "b_to_a", lambda images: np.asarray(images) * 0.25)
+    rows = named_rows(model.translation_grid(np.full((1, 8, 8, 1), 0.8, "float32"), direction))
+    made = 0.4 if direction == "a_to_b" else 0.2
+    # Drawn in [0, 1] from (-1, 1).
+    assert {name: 2 * row[0, 0] - 1 for name, row in rows.items()} == pytest.approx(
+        {"input": 0.8, "made": made, "back": 0.1}, abs=1e-6
+    )
 
 
 def test_networks_are_built_for_both_shapes():

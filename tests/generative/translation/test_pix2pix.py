@@ -11,6 +11,7 @@ from keras_transgen.generative.networks.unet import unet_generator
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
 from tests.generative.adversarial.adversarial_models import noise_of_examples
 from tests.harness import MODEL_CHECKS, ModelCase
+from tests.plotting.figure_checks import named_rows
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.uniform(-1, 1, (24, 8, 8, 1)).astype("float32")
@@ -192,11 +193,21 @@ def test_any_model_from_images_to_images_may_be_the_generator():
     assert again.generator.count_params() == plain.count_params()
 
 
+def _in_unit_range(model, values):
+    low, high = model.value_range
+    return np.clip((values - low) / (high - low), 0.0, 1.0)
+
+
 def test_grid_shows_input_made_and_target():
     model = Pix2Pix(**SETTINGS)
     figure = model.translation_grid(INPUTS[:3], TARGETS[:3], seed=0)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == ["input", "made", "target"]
+    rows = named_rows(figure)
+    assert list(rows) == ["input", "made", "target"]
+    made = model.translate(INPUTS[:3], seed=0)
+    for name, images in (("input", INPUTS), ("made", made), ("target", TARGETS)):
+        # The line of pixels at the middle of the first image, drawn in [0, 1].
+        expected = _in_unit_range(model, images[0, 3, :, 0])
+        np.testing.assert_allclose(rows[name][:8, 0], expected, atol=1e-3, err_msg=name)
 
 
 @pytest.mark.parametrize(

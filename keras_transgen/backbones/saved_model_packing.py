@@ -40,15 +40,8 @@ _PREFIX = ("variables", "variables")
 class PackedWeights:
     """How the parameters of a module go into a `.keras` file, now.
 
-    Args:
-        variables: The variables of the module that are a layer's weights.
-        digest: Digest of the module, which is in the store.
-
     Attributes:
         are_the_modules: Whether they still have the values that the module brought.
-
-    Raises:
-        HandleError: The store no longer has the module, or another one in its place.
     """
 
     def __init__(self, variables: Sequence[tf.Variable], digest: str) -> None:
@@ -97,7 +90,7 @@ def goes_into_model_file(store: Any) -> bool:
     """Whether Keras writes a whole `.keras` file, and not a file of weights alone.
 
     Keras tells a layer nothing of it. Its store has an archive, or a temporary file of any name,
-    where files of weights must end in `weights.h5`. `test_module_packing.py` tells when that
+    where files of weights must end in `weights.h5`. `test_saved_model_packing.py` tells when that
     changes.
     """
     if getattr(store, "archive", None) is not None:
@@ -107,15 +100,7 @@ def goes_into_model_file(store: Any) -> bool:
 
 
 def restore_from_store(variables: Sequence[tf.Variable], digest: str) -> bool:
-    """Give variables the values that a module brought.
-
-    Args:
-        variables: The variables of the module that are a layer's weights.
-        digest: Digest of the module.
-
-    Returns:
-        Whether the store has the module, with values for all of them.
-    """
+    """Give variables the values that a module brought."""
     stored = stored_folder(digest)
     if stored is None:
         return False

@@ -9,8 +9,8 @@ import pytest
 
 import keras_transgen as ktg
 from keras_transgen.backbones import SavedModelBackbone
-from keras_transgen.backbones.module_packing import MARK
 from keras_transgen.backbones.module_store import find_module
+from keras_transgen.backbones.saved_model_packing import MARK
 from tests.backbones import tiny_modules as tiny
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (8, 8, 8, 1)).astype("float32")

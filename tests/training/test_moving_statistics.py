@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.training.absent_replica import statistics_without_gaps
+from keras_transgen.training.moving_statistics import statistics_without_gaps
 from tests.training.test_trainer import IMAGES, LABELS, classifier, compile_classifier
 
 

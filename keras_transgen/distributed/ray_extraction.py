@@ -10,22 +10,26 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import Backbone, load_backbone
-from keras_transgen.backbones.feature_function import FeatureFunction, layer_digest
+from keras_transgen.backbones.feature_function import FeatureFunction
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.datasets import index_images
-from keras_transgen.datasets.image_folder import decode_image
+from keras_transgen.datasets.image_decoding import Decoding, decode_image, decoding
 from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
 from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
-from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
-from keras_transgen.distributed.ray_extra import ray_module
+from keras_transgen.distributed.ray_extra import (
+    actor_options,
+    packed_in_actor,
+    ray_module,
+    run_actors,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _KEY = "file"
 _FEATURES = "features"
-_CHANNELS = {"grayscale": 1, "rgb": 3}
 # More rounds than that are no accident.
 _ROUNDS = 3
 
@@ -104,32 +108,20 @@ def extract_with_ray(
         ```
     """
     ray = ray_module()
-    if color_mode not in _CHANNELS:
-        raise ValueError(
-            f"Expected color_mode in {sorted(_CHANNELS)}. Received: color_mode={color_mode!r}"
-        )
     if min(batch_size, rows_per_file) < 1:
         raise ValueError(
             "Expected batch_size and rows_per_file of at least 1. "
             f"Received: batch_size={batch_size}, rows_per_file={rows_per_file}"
         )
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    channels = _CHANNELS[color_mode]
-    options = {
-        "size": (height, width),
-        "value_range": tuple(value_range),
-        "channels": channels,
-        "crop": crop_to_aspect_ratio,
-        "antialias": antialias,
-    }
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
     unsafe = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
     network = load_backbone(backbone, **({} if isinstance(backbone, Backbone) else unsafe))
-    model = as_model(network, (height, width, channels))
+    model = as_model(network, (*how.size, how.channels))
     root, paths, files = _listed(images)
     folder = ParquetFolder(output, _KEY)
-    folder.begin({"backbone": layer_digest(network), "dtype": dtype, **options})
+    folder.begin({"backbone": layer_digest(network), "dtype": dtype, **vars(how)})
     arguments = {
-        "options": options,
+        "how": how,
         "root": root,
         "batch_size": batch_size,
         "dtype": dtype,
@@ -227,16 +219,10 @@ def _extract(
     data = ray_module("ray.data").read_binary_files(
         paths.to_pylist(), include_paths=True, filesystem=files
     )
-    data = data.map_batches(
-        _Extractor,
-        fn_constructor_kwargs={"model": model_bytes, **arguments},
-        batch_size=rows_per_file,
-        batch_format="pyarrow",
-        **actors,
-    )
-    data.context.enable_progress_bars = progress
+    options = {"batch_size": rows_per_file, "batch_format": "pyarrow", **actors}
+    arguments = {"model": model_bytes, **arguments}
     done = 0
-    for written in data.iter_rows():
+    for written in run_actors(data, _Extractor, arguments, progress, **options):
         if written["error"]:
             raise ValueError(written["error"])
         done += written["rows"]
@@ -249,17 +235,16 @@ class _Extractor:
     def __init__(
         self,
         model: Any,
-        options: dict[str, Any],
+        how: Decoding,
         root: str,
         batch_size: int,
         dtype: str | None,
         output: str,
         unsafe: dict[str, bool],
     ) -> None:
-        use_cpus_of_actor()
-        packed = model if isinstance(model, bytes) else ray_module().get(model)
-        self._features = FeatureFunction(unpack_model(packed, **unsafe), dtype=dtype)
-        self._options = options
+        network = unpack_model(packed_in_actor(model), **unsafe)
+        self._features = FeatureFunction(network, dtype=dtype)
+        self._how = how
         self._root = root
         self._batch_size = batch_size
         self._folder = ParquetFolder(output, _KEY)
@@ -283,7 +268,7 @@ class _Extractor:
 
         data = tf.data.Dataset.from_tensor_slices(tf.constant(contents))
         data = data.map(
-            lambda content: decode_image(content, **self._options),
+            lambda content: decode_image(content, self._how),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         parts: list[dict[str, np.ndarray]] = []

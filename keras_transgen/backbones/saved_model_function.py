@@ -21,10 +21,6 @@ class ModuleFunction:
             there is.
         from_graph: Take the outputs' shapes from the graph, for a module that was given a new
             input size or other outputs after it was saved.
-
-    Raises:
-        ValueError: The module cannot be called, does not know an argument, was not saved with
-            these arguments, or has no such output.
     """
 
     def __init__(

@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 
-from keras_transgen.backbones import Backbone, load_backbone
-from keras_transgen.backbones.feature_scales import layers_by_scale
+from keras_transgen.backbones.backbone import Backbone
+from keras_transgen.backbones.image_channels import with_channels
+from keras_transgen.backbones.layer_scales import layers_by_scale
+from keras_transgen.backbones.load import load_backbone
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 
@@ -17,7 +19,8 @@ class MultiScaleFeatures(keras.layers.Layer):
     """Images in any value range through a pretrained network, to the outputs of its layers.
 
     Images are brought to what the network takes: their values to its range, their size to its
-    size, grey ones repeated to its channels. What the layers do not need is not computed.
+    size, grey ones repeated to its channels, colour ones made grey where it knows only grey. What
+    the layers do not need is not computed.
 
     Unless `trainable`, the network stays frozen and in inference mode whatever the model around
     says, also where that is set trainable as a whole; gradients flow through it to the images.
@@ -37,7 +40,7 @@ class MultiScaleFeatures(keras.layers.Layer):
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
-        images: `[batch, height, width, channels]`, grey or of the network's channels.
+        images: `[batch, height, width, channels]`, grey, in colour, or of the network's channels.
 
     Output shape:
         A list of `[batch, height, width, channels]`, one for each layer.
@@ -48,7 +51,7 @@ class MultiScaleFeatures(keras.layers.Layer):
     Example:
         ```python
         import numpy as np
-        from keras_transgen.fusion.multi_scale_features import MultiScaleFeatures
+        from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 
         features = MultiScaleFeatures("digits", ["block1_pool", "block2_pool"])
         first, second = features(np.zeros((2, 8, 8, 1), "float32"))
@@ -108,14 +111,7 @@ class MultiScaleFeatures(keras.layers.Layer):
         (low, high), (bottom, top) = self.value_range, self._range
         if (low, high) != (bottom, top):
             images = (images - low) * ((top - bottom) / (high - low)) + bottom
-        received = images.shape[-1]
-        if received != self._channels and self._channels is not None:
-            if received != 1:
-                raise ValueError(
-                    f"The backbone takes images of {self._channels} channels, or grey ones, which "
-                    f"are repeated. Received: images of shape {tuple(images.shape)}"
-                )
-            images = keras.ops.repeat(images, self._channels, axis=-1)
+        images = with_channels(images, self._channels)
         if self._size is None or tuple(images.shape[1:3]) == self._size:
             return images
         return _resized(images, self._size)

@@ -1,12 +1,15 @@
-"""Moving statistics, of which every worker keeps its own while it trains, made one again."""
+"""Moving statistics, of which every replica and worker keeps its own while it trains."""
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
+
+from keras_transgen.training.gradients import num_replicas
 
 _Average = Callable[[], None]
 # By model: its statistics, and the function that averages them, made and traced once.
@@ -55,3 +58,28 @@ def _average(strategy: tf.distribute.Strategy, statistics: list[keras.Variable])
         strategy.run(assign, args=(mean,))
 
     return average
+
+
+@contextlib.contextmanager
+def statistics_without_gaps(model: keras.Model, size: tf.Tensor) -> Iterator[None]:
+    """Within it, a replica that holds no examples keeps the statistics it had.
+
+    The last batch of an epoch may be smaller than the number of replicas. Batch normalization takes
+    the mean over no examples there, which is NaN, and its moving statistics, and all that averages
+    over replicas or workers, would stay NaN. Does nothing with one replica.
+    """
+    if num_replicas() == 1:
+        yield
+        return
+    # Each replica's own: those that are aggregated are equal everywhere.
+    statistics = [
+        variable
+        for variable in model.non_trainable_weights
+        if variable.aggregation == "none" and keras.backend.is_float_dtype(variable.dtype)
+    ]
+    before = [tf.identity(variable.value) for variable in statistics]
+    yield
+    for variable, old in zip(statistics, before):
+        # NaN of a replica that holds examples stay, so that a diverged run is seen to be one.
+        lost = (size == 0) & ~tf.math.is_finite(variable.value)
+        variable.assign(tf.where(lost, old, variable.value))

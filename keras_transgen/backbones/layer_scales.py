@@ -19,14 +19,6 @@ def reductions(input_shape: Any, shapes: Mapping[str, Any]) -> dict[str, int]:
         1, 2, 4, ... by the name of each layer whose output is a feature map of the image's size
         halved that often, a half rounded up. Maps of other sizes, as padding makes them, are left
         out, and so is everything where the sizes are not known.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.feature_scales import reductions
-
-        shapes = {"conv": (None, 4, 4, 8), "pad": (None, 5, 5, 8), "pool": (None, 8)}
-        assert reductions((None, 8, 8, 3), shapes) == {"conv": 2}
-        ```
     """
     if input_shape is None or len(input_shape) != 4 or None in input_shape[1:3]:
         return {}
@@ -49,19 +41,6 @@ def layers_by_scale(found: Mapping[str, int], count: int | None = None) -> list[
         found: What `reductions` returned, from input to output.
         count: How many of the coarsest to take. Defaults to all; layers at the image's own size
             are taken only where there are no others.
-
-    Returns:
-        Names of layers.
-
-    Raises:
-        ValueError: The network has no feature maps whose sizes are known.
-
-    Example:
-        ```python
-        from keras_transgen.backbones.feature_scales import layers_by_scale
-
-        assert layers_by_scale({"a": 1, "b": 2, "c": 2, "d": 4}) == ["c", "d"]
-        ```
     """
     last = {factor: name for name, factor in found.items()}
     scales = sorted(factor for factor in last if factor > 1) or sorted(last)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2, struct_pb2
 
 from keras_transgen.backbones.flat_function import FlatFunction, shape_proto
-from keras_transgen.backbones.module_function import ModuleFunction
+from keras_transgen.backbones.saved_model_function import ModuleFunction
 
 _NEW_NAME = "__inference_tapped_layers"
 
@@ -30,9 +30,6 @@ class ModuleTaps:
         folder: Folder of the SavedModel.
         entry: The entry point, as `ModuleFunction.entry` says it.
         trace: Which of the entry point's traces, by its place.
-
-    Raises:
-        ValueError: The module was saved by TensorFlow 1, whose graphs hold no objects.
     """
 
     def __init__(self, folder: Path, entry: str, trace: int) -> None:
@@ -81,12 +78,6 @@ class ModuleTaps:
         Args:
             layers: Names of layers. `None` leaves the module's own outputs.
             image_size: Height and width of the images that it shall take instead of its own.
-
-        Yields:
-            The folder.
-
-        Raises:
-            ValueError: There is no such layer, or the module does not take one batch of images.
         """
         self._tap(layers, image_size)
         with tempfile.TemporaryDirectory() as name:
@@ -145,9 +136,6 @@ def load_tapped(
 
     Returns:
         The module, and its entry point, which gives a list of the layers' outputs.
-
-    Raises:
-        ValueError: There is no such layer, or the module cannot compute at this size.
     """
     taps = ModuleTaps(folder, function.entry, function.trace_place())
     with taps.tapped_folder(layers, image_size) as tapped:

@@ -9,10 +9,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transgen.distributed.actors import actor_options, use_cpus_of_actor
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.distributed.packed_model import pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
-from keras_transgen.distributed.ray_extra import ray_module
+from keras_transgen.distributed.ray_extra import (
+    actor_options,
+    packed_in_actor,
+    ray_module,
+    run_actors,
+)
 
 _KEY = "number"
 _SAMPLE = "sample"
@@ -84,36 +89,22 @@ def sample_with_ray(
     if condition is None and classes is not None:
         condition = range(classes)
     folder = ParquetFolder(output, _KEY)
-    folder.begin(
-        {
-            "model": _digest(loaded),
-            "count": count,
-            "condition": None if condition is None else list(condition),
-            "seed": seed,
-            "rows_per_file": rows_per_file,
-        }
-    )
+    said = {
+        "count": count,
+        "condition": None if condition is None else list(condition),
+        "seed": seed,
+        "rows_per_file": rows_per_file,
+    }
+    folder.begin({"model": layer_digest(loaded), **said})
     actors = actor_options(num_workers, cpus_per_worker)
     there = set((np.asarray(folder.settle(), "int64") // rows_per_file).tolist())
     parts = [part for part in range(-(-count // rows_per_file)) if part not in there]
     if not parts:
         return 0
     data = ray_module("ray.data").from_items([{"part": part} for part in parts])
-    data = data.map_batches(
-        _Sampler,
-        fn_constructor_kwargs={
-            "model": ray.put(packed),
-            "count": count,
-            "rows_per_file": rows_per_file,
-            "condition": None if condition is None else list(condition),
-            "seed": seed,
-            "output": folder.path,
-        },
-        batch_size=1,
-        **actors,
-    )
-    data.context.enable_progress_bars = progress
-    return sum(row["rows"] for row in data.iter_rows())
+    arguments = {**said, "model": ray.put(packed), "output": folder.path}
+    rows = run_actors(data, _Sampler, arguments, progress, batch_size=1, **actors)
+    return sum(row["rows"] for row in rows)
 
 
 def read_samples(
@@ -146,12 +137,6 @@ def part_seed(seed: int, part: int) -> int:
     return int(np.random.SeedSequence([seed, part]).generate_state(1)[0] >> 1)
 
 
-def _digest(model: keras.Model) -> str:
-    from keras_transgen.backbones.feature_function import layer_digest
-
-    return layer_digest(model)
-
-
 class _Sampler:
     """An actor: the model, loaded once, and the folder that samples go to."""
 
@@ -164,9 +149,7 @@ class _Sampler:
         seed: int,
         output: str,
     ) -> None:
-        use_cpus_of_actor()
-        packed = model if isinstance(model, bytes) else ray_module().get(model)
-        self._model = unpack_model(packed)
+        self._model = unpack_model(packed_in_actor(model))
         self._count = count
         self._rows = rows_per_file
         self._condition = condition

@@ -41,16 +41,6 @@ def digits_backbone(**kwargs: Any) -> KerasBackbone:
 
     Args:
         **kwargs: As in `KerasBackbone`: `trainable`, `normalization`, `output_layers`, ...
-
-    Returns:
-        The backbone, for images `[batch, size, size, 1]` of any size from 8 up in [0, 1].
-
-    Example:
-        ```python
-        from keras_transgen.backbones.digits import digits_backbone
-
-        assert digits_backbone().compute_output_shape((None, 8, 8, 1)) == (None, 128)
-        ```
     """
     with resources.as_file(resources.files(__package__) / WEIGHTS) as file:
         network = keras.saving.load_model(file, compile=False)

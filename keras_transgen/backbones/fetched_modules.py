@@ -30,6 +30,7 @@ from keras_transgen.backbones.saved_model_folder import (
     check_saved_model_folder,
 )
 from keras_transgen.datasets.printable import printable
+from keras_transgen.training.whole_file import write_whole_text
 
 _MOST_ENTRIES = 100_000
 _DIGEST_SUFFIX = ".sha256"
@@ -61,13 +62,6 @@ class ModuleCache:
             handle: What the user asked for; error messages and the description name it.
             fetch: Called with an empty folder; puts the module somewhere in it and returns where.
             name: What the entry's name is the SHA-1 of. Defaults to `handle`.
-
-        Returns:
-            The folder, which holds a whole SavedModel.
-
-        Raises:
-            HandleError: When the cache cannot be written, or others can write to it; and whatever
-                `fetch` raises.
         """
         key = hashlib.sha1((name or handle).encode()).hexdigest()
         target = self.folder / key
@@ -103,7 +97,7 @@ class ModuleCache:
         # Left by processes that were killed: nobody else works on this key while it is locked.
         for abandoned in self.folder.glob(f".{target.name}.*.partial"):
             remove_folder(abandoned, only_own=True)
-        if _holds_something(target):
+        if any(target.iterdir()) if target.is_dir() else os.path.lexists(target):
             warnings.warn(
                 f"The cached copy of {printable(handle)} is broken and is fetched again: {fault}",
                 stacklevel=5,
@@ -118,13 +112,13 @@ class ModuleCache:
             remove_folder(work)
 
     def _complete(self, handle: str, module: Path, target: Path, work: Path) -> None:
-        _write_beside(target, ".descriptor.txt", _description(handle), work)
+        write_whole_text(target.with_name(target.name + ".descriptor.txt"), _description(handle))
         digest = folder_digest(module)
         # Without one between the two moves: a kill there leaves an entry without a digest, which
         # is used, and never one with another's.
         _digest_file(target).unlink(missing_ok=True)
         _put_in_place(module, target, work)
-        _write_beside(target, _DIGEST_SUFFIX, digest + "\n", work)
+        write_whole_text(_digest_file(target), digest + "\n")
 
     def tell(self, line: str) -> None:
         line = printable(line)
@@ -142,10 +136,6 @@ def fault_of(folder: Path) -> str | None:
     except BrokenModuleError as error:
         return str(error)
     return None
-
-
-def _holds_something(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
 
 
 def _entry_fault(target: Path) -> str | None:
@@ -202,11 +192,6 @@ def _description(handle: str) -> str:
         f"Module: {printable(handle)}\nDownload Time: {datetime.datetime.today()}\n"
         f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})"
     )
-
-
-def _write_beside(target: Path, suffix: str, text: str, work: Path) -> None:
-    (work / "beside").write_text(text, encoding="utf-8")
-    os.replace(work / "beside", target.with_name(target.name + suffix))
 
 
 def _put_in_place(module: Path, target: Path, work: Path) -> None:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transgen.fusion import MultiScaleFeatures
+from keras_transgen.backbones import MultiScaleFeatures
 from tests.fusion.small_networks import small_backbone
 from tests.harness import (
     LayerCase,

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import keras_transgen as ktg
+from keras_transgen.backbones.digits_network import digits_network
 from keras_transgen.cli.extract import run_extract_with_ray
 from keras_transgen.datasets import image_folder, load_digits
 from keras_transgen.distributed import extract_with_ray, read_features
@@ -104,7 +105,7 @@ def test_what_cannot_be_extracted_is_named(ray_cluster, tmp_path):
     (images / "broken.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"unreadable \['broken.png'\], 1 in a portion of 5"):
         extract_with_ray("digits", images, output, num_workers=1, **GRAY)
-    other = ktg.KerasBackbone(ktg.backbones.digits.digits_network())
+    other = ktg.KerasBackbone(digits_network())
     with pytest.raises(ValueError, match=r"\(before, now\) differ: \{'backbone'"):
         extract_with_ray(other, images, output, num_workers=1, **GRAY)
     with pytest.raises(ValueError, match=r"num_workers=3.*a cluster of 3 CPUs"):

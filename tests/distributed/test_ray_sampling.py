@@ -7,7 +7,7 @@ import pytest
 import keras_transgen as ktg
 from keras_transgen.distributed import read_samples, sample_with_ray
 from keras_transgen.distributed.parquet_folder import ParquetFolder
-from keras_transgen.distributed.sampling import part_seed
+from keras_transgen.distributed.ray_sampling import part_seed
 from tests.generative.adversarial.adversarial_models import tiny_conditional_gan
 
 

@@ -1,0 +1,61 @@
+"""One digest of what a network computes: its structure and its weights, and no names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+_WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
+
+
+def digest_of(structure: str, weights: Iterable[keras.Variable]) -> str:
+    """Hash of a structure and of the present values of weights, as 64 hexadecimal digits."""
+    total = hashlib.sha256(structure.encode())
+    for weight in weights:
+        values = np.ascontiguousarray(keras.ops.convert_to_numpy(weight.value))
+        total.update(f"{values.dtype.name}{values.shape}".encode())
+        total.update(values.tobytes())
+    return total.hexdigest()
+
+
+def layer_digest(layer: keras.layers.Layer) -> str:
+    """Hash of what a layer computes: its own `digest()`, else of its structure and weights."""
+    if hasattr(layer, "digest"):
+        return layer.digest()
+    return digest_of(structure_of(layer), layer.weights)
+
+
+def structure_of(layer: keras.layers.Layer) -> str:
+    """A layer's configuration, in words that do not depend on how it and those in it are called."""
+    config = keras.saving.serialize_keras_object(layer)
+    names = {name: f"layer_{place}" for place, name in enumerate(_names_in(config))}
+    return json.dumps(_renamed(config, names), sort_keys=True, default=str)
+
+
+def _names_in(config: Any) -> list[str]:
+    """The names of all layers in a configuration, in order, each once."""
+    if isinstance(config, dict) and config.get("class_name") != "DTypePolicy":
+        own = config.get("name")
+        inner = [name for value in config.values() for name in _names_in(value)]
+        return list(dict.fromkeys([own, *inner] if isinstance(own, str) else inner))
+    if isinstance(config, (list, tuple)):
+        return list(dict.fromkeys(name for value in config for name in _names_in(value)))
+    return []
+
+
+def _renamed(config: Any, names: dict[str, str]) -> Any:
+    """The configuration without what no output depends on, its layers called by their place."""
+    if isinstance(config, dict):
+        return {
+            names.get(key, key): _renamed(value, names)
+            for key, value in config.items()
+            if key not in _WITHOUT_EFFECT
+        }
+    if isinstance(config, (list, tuple)):
+        return [_renamed(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config
