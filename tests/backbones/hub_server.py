@@ -54,11 +54,12 @@ class Request:
 class _File:
     content: bytes
     protocol: bool
-    validator: bool
+    validator: bool | str
 
     @property
     def tag(self) -> str:
-        return f'"{hashlib.md5(self.content).hexdigest()}"'
+        strong = f'"{hashlib.md5(self.content).hexdigest()}"'
+        return f"W/{strong}" if self.validator == "weak" else strong
 
 
 class HubServer:
@@ -87,8 +88,11 @@ class HubServer:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._server.server_port}{path}"
 
-    def add_module(self, path: str, folder: str | Path, *, validator: bool = True) -> str:
-        """Serves a folder at a handle, and returns the handle. Without the query: a page."""
+    def add_module(self, path: str, folder: str | Path, *, validator: bool | str = True) -> str:
+        """Serves a folder at a handle, and returns the handle. Without the query: a page.
+
+        `validator` says whether files have an ETag; it may be `"weak"`.
+        """
         self._files[path] = _File(pack_tar_gz(folder), True, validator)
         return self.url(path)
 

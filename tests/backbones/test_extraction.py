@@ -196,8 +196,8 @@ class TestViews:
 class Counting(keras.layers.Layer):
     """A backbone with a digest, that counts the rows it has seen."""
 
-    def __init__(self, digest="one"):
-        super().__init__()
+    def __init__(self, digest="one", **kwargs):
+        super().__init__(**kwargs)
         self.seen = 0
         # Two batches are on their way at once.
         self._one_at_a_time = threading.Lock()
@@ -233,6 +233,7 @@ class TestCache:
         "change",
         [
             {"backbone": Counting("two")},
+            {"backbone": Counting(dtype="mixed_bfloat16")},
             {"data": (X + 1.0, Y)},
             {"data": (X, Y + 1)},
             {"data": X},
@@ -244,6 +245,7 @@ class TestCache:
         ],
         ids=[
             "digest",
+            "precision",
             "x",
             "y",
             "no labels",

@@ -5,7 +5,9 @@ import types
 import numpy as np
 
 from keras_transgen.training.progress import Progress
-from keras_transgen.transfer.cached_features import FeatureBatches
+from keras_transgen.transfer import FeatureTransfer
+from keras_transgen.transfer.cached_features import FeatureBatches, cache_features
+from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 
 def batches(rows, batch_size, shuffle, progress):
@@ -38,3 +40,16 @@ def test_every_row_once_in_an_order_of_the_runs_own():
 
 def test_in_order_without_shuffling():
     np.testing.assert_array_equal(epoch(batches(10, 4, False, Progress())), np.arange(10))
+
+
+def test_pooling_is_part_of_the_key(tmp_path):
+    """The same data and backbone: the second model must not find the first one's features."""
+    found = []
+    for pooling in ("average", "max", "max"):
+        model = FeatureTransfer(backbone(), 3, pooling=pooling)
+        cached = cache_features(model, IMAGES, LABELS, cache_dir=tmp_path, data_key="images")
+        found.append((cached.source.path, np.asarray(cached.features)))
+    assert found[0][0] != found[1][0] == found[2][0]
+    maps = backbone()(IMAGES).numpy()
+    np.testing.assert_allclose(found[0][1], maps.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1][1], maps.max(axis=(1, 2)), rtol=1e-4, atol=1e-5)
