@@ -2,6 +2,7 @@
 
 import types
 
+import keras
 import numpy as np
 
 from keras_transgen.training.progress import Progress
@@ -53,3 +54,15 @@ def test_pooling_is_part_of_the_key(tmp_path):
     maps = backbone()(IMAGES).numpy()
     np.testing.assert_allclose(found[0][1], maps.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1][1], maps.max(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_precision_is_part_of_the_key(tmp_path):
+    """Weights of bfloat16's network are those of float32's; its features are rounded."""
+    paths = []
+    for policy in ("float32", "mixed_bfloat16", "float32"):
+        keras.config.set_dtype_policy(policy)
+        model = FeatureTransfer(backbone(), 3)
+        cached = cache_features(model, IMAGES, LABELS, cache_dir=tmp_path, data_key="images")
+        paths.append(cached.source.path)
+    assert paths[0] != paths[1]
+    assert paths[0] == paths[2]
