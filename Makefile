@@ -11,7 +11,7 @@ FIRST := $(addprefix tests/,callbacks datasets evaluation fusion generative plot
 SECOND := tests $(addprefix --ignore=,$(FIRST))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-fast lint types imports bench format dist docs clean help
+.PHONY: demo test test-long test-fast lint types imports bench format dist docs clean help
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,10 +28,13 @@ $(READY): pyproject.toml
 demo: $(READY) ## Set up and run the main job on the embedded data; results under runs/demo/
 	$(BIN)/keras-transgen demo --output runs/demo
 
-test: $(READY) ## Set up and run all tests
+test: $(READY) ## Set up and run the tests; the long ones (clusters, kills, notebooks): test-long
 	@failed=0; for part in "$(FIRST)" "$(SECOND)"; do \
-		$(BIN)/python -m pytest $(SIDE_BY_SIDE) $$part || failed=1; \
+		$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long" $$part || failed=1; \
 	done; exit $$failed
+
+test-long: $(READY) ## What takes processes of its own, whole pages and notebooks
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m long tests
 
 test-fast: $(READY) ## The tests that take seconds
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
