@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.batches import ends_promptly
 
 _CHUNK_BYTES = 2**22
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.architecture_record import architecture_record, check_architecture
 from keras_transgen.training import TrainerModel
-from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.batches import ends_promptly
 
 _LARGEST_BYTE = 255.0
 _ARCHITECTURE = "architecture"

@@ -11,23 +11,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.compilation import compiled, resolve_jit_compile
-from keras_transgen.training.config_from_file import check_objects
-from keras_transgen.training.epoch_shuffle import (
+from keras_transgen.training.batches import (
+    check_arrays,
     check_weights_have_labels,
+    ends_promptly,
+    held_out_data,
     is_arrays,
     plain_batches,
     shuffled_batches,
     split_last,
 )
-from keras_transgen.training.fit_data import check_arrays, held_out_data
+from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.config_from_file import check_objects
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
     loss_weight,
     num_replicas,
 )
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
 from keras_transgen.training.progress import EpochMarker, EpochResumer
@@ -239,9 +240,8 @@ class TrainerModel(StoredModel):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         size = batch_size_of(x)
         weight = loss_weight(size, self.optimizer)
-        gradients, loss, y_pred = self.replica_function(self._supervised_gradients)(
-            x, y, sample_weight, weight
-        )
+        loss_function = functools.partial(self._supervised_loss, x, y, sample_weight, True)
+        gradients, loss, y_pred = self.gradients_of(loss_function, self.trainable_variables, weight)
         self.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self._loss_tracker.update_state(loss, sample_weight=size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
@@ -309,15 +309,6 @@ class TrainerModel(StoredModel):
         """
         self._loss_tracker.update_state(loss, sample_weight=batch_size)
         return self.get_metrics_result()
-
-    def _supervised_gradients(
-        self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
-    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
-        return gradients_of(
-            functools.partial(self._supervised_loss, x, y, sample_weight, True),
-            self.trainable_variables,
-            weight,
-        )
 
     def _supervised_loss(
         self, x: Any, y: Any, sample_weight: Any, training: bool

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
+from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
-from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of

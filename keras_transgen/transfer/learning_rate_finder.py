@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training import TrainerModel
-from keras_transgen.training.epoch_shuffle import is_arrays
+from keras_transgen.training.batches import is_arrays
 from keras_transgen.transfer.learning_rate_suggestion import smooth, suggest_rate
 from keras_transgen.transfer.training_data import as_arrays, rows_of
 

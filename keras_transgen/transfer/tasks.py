@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_transgen.training.registry import Registry
-from keras_transgen.transfer.data_checks import (
+from keras_transgen.transfer.training_data import (
     check_class_labels,
     check_multi_labels,
     check_targets,

@@ -1,4 +1,4 @@
-"""What `fit` was given: its size, its first rows, and whether it is all in memory."""
+"""What `fit` was given: its size, its first rows, and labels looked at before anything trains."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.epoch_shuffle import is_arrays
+from keras_transgen.training.batches import is_arrays
 
 # Enough rows to notice a wrong scale, few enough to prepare at once.
 LOOKED_AT = 64
@@ -61,3 +61,164 @@ def steps_of(x: Any, batch_size: int | None) -> int | None:
     if not is_arrays(x):
         return None
     return math.ceil(rows_of(x) / (batch_size or 32))
+
+
+def check_class_labels(labels: Any, num_classes: int, whole: bool = True) -> None:
+    """Refuse labels that are no classes `0 ... num_classes - 1`.
+
+    Args:
+        labels: Integers `[count]` or `[count, 1]`, or one-hot or probability rows
+            `[count, num_classes]`.
+        num_classes: Number of classes.
+        whole: Whether these are all the labels, so that a class may be missed among them.
+
+    Raises:
+        ValueError: Wrong dtype, shape or values, or one class only.
+    """
+    labels = _numbers(labels, "integers, the position of each example's class")
+    is_rows = labels.ndim == 2 and labels.shape[1] == num_classes and num_classes > 1
+    if is_rows:
+        _check_probability_rows(labels)
+        classes = labels.argmax(axis=1)
+    else:
+        if not (labels.ndim == 1 or (labels.ndim == 2 and labels.shape[1] == 1)):
+            raise ValueError(
+                f"Labels must be integers of shape [count], or rows of shape [count, {num_classes}]"
+                f". Received: y of shape {labels.shape} for {num_classes} classes"
+            )
+        _check_integers(labels, num_classes)
+        classes = labels.reshape(-1)
+    if whole and len(np.unique(classes)) < 2:
+        raise ValueError(
+            "There must be examples of at least two classes to tell apart. Was the data set "
+            "filtered, or sorted and cut? "
+            f"Received: y with {len(classes)} examples, all of class {int(classes[0])}"
+        )
+
+
+def check_multi_labels(labels: Any, num_classes: int, whole: bool = True) -> None:
+    """Refuse labels that are not a zero or a one for each example and class.
+
+    Args:
+        labels: Zeros and ones, or probabilities, `[count, num_classes]`.
+        num_classes: Number of labels an example may have.
+        whole: Unused; several labels need not all occur.
+
+    Raises:
+        ValueError: Wrong dtype, shape or values.
+    """
+    labels = _numbers(labels, "zeros and ones")
+    if labels.ndim != 2 or labels.shape[1] != num_classes:
+        raise ValueError(
+            f"Multiple labels must be zeros and ones of shape [count, {num_classes}]. For one "
+            "class each, use task='classification'. "
+            f"Received: y of shape {labels.shape} for {num_classes} labels"
+        )
+    if labels.min() < 0 or labels.max() > 1:
+        raise ValueError(
+            "Multiple labels must be 0 or 1, or probabilities between. "
+            f"Received: y with values in [{labels.min():g}, {labels.max():g}]"
+        )
+
+
+def check_targets(targets: Any, num_targets: int, whole: bool = True) -> None:
+    """Refuse regression targets that do not fit the head.
+
+    Args:
+        targets: Numbers `[count, num_targets]`, or `[count]` for one target.
+        num_targets: Numbers predicted for an example.
+        whole: Whether these are all the targets, so that a constant shows among them.
+
+    Raises:
+        ValueError: Wrong dtype or shape, or not finite.
+    """
+    targets = _numbers(targets, "numbers")
+    fits = targets.ndim == 2 and targets.shape[1] == num_targets
+    if not fits and not (targets.ndim == 1 and num_targets == 1):
+        raise ValueError(
+            f"Targets must have the shape [count, {num_targets}], one number an output. "
+            f"Received: y of shape {targets.shape} for {num_targets} outputs"
+        )
+
+
+def check_sample_weight(sample_weight: Any) -> None:
+    """Refuse weights that are negative, not finite, or all zero.
+
+    Args:
+        sample_weight: Weights `[count]`, or `None`.
+
+    Raises:
+        ValueError: The weights cannot weigh examples.
+    """
+    if sample_weight is None:
+        return
+    weights = _numbers(sample_weight, "numbers, one an example")
+    if weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            "Sample weights must not be negative, and one at least must be positive. "
+            f"Received: sample_weight with values in [{weights.min():g}, {weights.max():g}]"
+        )
+
+
+def _numbers(values: Any, expected: str) -> np.ndarray:
+    if values is None:
+        raise ValueError(f"Training needs y: {expected}. Received: y=None")
+    if isinstance(values, dict):
+        raise ValueError(f"y must be one array: {expected}. Received: y with keys {sorted(values)}")
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"y must hold {expected}. Give names numbers first: "
+            "names, y = np.unique(labels, return_inverse=True). "
+            f"Received: y of dtype {values.dtype}"
+        )
+    if values.size == 0:
+        raise ValueError(
+            f"The data must hold at least one example. Received: y of shape {values.shape}"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError(
+            "y must be finite. Look for missing labels. "
+            f"Received: {int((~np.isfinite(values)).sum())} NaN or infinite values among "
+            f"{values.size}"
+        )
+    return values
+
+
+def _check_integers(labels: np.ndarray, num_classes: int) -> None:
+    if labels.dtype.kind == "f":
+        whole_numbers = bool((labels == np.round(labels)).all())
+        advice = (
+            "These are whole numbers: y.astype('int64') makes them labels. "
+            if whole_numbers
+            else "For numbers to be predicted, use task='regression'. "
+        )
+        raise ValueError(
+            f"Class labels must be integers from 0 to {num_classes - 1}. {advice}"
+            f"Received: y of dtype {labels.dtype} with values such as "
+            f"{[round(float(each), 4) for each in labels.reshape(-1)[:3]]}"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        advice = (
+            "They seem to start at 1: subtract 1. "
+            if low == 1 and high == num_classes
+            else f"Use num_classes={high + 1}, or number the classes anew. "
+            if low >= 0
+            else "Number the classes from 0. "
+        )
+        raise ValueError(
+            f"Class labels must be integers from 0 to {num_classes - 1}. {advice}"
+            f"Received: y with values from {low} to {high} for num_classes={num_classes}"
+        )
+
+
+def _check_probability_rows(rows: np.ndarray) -> None:
+    sums = rows.sum(axis=1, dtype="float64")
+    if rows.min() < 0 or np.abs(sums - 1).max() > 1e-3:
+        raise ValueError(
+            "Rows of class probabilities must not be negative and must add up to one. For several "
+            "labels an example, use task='multi_label'. "
+            f"Received: y of shape {rows.shape} with values in [{rows.min():g}, {rows.max():g}] "
+            f"and rows that add up to between {sums.min():g} and {sums.max():g}"
+        )

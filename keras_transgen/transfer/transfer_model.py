@@ -12,11 +12,10 @@ import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.epoch_shuffle import split_last
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
-from keras_transgen.transfer.data_checks import check_sample_weight
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
@@ -24,6 +23,7 @@ from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     as_arrays,
+    check_sample_weight,
     is_in_memory,
     some_rows,
     steps_of,

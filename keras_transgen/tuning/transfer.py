@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_transgen.training.epoch_shuffle import split_last
+from keras_transgen.training.batches import split_last
 from keras_transgen.transfer import (
     FeatureTransfer,
     ParameterTransfer,

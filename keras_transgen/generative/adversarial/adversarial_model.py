@@ -54,6 +54,7 @@ class AdversarialModel(GenerativeModel):
 
     def _judge_together(self) -> None:
         """Find out whether real examples and samples may share a pass of the discriminator."""
+        self._logits_per_example = logits_per_example(self.discriminator)
         self._batch_coupled = is_batch_coupled(
             self.discriminator, self.discriminator_layers, self.discriminator_inputs()
         )
@@ -111,7 +112,7 @@ class AdversarialModel(GenerativeModel):
             self._discriminator_call(examples, condition), training=training
         )
         logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
-        views = logits_per_example(self.discriminator)
+        views = self._logits_per_example
         return Judgement(
             tf.reshape(tf.cast(logit, tf.float32), [-1] if views == 1 else [-1, views]), classes
         )

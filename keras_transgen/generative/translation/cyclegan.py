@@ -32,7 +32,7 @@ from keras_transgen.generative.translation.translation_model import (
 )
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
-from keras_transgen.training.epoch_shuffle import is_arrays, split_last
+from keras_transgen.training.batches import is_arrays, split_last
 from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_transgen.training.epoch_shuffle import is_arrays
+from keras_transgen.training.batches import is_arrays
 
 
 def check_pairs(inputs: Any, targets: Any, model: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.epoch_shuffle import batches_in_order
+from keras_transgen.training.batches import batches_in_order
 from keras_transgen.training.progress import Progress
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_transgen.training import TrainerModel, gradients_of
+from keras_transgen.training import TrainerModel
 from keras_transgen.transfer.deltas.delta_set import DeltaSet
 from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
-
-Differentiated = tuple[list[tf.Tensor | None], tf.Tensor, Any]
 
 
 class DeltaTraining(TrainerModel):
@@ -40,30 +37,16 @@ class DeltaTraining(TrainerModel):
         loss_function: Callable[[], tuple[tf.Tensor, Any]],
         variables: Sequence[keras.Variable],
         weight: tf.Tensor,
-    ) -> Differentiated:
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, Any]:
         """Differentiate a loss by what trains; see `TrainerModel.gradients_of`."""
-        differentiate = super().gradients_of
-        return self._by_own(lambda given: differentiate(loss_function, given, weight), variables)
-
-    def _supervised_gradients(
-        self, x: Any, y: Any, sample_weight: Any, weight: tf.Tensor
-    ) -> Differentiated:
-        loss = functools.partial(self._supervised_loss, x, y, sample_weight, True)
-        return self._by_own(
-            lambda given: gradients_of(loss, given, weight), self.trainable_variables
-        )
-
-    def _by_own(
-        self,
-        differentiate: Callable[[list[keras.Variable]], Differentiated],
-        variables: Sequence[keras.Variable],
-    ) -> Differentiated:
         delta = self._parameter_delta()
         if delta is None:
-            return differentiate([*variables])
+            return super().gradients_of(loss_function, variables, weight)
         own = {id(variable) for variable in delta.variables}
         direct = [variable for variable in variables if id(variable) not in own]
-        gradients, loss, extra = differentiate([*direct, *delta.differentiated()])
+        gradients, loss, extra = super().gradients_of(
+            loss_function, [*direct, *delta.differentiated()], weight
+        )
         by_variable = delta.own_gradients(gradients[len(direct) :])
         by_variable |= {id(each): gradient for each, gradient in zip(direct, gradients)}
         return [by_variable[id(each)] for each in variables], loss, extra

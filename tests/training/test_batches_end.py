@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transgen.training import TrainerModel
-from keras_transgen.training.epoch_shuffle import plain_batches
-from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.batches import ends_promptly, plain_batches
 
 X = np.random.default_rng(0).normal(size=(11, 4)).astype("float32")
 Y = np.arange(11) % 3

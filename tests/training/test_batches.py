@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_transgen.training.epoch_shuffle import check_lengths, shuffled_batches, split_last
+from keras_transgen.training.batches import check_lengths, shuffled_batches, split_last
 from keras_transgen.training.progress import Progress
 from tests.training.models import TwoPlayers
 

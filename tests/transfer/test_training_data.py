@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_transgen.transfer.data_checks import (
+from keras_transgen.transfer.training_data import (
     check_class_labels,
     check_multi_labels,
     check_sample_weight,

@@ -1,4 +1,11 @@
-"""Arrays in an order that depends on the run's seed and step, not on how often it was started."""
+"""What `fit` is given, as batches: checked, in the run's own order, ending when the data end.
+
+A `tf.data` iterator has a thread that tunes the pipeline and sleeps in between: 10 ms, 20 ms, and
+twice as long each time, up to a minute. When the iterator goes, the thread is woken, but in
+TensorFlow 2.21 the call is often lost, and the end of an epoch then waits until the thread wakes by
+itself: for up to as long as the epoch took (`benchmarks/epoch_ends.py`). Without the tuning,
+`tf.data.AUTOTUNE` stands for as many parallel calls as there are threads.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.iterator_end import ends_promptly
 from keras_transgen.training.progress import Progress
+
+CheckData = Callable[..., None]
 
 
 def is_arrays(data: Any) -> bool:
@@ -41,6 +49,20 @@ def check_weights_have_labels(y: Any, sample_weight: Any) -> None:
             "model that does not look at labels. "
             f"Received: y=None, sample_weight of shape {tuple(np.shape(sample_weight))}"
         )
+
+
+def check_arrays(parts: tuple, check_data: CheckData, training: bool) -> None:
+    """Refuse arrays of unequal lengths, weights without labels, and what the model refuses.
+
+    Args:
+        parts: `(x, y, sample_weight)`, arrays or structures of arrays.
+        check_data: `TrainerModel.check_data`.
+        training: Whether they are trained on.
+    """
+    x, y, sample_weight = parts
+    check_lengths(parts)
+    check_data(x, y, sample_weight, training=training)
+    check_weights_have_labels(y, sample_weight)
 
 
 def split_last(data: Any, fraction: float) -> tuple[Any, Any]:
@@ -142,3 +164,47 @@ def batches_in_order(
         .prefetch(tf.data.AUTOTUNE)
     )
     return ends_promptly(batches.with_options(options))
+
+
+def ends_promptly(data: Any) -> Any:
+    """A data set without the tuning thread, unless its own options ask for it.
+
+    Args:
+        data: A `tf.data.Dataset`, or anything else, which is returned as it is.
+
+    Returns:
+        The data set with `options.autotune.enabled = False`.
+    """
+    if not isinstance(data, tf.data.Dataset) or data.options().autotune.enabled is not None:
+        return data
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
+
+
+def held_out_data(
+    validation_data: Any,
+    batch_size: int | None,
+    validation_steps: int | None,
+    check_data: CheckData,
+) -> tuple[Any, int | None]:
+    """Check validation data, and batch arrays in the order they have.
+
+    Args:
+        validation_data: As `keras.Model.fit` takes it.
+        batch_size: Rows a batch, as asked for.
+        validation_steps: As `keras.Model.fit` takes it; Keras then counts the batches itself.
+        check_data: `TrainerModel.check_data`.
+
+    Returns:
+        The data, and the size of the batches that are still to be made of them.
+    """
+    if validation_data is None:
+        return None, batch_size
+    parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+    if is_arrays(parts):
+        check_arrays(parts, check_data, training=False)
+        batches = plain_batches(parts, batch_size or 32) if validation_steps is None else None
+        if batches is not None:
+            return batches, None
+    return ends_promptly(validation_data), batch_size
