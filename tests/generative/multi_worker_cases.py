@@ -23,7 +23,7 @@ CASES = {
     "vae": (test_vae.CASES["vectors, free bits over replicas"], True),
     "gan of vectors": (test_gan.CASES["vectors, two-stage"], False),
     "gan with batch normalization": (test_gan.CASES["batch normalization"], True),
-    "conditional gan": (test_conditional_gan.CASES["projection, one-stage"], True),
+    "conditional gan": (test_conditional_gan.CASES["projection, two-stage"], True),
     # A pool is each worker's own.
     "cyclegan": (
         one_batch(test_cyclegan.CASE, make=lambda: test_cyclegan.small(pool_size=0)),

@@ -121,7 +121,7 @@ def dcgan_discriminator(
 ) -> keras.Model:
     """A discriminator that halves the size by convolutions; without normalization.
 
-    No example's logit depends on another example, so the one-stage step is exact for it.
+    No example's logit depends on another example, so real ones and samples share a pass.
 
     Args:
         image_shape: `(size, size, channels)`; see `halvings` for the sizes.

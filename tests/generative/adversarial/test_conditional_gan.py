@@ -36,7 +36,7 @@ def case(make, data, condition, **kwargs) -> ModelCase:
 
 
 CASES = {
-    "projection, one-stage": case(
+    "projection, two-stage": case(
         lambda: FixedNoiseConditionalGAN(
             3, **SETTINGS, generator=plain_generator(embedding_dim=3), step="two_stage"
         ),
