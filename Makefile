@@ -37,7 +37,7 @@ test-long: $(READY) ## What takes processes of its own, whole pages and notebook
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m long tests
 
 test-fast: $(READY) ## The tests that take seconds
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not long"
 
 lint: $(READY) ## Lint and format check, types, and who may import whom
 	$(BIN)/ruff check .

@@ -38,7 +38,11 @@ _finished_files = itertools.count(1)
 def pytest_collection_modifyitems(config, items):
     """Among several processes, files with the most slow tests first: so none ends up alone."""
     if hasattr(config, "workerinput"):
-        slow = collections.Counter(i.path for i in items if i.get_closest_marker("slow"))
+        slow = collections.Counter(
+            item.path
+            for item in items
+            if item.get_closest_marker("slow") or item.get_closest_marker("long")
+        )
         items.sort(key=lambda item: -slow[item.path])
 
 

@@ -13,6 +13,9 @@ import pytest
 
 from tests.fusion.resume_worker import CASES, STEPS, run
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 AT_ONCE = 3
 
 

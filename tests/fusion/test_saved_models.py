@@ -18,6 +18,9 @@ from tests.backbones import tiny_modules
 from tests.generative.translation.style_models import stripes
 from tests.harness import ModelCase, assert_equal_outputs, assert_mirrored
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 IMAGES = np.random.default_rng(0).uniform(0.0, 1.0, (16, 8, 8, 1)).astype("float32")
 LAYERS = ["Relu"]
 

@@ -6,6 +6,9 @@ import pytest
 from tests.generative.multi_worker_cases import BATCH, CASES, EPOCHS
 from tests.training.workers import run_workers
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):

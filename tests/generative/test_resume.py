@@ -10,6 +10,9 @@ import pytest
 
 from tests.generative.resume_worker import MODELS, run
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):

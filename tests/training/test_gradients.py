@@ -57,11 +57,18 @@ def trained(optimizer, batch_size=8, epochs=2) -> tuple[NetworkModel, keras.call
 
 
 QUICK = ("clipped norm",)
+# What each takes another way through the step; the rest goes with the long tests.
+SOON = ("plain", "clipped global norm", "loss scale, accumulated", "overwriting average")
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in OPTIMIZERS],
+    [
+        pytest.param(
+            n, marks=() if n in QUICK else pytest.mark.slow if n in SOON else pytest.mark.long
+        )
+        for n in OPTIMIZERS
+    ],
 )
 def test_two_replicas_take_the_step_of_one(name, two_replicas):
     # 22 rows in batches of 8 leave a last batch of 6; batches of 7 split unevenly into 4 and 3.

@@ -8,6 +8,9 @@ import pytest
 from tests.training.test_trainer import CASES
 from tests.training.workers import run_workers
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

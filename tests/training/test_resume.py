@@ -11,6 +11,9 @@ import pytest
 
 from tests.training.resume_worker import data, model_under_test, run
 
+# Processes of their own.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def uninterrupted():

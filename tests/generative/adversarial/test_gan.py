@@ -89,6 +89,7 @@ def test_everything_together(check, tools):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_everything_together_on_replicas(tools):
     check_replicas(CASES["everything, shared"], tools)
 
@@ -355,6 +356,7 @@ def replica_seed_of(gan):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_replica_without_examples_spoils_nothing(two_replicas):
     """Batches of 23 and 1; batch normalization, its moving average and the adaptive share."""
     with two_replicas.scope():

@@ -44,6 +44,7 @@ def test_trains():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_compiled_on_two_replicas(tools):
     case = ModelCase(make=pair, data=(IMAGES,), outputs=("sample", (5, 0), {}), tolerance=None)
     check_replicas(case, tools)
