@@ -23,22 +23,6 @@ class FeatureScale(keras.layers.Layer):
 
     Both are weights, known after `adapt` and saved with the model. Keras' `Normalization` holds
     what it adapts as constants, which a training function that was traced before would keep.
-
-    Args:
-        feature_dim: Length of a feature vector.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.fusion.feature_scale import FeatureScale
-
-        features = np.random.default_rng(0).normal(3.0, 2.0, (100, 4)).astype("float32")
-        scale = FeatureScale(4)
-        scale.adapt(features)
-        assert abs(np.asarray(scale(features)).std() - 1.0) < 0.01
-        assert np.allclose(scale.inverse(scale(features)), features, atol=1e-5)
-        ```
     """
 
     def __init__(self, feature_dim: int, **kwargs: Any) -> None:
@@ -60,14 +44,9 @@ class FeatureScale(keras.layers.Layer):
         return float(keras.ops.convert_to_numpy(self.rows)) > 0
 
     def adapt(self, features: Any) -> None:
-        """Take mean and deviation from features.
+        """Take mean and deviation from features, or a `tf.data.Dataset` of batches of them.
 
-        Args:
-            features: `[count, feature_dim]`, or a `tf.data.Dataset` of batches of them (of tuples
-                the first part counts).
-
-        Raises:
-            ValueError: If there are no features.
+        Of batches that are tuples the first part counts.
         """
         data = features
         if not isinstance(data, tf.data.Dataset):
@@ -101,11 +80,7 @@ class FeatureScale(keras.layers.Layer):
         return (features - self.mean) / divisor
 
     def inverse(self, standard: Any) -> Any:
-        """Features from standardised ones.
-
-        Args:
-            standard: `[..., feature_dim]`.
-        """
+        """Features from standardised ones."""
         return standard * tf.convert_to_tensor(self.deviation) + tf.convert_to_tensor(self.mean)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -116,22 +91,14 @@ class FeatureScale(keras.layers.Layer):
 
 
 class StandardisedFeatures(GenerativeModel):
-    """A model of feature vectors that standardises them inside: base class, before their kind.
-
-    Attributes:
-        feature_scale: The scale, which the first `fit` takes if `adapt` has not.
-    """
+    """A model of feature vectors that standardises them inside: base class, before their kind."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.feature_scale = FeatureScale(self.example_shape[0], name="feature_scale")
 
     def adapt(self, features: Any) -> None:
-        """Take the scale of features; see `FeatureScale.adapt`.
-
-        Args:
-            features: As for `fit`.
-        """
+        """Take the scale of features, as for `fit`, which does it if nobody has."""
         with self.distribute_strategy.scope():
             self.feature_scale.adapt(features)
 

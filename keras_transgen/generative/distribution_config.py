@@ -84,17 +84,11 @@ IN_FILES = frozenset(
 
 
 def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
-    """The class of a TFP distribution and its parameters, as JSON can hold them.
-
-    Args:
-        distribution: A class of `tfp.distributions` whose parameters are numbers, arrays or such
-            distributions.
-
-    Returns:
-        A dictionary for `distribution_from_config`.
+    """The class of a distribution of `tfp.distributions` and its parameters, as JSON can hold them.
 
     Raises:
-        ValueError: If a parameter is something else, or the class is not TFP's own.
+        ValueError: If a parameter is no number, array or such distribution, or the class is not
+            TFP's own.
     """
     kind = type(distribution).__name__
     if getattr(tfd, kind, None) is not type(distribution):
@@ -116,12 +110,7 @@ def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
 
 
 def distribution_from_config(config: dict[str, Any]) -> tfd.Distribution:
-    """The distribution that `distribution_config` described.
-
-    Raises:
-        ValueError: It is none of the distributions that a file may name, or its parameters are no
-            numbers.
-    """
+    """The distribution that `distribution_config` described; a `ValueError` where it is no such."""
     kind = config.get(_KIND) if isinstance(config, dict) else None
     parameters = config.get("parameters") if isinstance(config, dict) else None
     if not isinstance(kind, str) or kind not in IN_FILES or not isinstance(parameters, dict):

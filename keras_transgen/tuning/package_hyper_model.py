@@ -174,14 +174,7 @@ def model_arguments(
 ) -> dict[str, Any]:
     """Arguments for every trial's model, checked before any is made.
 
-    Args:
-        owner: Who asks, for the message.
-        model: The model's class.
-        given: What the user gave.
-        taken: Arguments that are hyperparameters, or given otherwise.
-
-    Raises:
-        ValueError: The model has no such argument, or it is none that all trials could share.
+    Those in `taken` are hyperparameters, or given otherwise.
     """
     known = {
         name

@@ -156,11 +156,7 @@ class SearchSpace:
     def read(self, hp: Any) -> dict[str, Any]:
         """The values of a trial, of those hyperparameters that exist in it.
 
-        Args:
-            hp: `keras_tuner.HyperParameters`; one that does not know the space yet learns it.
-
-        Raises:
-            ValueError: It knows another space.
+        One that does not know the space yet learns it; that of another space is a `ValueError`.
         """
         if MARKER not in hp:
             self.declare(hp)

@@ -22,26 +22,9 @@ def dense_generator(
     conditioning: str = "concatenation",
     value_range: tuple[float, float] | None = None,
 ) -> keras.Model:
-    """A multilayer perceptron from latent vectors to vectors.
+    """A multilayer perceptron from latent vectors to vectors `[batch, features]`, float32.
 
-    Args:
-        features: Length of a vector.
-        latent_dim: Length of the latent vector.
-        hidden: Widths of the hidden layers.
-        embedding_dim: Length of the condition's embedding; `None` for an unconditional one.
-        conditioning: `"concatenation"` with the latent vector or conditional `"normalization"`.
-        value_range: Of the vectors' values; `None` for values without bounds.
-
-    Returns:
-        A model from `[batch, latent_dim]`, or a list of it and `[batch, embedding_dim]`, to
-        `[batch, features]`, float32.
-
-    Example:
-        ```python
-        from keras_transgen.generative.networks.dense_gan import dense_generator
-
-        assert dense_generator(2, latent_dim=8).output_shape == (None, 2)
-        ```
+    The other arguments are those of `dcgan_generator`.
     """
     latent = keras.Input((latent_dim,), name="latent")
     embedding = keras.Input((embedding_dim,), name="condition") if embedding_dim else None
@@ -66,19 +49,7 @@ def dense_discriminator(
     conditioning: str | None = "projection",
     auxiliary_classes: int | None = None,
 ) -> keras.Model:
-    """A multilayer perceptron from vectors to a logit; without normalization.
-
-    Args:
-        features: Length of a vector.
-        hidden: Widths of the hidden layers.
-        embedding_dim: Length of the condition's embedding; `None` for an unconditional one.
-        conditioning: `"projection"`, `"concatenation"` or `None`.
-        auxiliary_classes: Number of classes to tell apart besides, or `None`.
-
-    Returns:
-        A model from `[batch, features]`, or a list of it and `[batch, embedding_dim]`, to a logit
-        `[batch, 1]`, or a list of it and class logits; float32.
-    """
+    """A multilayer perceptron from vectors to a logit; otherwise as `dcgan_discriminator`."""
     conditional = embedding_dim is not None and conditioning is not None
     vector = keras.Input((features,), name="vector")
     embedding = keras.Input((embedding_dim,), name="condition") if conditional else None

@@ -28,6 +28,9 @@ _FROZEN = {"trainable": False}
 class StyleFeatures(MultiScaleFeatures):
     """Images through a pretrained network, to features for content and Gram matrices for style.
 
+    Two lists: `[batch, height, width, channels]` for each content layer, float32
+    `[batch, channels, channels]` for each style layer.
+
     The network is a copy and stays frozen, in inference mode, whatever the model around says;
     gradients flow through it to the images. Images are brought to what it takes: their values to
     its range, grey ones repeated to its channels, colour ones made grey where it knows only grey
@@ -44,26 +47,9 @@ class StyleFeatures(MultiScaleFeatures):
             for.
         **kwargs: Passed to `keras.layers.Layer`.
 
-    Call arguments:
-        images: `[batch, height, width, channels]`.
-
-    Returns:
-        Two lists: features `[batch, height, width, channels]` for each content layer, float32
-        Gram matrices `[batch, channels, channels]` for each style layer.
-
     Raises:
         ValueError: There is no such layer (near names are told), or the images are too small for
             the deepest one.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.translation.style_features import StyleFeatures
-
-        features = StyleFeatures("digits", ["block2_pool"], ["block1_pool"], (0.0, 1.0), (8, 8))
-        contents, grams = features(np.zeros((2, 8, 8, 1), "float32"))
-        assert grams[0].shape[0] == 2
-        ```
     """
 
     def __init__(
@@ -98,15 +84,7 @@ class StyleFeatures(MultiScaleFeatures):
         ]
 
     def check_style(self, height: int, width: int) -> None:
-        """Refuse a style image in which the deepest style layer would see a single place.
-
-        Args:
-            height: Of the style image.
-            width: Of it.
-
-        Raises:
-            ValueError: If it is too small.
-        """
+        """Refuse a style image in which the deepest style layer would see a single place."""
         deepest = max(self._reductions(), default=1.0)
         if min(height, width) < _SMALLEST_MAP * deepest:
             raise ValueError(

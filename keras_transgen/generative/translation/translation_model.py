@@ -27,19 +27,7 @@ _RATE = 2e-4
 class TranslationModel(AdversarialModel):
     """Two shapes of images, a generator from one to the other, and somebody who judges it.
 
-    Args:
-        image_shape: `(height, width, channels)` of the input images.
-        target_shape: The same of the images to be made.
-        loss: See `Pix2Pix`.
-        label_smoothing: See `Pix2Pix`.
-        adversarial_weight: See `Pix2Pix`.
-        ema_decay: See `Pix2Pix`.
-        value_range: See `Pix2Pix`.
-        filters: See `Pix2Pix`.
-        **kwargs: Passed to `TrainerModel`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    The arguments are those of `Pix2Pix`.
     """
 
     # What the steps of adversarial models ask for and no translation has.
@@ -152,11 +140,7 @@ class TranslationModel(AdversarialModel):
 
 
 def checked_image_shape(shape: Any, name: str) -> tuple[int, ...]:
-    """The shape of an image, as three positive integers.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """The shape of an image, as three positive integers."""
     given = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if len(given) != 3 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in given):
         raise ValueError(
@@ -168,17 +152,7 @@ def checked_image_shape(shape: Any, name: str) -> tuple[int, ...]:
 def check_translator(
     network: Any, inputs: Any, target_shape: tuple[int, ...], name: str = "generator"
 ) -> None:
-    """Refuse a network that does not make images of a shape; builds it.
-
-    Args:
-        network: A Keras model.
-        inputs: Symbolic inputs.
-        target_shape: `(height, width, channels)` that it must make.
-        name: What the user calls it.
-
-    Raises:
-        ValueError: If it refuses the inputs or makes something else.
-    """
+    """Refuse a network that does not make images of a shape; builds it."""
     made = called(network, inputs, name)
     if not hasattr(made, "shape") or tuple(made.shape[1:]) != target_shape:
         raise ValueError(
@@ -189,16 +163,7 @@ def check_translator(
 
 
 def check_judge(network: Any, inputs: Any, name: str = "discriminator") -> None:
-    """Refuse a discriminator that does not give logits of patches; builds it.
-
-    Args:
-        network: A Keras model.
-        inputs: Symbolic inputs.
-        name: What the user calls it.
-
-    Raises:
-        ValueError: If it refuses the inputs, or its output is no map of logits.
-    """
+    """Refuse a discriminator that does not give logits of patches; builds it."""
     judged = called(network, inputs, name)
     shape: tuple[Any, ...] = tuple(getattr(judged, "shape", ()))
     if len(shape) < 2 or shape[-1] != 1 or None in shape[1:]:
