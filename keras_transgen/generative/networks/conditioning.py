@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -151,23 +152,49 @@ class Projection(keras.layers.Layer):
         return (input_shape[0][0], 1)
 
 
-def with_condition_map(image: Any, embedding: Any) -> Any:
-    """Join an image, symbolic, with one more channel that is a linear map of the condition."""
-    height, width = image.shape[1:3]
-    channel = keras.layers.Dense(height * width, name="condition_map")(embedding)
-    channel = keras.layers.Reshape((height, width, 1))(channel)
-    return keras.layers.Concatenate()([image, channel])
+Inputs = tuple[Any, Any, Any]
 
 
-def discriminator_outputs(
-    features: Any, embedding: Any, projection: bool, auxiliary_classes: int | None
-) -> Any:
+def generator_inputs(latent_dim: int, embedding_dim: int | None, conditioning: str) -> Inputs:
+    """A generator's inputs, what its first layer takes, and the embedding for normalization."""
+    latent = keras.Input((latent_dim,), name="latent")
+    if not embedding_dim:
+        return latent, latent, None
+    embedding = keras.Input((embedding_dim,), name="condition")
+    if conditioning == "normalization":
+        return [latent, embedding], latent, embedding
+    return [latent, embedding], keras.layers.Concatenate()([latent, embedding]), None
+
+
+def discriminator_inputs(
+    example_shape: Sequence[int], embedding_dim: int | None, conditioning: str | None
+) -> Inputs:
+    """A discriminator's inputs, what its first layer takes, and the embedding to project on.
+
+    A condition joins an image as one more channel, a linear map of its embedding.
+    """
+    images = len(example_shape) > 1
+    example = keras.Input(tuple(example_shape), name="image" if images else "vector")
+    if embedding_dim is None or conditioning is None:
+        return example, example, None
+    embedding = keras.Input((embedding_dim,), name="condition")
+    if conditioning == "projection":
+        return [example, embedding], example, embedding
+    joined = embedding
+    if images:
+        height, width = example_shape[:2]
+        joined = keras.layers.Dense(height * width, name="condition_map")(embedding)
+        joined = keras.layers.Reshape((height, width, 1))(joined)
+    return [example, embedding], keras.layers.Concatenate()([example, joined]), None
+
+
+def discriminator_outputs(features: Any, embedding: Any, auxiliary_classes: int | None) -> Any:
     """A discriminator's logit `[batch, 1]`, and logits of classes where asked for; float32.
 
-    It adds the inner product of symbolic features and embedding where `projection` says so.
+    It adds the inner product of the features with an embedding, where there is one.
     """
     logit = keras.layers.Dense(1, dtype="float32", name="logit")(features)
-    if projection:
+    if embedding is not None:
         inner = Projection(dtype="float32", name="projection")([features, embedding])
         logit = keras.layers.Add(dtype="float32")([logit, inner])
     if auxiliary_classes is None:
