@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.generative_model import GenerativeModel
+from keras_transgen.training.iterator_end import ends_promptly
 
 # A feature that varies less than this, relative to the others, counts as constant.
 _SMALLEST = 1e-6
@@ -48,29 +49,20 @@ class FeatureScale(keras.layers.Layer):
 
         Of batches that are tuples the first part counts.
         """
-        data = features
-        if not isinstance(data, tf.data.Dataset):
-            data = tf.data.Dataset.from_tensors((np.asarray(features),))
-        zeros = tf.zeros([self.feature_dim], tf.float64)
+        from sklearn.preprocessing import StandardScaler
 
-        def add(state: tuple, batch: Any) -> tuple:
-            x = batch[0] if isinstance(batch, (tuple, list)) else batch
-            rows = tf.cast(x, tf.float64)
-            count, total, squares = state
-            return (
-                count + tf.cast(tf.shape(rows)[0], tf.float64),
-                total + tf.reduce_sum(rows, axis=0),
-                squares + tf.reduce_sum(tf.square(rows), axis=0),
-            )
-
-        start = (tf.constant(0.0, tf.float64), zeros, zeros)
-        count, total, squares = (each.numpy() for each in data.reduce(start, add))
+        scaler, count = StandardScaler(), 0
+        data = ends_promptly(features) if isinstance(features, tf.data.Dataset) else [(features,)]
+        for batch in data:
+            rows = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch, "float64")
+            if len(rows):
+                scaler.partial_fit(rows)
+                count += len(rows)
         if not count:
             raise ValueError("Expected at least one row of features. Received: 0 rows")
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        deviation = np.sqrt(scaler.var_)
         deviation[deviation <= _SMALLEST * deviation.max()] = 0.0
-        self.mean.assign(mean)
+        self.mean.assign(scaler.mean_)
         self.deviation.assign(deviation)
         self.rows.assign(count)
 

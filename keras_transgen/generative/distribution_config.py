@@ -24,63 +24,18 @@ _UNFIT = (
 )
 _DTYPES = ("bool", "float16", "float32", "float64", "int32", "int64")
 # Whose constructors compute with their parameters and take no functions: what a file may name.
-IN_FILES = frozenset(
-    {
-        "BatchBroadcast",
-        "BatchReshape",
-        "Bernoulli",
-        "Beta",
-        "Blockwise",
-        "Categorical",
-        "Cauchy",
-        "Chi",
-        "Chi2",
-        "ContinuousBernoulli",
-        "Deterministic",
-        "Dirichlet",
-        "Empirical",
-        "Exponential",
-        "ExponentiallyModifiedGaussian",
-        "Gamma",
-        "GeneralizedNormal",
-        "Gumbel",
-        "HalfCauchy",
-        "HalfNormal",
-        "HalfStudentT",
-        "Independent",
-        "InverseGamma",
-        "InverseGaussian",
-        "Kumaraswamy",
-        "Laplace",
-        "LogNormal",
-        "Logistic",
-        "LogitNormal",
-        "Mixture",
-        "MixtureSameFamily",
-        "Moyal",
-        "MultivariateNormalDiag",
-        "MultivariateNormalDiagPlusLowRank",
-        "MultivariateNormalDiagPlusLowRankCovariance",
-        "MultivariateNormalFullCovariance",
-        "MultivariateNormalTriL",
-        "MultivariateStudentTLinearOperator",
-        "Normal",
-        "NormalInverseGaussian",
-        "OneHotCategorical",
-        "Pareto",
-        "Sample",
-        "SinhArcsinh",
-        "SphericalUniform",
-        "StudentT",
-        "Triangular",
-        "TruncatedCauchy",
-        "TruncatedNormal",
-        "Uniform",
-        "VonMises",
-        "VonMisesFisher",
-        "Weibull",
-    }
-)
+_COMPUTING = """
+    BatchBroadcast BatchReshape Bernoulli Beta Blockwise Categorical Cauchy Chi Chi2
+    ContinuousBernoulli Deterministic Dirichlet Empirical Exponential
+    ExponentiallyModifiedGaussian Gamma GeneralizedNormal Gumbel HalfCauchy HalfNormal
+    HalfStudentT Independent InverseGamma InverseGaussian Kumaraswamy Laplace LogNormal Logistic
+    LogitNormal Mixture MixtureSameFamily Moyal MultivariateNormalDiag
+    MultivariateNormalDiagPlusLowRank MultivariateNormalDiagPlusLowRankCovariance
+    MultivariateNormalFullCovariance MultivariateNormalTriL MultivariateStudentTLinearOperator
+    Normal NormalInverseGaussian OneHotCategorical Pareto Sample SinhArcsinh SphericalUniform
+    StudentT Triangular TruncatedCauchy TruncatedNormal Uniform VonMises VonMisesFisher Weibull
+"""
+IN_FILES = frozenset(_COMPUTING.split())
 
 
 def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:

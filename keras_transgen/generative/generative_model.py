@@ -189,12 +189,12 @@ class GenerativeModel(TrainerModel):
         self._compile_if_needed()
         return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         self._compile_if_needed()
         if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_examples(x)
-        return super().evaluate(x, *args, **kwargs)
+            self.check_data(x, y, kwargs.get("sample_weight"), training=False)
+        return super().evaluate(x, y, *args, **kwargs)
 
     # Logs
 

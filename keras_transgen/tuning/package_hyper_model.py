@@ -21,14 +21,8 @@ JIT_COMPILE = Hyperparameter("jit_compile", allowed=("auto", True, False))
 class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
     """A `keras_tuner.HyperModel` whose search space is a dict; base class.
 
-    Args:
-        known: The hyperparameters there are.
-        space: What the user gave.
-        fixed: What else makes the search what it is, as JSON values.
-        arguments: Arguments of the model that are the same in all trials.
-        chief_timeout: See `wait_for_chief`.
-        name: As in `keras_tuner.HyperModel`.
-        tunable: As in `keras_tuner.HyperModel`.
+    `fixed` is what else makes the search what it is, as JSON values, and `arguments` are those of
+    the model that are the same in all trials.
     """
 
     def __init__(
@@ -110,17 +104,6 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Train the model of a trial, with the arguments of `tuner.search`.
-
-        Args:
-            hp: The trial's hyperparameters.
-            model: What `build` made of them.
-            x: As in the model's `fit`.
-            y: As in the model's `fit`.
-            callbacks: The user's and the tuner's.
-            **kwargs: As in the model's `fit`.
-
-        Returns:
-            The history, with the objective in it.
 
         Raises:
             keras_tuner.errors.FatalValueError: If the objective is not logged, or the tuner's

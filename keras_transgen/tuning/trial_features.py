@@ -57,11 +57,9 @@ class SharedFeatures:
 
 
 def _parts(validation_data: Any) -> tuple:
-    if validation_data is None:
-        return ()
-    return (
-        tuple(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data,)
-    )
+    if isinstance(validation_data, (tuple, list)):
+        return tuple(validation_data)
+    return () if validation_data is None else (validation_data,)
 
 
 def _is_arrays(validation_data: Any) -> bool:

@@ -21,7 +21,7 @@ from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
-_RATE = 2e-4
+_ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
 
 
 class TranslationModel(AdversarialModel):
@@ -36,6 +36,8 @@ class TranslationModel(AdversarialModel):
     augmentation = None
     instance_noise = 0.0
     discriminator_steps = 1
+    # Of the generator, where nobody gives an optimizer.
+    _generator_adam = _ADAM
 
     def __init__(
         self,
@@ -99,9 +101,9 @@ class TranslationModel(AdversarialModel):
         """
         with self.distribute_strategy.scope():
             if generator_optimizer is None:
-                generator_optimizer = keras.optimizers.Adam(_RATE, beta_1=0.5)
+                generator_optimizer = keras.optimizers.Adam(**self._generator_adam)
             if discriminator_optimizer is None:
-                discriminator_optimizer = keras.optimizers.Adam(_RATE, beta_1=0.5)
+                discriminator_optimizer = keras.optimizers.Adam(**_ADAM)
         super().compile(generator_optimizer, discriminator_optimizer, jit_compile, **kwargs)
 
     def _patches(self, discriminator: keras.Model, inputs: Any, training: bool) -> Judgement:
