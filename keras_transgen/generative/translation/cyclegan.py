@@ -246,9 +246,8 @@ class CycleGAN(TranslationModel):
         a, b, _ = self.unpack(data)
 
         def evaluated() -> Logs:
-            loss, logs, made = self._averaged(
-                lambda: generator_objective(self, a, b, training=False)
-            )
+            with averaged(self.average):
+                loss, logs, made = generator_objective(self, a, b, training=False)
             judged, scores = discriminator_objective(self, a, b, made, training=False)
             return {**logs, **scores, "generator_loss": loss, "discriminator_loss": judged}
 
