@@ -67,9 +67,12 @@ class FeatureScale(keras.layers.Layer):
         self.rows.assign(count)
 
     def call(self, features: Any) -> Any:
+        return (features - self.mean) / self.divisor()
+
+    def divisor(self) -> tf.Tensor:
+        """The deviations, one for constant features."""
         deviation = tf.convert_to_tensor(self.deviation)
-        divisor = tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
-        return (features - self.mean) / divisor
+        return tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
 
     def inverse(self, standard: Any) -> Any:
         """Features from standardised ones."""

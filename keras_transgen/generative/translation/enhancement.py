@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,12 +17,8 @@ from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.degradations import Degradation
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
 from keras_transgen.generative.translation.translation_model import checked_image_shape
-from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _SSIM_WINDOW = 11
 _IMAGES_AT_A_TIME = 64
@@ -100,6 +96,7 @@ class Enhancer(Pix2Pix):
     """
 
     _generator_adam = {"learning_rate": 1e-3}
+    _row_names = ("spoilt", "enhanced", "clean")
 
     def __init__(
         self,
@@ -279,22 +276,9 @@ class Enhancer(Pix2Pix):
             other.average.restart()
         return other
 
-    def translation_grid(self, inputs: Any, targets: Any = None, seed: int | None = None) -> Figure:
-        """Spoilt images in a row, what the model makes of them below, and the clean ones if given.
-
-        Args:
-            inputs: About eight spoilt images, as `degrade` gives them.
-            targets: The clean images, or `None`.
-            seed: Ignored: nothing is drawn.
-
-        Returns:
-            A Matplotlib figure.
-        """
-        shown = np.asarray(self.scaled(inputs))[..., : self.target_shape[2]]
-        rows = {"spoilt": shown, "enhanced": self.enhance(inputs)}
-        if targets is not None:
-            rows["clean"] = np.asarray(self.scaled(targets))
-        return plot_translations(rows, value_range=self._ends)
+    def _shown(self, inputs: Any) -> np.ndarray:
+        """Without the mask of missing pixels."""
+        return super()._shown(inputs)[..., : self.target_shape[2]]
 
     # Saving
 
