@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras_transgen.backbones import Backbone, MultiScaleFeatures, load_backbone
 from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.generative.translation.style_losses import gram_matrix
-from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 # Gatys et al. take the content from VGG's fourth block, at an eighth of the image's size, and the
 # style from a layer of each scale down to a sixteenth.
@@ -62,8 +61,9 @@ class StyleFeatures(MultiScaleFeatures):
         **kwargs: Any,
     ) -> None:
         whole = load_backbone(backbone)
-        contents = _names(content_layers, "content_layers", whole, _content_default)
-        styles = _names(style_layers, "style_layers", whole, _style_default)
+        contents = _names(content_layers, "content_layers", whole, _CONTENT_REDUCTION)
+        contents = contents[-1:] if content_layers is None else contents
+        styles = _names(style_layers, "style_layers", whole, _STYLE_REDUCTION)
         layers = list(dict.fromkeys([*contents, *styles]))
         with _telling_of_small_images(set(layers) - set(whole.layer_names()), image_size):
             super().__init__(whole, layers, value_range, image_size, **{**kwargs, **_FROZEN})
@@ -75,17 +75,14 @@ class StyleFeatures(MultiScaleFeatures):
         self._check_size()
         self.style_channels = [each[-1] for each in self._style_shapes]
 
-    def _reductions(self) -> list[float]:
-        """By how much each style layer's map is smaller than the images, where sizes are known."""
-        return [
+    def check_style(self, height: int, width: int) -> None:
+        """Refuse a style image in which the deepest style layer would see a single place."""
+        reductions = (
             max(side / own for side, own in zip(self._sides, shape[1:3]))
             for shape in self._style_shapes
             if None not in (*self._sides, *shape[1:3])
-        ]
-
-    def check_style(self, height: int, width: int) -> None:
-        """Refuse a style image in which the deepest style layer would see a single place."""
-        deepest = max(self._reductions(), default=1.0)
+        )
+        deepest = max(reductions, default=1.0)
         if min(height, width) < _SMALLEST_MAP * deepest:
             raise ValueError(
                 f"The style image is too small: the deepest of style_layers={self.style_layers} "
@@ -137,30 +134,18 @@ class StyleFeatures(MultiScaleFeatures):
             "style_layers": self.style_layers,
         }
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> StyleFeatures:
-        """Make the layer again from what `get_config` returned."""
-        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
-
-def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, default: Any) -> list:
+def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, reduction: int) -> list:
+    """The layers given, or the last of each scale down to a reduction."""
     if given is None:
         found = backbone.layer_reductions()
-        return default({found[name]: name for name in layers_by_scale(found)})
+        by_scale = {found[name]: name for name in layers_by_scale(found)}
+        scales = sorted(each for each in by_scale if each <= reduction) or [min(by_scale)]
+        return [by_scale[each] for each in scales]
     names = [given] if isinstance(given, str) else list(given)
     if not names:
         raise ValueError(f"{argument} must name at least one layer. Received: {argument}=[]")
     return names
-
-
-def _content_default(by_scale: dict[int, str]) -> list[str]:
-    fine = [factor for factor in by_scale if factor <= _CONTENT_REDUCTION]
-    return [by_scale[max(fine) if fine else min(by_scale)]]
-
-
-def _style_default(by_scale: dict[int, str]) -> list[str]:
-    fine = [factor for factor in by_scale if factor <= _STYLE_REDUCTION]
-    return [by_scale[factor] for factor in fine or [min(by_scale)]]
 
 
 @contextlib.contextmanager
