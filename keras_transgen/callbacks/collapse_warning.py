@@ -10,12 +10,9 @@ import numpy as np
 
 
 def diversity(examples: Any, groups: Any = None) -> float:
-    """Root mean squared distance of two different examples, within groups if given.
+    """Root mean squared distance of two different examples `[count, ...]`, within groups if given.
 
-    Args:
-        examples: `[count, ...]`.
-        groups: Integers `[count]`; only pairs of the same group count, and groups weigh by their
-            size.
+    Groups are integers `[count]`, and weigh by their size.
     """
     values = np.asarray(examples, dtype="float64").reshape(len(examples), -1)
     labels = np.zeros(len(values), int) if groups is None else np.asarray(groups).reshape(-1)

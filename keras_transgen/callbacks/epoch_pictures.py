@@ -17,19 +17,7 @@ if TYPE_CHECKING:
 
 
 class EpochPictures(keras.callbacks.Callback):
-    """Draws after an epoch, to files and to TensorBoard; a subclass says what.
-
-    Args:
-        folder: Where `epoch_0001.png`, ... go; `None` for no files.
-        every: Epochs from one picture to the next; the first epoch always has one.
-        log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
-        root: Folder that the files must stay in; a link between it and `folder` is refused.
-            Defaults to `folder`.
-
-    Raises:
-        ValueError: If there is neither a folder nor a `log_dir`, `every` is not positive, or a link
-            leads out of `root`.
-    """
+    """Draws after an epoch, to files and to TensorBoard; a subclass says what."""
 
     def __init__(
         self,

@@ -95,22 +95,10 @@ def _smaller(shapes: Sequence[tuple], height: int, width: int) -> list[tuple]:
 
 
 def enlarging(size: Sequence[int], target: Sequence[int]) -> keras.layers.Layer:
-    """A layer from maps of one size to another.
+    """A layer from maps of one `(height, width)` to another.
 
     Whole factors repeat pixels; others interpolate linearly, since TensorFlow's nearest pixels have
     no gradient under XLA.
-
-    Args:
-        size: `(height, width)` of the input.
-        target: `(height, width)` of the output.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.fusion.decoding_by_scale import enlarging
-
-        assert enlarging((2, 2), (4, 6))(np.zeros((1, 2, 2, 3))).shape == (1, 4, 6, 3)
-        ```
     """
     factors = [after // before for before, after in zip(size, target, strict=True)]
     whole = all(before * factor == after for before, factor, after in zip(size, factors, target))

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.generative_model import GenerativeModel
+from keras_transgen.training.iterator_end import ends_promptly
 
 # A feature that varies less than this, relative to the others, counts as constant.
 _SMALLEST = 1e-6
@@ -23,22 +24,6 @@ class FeatureScale(keras.layers.Layer):
 
     Both are weights, known after `adapt` and saved with the model. Keras' `Normalization` holds
     what it adapts as constants, which a training function that was traced before would keep.
-
-    Args:
-        feature_dim: Length of a feature vector.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.fusion.feature_scale import FeatureScale
-
-        features = np.random.default_rng(0).normal(3.0, 2.0, (100, 4)).astype("float32")
-        scale = FeatureScale(4)
-        scale.adapt(features)
-        assert abs(np.asarray(scale(features)).std() - 1.0) < 0.01
-        assert np.allclose(scale.inverse(scale(features)), features, atol=1e-5)
-        ```
     """
 
     def __init__(self, feature_dim: int, **kwargs: Any) -> None:
@@ -60,52 +45,37 @@ class FeatureScale(keras.layers.Layer):
         return float(keras.ops.convert_to_numpy(self.rows)) > 0
 
     def adapt(self, features: Any) -> None:
-        """Take mean and deviation from features.
+        """Take mean and deviation from features, or a `tf.data.Dataset` of batches of them.
 
-        Args:
-            features: `[count, feature_dim]`, or a `tf.data.Dataset` of batches of them (of tuples
-                the first part counts).
-
-        Raises:
-            ValueError: If there are no features.
+        Of batches that are tuples the first part counts.
         """
-        data = features
-        if not isinstance(data, tf.data.Dataset):
-            data = tf.data.Dataset.from_tensors((np.asarray(features),))
-        zeros = tf.zeros([self.feature_dim], tf.float64)
+        from sklearn.preprocessing import StandardScaler
 
-        def add(state: tuple, batch: Any) -> tuple:
-            x = batch[0] if isinstance(batch, (tuple, list)) else batch
-            rows = tf.cast(x, tf.float64)
-            count, total, squares = state
-            return (
-                count + tf.cast(tf.shape(rows)[0], tf.float64),
-                total + tf.reduce_sum(rows, axis=0),
-                squares + tf.reduce_sum(tf.square(rows), axis=0),
-            )
-
-        start = (tf.constant(0.0, tf.float64), zeros, zeros)
-        count, total, squares = (each.numpy() for each in data.reduce(start, add))
+        scaler, count = StandardScaler(), 0
+        data = ends_promptly(features) if isinstance(features, tf.data.Dataset) else [(features,)]
+        for batch in data:
+            rows = np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch, "float64")
+            if len(rows):
+                scaler.partial_fit(rows)
+                count += len(rows)
         if not count:
             raise ValueError("Expected at least one row of features. Received: 0 rows")
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+        deviation = np.sqrt(scaler.var_)
         deviation[deviation <= _SMALLEST * deviation.max()] = 0.0
-        self.mean.assign(mean)
+        self.mean.assign(scaler.mean_)
         self.deviation.assign(deviation)
         self.rows.assign(count)
 
     def call(self, features: Any) -> Any:
+        return (features - self.mean) / self.divisor()
+
+    def divisor(self) -> tf.Tensor:
+        """The deviations, one for constant features."""
         deviation = tf.convert_to_tensor(self.deviation)
-        divisor = tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
-        return (features - self.mean) / divisor
+        return tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
 
     def inverse(self, standard: Any) -> Any:
-        """Features from standardised ones.
-
-        Args:
-            standard: `[..., feature_dim]`.
-        """
+        """Features from standardised ones."""
         return standard * tf.convert_to_tensor(self.deviation) + tf.convert_to_tensor(self.mean)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -116,22 +86,14 @@ class FeatureScale(keras.layers.Layer):
 
 
 class StandardisedFeatures(GenerativeModel):
-    """A model of feature vectors that standardises them inside: base class, before their kind.
-
-    Attributes:
-        feature_scale: The scale, which the first `fit` takes if `adapt` has not.
-    """
+    """A model of feature vectors that standardises them inside: base class, before their kind."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.feature_scale = FeatureScale(self.example_shape[0], name="feature_scale")
 
     def adapt(self, features: Any) -> None:
-        """Take the scale of features; see `FeatureScale.adapt`.
-
-        Args:
-            features: As for `fit`.
-        """
+        """Take the scale of features, as for `fit`, which does it if nobody has."""
         with self.distribute_strategy.scope():
             self.feature_scale.adapt(features)
 

@@ -160,9 +160,7 @@ class FeatureVAE(StandardisedFeatures, VAE):
 
         Constant features do not count: they have no density.
         """
-        deviation = tf.convert_to_tensor(self.feature_scale.deviation)
-        varying = tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
-        shrinkage = tf.reduce_sum(tf.math.log(varying))
+        shrinkage = tf.reduce_sum(tf.math.log(self.feature_scale.divisor()))
         return super().log_likelihood(x, *args, **kwargs) - shrinkage
 
     def sample(

@@ -217,17 +217,7 @@ class GeneratedData:
 
 
 def mixed_with(samples: AgreedSamples | None, x: Any, y: Any, weight: float) -> MixedData:
-    """Real examples and samples that were drawn, with their weights; see `GeneratedData.mix`.
-
-    Args:
-        samples: What `GeneratedData.draw` gave for the classes of the examples.
-        x: Real examples `[count, ...]`.
-        y: Their classes, integers `[count]`.
-        weight: Share of the samples in the whole weight; 0 where there are none.
-
-    Raises:
-        ValueError: If the samples have another shape or kind of number than the examples.
-    """
+    """Real examples and samples that were drawn, with their weights; see `GeneratedData.mix`."""
     x, y = np.asarray(x), checked_classes(x, y)
     if samples is None or not weight or not len(samples.y):
         acceptance = {} if samples is None else samples.acceptance
@@ -258,15 +248,7 @@ def mixed_with(samples: AgreedSamples | None, x: Any, y: Any, weight: float) -> 
 
 
 def checked_classes(x: Any, y: Any) -> np.ndarray:
-    """Labels of examples as int64 `[count]`.
-
-    Args:
-        x: Examples.
-        y: Their classes.
-
-    Raises:
-        ValueError: If there is no integer for each example.
-    """
+    """Labels of examples as int64 `[count]`, refused where there is no integer for each example."""
     labels = np.asarray(y)
     whole = labels.dtype.kind in "iu" and labels.shape == (len(x),) and len(labels) > 0
     if not whole or labels.min() < 0:

@@ -93,6 +93,8 @@ def transfer_gan(
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
     generator = _copy(gan.generator, pairs, _low_rank(rank) if method == "lora" else None)
     discriminator = _copy(gan.discriminator, pairs)
+    for network in (generator, discriminator):
+        network.trainable = True
     METHODS[method](generator, discriminator, frozen_layers)
     parts = {"generator": generator, "discriminator": discriminator}
     model = type(gan).from_config({**gan.get_config(), **parts, **settings})
@@ -159,14 +161,12 @@ def _low_rank(rank: int) -> Callable[[keras.layers.Layer], keras.layers.Layer]:
 
 
 def _train_all(generator: keras.Model, discriminator: keras.Model, frozen: int | None) -> None:
-    for network in (generator, discriminator):
-        network.trainable = True
+    """Nothing is frozen."""
 
 
 def _freeze_discriminator(
     generator: keras.Model, discriminator: keras.Model, frozen: int | None
 ) -> None:
-    _train_all(generator, discriminator, None)
     layers = [layer for layer in discriminator.layers if layer.weights]
     frozen = len(layers) // 2 if frozen is None else frozen
     if not 1 <= frozen < len(layers):
@@ -181,7 +181,6 @@ def _freeze_discriminator(
 def _train_statistics(
     generator: keras.Model, discriminator: keras.Model, frozen: int | None
 ) -> None:
-    _train_all(generator, discriminator, None)
     _train_only(
         generator,
         _NORMALIZATIONS,
@@ -192,7 +191,6 @@ def _train_statistics(
 def _train_additions(
     generator: keras.Model, discriminator: keras.Model, frozen: int | None
 ) -> None:
-    _train_all(generator, discriminator, None)
     _train_only(
         generator, (LowRank,), "method='lora' adds to the kernels of dense layers and convolutions"
     )

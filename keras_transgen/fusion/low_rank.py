@@ -25,31 +25,14 @@ ADAPTABLE = (
 class LowRank(keras.layers.Wrapper):
     """Computes as its layer with the kernel `W + A B`, of which only A and B train.
 
-    A starts at random (He, uniform) and B at zero, so that nothing changes at first. The kernel is
-    taken as a matrix `[all axes but the last, the last axis]`.
+    The layer is a dense one or a convolution, transposed or not. A starts at random (He, uniform)
+    and B at zero, so that nothing changes at first. The kernel is taken as a matrix
+    `[all axes but the last, the last axis]`; the rank is lower where the kernel has fewer.
 
     The deltas of `transfer` assign parameters and have a training step of their own; an adversarial
     step differentiates by variables, so here the sum is part of the layer. Keras' `enable_lora`
     does not know transposed convolutions, of which generators are made, and a file written with it
     cannot be trained further (both matrices come back as zeros).
-
-    Args:
-        layer: A dense layer or a convolution, transposed or not.
-        rank: Columns of A and rows of B; fewer where the kernel has fewer. Defaults to 8.
-        **kwargs: Passed to `keras.layers.Wrapper`.
-
-    Raises:
-        ValueError: If the layer is another or the rank below 1.
-
-    Example:
-        ```python
-        import keras
-        from keras_transgen.fusion.low_rank import LowRank
-
-        layer = LowRank(keras.layers.Dense(32), rank=2)
-        layer.build((None, 64))
-        assert [tuple(w.shape) for w in layer.trainable_weights] == [(64, 2), (2, 32)]
-        ```
 
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.

@@ -20,17 +20,7 @@ _HEADS_RATE = 6e-4
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class RandomConvolution(keras.layers.Layer):
-    """A convolution whose kernel was drawn once and never trains.
-
-    Args:
-        filters: Channels of the result.
-        kernel_size: Side of the kernel.
-        seed: Of the kernel, which is saved as a weight all the same.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Output shape:
-        That of the input, with `filters` channels.
-    """
+    """A convolution whose kernel was drawn once and never trains; it is saved as a weight."""
 
     def __init__(
         self, filters: int, kernel_size: int, seed: int | None = None, **kwargs: Any

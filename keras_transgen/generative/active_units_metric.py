@@ -10,15 +10,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ActiveUnits(keras.metrics.Metric):
-    """Number of latent units whose posterior mean varies over the data.
+    """Number of latent units whose posterior mean varies by more than `threshold` over the data.
 
     The same number as `evaluation.active_units`, from sums over batches.
-
-    Args:
-        latent_dim: Number of latent units.
-        threshold: Variance over the data above which a unit is active. Defaults to 0.01.
-        name: Of the metric. Defaults to `"active_units"`.
-        **kwargs: Passed to `keras.metrics.Metric`.
 
     Reference:
         Burda et al., "Importance Weighted Autoencoders", 2016.

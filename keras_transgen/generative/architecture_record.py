@@ -10,31 +10,17 @@ import numpy as np
 
 
 def architecture_record(model: keras.Model) -> np.ndarray:
-    """The class of a model, and the paths and shapes of its weights, as bytes for a weights file.
-
-    Args:
-        model: A built model.
-
-    Returns:
-        uint8 `[length]`.
-    """
+    """The class of a built model, and its weights' paths and shapes, as bytes of a weights file."""
     weights = [[weight.path, list(weight.shape)] for weight in model.weights]
     text = json.dumps([type(model).__name__, weights])
     return np.frombuffer(text.encode(), "uint8")
 
 
 def check_architecture(model: keras.Model, record: Any) -> None:
-    """Refuse weights of another architecture.
+    """Refuse weights of another architecture than the one whose record came with them.
 
     Keras looks at the weights that the model has and passes over others in the file, so that a
     smaller model would take a larger one's without a word.
-
-    Args:
-        model: The model that shall take the weights.
-        record: What `architecture_record` gave for the one that they belong to.
-
-    Raises:
-        ValueError: If number or shapes of the weights differ, with the first that does.
     """
     name, theirs = json.loads(bytes(np.asarray(record, "uint8")).decode())
     ours = [[weight.path, list(weight.shape)] for weight in model.weights]

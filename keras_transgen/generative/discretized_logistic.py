@@ -11,9 +11,9 @@ import tensorflow_probability as tfp
 class DiscretizedLogistic(tfp.distributions.Distribution):
     """A logistic distribution whose mass is gathered at `levels` values from 0 to 1.
 
-    Let Y be logistic with location m and scale s, and h half the distance between two levels. The
-    level v has the mass of [v - h, v + h]; the lowest takes all mass below it, the highest all
-    above:
+    Let Y be logistic with location m and scale s (in units of [0, 1]), and h half the distance
+    between two levels. The level v has the mass of [v - h, v + h]; the lowest takes all mass below
+    it, the highest all above:
 
         P(v) = sigmoid(b) - sigmoid(a),  a = (v - h - m) / s,  b = (v + h - m) / s
 
@@ -21,24 +21,6 @@ class DiscretizedLogistic(tfp.distributions.Distribution):
     without a difference of numbers that are nearly equal. `tfd.QuantizedDistribution` knows whole
     numbers only, and a bijector to [0, 1] would add the density of a change of scale, which masses
     do not have.
-
-    Args:
-        loc: Location, in units of [0, 1].
-        scale: Scale, positive, same units.
-        levels: Number of levels. Defaults to 256.
-        validate_args: See `tfd.Distribution`.
-        allow_nan_stats: See `tfd.Distribution`.
-        name: Of the distribution.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
-
-        values = np.linspace(0.0, 1.0, 256).astype("float32")
-        masses = DiscretizedLogistic(0.3, 0.1).prob(values)
-        assert abs(float(np.sum(masses)) - 1.0) < 1e-4
-        ```
 
     Reference:
         Salimans et al., "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture

@@ -24,77 +24,26 @@ _UNFIT = (
 )
 _DTYPES = ("bool", "float16", "float32", "float64", "int32", "int64")
 # Whose constructors compute with their parameters and take no functions: what a file may name.
-IN_FILES = frozenset(
-    {
-        "BatchBroadcast",
-        "BatchReshape",
-        "Bernoulli",
-        "Beta",
-        "Blockwise",
-        "Categorical",
-        "Cauchy",
-        "Chi",
-        "Chi2",
-        "ContinuousBernoulli",
-        "Deterministic",
-        "Dirichlet",
-        "Empirical",
-        "Exponential",
-        "ExponentiallyModifiedGaussian",
-        "Gamma",
-        "GeneralizedNormal",
-        "Gumbel",
-        "HalfCauchy",
-        "HalfNormal",
-        "HalfStudentT",
-        "Independent",
-        "InverseGamma",
-        "InverseGaussian",
-        "Kumaraswamy",
-        "Laplace",
-        "LogNormal",
-        "Logistic",
-        "LogitNormal",
-        "Mixture",
-        "MixtureSameFamily",
-        "Moyal",
-        "MultivariateNormalDiag",
-        "MultivariateNormalDiagPlusLowRank",
-        "MultivariateNormalDiagPlusLowRankCovariance",
-        "MultivariateNormalFullCovariance",
-        "MultivariateNormalTriL",
-        "MultivariateStudentTLinearOperator",
-        "Normal",
-        "NormalInverseGaussian",
-        "OneHotCategorical",
-        "Pareto",
-        "Sample",
-        "SinhArcsinh",
-        "SphericalUniform",
-        "StudentT",
-        "Triangular",
-        "TruncatedCauchy",
-        "TruncatedNormal",
-        "Uniform",
-        "VonMises",
-        "VonMisesFisher",
-        "Weibull",
-    }
-)
+_COMPUTING = """
+    BatchBroadcast BatchReshape Bernoulli Beta Blockwise Categorical Cauchy Chi Chi2
+    ContinuousBernoulli Deterministic Dirichlet Empirical Exponential
+    ExponentiallyModifiedGaussian Gamma GeneralizedNormal Gumbel HalfCauchy HalfNormal
+    HalfStudentT Independent InverseGamma InverseGaussian Kumaraswamy Laplace LogNormal Logistic
+    LogitNormal Mixture MixtureSameFamily Moyal MultivariateNormalDiag
+    MultivariateNormalDiagPlusLowRank MultivariateNormalDiagPlusLowRankCovariance
+    MultivariateNormalFullCovariance MultivariateNormalTriL MultivariateStudentTLinearOperator
+    Normal NormalInverseGaussian OneHotCategorical Pareto Sample SinhArcsinh SphericalUniform
+    StudentT Triangular TruncatedCauchy TruncatedNormal Uniform VonMises VonMisesFisher Weibull
+"""
+IN_FILES = frozenset(_COMPUTING.split())
 
 
 def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
-    """The class of a TFP distribution and its parameters, as JSON can hold them.
-
-    Args:
-        distribution: A class of `tfp.distributions` whose parameters are numbers, arrays or such
-            distributions.
-
-    Returns:
-        A dictionary for `distribution_from_config`.
+    """The class of a distribution of `tfp.distributions` and its parameters, as JSON can hold them.
 
     Raises:
-        ValueError: If a parameter is something else, or the class is not TFP's own.
+        ValueError: If a parameter is no number, array or such distribution, or the class is not
+            TFP's own.
     """
     kind = type(distribution).__name__
     if getattr(tfd, kind, None) is not type(distribution):
@@ -116,12 +65,7 @@ def distribution_config(distribution: tfd.Distribution) -> dict[str, Any]:
 
 
 def distribution_from_config(config: dict[str, Any]) -> tfd.Distribution:
-    """The distribution that `distribution_config` described.
-
-    Raises:
-        ValueError: It is none of the distributions that a file may name, or its parameters are no
-            numbers.
-    """
+    """The distribution that `distribution_config` described; a `ValueError` where it is no such."""
     kind = config.get(_KIND) if isinstance(config, dict) else None
     parameters = config.get("parameters") if isinstance(config, dict) else None
     if not isinstance(kind, str) or kind not in IN_FILES or not isinstance(parameters, dict):

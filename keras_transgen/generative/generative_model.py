@@ -189,12 +189,12 @@ class GenerativeModel(TrainerModel):
         self._compile_if_needed()
         return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         self._compile_if_needed()
         if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_examples(x)
-        return super().evaluate(x, *args, **kwargs)
+            self.check_data(x, y, kwargs.get("sample_weight"), training=False)
+        return super().evaluate(x, y, *args, **kwargs)
 
     # Logs
 
@@ -243,25 +243,15 @@ def graph(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_parts(function: Callable[..., tf.Tensor], data: Any, batch_size: int) -> np.ndarray:
-    """What a function gives for the rows of arrays, a batch at a time.
-
-    Args:
-        function: From a batch of each array.
-        data: A tuple of arrays with equally many rows, or of structures of them.
-        batch_size: Rows at a time.
-    """
+    """What a function gives for a tuple of arrays (or structures of them), a batch at a time."""
     parts = ends_promptly(tf.data.Dataset.from_tensor_slices(data).batch(batch_size))
     return np.concatenate([function(*part).numpy() for part in parts])
 
 
 def sampling_seed(seed: int | None) -> tf.Tensor:
-    """The stateless seed of a public method that draws: the same for the same number.
+    """The stateless seed, int32 `[2]`, of a public method that draws: the same for the same number.
 
-    Args:
-        seed: Any integer, or `None` for fresh draws (fixed by `keras.utils.set_random_seed`).
-
-    Returns:
-        Int32 `[2]` for `tf.random.stateless_*`.
+    `None` gives fresh draws, which `keras.utils.set_random_seed` fixes.
     """
     if seed is None:
         seed = int(np.asarray(keras.random.SeedGenerator().state)[0])

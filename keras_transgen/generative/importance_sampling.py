@@ -45,17 +45,7 @@ class ImportanceSampler:
         self._estimate = tf.function(self._estimate_batch, autograph=False)
 
     def __call__(self, x: Any, num_samples: int, seed: tf.Tensor, batch_size: int) -> tf.Tensor:
-        """The estimates of all examples.
-
-        Args:
-            x: Examples `[count, ...]`.
-            num_samples: Importance samples for each.
-            seed: Int32 `[2]`.
-            batch_size: Examples at a time.
-
-        Returns:
-            Nats, float32 `[count]`.
-        """
+        """The estimates of all examples, nats `[count]`, `batch_size` at a time."""
         count = int(x.shape[0])
         size = min(batch_size, count, self._rows)
         chunks = math.ceil(num_samples / max(1, self._rows // size))

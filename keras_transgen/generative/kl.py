@@ -11,29 +11,15 @@ from tensorflow_probability import distributions as tfd
 def kl_by_group(posterior: Any, prior: Any, samples: Any) -> tf.Tensor:
     """KL(q(z|x) || p(z)) of each example, by latent unit where the prior treats them apart.
 
-    With a prior of independent normal units it is the analytic divergence of each unit. With any
-    other prior the units are one group: its divergence is TFP's analytic one where TFP knows it,
-    and otherwise the Monte Carlo estimate `log q(z|x) - log p(z)`, averaged over the samples.
+    With a prior of independent normal units it is the analytic divergence of each unit,
+    `[batch, latent_dim]`. With any other prior the units are one group, `[batch, 1]`: its
+    divergence is TFP's analytic one where TFP knows it, and otherwise the Monte Carlo estimate
+    `log q(z|x) - log p(z)`, averaged over the samples.
 
     Args:
         posterior: `tfd.MultivariateNormalDiag` with batch shape `[batch]`.
         prior: TFP distribution over vectors `[latent_dim]`.
         samples: Draws from the posterior, `[batch, latent_dim]` or `[samples, batch, latent_dim]`.
-
-    Returns:
-        Nats, float32 `[batch, latent_dim]` for a prior of independent normal units, else
-        `[batch, 1]`.
-
-    Example:
-        ```python
-        from keras_transgen.generative.kl import kl_by_group
-        from tensorflow_probability import distributions as tfd
-
-        posterior = tfd.MultivariateNormalDiag([[1.0, 0.0]], [[1.0, 1.0]])
-        prior = tfd.MultivariateNormalDiag([0.0, 0.0], [1.0, 1.0])
-        kl = kl_by_group(posterior, prior, posterior.sample())
-        assert abs(float(kl[0, 0]) - 0.5) < 1e-6
-        ```
 
     Reference:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2013, appendix B.
@@ -59,15 +45,8 @@ def sum_with_free_bits(
         sum over groups j of max(free_bits, mean over the batch of KL_j)
 
     A unit whose mean divergence is below the threshold gets no gradient from this term, so that it
-    may carry information before it pays for it.
-
-    Args:
-        kl: Nats `[batch, groups]`.
-        free_bits: Threshold of one group, in nats.
-        mean_kl: The mean over the whole batch, `[groups]`, where `kl` holds a replica's part of it.
-
-    Returns:
-        A scalar; without free bits, the mean over the batch of the sum over groups.
+    may carry information before it pays for it. `kl` is `[batch, groups]`; where that is a
+    replica's part of the batch, `mean_kl` is the mean over the whole, `[groups]`.
 
     Reference:
         Kingma et al., "Improving Variational Inference with Inverse Autoregressive Flow", 2016.

@@ -20,7 +20,13 @@ from keras_transgen.generative.networks import (
     dense_encoder,
 )
 from keras_transgen.generative.priors import get_prior
-from keras_transgen.generative.serving import latent_endpoints
+from keras_transgen.generative.serving import (
+    COUNT,
+    SEED,
+    examples_spec,
+    latent_spec,
+    stateless_seed,
+)
 from keras_transgen.training.compilation import resolve_jit_compile
 from keras_transgen.training.serving import Endpoint
 
@@ -349,16 +355,29 @@ class LatentVariableModel(GenerativeModel):
         return self._expected(z)
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
-        """`sample`, `encode` and `decode`; see `latent_endpoints`."""
-        return latent_endpoints(
-            self,
-            self.encoder,
-            self._prior_distribution,
-            lambda x: self._posterior(self.scaled(x), False),
-            self._expected,
-            self._drawn,
-            input_signature,
-        )
+        """`sample(count, seed)`, `encode(inputs)` and `decode(latents)`.
+
+        A seed gives the samples that `sample` gives for it. `encode` returns `mean` and `scale` of
+        the posterior, `decode` the `mean` of p(x|z).
+        """
+
+        def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+            for_latent, for_data = tf.unstack(tf.random.split(stateless_seed(seed), 2))
+            latents = self._prior_distribution().sample(count, seed=for_latent)
+            return {"samples": self._drawn(latents, for_data)}
+
+        def encode(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            mean, scale = self._posterior(self.scaled(inputs), False)
+            return {"mean": mean, "scale": scale}
+
+        def decode(latents: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"mean": self._expected(latents)}
+
+        return {
+            "sample": Endpoint(sample, (COUNT, SEED), draws_noise=True),
+            "encode": Endpoint(encode, examples_spec(self, input_signature), (self.encoder,)),
+            "decode": Endpoint(decode, (latent_spec(self),)),
+        }
 
     def _latent(self, z: Any) -> tf.Tensor:
         z = tf.cast(tf.convert_to_tensor(z), tf.float32)

@@ -14,18 +14,11 @@ _WARM_UP = 10.0
 
 
 class MovingAverage(keras.layers.Layer):
-    """Follows the float weights of layers, moving statistics included.
+    """Follows the float weights of built layers, moving statistics included.
 
-    The decay warms up as `(1 + step) / (10 + step)`, so that the first averages forget the random
-    start. The averages are weights of their own, saved and restored with the model.
-
-    Args:
-        layers: The layers to follow, built.
-        decay: Share that the average keeps in a step, at least 0 and below 1.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Raises:
-        ValueError: If the decay is out of range.
+    The average keeps the share `decay` in a step, in [0, 1). It warms up as
+    `(1 + step) / (10 + step)`, so that the first averages forget the random start. The averages
+    are weights of their own, saved and restored with the model.
 
     Reference:
         Yazici et al., The unusual effectiveness of averaging in GAN training, 2019.
@@ -59,11 +52,7 @@ class MovingAverage(keras.layers.Layer):
         self.built = True
 
     def update(self, step: tf.Tensor) -> None:
-        """Move the averages towards the weights as they are now.
-
-        Args:
-            step: Steps taken before this one.
-        """
+        """Move the averages towards the weights, after `step` steps before this one."""
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self.decay, (1.0 + step) / (_WARM_UP + step))
         for average, weight in zip(self.averages, self._followed.weights):

@@ -15,10 +15,6 @@ def of_one_replica(function: Callable[[], Any]) -> Any:
     A model that is made within a strategy's scope may have to look at what its networks compute.
     Keras' layers do so there; a SavedModel that was loaded for several replicas runs within one of
     them only ("a graph generated from the cross-replica context").
-
-    Args:
-        function: Without arguments; returns a tensor or a structure of them, the same in every
-            replica.
     """
     strategy = tf.distribute.get_strategy()
     if not tf.distribute.in_cross_replica_context() or strategy.num_replicas_in_sync == 1:

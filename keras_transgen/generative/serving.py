@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transgen.training.serving import Endpoint, named_specs
 
-_COUNT = tf.TensorSpec([], tf.int32, "count")
+COUNT = tf.TensorSpec([], tf.int32, "count")
 SEED = tf.TensorSpec([], tf.int64, "seed")
 
 
@@ -23,49 +23,6 @@ class FromLatents(Exported, Protocol):
     """A model that makes examples of latent vectors."""
 
     latent_dim: int
-
-
-def latent_endpoints(
-    model: FromLatents,
-    encoder: Any,
-    prior: Callable[[], Any],
-    posterior: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
-    expected: Callable[[tf.Tensor], tf.Tensor],
-    drawn: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    input_signature: Any = None,
-) -> dict[str, Endpoint]:
-    """`sample(count, seed)`, `encode(inputs)` and `decode(latents)` of a VAE.
-
-    A seed gives the samples that the model's `sample` gives for it. `encode` returns `mean` and
-    `scale` of the posterior, `decode` the `mean` of p(x|z).
-
-    Args:
-        model: The model.
-        encoder: Its encoder.
-        prior: Makes the distribution p(z).
-        posterior: Mean and scale of q(z|x) for raw examples.
-        expected: The expected examples for latent vectors.
-        drawn: What `sample` gives for latent vectors and a stateless seed.
-        input_signature: Shape and dtype of what `encode` takes. Defaults to float32 examples.
-    """
-
-    def sample(count: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        for_latent, for_data = tf.unstack(tf.random.split(stateless_seed(seed), 2))
-        latents = prior().sample(count, seed=for_latent)
-        return {"samples": drawn(latents, for_data)}
-
-    def encode(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        mean, scale = posterior(inputs)
-        return {"mean": mean, "scale": scale}
-
-    def decode(latents: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"mean": expected(latents)}
-
-    return {
-        "sample": Endpoint(sample, (_COUNT, SEED), draws_noise=True),
-        "encode": Endpoint(encode, examples_spec(model, input_signature), (encoder,)),
-        "decode": Endpoint(decode, (_latent_spec(model),)),
-    }
 
 
 def generator_endpoints(
@@ -94,8 +51,8 @@ def generator_endpoints(
         return decode(_latents(model, count, seed))
 
     return {
-        "sample": Endpoint(sample, (_COUNT, SEED), draws_noise=True),
-        "decode": Endpoint(decode, (_latent_spec(model),)),
+        "sample": Endpoint(sample, (COUNT, SEED), draws_noise=True),
+        "decode": Endpoint(decode, (latent_spec(model),)),
     }
 
 
@@ -124,7 +81,7 @@ def conditional_endpoints(
     resources = () if encoder is None else (encoder,)
     return {
         "sample": Endpoint(sample, (*conditions, SEED), resources, draws_noise=True),
-        "decode": Endpoint(decode, (_latent_spec(model), *conditions), resources),
+        "decode": Endpoint(decode, (latent_spec(model), *conditions), resources),
     }
 
 
@@ -152,7 +109,8 @@ def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ..
     return (tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs"),)
 
 
-def _latent_spec(model: FromLatents) -> tf.TensorSpec:
+def latent_spec(model: FromLatents) -> tf.TensorSpec:
+    """The signature of latent vectors."""
     return tf.TensorSpec([None, model.latent_dim], tf.float32, "latents")
 
 

@@ -55,18 +55,9 @@ def image_mosaic(
 
 
 def as_tiles(images: Any, columns: int | None, value_range: tuple[float, float]) -> np.ndarray:
-    """Images as colour tiles float32 `[rows, columns, height, width, 3]` in [0, 1].
+    """Images, as `image_mosaic` takes them, as float32 `[rows, columns, height, width, 3]`.
 
-    Args:
-        images: As for `image_mosaic`.
-        columns: As for `image_mosaic`.
-        value_range: As for `image_mosaic`.
-
-    Returns:
-        The tiles; places without an image are white.
-
-    Raises:
-        ValueError: As `image_mosaic`.
+    Places without an image are white.
     """
     values = np.asarray(images)
     if values.ndim not in (4, 5) or values.shape[-1] not in (1, 3) or 0 in values.shape:
@@ -87,18 +78,7 @@ def as_tiles(images: Any, columns: int | None, value_range: tuple[float, float])
 
 
 def in_colour(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:
-    """Images `[..., channels]` as float32 `[..., 3]` in [0, 1].
-
-    Args:
-        images: With 1 or 3 channels.
-        value_range: `(low, high)` of float images; integer images are 0 to 255.
-
-    Returns:
-        The images; pixels that are not numbers are magenta.
-
-    Raises:
-        ValueError: If `value_range` is not low and high.
-    """
+    """Images `[..., 1 or 3]` as float32 `[..., 3]` in [0, 1]; what is no number is magenta."""
     low, high = (0.0, 255.0) if images.dtype.kind in "iu" else value_range
     if not low < high:
         raise ValueError(

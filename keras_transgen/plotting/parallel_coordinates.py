@@ -102,10 +102,8 @@ class _Axis:
             self.ticks, places = _number_scale(present)
         else:
             words = list(dict.fromkeys(str(value) for value in present))
-            gap = max(1, len(words) - 1)
-            by_word = {
-                word: index / gap if len(words) > 1 else 0.5 for index, word in enumerate(words)
-            }
+            spread = np.linspace(0.0, 1.0, len(words)).tolist() if len(words) > 1 else [0.5]
+            by_word = dict(zip(words, spread))
             self.ticks = [(place, _short(word)) for word, place in by_word.items()]
             places = [by_word[str(value)] for value in present]
         rest = iter(places)

@@ -136,14 +136,7 @@ def draw_mosaic(
     row_names: Sequence[str] | None = None,
     column_names: Sequence[str] | None = None,
 ) -> None:
-    """Draw tiles on axes, with names of rows at the left and of columns on top.
-
-    Args:
-        axes: To draw on.
-        tiles: float32 `[rows, columns, height, width, 3]` in [0, 1].
-        row_names: One per row.
-        column_names: One per column.
-    """
+    """Draw tiles, as of `as_tiles`, with names of rows at the left and of columns on top."""
     rows, columns, height, width, _ = tiles.shape
     gap = max(1, min(height, width) // 16)
     axes.imshow(image_mosaic(tiles, gap=gap))

@@ -32,12 +32,7 @@ class Fixed:
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """One of several values.
-
-    Attributes:
-        labels: What Keras Tuner chooses from: strings, or numbers of one type.
-        values: What they stand for.
-    """
+    """One of several values: labels are what Keras Tuner chooses from, words or numbers."""
 
     labels: tuple[Any, ...]
     values: tuple[Any, ...]
@@ -69,15 +64,7 @@ class Choices:
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Any number between two, as Keras Tuner's `hp.Int` and `hp.Float` take it.
-
-    Attributes:
-        min_value: The smallest.
-        max_value: The largest.
-        step: Distance, or for `"log"` factor, from one to the next; `None` for any.
-        sampling: `"linear"`, `"log"` or `"reverse_log"`.
-        default: What the first trial of some tuners takes.
-    """
+    """Any number between two, as Keras Tuner's `hp.Int` and `hp.Float` take it."""
 
     min_value: float
     max_value: float

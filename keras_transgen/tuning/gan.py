@@ -231,12 +231,7 @@ class GANHyperModel(PackageHyperModel):
 
 
 def first_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
-    """The first rows of data in any form, as arrays.
-
-    Args:
-        parts: `(x,)` or `(x, y)`; a data set of batches stands alone.
-        count: How many rows at most.
-    """
+    """The first rows of `(x,)` or `(x, y)` as arrays; a data set of batches stands alone."""
     given = [part for part in parts if part is not None]
     if isinstance(given[0], (np.ndarray, tf.Tensor)):
         return [np.asarray(part[:count]) for part in given]

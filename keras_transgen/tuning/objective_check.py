@@ -23,18 +23,10 @@ def objective_names(objective: Any) -> list[str]:
 def check_objective(
     objective: Any, advised: Any, logged: set[str], refused: set[str], callbacks: Sequence[Any]
 ) -> None:
-    """Refuse an objective that the training to come will not log.
+    """Refuse an objective that the training to come will not log, or that `refused` names.
 
-    Args:
-        objective: The tuner's.
-        advised: The HyperModel's own.
-        logged: What the model logs with the data at hand.
-        refused: Logs that say nothing about how good a model is.
-        callbacks: Those of the trial; a user's may log what nobody knows of yet.
-
-    Raises:
-        keras_tuner.errors.FatalValueError: It is refused, or nobody will log it. Keras Tuner ends
-            the search at it, where it would let other errors fail three trials.
+    Callbacks of the user may log what nobody knows of yet. Keras Tuner ends the search at a
+    `FatalValueError`, where it would let other errors fail three trials.
     """
     names = objective_names(objective)
     raw = sorted(refused.intersection(names))
@@ -50,12 +42,7 @@ def check_objective(
 
 
 class ObjectiveInLogs(keras.callbacks.Callback):
-    """Ends a search after the first epoch whose logs lack the objective.
-
-    Args:
-        objective: The tuner's.
-        advised: The HyperModel's own.
-    """
+    """Ends a search after the first epoch whose logs lack the objective."""
 
     def __init__(self, objective: Any, advised: Any) -> None:
         super().__init__()

@@ -21,14 +21,8 @@ JIT_COMPILE = Hyperparameter("jit_compile", allowed=("auto", True, False))
 class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
     """A `keras_tuner.HyperModel` whose search space is a dict; base class.
 
-    Args:
-        known: The hyperparameters there are.
-        space: What the user gave.
-        fixed: What else makes the search what it is, as JSON values.
-        arguments: Arguments of the model that are the same in all trials.
-        chief_timeout: See `wait_for_chief`.
-        name: As in `keras_tuner.HyperModel`.
-        tunable: As in `keras_tuner.HyperModel`.
+    `fixed` is what else makes the search what it is, as JSON values, and `arguments` are those of
+    the model that are the same in all trials.
     """
 
     def __init__(
@@ -111,17 +105,6 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
     ) -> keras.callbacks.History:
         """Train the model of a trial, with the arguments of `tuner.search`.
 
-        Args:
-            hp: The trial's hyperparameters.
-            model: What `build` made of them.
-            x: As in the model's `fit`.
-            y: As in the model's `fit`.
-            callbacks: The user's and the tuner's.
-            **kwargs: As in the model's `fit`.
-
-        Returns:
-            The history, with the objective in it.
-
         Raises:
             keras_tuner.errors.FatalValueError: If the objective is not logged, or the tuner's
                 folder holds another search.
@@ -174,14 +157,7 @@ def model_arguments(
 ) -> dict[str, Any]:
     """Arguments for every trial's model, checked before any is made.
 
-    Args:
-        owner: Who asks, for the message.
-        model: The model's class.
-        given: What the user gave.
-        taken: Arguments that are hyperparameters, or given otherwise.
-
-    Raises:
-        ValueError: The model has no such argument, or it is none that all trials could share.
+    Those in `taken` are hyperparameters, or given otherwise.
     """
     known = {
         name

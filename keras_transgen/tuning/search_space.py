@@ -48,15 +48,8 @@ class Hyperparameter:
 class SearchSpace:
     """Hyperparameters with their domains and conditions, to be declared to a tuner and read back.
 
-    Args:
-        owner: Whose space it is, for messages.
-        known: All hyperparameters there are, those that others depend on first.
-        given: What the user gave instead of defaults, by name; see `domain_of`.
-        fixed: What else makes the search what it is (number of classes, image shape), as JSON
-            values. A search with other ones is another search.
-
-    Raises:
-        ValueError: A name or a value does not exist, or there is nothing to choose from.
+    Those that others depend on come first. `fixed` is what else makes the search what it is (number
+    of classes, image shape), as JSON values: a search with other ones is another search.
     """
 
     def __init__(
@@ -105,11 +98,9 @@ class SearchSpace:
             met = self._met(parent, values)
             if not met:
                 return
+            conditions |= self._conditions[parent]
             if met is not True:
-                conditions |= self._conditions[parent]
                 conditions[parent] = met
-            else:
-                conditions |= self._conditions[parent]
         self._domains[each.name] = domain
         self._conditions[each.name] = conditions
 
@@ -156,11 +147,7 @@ class SearchSpace:
     def read(self, hp: Any) -> dict[str, Any]:
         """The values of a trial, of those hyperparameters that exist in it.
 
-        Args:
-            hp: `keras_tuner.HyperParameters`; one that does not know the space yet learns it.
-
-        Raises:
-            ValueError: It knows another space.
+        One that does not know the space yet learns it; that of another space is a `ValueError`.
         """
         if MARKER not in hp:
             self.declare(hp)

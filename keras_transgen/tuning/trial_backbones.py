@@ -14,17 +14,10 @@ from keras_transgen.backbones import Backbone, load_backbone
 
 
 class TrialBackbones:
-    """Gives each trial its backbone.
+    """Gives each trial its backbone, of sources as `TransferHyperModel` takes them.
 
     A frozen network computes the same in every trial, so one serves all; a network that a trial
     trains is made anew from where it came from.
-
-    Args:
-        sources: What `keras_transgen.load_backbone` takes, several in a list, or in a dict by the
-            names that trials shall show.
-
-    Raises:
-        ValueError: There is none, two bear one name, or one cannot be loaded.
     """
 
     def __init__(self, sources: Any) -> None:
@@ -65,12 +58,7 @@ class TrialBackbones:
         return self._shared[key]
 
     def fresh(self, name: str, normalization: str | None = None) -> Backbone:
-        """A copy with the pretrained weights, for one trial alone.
-
-        Args:
-            name: One of `names`.
-            normalization: As in the backbone's constructor. Defaults to what the source says.
-        """
+        """A copy with the pretrained weights, for one trial alone."""
         source = self._sources[name]
         options = {} if normalization is None else {"normalization": normalization}
         if isinstance(source, Backbone):

@@ -17,11 +17,6 @@ class SharedFeatures:
     The cache itself keys features by the backbone's digest, the preprocessing and the data. Arrays
     have a key of their own; a data set has none that outlives the process, so without a `data_key`
     it is known by being the same object, and its features go with this one.
-
-    Args:
-        cache_dir: Folder for features that outlive the search, and that workers share. Defaults to
-            a temporary one.
-        data_key: Text that changes whenever the data sets do.
     """
 
     def __init__(
@@ -34,14 +29,7 @@ class SharedFeatures:
         self._seen: list[Any] = []
 
     def place(self, x: Any, y: Any, validation_data: Any, steps: int | None) -> dict[str, Any]:
-        """Arguments for the extraction: `cache_dir` and `data_key`.
-
-        Args:
-            x: What is trained on.
-            y: Its labels, if they are given apart.
-            validation_data: What is validated on, or `None`.
-            steps: How many batches of an endless data set are taken.
-        """
+        """Arguments for the extraction, `cache_dir` and `data_key`."""
         if self.data_key is not None:
             return {"cache_dir": self._folder(), "data_key": self.data_key}
         if is_in_memory(x, y) and _is_arrays(validation_data):
@@ -69,11 +57,9 @@ class SharedFeatures:
 
 
 def _parts(validation_data: Any) -> tuple:
-    if validation_data is None:
-        return ()
-    return (
-        tuple(validation_data) if isinstance(validation_data, (tuple, list)) else (validation_data,)
-    )
+    if isinstance(validation_data, (tuple, list)):
+        return tuple(validation_data)
+    return () if validation_data is None else (validation_data,)
 
 
 def _is_arrays(validation_data: Any) -> bool:

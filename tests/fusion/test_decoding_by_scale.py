@@ -1,9 +1,11 @@
 """The decoder that grows through a backbone's sizes."""
 
 import keras
+import numpy as np
 import pytest
 
 from keras_transgen.fusion import scale_decoder
+from keras_transgen.fusion.decoding_by_scale import enlarging
 
 
 def levels(decoder):
@@ -34,3 +36,10 @@ def test_wrong_arguments():
         scale_decoder(2, (8, 8, 1), [(4, 4)])
     with pytest.raises(ValueError, match="latent_dim at least 1"):
         scale_decoder(0, (8, 8, 1), [(4, 4, 2)])
+
+
+def test_whole_factors_repeat_pixels_and_others_interpolate():
+    maps = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype("float32")
+    expected = maps.repeat(2, axis=1).repeat(3, axis=2)
+    np.testing.assert_array_equal(enlarging((2, 2), (4, 6))(maps), expected)
+    assert enlarging((2, 2), (3, 4))(maps).shape == (1, 3, 4, 3)

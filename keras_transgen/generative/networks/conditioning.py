@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,29 +11,11 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ConditionEmbedding(keras.layers.Layer):
-    """A vector for each condition: looked up for a class, a linear map of a vector.
+    """A vector `[batch, embedding_dim]` for each condition.
 
-    Args:
-        embedding_dim: Length of the result.
-        num_classes: Number of classes, for integer conditions; `None` for vectors.
-        unlabelled: Learn one more vector for examples without a condition.
-        initial_scale: Standard deviation of the classes' vectors at the start.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Call arguments:
-        condition: Integers `[batch]`, or vectors `[batch, features]`.
-        dropped: Booleans `[batch]`: which examples' condition is taken away.
-
-    Output shape:
-        `[batch, embedding_dim]`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.conditioning import ConditionEmbedding
-
-        assert ConditionEmbedding(16, num_classes=10)(np.array([3, 7])).shape == (2, 16)
-        ```
+    Of `num_classes` integer classes it is looked up, of vectors (`num_classes=None`) a linear map.
+    With `unlabelled` one more vector is learned, for examples without a condition, which `dropped`
+    (booleans `[batch]`) tells.
     """
 
     def __init__(
@@ -96,18 +79,7 @@ class ConditionEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ConditionalNormalization(keras.layers.Layer):
-    """Batch normalization whose scale and offset depend on the condition.
-
-    Args:
-        momentum: Of the moving statistics.
-        epsilon: Added to the variance.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Call arguments:
-        inputs: `[features [batch, ..., channels], embedding [batch, embedding_dim]]`.
-
-    Output shape:
-        That of the features.
+    """Batch normalization of features whose scale and offset depend on an embedding.
 
     Reference:
         de Vries et al., Modulating early visual processing by language, 2017; Dumoulin, Shlens and
@@ -153,20 +125,11 @@ class ConditionalNormalization(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class Projection(keras.layers.Layer):
-    """The inner product of an example's features with its mapped condition.
+    """The inner product of an example's features with its mapped condition, `[batch, 1]`.
 
     It is divided by the root of the number of features: with thousands of them an optimizer's step
     on the map would else move the logit by tens, where it moves the unconditional one by less than
     one, and the discriminator would outrun the generator at once.
-
-    Args:
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Call arguments:
-        inputs: `[features [batch, width], embedding [batch, embedding_dim]]`.
-
-    Output shape:
-        `[batch, 1]`, to be added to the unconditional logit.
 
     Reference:
         Miyato and Koyama, cGANs with projection discriminator, 2018.
@@ -189,30 +152,49 @@ class Projection(keras.layers.Layer):
         return (input_shape[0][0], 1)
 
 
-def with_condition_map(image: Any, embedding: Any) -> Any:
-    """Join an image, symbolic, with one more channel that is a linear map of the condition."""
-    height, width = image.shape[1:3]
-    channel = keras.layers.Dense(height * width, name="condition_map")(embedding)
-    channel = keras.layers.Reshape((height, width, 1))(channel)
-    return keras.layers.Concatenate()([image, channel])
+Inputs = tuple[Any, Any, Any]
 
 
-def discriminator_outputs(
-    features: Any, embedding: Any, projection: bool, auxiliary_classes: int | None
-) -> Any:
-    """The end of a discriminator: a logit, and logits of the classes where asked for.
+def generator_inputs(latent_dim: int, embedding_dim: int | None, conditioning: str) -> Inputs:
+    """A generator's inputs, what its first layer takes, and the embedding for normalization."""
+    latent = keras.Input((latent_dim,), name="latent")
+    if not embedding_dim:
+        return latent, latent, None
+    embedding = keras.Input((embedding_dim,), name="condition")
+    if conditioning == "normalization":
+        return [latent, embedding], latent, embedding
+    return [latent, embedding], keras.layers.Concatenate()([latent, embedding]), None
 
-    Args:
-        features: Symbolic `[batch, width]`.
-        embedding: Symbolic `[batch, embedding_dim]`, or `None`.
-        projection: Add the inner product with the condition.
-        auxiliary_classes: Number of classes to tell apart besides, or `None`.
 
-    Returns:
-        `[batch, 1]`, or a list of it and `[batch, auxiliary_classes]`; float32.
+def discriminator_inputs(
+    example_shape: Sequence[int], embedding_dim: int | None, conditioning: str | None
+) -> Inputs:
+    """A discriminator's inputs, what its first layer takes, and the embedding to project on.
+
+    A condition joins an image as one more channel, a linear map of its embedding.
+    """
+    images = len(example_shape) > 1
+    example = keras.Input(tuple(example_shape), name="image" if images else "vector")
+    if embedding_dim is None or conditioning is None:
+        return example, example, None
+    embedding = keras.Input((embedding_dim,), name="condition")
+    if conditioning == "projection":
+        return [example, embedding], example, embedding
+    joined = embedding
+    if images:
+        height, width = example_shape[:2]
+        joined = keras.layers.Dense(height * width, name="condition_map")(embedding)
+        joined = keras.layers.Reshape((height, width, 1))(joined)
+    return [example, embedding], keras.layers.Concatenate()([example, joined]), None
+
+
+def discriminator_outputs(features: Any, embedding: Any, auxiliary_classes: int | None) -> Any:
+    """A discriminator's logit `[batch, 1]`, and logits of classes where asked for; float32.
+
+    It adds the inner product of the features with an embedding, where there is one.
     """
     logit = keras.layers.Dense(1, dtype="float32", name="logit")(features)
-    if projection:
+    if embedding is not None:
         inner = Projection(dtype="float32", name="projection")([features, embedding])
         logit = keras.layers.Add(dtype="float32")([logit, inner])
     if auxiliary_classes is None:

@@ -8,8 +8,9 @@ import keras
 
 from keras_transgen.generative.networks.conditioning import (
     ConditionalNormalization,
+    discriminator_inputs,
     discriminator_outputs,
-    with_condition_map,
+    generator_inputs,
 )
 from keras_transgen.generative.networks.value_range import InValueRange
 
@@ -87,21 +88,16 @@ def dcgan_generator(
     """
     channels = widths(image_shape, filters)
     size = image_shape[0] // 2 ** len(channels)
-    latent = keras.Input((latent_dim,), name="latent")
-    embedding = keras.Input((embedding_dim,), name="condition") if embedding_dim else None
-    modulated = embedding is not None and conditioning == "normalization"
+    inputs, start, embedding = generator_inputs(latent_dim, embedding_dim, conditioning)
 
     def normalized(x: Any) -> Any:
-        if modulated:
+        if embedding is not None:
             x = ConditionalNormalization()([x, embedding])
         elif normalization == "batch":
             x = keras.layers.BatchNormalization(momentum=0.9)(x)
         return keras.layers.ReLU()(x)
 
-    biased = normalization is None and not modulated
-    start = latent
-    if embedding is not None and not modulated:
-        start = keras.layers.Concatenate()([latent, embedding])
+    biased = normalization is None and embedding is None
     x = keras.layers.Dense(size * size * channels[-1], use_bias=biased)(start)
     x = normalized(keras.layers.Reshape((size, size, channels[-1]))(x))
     for width in channels[-2::-1]:
@@ -109,7 +105,7 @@ def dcgan_generator(
         x = normalized(x)
     x = keras.layers.Conv2DTranspose(image_shape[2], 4, strides=2, padding="same")(x)
     x = InValueRange(value_range, name="image")(x)
-    return keras.Model(latent if embedding is None else [latent, embedding], x, name="generator")
+    return keras.Model(inputs, x, name="generator")
 
 
 def dcgan_discriminator(
@@ -141,16 +137,10 @@ def dcgan_discriminator(
         Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional
         generative adversarial networks, 2016.
     """
-    conditional = embedding_dim is not None and conditioning is not None
-    image = keras.Input(tuple(image_shape), name="image")
-    embedding = keras.Input((embedding_dim,), name="condition") if conditional else None
-    joined = conditional and conditioning == "concatenation"
-    x = with_condition_map(image, embedding) if joined else image
+    inputs, x, embedding = discriminator_inputs(image_shape, embedding_dim, conditioning)
     for width in widths(image_shape, filters):
         x = keras.layers.Conv2D(width, 4, strides=2, padding="same")(x)
         x = keras.layers.LeakyReLU(0.2)(x)
     features = keras.layers.Flatten()(x)
-    projected = conditional and conditioning == "projection"
-    outputs = discriminator_outputs(features, embedding, projected, auxiliary_classes)
-    inputs = [image, embedding] if conditional else image
+    outputs = discriminator_outputs(features, embedding, auxiliary_classes)
     return keras.Model(inputs, outputs, name="discriminator")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
 from keras_transgen.generative.networks.conditioning import (
     ConditionalNormalization,
+    discriminator_inputs,
     discriminator_outputs,
+    generator_inputs,
 )
 from keras_transgen.generative.networks.value_range import InValueRange
 
@@ -22,41 +23,19 @@ def dense_generator(
     conditioning: str = "concatenation",
     value_range: tuple[float, float] | None = None,
 ) -> keras.Model:
-    """A multilayer perceptron from latent vectors to vectors.
+    """A multilayer perceptron from latent vectors to vectors `[batch, features]`, float32.
 
-    Args:
-        features: Length of a vector.
-        latent_dim: Length of the latent vector.
-        hidden: Widths of the hidden layers.
-        embedding_dim: Length of the condition's embedding; `None` for an unconditional one.
-        conditioning: `"concatenation"` with the latent vector or conditional `"normalization"`.
-        value_range: Of the vectors' values; `None` for values without bounds.
-
-    Returns:
-        A model from `[batch, latent_dim]`, or a list of it and `[batch, embedding_dim]`, to
-        `[batch, features]`, float32.
-
-    Example:
-        ```python
-        from keras_transgen.generative.networks.dense_gan import dense_generator
-
-        assert dense_generator(2, latent_dim=8).output_shape == (None, 2)
-        ```
+    The other arguments are those of `dcgan_generator`.
     """
-    latent = keras.Input((latent_dim,), name="latent")
-    embedding = keras.Input((embedding_dim,), name="condition") if embedding_dim else None
-    modulated = embedding is not None and conditioning == "normalization"
-    x: Any = latent
-    if embedding is not None and not modulated:
-        x = keras.layers.Concatenate()([latent, embedding])
+    inputs, x, embedding = generator_inputs(latent_dim, embedding_dim, conditioning)
     for width in hidden:
         x = keras.layers.Dense(width)(x)
-        if modulated:
+        if embedding is not None:
             x = ConditionalNormalization()([x, embedding])
         x = keras.layers.LeakyReLU(0.2)(x)
     x = keras.layers.Dense(features, dtype="float32")(x)
     x = InValueRange(value_range, name="vector")(x)
-    return keras.Model(latent if embedding is None else [latent, embedding], x, name="generator")
+    return keras.Model(inputs, x, name="generator")
 
 
 def dense_discriminator(
@@ -66,30 +45,10 @@ def dense_discriminator(
     conditioning: str | None = "projection",
     auxiliary_classes: int | None = None,
 ) -> keras.Model:
-    """A multilayer perceptron from vectors to a logit; without normalization.
-
-    Args:
-        features: Length of a vector.
-        hidden: Widths of the hidden layers.
-        embedding_dim: Length of the condition's embedding; `None` for an unconditional one.
-        conditioning: `"projection"`, `"concatenation"` or `None`.
-        auxiliary_classes: Number of classes to tell apart besides, or `None`.
-
-    Returns:
-        A model from `[batch, features]`, or a list of it and `[batch, embedding_dim]`, to a logit
-        `[batch, 1]`, or a list of it and class logits; float32.
-    """
-    conditional = embedding_dim is not None and conditioning is not None
-    vector = keras.Input((features,), name="vector")
-    embedding = keras.Input((embedding_dim,), name="condition") if conditional else None
-    x: Any = vector
-    if conditional and conditioning == "concatenation":
-        x = keras.layers.Concatenate()([vector, embedding])
+    """A multilayer perceptron from vectors to a logit; otherwise as `dcgan_discriminator`."""
+    inputs, x, embedding = discriminator_inputs((features,), embedding_dim, conditioning)
     for width in hidden:
         x = keras.layers.Dense(width)(x)
         x = keras.layers.LeakyReLU(0.2)(x)
-    projected = conditional and conditioning == "projection"
-    outputs = discriminator_outputs(x, embedding, projected, auxiliary_classes)
-    return keras.Model(
-        [vector, embedding] if conditional else vector, outputs, name="discriminator"
-    )
+    outputs = discriminator_outputs(x, embedding, auxiliary_classes)
+    return keras.Model(inputs, outputs, name="discriminator")

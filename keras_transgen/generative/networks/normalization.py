@@ -10,17 +10,7 @@ _EPSILON = 1e-5
 
 
 def normalized(x: Any, normalization: str | None) -> Any:
-    """A feature map, normalised.
-
-    Args:
-        x: Symbolic `[batch, height, width, channels]`.
-        normalization: `"instance"` (over the pixels of each image), `"batch"` or `None`.
-
-    Returns:
-        A tensor of the same shape.
-
-    Raises:
-        ValueError: If the name is unknown.
+    """A feature map, normalised: `"instance"` (over each image's pixels), `"batch"` or `None`.
 
     Reference:
         Ulyanov, Vedaldi and Lempitsky, Instance normalization: the missing ingredient for fast

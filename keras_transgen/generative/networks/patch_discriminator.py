@@ -36,17 +36,6 @@ def patch_discriminator(
         A model from `[batch, *image_shape]`, or from the list `[condition, image]`, to logits
         `[batch, rows, columns, 1]`, float32.
 
-    Raises:
-        ValueError: If the images are too small for a halving, or the sizes do not fit together.
-
-    Example:
-        ```python
-        from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
-
-        network = patch_discriminator((64, 64, 3), condition_shape=(64, 64, 1), filters=4)
-        assert network.output_shape == (None, 8, 8, 1)
-        ```
-
     Reference:
         Isola et al., Image-to-image translation with conditional adversarial networks, 2017.
     """

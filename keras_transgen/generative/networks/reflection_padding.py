@@ -9,28 +9,7 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ReflectionPadding2D(keras.layers.Layer):
-    """Adds pixels at every edge that mirror those inside, so that no frame of zeros shows.
-
-    Args:
-        padding: Pixels at each edge; smaller than the image.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Input shape:
-        `[batch, height, width, channels]`.
-
-    Output shape:
-        `[batch, height + 2 * padding, width + 2 * padding, channels]`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.reflection_padding import ReflectionPadding2D
-
-        row = np.arange(3.0).reshape(1, 1, 3, 1).repeat(3, axis=1)
-        padded = np.asarray(ReflectionPadding2D(1)(row))
-        assert padded[0, 0, :, 0].tolist() == [1.0, 0.0, 1.0, 2.0, 1.0]
-        ```
-    """
+    """Adds pixels at every edge that mirror those inside, so that no frame of zeros shows."""
 
     def __init__(self, padding: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

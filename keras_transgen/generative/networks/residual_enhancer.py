@@ -14,28 +14,11 @@ from keras_transgen.generative.networks.unet import enlargement
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class BicubicUpscaling(keras.layers.Layer):
-    """Images enlarged by a whole factor, as `tf.image.resize(..., method="bicubic")` does.
+    """Images enlarged by a whole factor, as `tf.image.resize(..., method="bicubic")` does; float32.
 
     Resizing is linear and treats rows and columns alike, so two small matrices do it, taken from
     TensorFlow's own by resizing the unit matrix. XLA has no bicubic resizing but knows products.
-
-    Args:
-        factor: How many times larger, at least 1.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Input shape:
-        `[batch, height, width, channels]`, height and width known.
-
-    Output shape:
-        `[batch, factor * height, factor * width, channels]`, float32.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.residual_enhancer import BicubicUpscaling
-
-        assert BicubicUpscaling(2)(np.ones((1, 4, 6, 3))).shape == (1, 8, 12, 3)
-        ```
+    Height and width must be known.
 
     Reference:
         Keys, Cubic convolution interpolation for digital image processing, 1981.
@@ -64,25 +47,6 @@ class BicubicUpscaling(keras.layers.Layer):
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class SubPixels(keras.layers.Layer):
     """Channels laid out as pixels: `factor * factor` values of a place become a square.
-
-    Args:
-        factor: Side of the square.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Input shape:
-        `[batch, height, width, factor * factor * channels]`.
-
-    Output shape:
-        `[batch, factor * height, factor * width, channels]`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.residual_enhancer import SubPixels
-
-        square = SubPixels(2)(np.array([1.0, 2.0, 3.0, 4.0]).reshape(1, 1, 1, 4))
-        assert np.array_equal(square[0, :, :, 0], [[1.0, 2.0], [3.0, 4.0]])
-        ```
 
     Reference:
         Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel

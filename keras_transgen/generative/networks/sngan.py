@@ -8,8 +8,9 @@ import keras
 
 from keras_transgen.generative.networks.conditioning import (
     ConditionalNormalization,
+    discriminator_inputs,
     discriminator_outputs,
-    with_condition_map,
+    generator_inputs,
 )
 from keras_transgen.generative.networks.dcgan import halvings
 from keras_transgen.generative.networks.value_range import InValueRange
@@ -51,20 +52,15 @@ def sngan_generator(
     """
     count = halvings(image_shape)
     size = image_shape[0] // 2**count
-    latent = keras.Input((latent_dim,), name="latent")
-    embedding = keras.Input((embedding_dim,), name="condition") if embedding_dim else None
-    modulated = embedding is not None and conditioning == "normalization"
+    inputs, start, embedding = generator_inputs(latent_dim, embedding_dim, conditioning)
 
     def activated(x: Any) -> Any:
-        if modulated:
+        if embedding is not None:
             x = ConditionalNormalization()([x, embedding])
         else:
             x = keras.layers.BatchNormalization(momentum=0.9)(x)
         return keras.layers.ReLU()(x)
 
-    start = latent
-    if embedding is not None and not modulated:
-        start = keras.layers.Concatenate()([latent, embedding])
     x = keras.layers.Dense(size * size * filters)(start)
     x = keras.layers.Reshape((size, size, filters))(x)
     for _ in range(count):
@@ -75,7 +71,7 @@ def sngan_generator(
         x = keras.layers.Add()([x, shortcut])
     x = keras.layers.Conv2D(image_shape[2], 3, padding="same")(activated(x))
     x = InValueRange(value_range, name="image")(x)
-    return keras.Model(latent if embedding is None else [latent, embedding], x, name="generator")
+    return keras.Model(inputs, x, name="generator")
 
 
 def sngan_discriminator(
@@ -104,11 +100,7 @@ def sngan_discriminator(
         Miyato et al., Spectral normalization for generative adversarial networks, 2018; Miyato and
         Koyama, cGANs with projection discriminator, 2018.
     """
-    conditional = embedding_dim is not None and conditioning is not None
-    image = keras.Input(tuple(image_shape), name="image")
-    embedding = keras.Input((embedding_dim,), name="condition") if conditional else None
-    joined = conditional and conditioning == "concatenation"
-    x = with_condition_map(image, embedding) if joined else image
+    inputs, x, embedding = discriminator_inputs(image_shape, embedding_dim, conditioning)
 
     def convolution(x: Any, kernel: int) -> Any:
         layer = keras.layers.Conv2D(filters, kernel, padding="same")
@@ -126,7 +118,5 @@ def sngan_discriminator(
     x = keras.layers.ReLU()(x)
     # The mean in place of the paper's sum: the logits keep one scale at every image size.
     features = keras.layers.GlobalAveragePooling2D()(x)
-    projected = conditional and conditioning == "projection"
-    outputs = discriminator_outputs(features, embedding, projected, auxiliary_classes)
-    inputs = [image, embedding] if conditional else image
+    outputs = discriminator_outputs(features, embedding, auxiliary_classes)
     return keras.Model(inputs, outputs, name="discriminator")

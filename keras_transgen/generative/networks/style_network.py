@@ -39,16 +39,6 @@ def style_network(
         A model from `[images [batch, height, width, channels], mixture [batch, num_styles]]`, sides
         divisible by four and at least 8, to images of the same shape, float32.
 
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.style_network import style_network
-
-        network = style_network(filters=2, blocks=1)
-        images = np.zeros((1, 16, 24, 3), "float32")
-        assert network([images, np.ones((1, 1), "float32")]).shape == (1, 16, 24, 3)
-        ```
-
     Reference:
         Johnson, Alahi and Fei-Fei, Perceptual losses for real-time style transfer and
         super-resolution, 2016; Dumoulin, Shlens and Kudlur, A learned representation for artistic

@@ -13,33 +13,9 @@ _EPSILON = 1e-5
 class ConditionalInstanceNormalization(keras.layers.Layer):
     """Normalises each image's channels over its pixels; a style says how they are stretched.
 
+    Takes `[features, mixture]`, a mixture being a row of weights `[num_styles]` for each image.
     Everything else in a network is shared by all styles, and a mixture of styles gives the mean of
     their scales and offsets.
-
-    Args:
-        num_styles: Number of styles.
-        epsilon: Added to the variance.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Call arguments:
-        inputs: `[features [batch, height, width, channels], mixture [batch, num_styles]]`; a
-            mixture is a one-hot row, or any weights.
-
-    Output shape:
-        That of the features.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.style_normalization import (
-            ConditionalInstanceNormalization,
-        )
-
-        features = np.random.default_rng(0).uniform(size=(1, 4, 4, 3)).astype("float32")
-        layer = ConditionalInstanceNormalization(num_styles=2)
-        normal = np.asarray(layer([features, np.array([[1.0, 0.0]], "float32")]))
-        assert np.allclose(normal.mean(axis=(1, 2)), 0.0, atol=1e-5)
-        ```
 
     Reference:
         Dumoulin, Shlens and Kudlur, A learned representation for artistic style, 2017.

@@ -15,17 +15,7 @@ _NOISY_LEVELS = 3
 
 
 def unet_levels(image_shape: tuple[int, ...]) -> int:
-    """How often an image is halved: down to two pixels or an odd size.
-
-    Args:
-        image_shape: `(height, width, channels)`.
-
-    Returns:
-        The number, at least 1.
-
-    Raises:
-        ValueError: If a side cannot be halved once.
-    """
+    """How often an image is halved: down to two pixels or an odd size, and once at least."""
     height, width = image_shape[:2] if len(image_shape) == 3 else (1, 1)
     levels = 0
     while height % 2 == 0 and width % 2 == 0 and min(height, width) > _SMALLEST:
@@ -41,18 +31,7 @@ def unet_levels(image_shape: tuple[int, ...]) -> int:
 
 
 def enlargement(image_shape: tuple[int, ...], target_shape: tuple[int, ...]) -> int:
-    """How many times larger than its input a translated image is.
-
-    Args:
-        image_shape: `(height, width, channels)` of the input.
-        target_shape: The same of the output.
-
-    Returns:
-        A whole number, 1 for equal sizes.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """How many times larger than its input a translated image is, a whole number."""
     (height, width), (tall, wide) = image_shape[:2], target_shape[:2]
     factor = tall // height
     if factor < 1 or (height * factor, width * factor) != (tall, wide):

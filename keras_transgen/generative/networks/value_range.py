@@ -12,21 +12,6 @@ class InValueRange(keras.layers.Layer):
     """Hyperbolic tangent, moved and stretched to a range; without a range, the values as they are.
 
     Computes in float32, since half precision cannot tell the values near the ends apart.
-
-    Args:
-        value_range: `(low, high)`, or `None`.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Output shape:
-        That of the input.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.networks.value_range import InValueRange
-
-        assert float(InValueRange((0.0, 1.0))(np.zeros([1]))[0]) == 0.5
-        ```
     """
 
     def __init__(

@@ -47,12 +47,7 @@ class TwoDirections(Differentiates, Protocol):
 
 
 class Made(NamedTuple):
-    """Images made in a step.
-
-    Attributes:
-        a: Of images of B.
-        b: Of images of A.
-    """
+    """Images made in a step: `a` of images of B, `b` of images of A."""
 
     a: tf.Tensor
     b: tf.Tensor
@@ -95,14 +90,7 @@ def cycle_step(model: TwoDirections, a: tf.Tensor, b: tf.Tensor, noise: list[Pha
 def generator_objective(
     model: TwoDirections, a: tf.Tensor, b: tf.Tensor, training: bool
 ) -> tuple[tf.Tensor, Logs, Made]:
-    """What both generators minimise, its parts, and the images they made.
-
-    Args:
-        model: The model.
-        a: Images of A, scaled.
-        b: Images of B.
-        training: Whether the networks train.
-    """
+    """What both generators minimise, its parts, and the images they made."""
     made = Made(model.make_a(b, training), model.make_b(a, training))
     loss = tf.constant(0.0)
     for kind, real, fake in (("a", a, made.a), ("b", b, made.b)):
@@ -125,15 +113,7 @@ def generator_objective(
 def discriminator_objective(
     model: TwoDirections, a: tf.Tensor, b: tf.Tensor, shown: Made, training: bool
 ) -> tuple[tf.Tensor, Logs]:
-    """What both discriminators minimise, and their mean logits.
-
-    Args:
-        model: The model.
-        a: Images of A, scaled.
-        b: Images of B.
-        shown: Made images.
-        training: Whether the networks train.
-    """
+    """What both discriminators minimise on real and shown images, and their mean logits."""
     loss = tf.constant(0.0)
     real_scores, fake_scores = [], []
     for kind, real, fake in (("a", a, shown.a), ("b", b, shown.b)):

@@ -342,20 +342,16 @@ class CycleGAN(TranslationModel):
             ValueError: If the images are none of A.
         """
         self.check_examples(images, "images")
-        return in_parts(self._making_b, (images,), batch_size)
+        return in_parts(self._making["ab"], (images,), batch_size)
 
     def b_to_a(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of B into images of A; see `a_to_b`."""
         self.check_examples(images, "images", self.target_shape)
-        return in_parts(self._making_a, (images,), batch_size)
+        return in_parts(self._making["ba"], (images,), batch_size)
 
     @functools.cached_property
-    def _making_b(self) -> Callable[..., tf.Tensor]:
-        return graph(functools.partial(self._made, "ab"))
-
-    @functools.cached_property
-    def _making_a(self) -> Callable[..., tf.Tensor]:
-        return graph(functools.partial(self._made, "ba"))
+    def _making(self) -> dict[str, Callable[..., tf.Tensor]]:
+        return {way: graph(functools.partial(self._made, way)) for way in ("ab", "ba")}
 
     def translation_grid(self, images: Any, direction: str = "a_to_b") -> Figure:
         """Images, what the model makes of them, and what it makes of that on the way back.

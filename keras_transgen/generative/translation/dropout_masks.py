@@ -14,14 +14,7 @@ def batch_masks(
 ) -> tuple[tf.Tensor, ...]:
     """Masks for a batch: zero with probability `dropout`, else `1 / (1 - dropout)`.
 
-    Args:
-        shapes: Of each mask, without the batch.
-        size: Examples in the batch.
-        dropout: At least 0 and below 1.
-        seed: Int32 `[2]`.
-
-    Returns:
-        A float32 tensor `[size, *shape]` for each shape.
+    Float32 `[size, *shape]` for each of the shapes.
     """
     if not dropout:
         return neutral_masks(shapes, size)
@@ -34,17 +27,7 @@ def batch_masks(
 def example_masks(
     shapes: Shapes, indices: tf.Tensor, dropout: float, seed: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
-    """Masks that depend on the seed and on an example's number, not on the batch it is in.
-
-    Args:
-        shapes: Of each mask, without the batch.
-        indices: Int32 `[size]`, the examples' numbers.
-        dropout: At least 0 and below 1.
-        seed: Int32 `[2]`.
-
-    Returns:
-        A float32 tensor `[size, *shape]` for each shape.
-    """
+    """Masks that depend on the seed and on an example's number, not on the batch it is in."""
     if not dropout or not shapes:
         return neutral_masks(shapes, tf.size(indices))
 
@@ -57,15 +40,7 @@ def example_masks(
 
 
 def neutral_masks(shapes: Shapes, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Masks of ones, which change nothing: for evaluation.
-
-    Args:
-        shapes: Of the masks, without the batch.
-        size: Examples of the batch.
-
-    Returns:
-        Float32 `[size, *shape]` for each shape.
-    """
+    """Masks of ones, which change nothing: for evaluation."""
     return tuple(tf.ones([size, *shape]) for shape in shapes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,14 +17,9 @@ from keras_transgen.generative.serving import image_endpoint
 from keras_transgen.generative.translation.degradations import Degradation
 from keras_transgen.generative.translation.pix2pix import Pix2Pix
 from keras_transgen.generative.translation.translation_model import checked_image_shape
-from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-_RATE = 1e-3
 _SSIM_WINDOW = 11
 _IMAGES_AT_A_TIME = 64
 _BEST_PSNR = 100.0
@@ -48,6 +43,9 @@ class Enhancer(Pix2Pix):
 
     For real pairs of spoilt and clean images, use `Pix2Pix` with a `residual_enhancer` as its
     generator.
+
+    Labels that come with the images are ignored. Without optimizers `compile` takes Adam with a
+    learning rate of 1e-3 for the generator, and for the discriminator what `Pix2Pix.compile` does.
 
     Args:
         image_shape: `(height, width, channels)` of the clean images. See `for_size` for others
@@ -97,6 +95,9 @@ class Enhancer(Pix2Pix):
         using a generative adversarial network, 2017 (with `adversarial_weight`).
     """
 
+    _generator_adam = {"learning_rate": 1e-3}
+    _row_names = ("spoilt", "enhanced", "clean")
+
     def __init__(
         self,
         image_shape: tuple[int, ...],
@@ -142,30 +143,6 @@ class Enhancer(Pix2Pix):
         self._handed_in["generator"] = generator is not None
         self.degradation = degradation
         self.blocks = blocks
-
-    def compile(
-        self,
-        generator_optimizer: Any = None,
-        discriminator_optimizer: Any = None,
-        jit_compile: bool | str = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """Configure the model for training; `fit` does it with the defaults if nobody has.
-
-        Args:
-            generator_optimizer: Keras optimizer or its name. Defaults to Adam with a learning rate
-                of 1e-3.
-            discriminator_optimizer: See `Pix2Pix.compile`; idle without a discriminator.
-            jit_compile: `True`, `False` or `"auto"`; see `TrainerModel.compile`.
-            **kwargs: `run_eagerly`, `steps_per_execution`; see `TrainerModel.compile`.
-
-        Raises:
-            ValueError: If one optimizer is given twice.
-        """
-        if generator_optimizer is None:
-            with self.distribute_strategy.scope():
-                generator_optimizer = keras.optimizers.Adam(_RATE)
-        super().compile(generator_optimizer, discriminator_optimizer, jit_compile, **kwargs)
 
     # What a step is made of
 
@@ -223,24 +200,6 @@ class Enhancer(Pix2Pix):
                 "Enhancer does not weigh examples: leave sample_weight and class_weight out. "
                 "Received: sample weights"
             )
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model on clean images: an array, or a data set of batches.
-
-        Takes the arguments of `keras.Model.fit` and returns its history; labels that come with the
-        images are ignored. See `TrainerModel.fit`.
-
-        Raises:
-            ValueError: If the data are no images of this model, before training starts.
-        """
-        return super(Pix2Pix, self).fit(x, y, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the model on clean images, with the arguments of `keras.Model.evaluate`."""
-        self._compile_if_needed()
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_examples(x, "clean images", self.target_shape)
-        return super(GenerativeModel, self).evaluate(x, y, *args, **kwargs)
 
     # Using the model
 
@@ -317,22 +276,9 @@ class Enhancer(Pix2Pix):
             other.average.restart()
         return other
 
-    def translation_grid(self, inputs: Any, targets: Any = None, seed: int | None = None) -> Figure:
-        """Spoilt images in a row, what the model makes of them below, and the clean ones if given.
-
-        Args:
-            inputs: About eight spoilt images, as `degrade` gives them.
-            targets: The clean images, or `None`.
-            seed: Ignored: nothing is drawn.
-
-        Returns:
-            A Matplotlib figure.
-        """
-        shown = np.asarray(self.scaled(inputs))[..., : self.target_shape[2]]
-        rows = {"spoilt": shown, "enhanced": self.enhance(inputs)}
-        if targets is not None:
-            rows["clean"] = np.asarray(self.scaled(targets))
-        return plot_translations(rows, value_range=self._ends)
+    def _shown(self, inputs: Any) -> np.ndarray:
+        """Without the mask of missing pixels."""
+        return super()._shown(inputs)[..., : self.target_shape[2]]
 
     # Saving
 

@@ -15,18 +15,11 @@ class ImagePool(keras.layers.Layer):
     """Holds made images and hands back, for each new one, the new one or a stored one.
 
     Until the pool is full, new images are stored and handed back. Then each new image, with
-    probability one half, changes places with a stored one. The images lie in a variable on the
-    device, which is saved and restored with the model. With several replicas each has a pool of its
-    own images, since each replica's discriminator gradients are of its own images, too; a file
-    keeps the first replica's, and after loading all replicas start from it.
-
-    Args:
-        size: Images to hold; at 0 every image is handed back as it is.
-        image_shape: Shape of an image.
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Raises:
-        ValueError: If the size is negative.
+    probability one half, changes places with a stored one; with `size=0` all come back as they
+    are. The images lie in a variable on the device, which is saved and restored with the model.
+    With several replicas each has a pool of its own images, since each replica's discriminator
+    gradients are of its own images, too; a file keeps the first replica's, and after loading all
+    replicas start from it.
 
     Reference:
         Shrivastava et al., Learning from simulated and unsupervised images through adversarial
@@ -56,15 +49,7 @@ class ImagePool(keras.layers.Layer):
         )
 
     def draw(self, batch_size: tf.Tensor, seed: tf.Tensor) -> PoolNumbers:
-        """The random numbers of one exchange, drawn outside of what XLA compiles.
-
-        Args:
-            batch_size: Images to be exchanged.
-            seed: Int32 `[2]`.
-
-        Returns:
-            `coins [batch_size]` and `places [size]`, uniform.
-        """
+        """The random numbers of one exchange, drawn outside of what XLA compiles."""
         first, second = (tf.random.experimental.stateless_fold_in(seed, n) for n in (0, 1))
         return {
             "coins": tf.random.stateless_uniform([batch_size], first),
@@ -72,15 +57,7 @@ class ImagePool(keras.layers.Layer):
         }
 
     def exchange(self, images: tf.Tensor, numbers: PoolNumbers) -> tf.Tensor:
-        """Store images and hand back as many, new or stored.
-
-        Args:
-            images: Float32 `[batch, *image_shape]`.
-            numbers: What `draw` gave.
-
-        Returns:
-            Float32 of the same shape.
-        """
+        """Store images `[batch, *image_shape]` and hand back as many, new or stored."""
         if not self.size:
             return images
         stored, count = (tf.convert_to_tensor(v.value) for v in (self.images, self.count))

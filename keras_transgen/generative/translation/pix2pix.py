@@ -106,6 +106,8 @@ class Pix2Pix(TranslationModel):
         networks, 2017.
     """
 
+    _row_names = ("input", "made", "target")
+
     def __init__(
         self,
         image_shape: tuple[int, ...] | None = None,
@@ -329,8 +331,6 @@ class Pix2Pix(TranslationModel):
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         check_pairs(x, y, type(self).__name__)
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_labels(y)
         return super().evaluate(x, y, *args, **kwargs)
 
     # Using the model
@@ -385,10 +385,14 @@ class Pix2Pix(TranslationModel):
         Returns:
             A Matplotlib figure.
         """
-        rows = {"input": np.asarray(self.scaled(inputs)), "made": self.translate(inputs, seed)}
+        rows = [self._shown(inputs), self.translate(inputs, seed)]
         if targets is not None:
-            rows["target"] = np.asarray(self.scaled(targets))
-        return plot_translations(rows, value_range=self.value_range or (0.0, 1.0))
+            rows.append(np.asarray(self.scaled(targets)))
+        named = dict(zip(self._row_names, rows))
+        return plot_translations(named, value_range=self.value_range or (0.0, 1.0))
+
+    def _shown(self, inputs: Any) -> np.ndarray:
+        return np.asarray(self.scaled(inputs))
 
     # Saving
 

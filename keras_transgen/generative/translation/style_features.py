@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras_transgen.backbones import Backbone, MultiScaleFeatures, load_backbone
 from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.generative.translation.style_losses import gram_matrix
-from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 # Gatys et al. take the content from VGG's fourth block, at an eighth of the image's size, and the
 # style from a layer of each scale down to a sixteenth.
@@ -27,6 +26,9 @@ _FROZEN = {"trainable": False}
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class StyleFeatures(MultiScaleFeatures):
     """Images through a pretrained network, to features for content and Gram matrices for style.
+
+    Two lists: `[batch, height, width, channels]` for each content layer, float32
+    `[batch, channels, channels]` for each style layer.
 
     The network is a copy and stays frozen, in inference mode, whatever the model around says;
     gradients flow through it to the images. Images are brought to what it takes: their values to
@@ -44,26 +46,9 @@ class StyleFeatures(MultiScaleFeatures):
             for.
         **kwargs: Passed to `keras.layers.Layer`.
 
-    Call arguments:
-        images: `[batch, height, width, channels]`.
-
-    Returns:
-        Two lists: features `[batch, height, width, channels]` for each content layer, float32
-        Gram matrices `[batch, channels, channels]` for each style layer.
-
     Raises:
         ValueError: There is no such layer (near names are told), or the images are too small for
             the deepest one.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.translation.style_features import StyleFeatures
-
-        features = StyleFeatures("digits", ["block2_pool"], ["block1_pool"], (0.0, 1.0), (8, 8))
-        contents, grams = features(np.zeros((2, 8, 8, 1), "float32"))
-        assert grams[0].shape[0] == 2
-        ```
     """
 
     def __init__(
@@ -76,8 +61,9 @@ class StyleFeatures(MultiScaleFeatures):
         **kwargs: Any,
     ) -> None:
         whole = load_backbone(backbone)
-        contents = _names(content_layers, "content_layers", whole, _content_default)
-        styles = _names(style_layers, "style_layers", whole, _style_default)
+        contents = _names(content_layers, "content_layers", whole, _CONTENT_REDUCTION)
+        contents = contents[-1:] if content_layers is None else contents
+        styles = _names(style_layers, "style_layers", whole, _STYLE_REDUCTION)
         layers = list(dict.fromkeys([*contents, *styles]))
         with _telling_of_small_images(set(layers) - set(whole.layer_names()), image_size):
             super().__init__(whole, layers, value_range, image_size, **{**kwargs, **_FROZEN})
@@ -89,25 +75,14 @@ class StyleFeatures(MultiScaleFeatures):
         self._check_size()
         self.style_channels = [each[-1] for each in self._style_shapes]
 
-    def _reductions(self) -> list[float]:
-        """By how much each style layer's map is smaller than the images, where sizes are known."""
-        return [
+    def check_style(self, height: int, width: int) -> None:
+        """Refuse a style image in which the deepest style layer would see a single place."""
+        reductions = (
             max(side / own for side, own in zip(self._sides, shape[1:3]))
             for shape in self._style_shapes
             if None not in (*self._sides, *shape[1:3])
-        ]
-
-    def check_style(self, height: int, width: int) -> None:
-        """Refuse a style image in which the deepest style layer would see a single place.
-
-        Args:
-            height: Of the style image.
-            width: Of it.
-
-        Raises:
-            ValueError: If it is too small.
-        """
-        deepest = max(self._reductions(), default=1.0)
+        )
+        deepest = max(reductions, default=1.0)
         if min(height, width) < _SMALLEST_MAP * deepest:
             raise ValueError(
                 f"The style image is too small: the deepest of style_layers={self.style_layers} "
@@ -159,30 +134,18 @@ class StyleFeatures(MultiScaleFeatures):
             "style_layers": self.style_layers,
         }
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> StyleFeatures:
-        """Make the layer again from what `get_config` returned."""
-        return cls(**arguments_from_file(cls, config, backbone=Nested(keras.layers.Layer)))
 
-
-def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, default: Any) -> list:
+def _names(given: Sequence[str] | None, argument: str, backbone: Backbone, reduction: int) -> list:
+    """The layers given, or the last of each scale down to a reduction."""
     if given is None:
         found = backbone.layer_reductions()
-        return default({found[name]: name for name in layers_by_scale(found)})
+        by_scale = {found[name]: name for name in layers_by_scale(found)}
+        scales = sorted(each for each in by_scale if each <= reduction) or [min(by_scale)]
+        return [by_scale[each] for each in scales]
     names = [given] if isinstance(given, str) else list(given)
     if not names:
         raise ValueError(f"{argument} must name at least one layer. Received: {argument}=[]")
     return names
-
-
-def _content_default(by_scale: dict[int, str]) -> list[str]:
-    fine = [factor for factor in by_scale if factor <= _CONTENT_REDUCTION]
-    return [by_scale[max(fine) if fine else min(by_scale)]]
-
-
-def _style_default(by_scale: dict[int, str]) -> list[str]:
-    fine = [factor for factor in by_scale if factor <= _STYLE_REDUCTION]
-    return [by_scale[factor] for factor in fine or [min(by_scale)]]
 
 
 @contextlib.contextmanager

@@ -12,16 +12,7 @@ _LARGEST_BYTE = 255.0
 
 
 def checked_image(image: Any, name: str, value_range: tuple[float, float]) -> np.ndarray:
-    """One image, float32 in a value range.
-
-    Args:
-        image: `[height, width, 1 or 3]`, uint8, or float in the range.
-        name: What the caller's argument is called, for the message.
-        value_range: `(low, high)`; uint8 0..255 is scaled to it.
-
-    Raises:
-        ValueError: If it is no such image.
-    """
+    """One image `[height, width, 1 or 3]`, uint8 or float in the range, as float32 in the range."""
     values = np.asarray(image)
     if values.ndim != 3 or values.shape[-1] not in (1, 3) or 0 in values.shape:
         raise ValueError(
@@ -43,15 +34,7 @@ def checked_image(image: Any, name: str, value_range: tuple[float, float]) -> np
 
 
 def image_list(images: Any, name: str) -> list[Any]:
-    """Images of one or of several sizes, as a list.
-
-    Args:
-        images: One image `[height, width, channels]`, an array of several, or a sequence of images.
-        name: What the caller's argument is called, for the message.
-
-    Raises:
-        ValueError: If there are none.
-    """
+    """An image, an array of several, or a sequence of images of any sizes, as a list."""
     if hasattr(images, "shape"):
         images = [images] if len(images.shape) == 3 else list(images)
     if not isinstance(images, Sequence) or not len(images):
@@ -63,14 +46,9 @@ def image_list(images: Any, name: str) -> list[Any]:
 
 
 def covering(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """An image resized so that it covers a size, its overhang cut off: in proportion.
+    """An image resized so that it covers `(height, width, channels)`, its overhang cut off.
 
-    Args:
-        image: Float32 `[height, width, 1 or 3]`.
-        shape: `(height, width, channels)` wanted; colours are made grey, grey is repeated.
-
-    Returns:
-        Float32 of this shape.
+    Colours are made grey, grey is repeated.
     """
     size, channels = shape[:2], shape[2]
     height, width = image.shape[:2]
@@ -88,12 +66,7 @@ def covering(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def padded_to(images: tf.Tensor, multiple: int) -> tf.Tensor:
-    """Images continued by their mirror image below and to the right, to sides that divide.
-
-    Args:
-        images: `[batch, height, width, channels]`.
-        multiple: What both sides of the result can be divided by.
-    """
+    """Images continued by their mirror image below and to the right, to sides that divide."""
     sides = tf.shape(images)[1:3]
     more = -sides % multiple
     return tf.pad(images, [[0, 0], [0, more[0]], [0, more[1]], [0, 0]], mode="SYMMETRIC")

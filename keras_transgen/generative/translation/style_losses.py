@@ -14,13 +14,7 @@ Seen = tuple[Sequence[tf.Tensor], Sequence[tf.Tensor]]
 
 
 class StyleWeights(NamedTuple):
-    """How much each part of the loss counts.
-
-    Attributes:
-        content: Of the distance from the content's features.
-        style: Of the distance from the style's Gram matrices.
-        total_variation: Of the differences between neighbouring pixels.
-    """
+    """How much each part of the loss counts; see `style_objective`."""
 
     content: float
     style: float
@@ -28,16 +22,7 @@ class StyleWeights(NamedTuple):
 
 
 def checked_weights(content: float, style: float, total_variation: float) -> StyleWeights:
-    """The weights, as floats.
-
-    Args:
-        content: See `StyleWeights`.
-        style: See `StyleWeights`.
-        total_variation: See `StyleWeights`.
-
-    Raises:
-        ValueError: If one is negative, or content and style are both zero.
-    """
+    """The weights, as floats; none negative, and not both of content and style zero."""
     weights = StyleWeights(float(content), float(style), float(total_variation))
     if min(weights) < 0.0 or not (weights.content or weights.style):
         raise ValueError(
@@ -49,24 +34,9 @@ def checked_weights(content: float, style: float, total_variation: float) -> Sty
 
 
 def gram_matrix(features: Any) -> tf.Tensor:
-    """How the channels of a feature map go together, wherever in the image they do.
+    """How often two channels of `[batch, height, width, channels]` fire together, wherever they do.
 
         G_cd = sum over positions of f_c f_d / (height * width * channels)
-
-    Args:
-        features: `[batch, height, width, channels]`.
-
-    Returns:
-        Float32 `[batch, channels, channels]`.
-
-    Example:
-        ```python
-        import numpy as np
-        from keras_transgen.generative.translation.style_losses import gram_matrix
-
-        features = np.ones((1, 4, 4, 2), "float32")
-        assert np.allclose(gram_matrix(features), 0.5)
-        ```
 
     Reference:
         Gatys, Ecker and Bethge, Image style transfer using convolutional neural networks, 2016,
@@ -84,15 +54,8 @@ def normalized_distance(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
         |x - y|^2 / (|x|^2 + |y|^2)
 
-    It is bounded: a dark style does not outweigh a bright one, and an image that is far from its
-    style does not make a network leap.
-
-    Args:
-        one: `[batch, ...]`.
-        other: The same shape, or a batch of one.
-
-    Returns:
-        Float32 `[batch]`: from 0 to 2, and to 1 for Gram matrices.
+    It is bounded, by 2, and for Gram matrices by 1: a dark style does not outweigh a bright one,
+    and an image that is far from its style does not make a network leap.
 
     Reference:
         Cheng et al., Style-aware normalized loss for improving arbitrary style transfer, 2021.
@@ -110,15 +73,6 @@ def style_objective(
 
     Distances are normalised and averaged over the layers, so that one set of weights serves
     networks whose features are of any size.
-
-    Args:
-        made: Images `[batch, height, width, channels]`.
-        seen: Their features for each content layer, and their Gram matrices for each style layer.
-        targets: The features to be kept, and the Gram matrices to be reached.
-        weights: How much each part counts.
-
-    Returns:
-        The loss, and `content`, `style` and `total_variation`.
     """
     values = tf.cast(tf.reduce_prod(tf.shape(made)[1:]), tf.float32)
     logs = {

@@ -21,25 +21,13 @@ from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
-_RATE = 2e-4
+_ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
 
 
 class TranslationModel(AdversarialModel):
     """Two shapes of images, a generator from one to the other, and somebody who judges it.
 
-    Args:
-        image_shape: `(height, width, channels)` of the input images.
-        target_shape: The same of the images to be made.
-        loss: See `Pix2Pix`.
-        label_smoothing: See `Pix2Pix`.
-        adversarial_weight: See `Pix2Pix`.
-        ema_decay: See `Pix2Pix`.
-        value_range: See `Pix2Pix`.
-        filters: See `Pix2Pix`.
-        **kwargs: Passed to `TrainerModel`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    The arguments are those of `Pix2Pix`.
     """
 
     # What the steps of adversarial models ask for and no translation has.
@@ -48,6 +36,8 @@ class TranslationModel(AdversarialModel):
     augmentation = None
     instance_noise = 0.0
     discriminator_steps = 1
+    # Of the generator, where nobody gives an optimizer.
+    _generator_adam = _ADAM
 
     def __init__(
         self,
@@ -111,9 +101,9 @@ class TranslationModel(AdversarialModel):
         """
         with self.distribute_strategy.scope():
             if generator_optimizer is None:
-                generator_optimizer = keras.optimizers.Adam(_RATE, beta_1=0.5)
+                generator_optimizer = keras.optimizers.Adam(**self._generator_adam)
             if discriminator_optimizer is None:
-                discriminator_optimizer = keras.optimizers.Adam(_RATE, beta_1=0.5)
+                discriminator_optimizer = keras.optimizers.Adam(**_ADAM)
         super().compile(generator_optimizer, discriminator_optimizer, jit_compile, **kwargs)
 
     def _patches(self, discriminator: keras.Model, inputs: Any, training: bool) -> Judgement:
@@ -152,11 +142,7 @@ class TranslationModel(AdversarialModel):
 
 
 def checked_image_shape(shape: Any, name: str) -> tuple[int, ...]:
-    """The shape of an image, as three positive integers.
-
-    Raises:
-        ValueError: If it is none.
-    """
+    """The shape of an image, as three positive integers."""
     given = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     if len(given) != 3 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in given):
         raise ValueError(
@@ -168,17 +154,7 @@ def checked_image_shape(shape: Any, name: str) -> tuple[int, ...]:
 def check_translator(
     network: Any, inputs: Any, target_shape: tuple[int, ...], name: str = "generator"
 ) -> None:
-    """Refuse a network that does not make images of a shape; builds it.
-
-    Args:
-        network: A Keras model.
-        inputs: Symbolic inputs.
-        target_shape: `(height, width, channels)` that it must make.
-        name: What the user calls it.
-
-    Raises:
-        ValueError: If it refuses the inputs or makes something else.
-    """
+    """Refuse a network that does not make images of a shape; builds it."""
     made = called(network, inputs, name)
     if not hasattr(made, "shape") or tuple(made.shape[1:]) != target_shape:
         raise ValueError(
@@ -189,16 +165,7 @@ def check_translator(
 
 
 def check_judge(network: Any, inputs: Any, name: str = "discriminator") -> None:
-    """Refuse a discriminator that does not give logits of patches; builds it.
-
-    Args:
-        network: A Keras model.
-        inputs: Symbolic inputs.
-        name: What the user calls it.
-
-    Raises:
-        ValueError: If it refuses the inputs, or its output is no map of logits.
-    """
+    """Refuse a discriminator that does not give logits of patches; builds it."""
     judged = called(network, inputs, name)
     shape: tuple[Any, ...] = tuple(getattr(judged, "shape", ()))
     if len(shape) < 2 or shape[-1] != 1 or None in shape[1:]:

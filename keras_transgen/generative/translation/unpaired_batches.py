@@ -20,16 +20,7 @@ def unpaired_batches(
     An epoch shows every image of the longer array once; the shorter one begins again, in another
     order, as often as it must. With `progress` both are shuffled anew each epoch, independently, by
     the run's seed and the epoch's first step: who meets whom is chance, also where the arrays have
-    equal lengths.
-
-    Args:
-        a: Array `[count, ...]`.
-        b: Array `[other count, ...]`.
-        batch_size: Examples of each a batch, over all replicas.
-        progress: The run's counters; `None` for both arrays in their own order.
-
-    Returns:
-        A `tf.data.Dataset` of known cardinality.
+    equal lengths. Without, both come in their own order.
     """
     lengths = (len(a), len(b))
     rows = max(lengths)

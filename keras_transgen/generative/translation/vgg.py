@@ -15,14 +15,7 @@ _MEANS = (103.939, 116.779, 123.68)
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class VGGInput(keras.layers.Layer):
-    """Images in [0, 1], red first, as VGG takes them: 0 to 255, blue first, without the mean.
-
-    Args:
-        **kwargs: Passed to `keras.layers.Layer`.
-
-    Output shape:
-        That of the input.
-    """
+    """Images in [0, 1], red first, as VGG takes them: 0 to 255, blue first, without the mean."""
 
     def call(self, images: Any) -> Any:
         means = keras.ops.convert_to_tensor(_MEANS, self.compute_dtype)
