@@ -13,9 +13,14 @@ from keras_transgen.changed_names import MOVED, REMOVED
 
 @pytest.fixture
 def forgotten():
-    """Names to be imported anew."""
+    """Forgets a name at once, so that it is imported anew, and again when the test ends."""
     names = []
-    yield names.append
+
+    def forget(name):
+        names.append(name)
+        sys.modules.pop(name, None)
+
+    yield forget
     for name in names:
         sys.modules.pop(name, None)
 

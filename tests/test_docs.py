@@ -44,6 +44,7 @@ def registries():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+@pytest.mark.long
 def test_code_runs(page, tmp_path, monkeypatch, registries):
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
@@ -60,6 +61,7 @@ def test_the_map_of_the_site_is_complete():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_site_builds_without_a_warning(tmp_path):
     if shutil.which("mkdocs", path=str(Path(sys.executable).parent)) is None:
         pytest.skip("needs MkDocs: pip install 'keras-transgen[docs]'")

@@ -179,6 +179,7 @@ def test_callbacks(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", PARAMETERS)
+@pytest.mark.long
 def test_a_killed_run_goes_on(case, tmp_path):
     settings = {"batch_size": 8, "epochs": 3, "verbose": 0}
     backup = keras.callbacks.BackupAndRestore(tmp_path)

@@ -9,6 +9,8 @@ import pytest
 
 from tutorials.execute import TutorialError, cleaned, execute
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).parents[1] / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.ipynb"), key=lambda path: int(path.stem.split("_")[0]))
 

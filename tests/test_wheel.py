@@ -15,6 +15,8 @@ SOURCES = ("keras_transgen", "pyproject.toml", "setup.cfg", "README.md", "LICENS
 CHECK = """
 import keras_transgen
 from pathlib import Path
+
+pytestmark = pytest.mark.long
 assert Path(keras_transgen.__file__).is_relative_to(Path.cwd()), keras_transgen.__file__
 assert accuracy > 0.95
 """

@@ -111,7 +111,8 @@ class Backbone(keras.layers.Layer):
 
         Example:
             ```python
-                        import keras_transgen as ktg
+            import numpy as np
+            import keras_transgen as ktg
 
             backbone = ktg.load_backbone("digits")
             first, last = backbone.tap([backbone.layer_names()[1], backbone.layer_names()[-1]])(

@@ -96,7 +96,8 @@ def run_demo(
     console.print(f"Figure: {output / 'accuracy.png'}")
     files = {name: output / f"{name.partition(' (')[0].replace(' ', '_')}.keras" for name in first}
     for name, file in files.items():
-        first[name].save(file)
+        model = first[name]
+        model.save(file)
     console.print(f"Models: {', '.join(map(str, files.values()))}")
     if generation:
         from keras_transgen.cli.demo_generation import run_generation

@@ -379,6 +379,7 @@ extract_features(Slow(), x, cache_dir=sys.argv[1], batch_size=2, progress=False)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_extraction(tmp_path):
     """A real SIGKILL; the next process goes on, and the result is whole."""
     command = [sys.executable, "-c", SLOW_EXTRACTION, str(tmp_path)]
@@ -418,6 +419,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_flat(tmp_path):
     """300 MB of features against 30 MB: at most 1.1 times the peak resident memory."""
 

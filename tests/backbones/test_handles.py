@@ -674,6 +674,7 @@ def wait_for(condition, seconds=30.0):
         time.sleep(0.02)
 
 
+@pytest.mark.long
 class TestProcesses:
     def test_importing_is_light(self):
         process = start("print([m for m in ('tensorflow', 'tensorflow_hub') if m in sys.modules])")

@@ -271,6 +271,7 @@ class TestPacking:
         assert files(folder) == module_files(module)
 
 
+@pytest.mark.long
 class TestProcesses:
     def test_abandoned_work_is_swept_and_fresh_work_is_not(self, module, store):
         for name, age in {"old": 25 * 3600, "new": 0}.items():

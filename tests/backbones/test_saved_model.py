@@ -421,6 +421,7 @@ def fit_once(backbone: keras.layers.Layer, model: keras.Model) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_all_156_parameters_of_mobilenet_train_on_two_replicas(mobilenet, two_replicas):
     with two_replicas.scope():
         backbone = SavedModelBackbone(mobilenet, trainable=True)
@@ -431,6 +432,7 @@ def test_all_156_parameters_of_mobilenet_train_on_two_replicas(mobilenet, two_re
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_frozen_mobilenet_does_not_move(mobilenet):
     backbone = SavedModelBackbone(mobilenet)
     assert fit_once(backbone, classifier_on(backbone)) == set()
@@ -443,6 +445,7 @@ def test_frozen_mobilenet_does_not_move(mobilenet):
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_all_156_parameters_of_mobilenet_train_and_load_where_its_folder_is_unknown(
     mobilenet, tmp_path, fresh_process
 ):

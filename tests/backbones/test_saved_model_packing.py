@@ -179,6 +179,7 @@ def test_a_changed_store_is_not_packed(folder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.long
 def test_the_size_of_a_real_file(shared_folder, home, tmp_path, trained):
     module = shared_folder / "hub" / "mobilenet_v2_100_224_feature_vector"
     backbone = SavedModelBackbone(module, trainable=True)

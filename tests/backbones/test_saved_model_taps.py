@@ -227,6 +227,7 @@ def test_layer(check, tools, layer):
         check_xla_equals_plain,
     ],
 )
+@pytest.mark.long
 def test_in_a_model(check, tools, layer):
     check(layer.as_model, tools)
 
@@ -242,6 +243,7 @@ def layer(convolution):
 
 @pytest.mark.shared_data
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_real_module(shared_folder):
     backbone = SavedModelBackbone(shared_folder / "hub" / "mobilenet_v1_025_224_feature_vector")
     images = np.random.default_rng(4).uniform(size=(1, 224, 224, 3)).astype("float32")

@@ -14,7 +14,7 @@ from keras_transgen.backbones.handles import resolve
 from tests.backbones import tiny_modules as tiny
 from tests.backbones.hub_server import HubServer, save_tiny_module
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 IMAGES = np.random.default_rng(0).uniform(size=(6, 8, 8, 1)).astype("float32")
 
 

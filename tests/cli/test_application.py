@@ -81,6 +81,7 @@ def test_transfer_writes_the_model_the_report_and_the_figures(digit_folder, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["parameter", "lora", "bias"])
+@pytest.mark.long
 def test_transfer_by_other_methods(digit_folder, tmp_path, method):
     report = run_transfer(
         "digits",
@@ -152,6 +153,7 @@ def test_errors_say_what_to_do(digit_folder, arguments, message, monkeypatch, ca
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_process_ends_with_an_error_and_without_a_traceback():
     result = command("transfer", "digits", "nowhere", "--image-size", "8")
     assert result.returncode == 1
@@ -161,6 +163,7 @@ def test_a_process_ends_with_an_error_and_without_a_traceback():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_demo_makes_its_table_figure_and_models(tmp_path):
     found = run_demo(tmp_path, shots=5, seeds=1, generation=False)
     results = {row.method: row for row in found.rows}

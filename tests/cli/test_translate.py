@@ -15,6 +15,8 @@ from keras_transgen.cli.translate_train import _generators, _one_set, _two_sets
 from keras_transgen.generative import translation
 from keras_transgen.generative.translation import Enhancer, Holes
 
+pytestmark = pytest.mark.long
+
 RNG = np.random.default_rng(0)
 
 

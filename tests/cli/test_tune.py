@@ -85,6 +85,7 @@ def test_a_search_for_the_best_transfer_and_going_on_with_it(digit_folder, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["vae", "conditional-gan"])
+@pytest.mark.long
 def test_a_search_for_a_generative_model(task, digit_folder, tmp_path):
     space = {
         "vae": ["network=dense", "hidden_units=8", "latent_dim=2,4", "free_bits=0.0"],

@@ -14,11 +14,13 @@ from PIL import Image
 
 import keras_transgen as ktg
 from keras_transgen.backbones.digits_network import digits_network
-from keras_transgen.cli.extract import run_extract_with_ray
+from keras_transgen.cli.extract import run_extract
 from keras_transgen.datasets import image_folder, load_digits
 from keras_transgen.distributed import extract_with_ray, read_features
 from tests.distributed.conftest import descendants
 from tests.distributed.extraction_driver import OPTIONS
+
+pytestmark = pytest.mark.long
 
 GRAY = {"image_size": 8, "color_mode": "grayscale", "progress": False}
 
@@ -58,7 +60,7 @@ def test_features_are_those_of_one_process_and_new_images_are_added(ray_cluster,
     assert extract_with_ray("digits", images, output, **GRAY, **options) == 0
     write_digits(images, 3, first=40)
     # The command goes on with the same folder.
-    run_extract_with_ray("digits", images, output, num_workers=1, image_size=8)
+    run_extract("digits", images, output, workers=1, image_size=8, ray=True)
     assert_every_image_once(images, output)
 
 

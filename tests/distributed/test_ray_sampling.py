@@ -10,6 +10,8 @@ from keras_transgen.distributed.parquet_folder import ParquetFolder
 from keras_transgen.distributed.ray_sampling import part_seed
 from tests.generative.adversarial.adversarial_models import tiny_conditional_gan
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.slow
 def test_samples_are_those_of_the_model_and_their_seed(ray_cluster, tmp_path):

@@ -9,6 +9,8 @@ import keras_transgen as ktg
 from keras_transgen.distributed import RayCheckpoint, ray_trainer
 from tests.distributed import ray_functions
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.slow
 def test_a_killed_worker_is_restarted_and_both_end_alike(ray_cluster, tmp_path):

@@ -14,6 +14,8 @@ import pytest
 
 from tests.training.workers import free_ports
 
+pytestmark = pytest.mark.long
+
 
 def two_free_ports() -> int:
     """The first of two ports in a row, as the resolver counts them."""

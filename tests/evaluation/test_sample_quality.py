@@ -218,6 +218,7 @@ def test_too_few_images_and_features_that_are_not_finite_are_refused():
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_flowers_are_nearer_to_flowers_than_to_ants_and_bees_than_to_noise(shared_folder):
     """The metrics of a real module on real photographs are in the order everybody sees."""
     name = "mobilenet_v1_025_224_feature_vector"

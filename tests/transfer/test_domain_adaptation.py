@@ -46,6 +46,7 @@ CASE = ModelCase(
         check_two_replicas,
     ],
 )
+@pytest.mark.long
 def test_model(check, tools):
     check(CASE, tools)
 

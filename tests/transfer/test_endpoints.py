@@ -38,6 +38,7 @@ def test_logits_and_probabilities(exported):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_does_not_need_this_package(exported):
     model, folder = exported
     alone = served_alone(folder, "serving_default", inputs=IMAGES)
@@ -158,6 +159,7 @@ def test_wrong_use(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_a_real_module(shared_folder, tmp_path):
     """MobileNet from TF-Hub: served, on TFLite, and published anew with what it has learnt."""
     module = shared_folder / "hub" / "mobilenet_v1_025_224_feature_vector"

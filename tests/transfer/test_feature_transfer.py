@@ -242,9 +242,9 @@ def test_a_head_of_ones_own_is_trained_on_cached_features(tmp_path):
 
 
 def test_solver_is_chosen_by_memory(monkeypatch):
-    from keras_transgen.transfer import feature
+    from keras_transgen.transfer import feature_transfer
 
-    monkeypatch.setattr(feature, "LARGEST_IN_MEMORY", 100)
+    monkeypatch.setattr(feature_transfer, "LARGEST_IN_MEMORY", 100)
     model = FeatureTransfer(backbone(), 3)
     assert len(model.fit(IMAGES, LABELS, epochs=2, verbose=0).history["loss"]) == 2
 
@@ -356,6 +356,7 @@ def test_l_bfgs_needs_a_dense_head():
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_ants_and_bees_in_three_lines(shared_folder):
     folder = shared_folder / "data/ants_bees"
     train, held_out = (ktg.datasets.image_folder(folder / part, 224) for part in ("train", "val"))

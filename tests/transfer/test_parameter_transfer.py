@@ -167,6 +167,7 @@ def test_a_network_without_parameters():
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_ants_and_bees_in_three_lines(shared_folder):
     folder = shared_folder / "data/ants_bees"
     # The middle square, as the network was trained on, instead of stretched photographs.

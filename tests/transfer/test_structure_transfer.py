@@ -446,6 +446,7 @@ def test_model(name, check, tools):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [m for m in METHODS if m != "lora"])
+@pytest.mark.long
 def test_two_replicas_write_the_same_parameters(method, two_replicas):
     with two_replicas.scope():
         two = make("saved", method)
@@ -467,6 +468,7 @@ def test_two_replicas_write_the_same_parameters(method, two_replicas):
 
 @pytest.mark.slow
 @pytest.mark.shared_data
+@pytest.mark.long
 def test_lora_on_ants_and_bees(shared_folder):
     from tests.transfer.ants_bees import ants_bees
 

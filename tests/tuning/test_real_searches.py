@@ -16,6 +16,8 @@ from keras_transgen.tuning import TransferHyperModel
 from tests.training.workers import free_ports
 from tests.tuning.tiny import few_digits, tiny_network
 
+pytestmark = pytest.mark.long
+
 
 def start(folder: Path, trials: int, kill_in: int = 0, seconds: float = 0.0, **environment: str):
     arguments = [str(folder), str(trials), str(kill_in), str(seconds)]

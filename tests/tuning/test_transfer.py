@@ -335,6 +335,7 @@ def test_the_dtype_policy_of_the_search_is_that_of_its_trials(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_trials_under_a_mirrored_strategy(tmp_path, two_replicas):
     train, validation = few_digits()
     space = {
