@@ -10,12 +10,14 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import re
 import sys
 import types
 import warnings
 from collections.abc import Sequence
 
 _ROOT = "keras_transgen."
+_IMPORTING = re.compile(r"^<frozen importlib|importlib.__init__\.py$|public_names\.py$")
 
 # Old place of a module, below the package: its new one.
 MOVED: dict[str, str] = {
@@ -106,14 +108,23 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         new = _ROOT + MOVED[module.__name__.removeprefix(_ROOT)]
-        # Frames of importlib do not count, so this names the line that imports.
-        warnings.warn(
+        file, line = _who_asks()
+        warnings.warn_explicit(
             f"{module.__name__} is {new} now; the old name goes with version 0.3",
             FutureWarning,
-            stacklevel=2,
+            file,
+            line,
         )
         # The import system takes what stands here: one module under two names.
         sys.modules[module.__name__] = importlib.import_module(new)
+
+
+def _who_asks() -> tuple[str, int]:
+    """The line outside of the import system and of the rooms' `__getattr__` that imports."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and _IMPORTING.search(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def find_moved_modules() -> None:

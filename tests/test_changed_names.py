@@ -1,6 +1,7 @@
 """Old names of modules still lead somewhere, and removed ones say where to."""
 
 import importlib
+import subprocess
 import sys
 import warnings
 
@@ -84,3 +85,32 @@ def test_the_finder_is_installed_once():
     changed_names.find_moved_modules()
     finders = [each for each in sys.meta_path if type(each).__name__ == "_MovedModules"]
     assert len(finders) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from keras_transgen.generative.gan import GAN",
+        "from keras_transgen.generative import gan",
+        "import keras_transgen; keras_transgen.generative.gan",
+        "import keras_transgen.generative.gan",
+    ],
+)
+def test_the_warning_names_the_line_that_imports(line, forgotten):
+    forgotten("keras_transgen.generative.gan")
+    vars(importlib.import_module("keras_transgen.generative")).pop("gan", None)
+    with pytest.warns(FutureWarning) as told:
+        exec(compile("\n\n" + line, "/home/user/script.py", "exec"), {})
+    assert [(each.filename, each.lineno) for each in told] == [("/home/user/script.py", 3)]
+
+
+@pytest.mark.slow
+def test_the_package_itself_uses_no_old_name():
+    code = (
+        "import importlib, pkgutil, warnings, keras_transgen\n"
+        "warnings.filterwarnings('error', '.*the old name goes', FutureWarning)\n"
+        "for each in pkgutil.walk_packages(keras_transgen.__path__, 'keras_transgen.'):\n"
+        "    if not each.name.endswith('__main__'): importlib.import_module(each.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

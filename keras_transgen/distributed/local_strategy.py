@@ -10,7 +10,7 @@ import tensorflow as tf
 _made: dict[tuple[str, ...], tf.distribute.MirroredStrategy] = {}
 
 
-def mirrored_strategy(devices: Sequence[str] | None = None) -> tf.distribute.MirroredStrategy:
+def mirrored_strategy(devices: str | Sequence[str] | None = None) -> tf.distribute.MirroredStrategy:
     """The process's `tf.distribute.MirroredStrategy` over these devices: always the same object.
 
     Of two strategies in a process TensorFlow 2.21 takes the collectives of one for those of the
@@ -18,8 +18,8 @@ def mirrored_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Mir
     run twice makes two; with this function it gets the first one again.
 
     Args:
-        devices: Names of devices, such as `["GPU:0", "GPU:1"]`. Defaults to all GPUs of this
-            machine, or where it has none, to its CPU.
+        devices: Names of devices, such as `["GPU:0", "GPU:1"]`, in any order. Defaults to all GPUs
+            of this machine, or where it has none, to its CPU.
 
     Returns:
         The strategy. Make models within its `scope()`.
@@ -43,7 +43,9 @@ def mirrored_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Mir
     if devices is None:
         chosen = tuple(name for name in known if "GPU" in name) or tuple(known)
     else:
-        chosen = tuple(_whole_name(device) for device in devices)
+        devices = [devices] if isinstance(devices, str) else devices
+        # In one order, since the same devices are the same strategy.
+        chosen = tuple(sorted({_whole_name(device) for device in devices}))
     missing = [name for name in chosen if name not in known]
     if missing or not chosen:
         raise ValueError(f"Expected devices among {known}. Received: devices={devices}")
@@ -60,5 +62,9 @@ def mirrored_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Mir
 
 def _whole_name(device: str) -> str:
     """A device as TensorFlow lists it: of `"gpu:1"`, `"/device:GPU:1"`."""
-    found = tf.DeviceSpec.from_string(device)
+    try:
+        found = tf.DeviceSpec.from_string(device)
+    except (ValueError, AttributeError, TypeError):
+        # Listed nowhere, so that the caller says which there are.
+        return str(device)
     return f"/device:{str(found.device_type).upper()}:{found.device_index or 0}"

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.generative_model import GenerativeModel
-from keras_transgen.training.iterator_end import ends_promptly
+from keras_transgen.training.batches import ends_promptly
 
 # A feature that varies less than this, relative to the others, counts as constant.
 _SMALLEST = 1e-6

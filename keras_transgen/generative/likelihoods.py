@@ -15,7 +15,7 @@ from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.registry import Registry
 
-LIKELIHOODS = Registry("likelihood")
+LIKELIHOODS = Registry("likelihood", lambda: Likelihood)
 
 _ROWS_CHECKED = 1000
 _SMALLEST_SIGMA = 1e-3

@@ -16,7 +16,7 @@ from keras_transgen.generative.distribution_config import (
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.registry import Registry
 
-PRIORS = Registry("prior")
+PRIORS = Registry("prior", lambda: Prior)
 
 _SMALLEST_SCALE = 1e-3
 # softplus(_UNIT) = 1

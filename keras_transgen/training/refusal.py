@@ -7,6 +7,7 @@ messages and warnings say what the file says.
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from keras_transgen.datasets.printable import printable_lines
 
 _LONGEST = 10_000
+# What Keras says of classes and functions that nobody has registered.
+_UNKNOWN = re.compile(r"Could not locate (class|function) ('[^']{1,200}')")
 # What was told before, as Python keeps it for each place that warns.
 _told: dict[Any, Any] = {}
 
@@ -43,7 +46,13 @@ def refusals(what: str) -> Iterator[None]:
     if isinstance(failure, ValueError) and clean:
         raise failure
     text = printable_lines(str(failure)[:_LONGEST])
-    if not isinstance(failure, ValueError):
+    if unknown := _UNKNOWN.match(text):
+        text = (
+            f"{what} names {unknown[1]} {unknown[2]}, which is not known here. Import the file "
+            "that defines and registers it, or pass it in custom_objects=, and load again. "
+            f"Received: {type(failure).__name__}: {text}"
+        )
+    elif not isinstance(failure, ValueError):
         text = (
             f"{what} cannot be loaded: it is changed or damaged, or needs another version. Get it "
             f"again from where it was made. Received: {type(failure).__name__}: {text}"

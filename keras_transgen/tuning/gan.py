@@ -14,6 +14,8 @@ from keras_transgen.backbones import load_backbone
 from keras_transgen.callbacks.sample_quality import KernelDistance
 from keras_transgen.generative import GAN
 from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
+from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
+from keras_transgen.generative.adversarial.steps import STEPS
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
@@ -150,7 +152,7 @@ class GANHyperModel(PackageHyperModel):
         return [
             Hyperparameter("latent_dim", (32, 64, 128)),
             Hyperparameter("filters", (16, 32, 64)),
-            Hyperparameter("loss", ("non_saturating", "hinge")),
+            Hyperparameter("loss", ("non_saturating", "hinge"), allowed=tuple(ADVERSARIAL_LOSSES)),
             Hyperparameter("generator_learning_rate", rates[0]),
             Hyperparameter("discriminator_learning_rate", rates[1]),
             Hyperparameter("beta_1", 0.5),
@@ -169,7 +171,7 @@ class GANHyperModel(PackageHyperModel):
             JIT_COMPILE,
             Hyperparameter("label_smoothing"),
             Hyperparameter("instance_noise"),
-            Hyperparameter("step"),
+            Hyperparameter("step", allowed=("auto", *STEPS)),
         ]
 
     def fixed(self) -> dict[str, Any]:

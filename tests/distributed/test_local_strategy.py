@@ -38,6 +38,7 @@ def test_a_cell_run_again_and_again_trains():
 def test_the_same_devices_give_the_same_strategy(two_replicas):
     assert mirrored_strategy(["CPU:0", "CPU:1"]) is two_replicas
     assert mirrored_strategy(["/cpu:0", "/device:CPU:1"]) is two_replicas
+    assert mirrored_strategy(("CPU:1", "cpu:0", "CPU:1")) is two_replicas
     if not tf.config.list_logical_devices("GPU"):
         assert mirrored_strategy() is two_replicas
     assert two_replicas.num_replicas_in_sync == 2
@@ -50,7 +51,7 @@ def test_another_set_of_devices_warns(two_replicas, monkeypatch):
     assert other.num_replicas_in_sync == 1
 
 
-@pytest.mark.parametrize("devices", [["CPU:7"], []])
+@pytest.mark.parametrize("devices", [["CPU:7"], [], "no device", [3]])
 def test_devices_that_are_not_there_are_refused(devices):
     with pytest.raises(ValueError, match=r"Expected devices among.*CPU:0"):
         mirrored_strategy(devices)

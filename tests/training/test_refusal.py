@@ -28,6 +28,14 @@ def test_every_error_becomes_a_value_error(error):
     assert refused.value.__cause__ is error
 
 
+@pytest.mark.parametrize("kind", ["class", "function"])
+def test_what_is_not_registered_is_named_first(kind):
+    said = f"Could not locate {kind} 'Own'. Make sure custom classes are decorated. Full config"
+    with pytest.raises(ValueError, match=rf"^A file names {kind} 'Own', .*Import the file"):
+        with refusals("A file"):
+            raise TypeError(said)
+
+
 def test_a_value_error_stays():
     mine = UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")
     with pytest.raises(UnicodeDecodeError) as refused, refusals("The file"):

@@ -24,8 +24,39 @@ def test_what_is_registered_is_found_and_anything_else_named_with_what_there_is(
             shapes.find(wrong, " or 0")
 
 
-def test_a_name_can_be_given_anew():
+def defined(value):
+    def entry():
+        return value
+
+    return entry
+
+
+def test_the_same_definition_can_be_registered_again():
+    """As by a notebook's cell that is run twice."""
     shapes = Registry("shape")
-    shapes.register("one")(1)
-    shapes.register("one")(2)
-    assert shapes == {"one": 2}
+    shapes.register("one")(defined(1))
+    shapes.register("one")(defined(2))
+    assert shapes["one"]() == 2
+
+
+def test_another_definition_does_not_take_a_name():
+    shapes = Registry("shape")
+    shapes.register("one")(defined(1))
+    with pytest.raises(ValueError, match=r"shape='one' is .*entry: choose another name.*abs"):
+        shapes.register("one")(abs)
+    assert shapes["one"]() == 1
+
+
+@pytest.mark.parametrize(("name", "entry"), [(3, abs), ("", abs), ("three", 3)])
+def test_what_is_no_entry(name, entry):
+    with pytest.raises(ValueError, match="Expected a name and a function"):
+        Registry("shape").register(name)(entry)
+
+
+def test_entries_may_have_to_derive_from_a_class():
+    shapes = Registry("shape", lambda: Exception)
+    assert shapes.register("value")(ValueError) is ValueError
+    for wrong in (int, ValueError("made"), abs):
+        with pytest.raises(ValueError, match="derived from Exception"):
+            shapes.register("wrong")(wrong)
+    assert list(shapes) == ["value"]

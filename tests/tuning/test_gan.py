@@ -126,6 +126,8 @@ def test_a_registered_penalty_and_loss_can_be_searched_for(monkeypatch):
     ("arguments", "message"),
     [
         ({"space": {"loss": []}}, "at least one choice"),
+        ({"space": {"loss": ["hinge", "softmargn"]}}, "softmargn"),
+        ({"space": {"step": "one_stage"}}, "one_stage"),
         ({"space": {"gradient_penalty": "gp"}}, "gp"),
         ({"samples": 1}, "samples must be at least 2"),
         ({"generator": None}, "goes into space="),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -284,6 +285,13 @@ class GAN(AdversarialModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> GAN:
         """Make the model again from what `get_config` returned."""
+        if config.get("step") == "one_stage":
+            warnings.warn(
+                "step='one_stage' was removed; the model that was saved with it goes on with "
+                "'shared'.",
+                stacklevel=2,
+            )
+            config = {**config, "step": "shared"}
         return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
     @classmethod

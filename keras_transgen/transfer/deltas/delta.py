@@ -20,7 +20,7 @@ from keras_transgen.training.config_from_file import (
 from keras_transgen.training.registry import Registry
 from keras_transgen.transfer.deltas.targets import Target, check_pattern
 
-DELTAS = Registry("method")
+DELTAS = Registry("method", lambda: Delta)
 
 
 def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
@@ -38,8 +38,9 @@ def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
     """
 
     def register(cls: type[Delta]) -> type[Delta]:
+        DELTAS.register(method)(cls)
         cls.method = method
-        return DELTAS.register(method)(cls)
+        return cls
 
     return register
 
@@ -92,13 +93,12 @@ def check_from_file(method: Any, arguments: Any) -> None:
             network to copy from), or is an address, an object or a pattern that could be searched
             for without end.
     """
-    if not isinstance(method, str) or method not in DELTAS:
-        raise ValueError(f"method must be one of {sorted(DELTAS)}. Received: method={method!r:.80}")
+    delta = DELTAS.find(method)
     if not isinstance(arguments, Mapping):
         raise FileConfigError(
             f"A delta's arguments must be an object. Received: {shown(arguments)}"
         )
-    refuse_arguments(DELTAS[method], arguments, *DELTAS[method].users_own)
+    refuse_arguments(delta, arguments, *delta.users_own)
     check_plain(arguments, f"method={method!r}")
     for key in ("activation", "from_group"):
         if not isinstance(arguments.get(key), (str, int, type(None))):

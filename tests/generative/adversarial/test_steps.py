@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.generative.adversarial.gan import GAN
 from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
 from keras_transgen.generative.adversarial.steps import STEPS, gradient_norm
@@ -233,3 +234,10 @@ def test_the_norm_is_that_of_the_gradients_without_their_weight():
 def test_a_step_that_was_removed_says_what_to_use():
     with pytest.raises(ValueError, match=r"one_stage.*was removed: 'shared'"):
         tiny_gan(step="one_stage")
+
+
+def test_a_file_with_a_step_that_was_removed_goes_on_with_the_default():
+    config = {**tiny_gan().get_config(), "step": "one_stage"}
+    with pytest.warns(UserWarning, match="goes on with 'shared'"):
+        gan = GAN.from_config(config)
+    assert (gan.step_setting, gan.step_kind) == ("shared", "shared")
