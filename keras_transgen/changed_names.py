@@ -70,6 +70,8 @@ MOVED: dict[str, str] = {
 _RECIPE = "it gained nothing where it was measured; docs/recipes.md has it in a few lines"
 REMOVED: dict[str, str] = {
     "generative.one_stage": "GAN(step='shared'), the default, needs less time to the same samples",
+    "cli.tune_report": "cli.tune prints the table of a search",
+    "evaluation.extractor_identity": "backbones.network_digest says which network it is",
     "cli.translate": "its commands are in cli.translate_train and cli.translate_apply",
     **dict.fromkeys(
         (
@@ -104,6 +106,10 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             raise ImportError(removal(name), name=name)
         if name.removeprefix(_ROOT) in MOVED:
             return importlib.util.spec_from_loader(name, self)
+        parent = name.rpartition(".")[0]
+        if parent.removeprefix(_ROOT) in MOVED:
+            # Its files would be found there, as second modules.
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 
     def exec_module(self, module: types.ModuleType) -> None:

@@ -43,9 +43,9 @@ def mirrored_strategy(devices: str | Sequence[str] | None = None) -> tf.distribu
     if devices is None:
         chosen = tuple(name for name in known if "GPU" in name) or tuple(known)
     else:
-        devices = [devices] if isinstance(devices, str) else devices
+        given = devices if isinstance(devices, (list, tuple)) else [devices]
         # In one order, since the same devices are the same strategy.
-        chosen = tuple(sorted({_whole_name(device) for device in devices}))
+        chosen = tuple(sorted({_whole_name(device) for device in given}))
     missing = [name for name in chosen if name not in known]
     if missing or not chosen:
         raise ValueError(f"Expected devices among {known}. Received: devices={devices}")

@@ -47,6 +47,11 @@ class Registry(dict[str, Any]):
             ValueError: If the name is another entry's or no string, or the entry is none for this
                 argument.
         """
+        if not isinstance(name, str) or not name:
+            raise ValueError(
+                f"Expected the name that {self.argument} shall take, as in register('mine'). "
+                f"Received: {name!r}"
+            )
 
         def register(entry: T) -> T:
             self._check(name, entry)
@@ -55,17 +60,16 @@ class Registry(dict[str, Any]):
 
         return register
 
-    def _check(self, name: Any, entry: Any) -> None:
+    def _check(self, name: str, entry: Any) -> None:
         base = None if self._base is None else self._base()
         if base is not None and not (isinstance(entry, type) and issubclass(entry, base)):
             raise ValueError(
                 f"What is registered for {self.argument} must be a class derived from "
                 f"{base.__name__}. Received: {entry!r}"
             )
-        if not callable(entry) or not isinstance(name, str) or not name:
+        if not callable(entry):
             raise ValueError(
-                f"Expected a name and a function or class for {self.argument}. "
-                f"Received: name={name!r}, {entry!r}"
+                f"Expected a function or class for {self.argument}={name!r}. Received: {entry!r}"
             )
         known = self.get(name)
         if known is not None and _place(known) != _place(entry):

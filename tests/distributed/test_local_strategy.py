@@ -51,7 +51,7 @@ def test_another_set_of_devices_warns(two_replicas, monkeypatch):
     assert other.num_replicas_in_sync == 1
 
 
-@pytest.mark.parametrize("devices", [["CPU:7"], [], "no device", [3]])
+@pytest.mark.parametrize("devices", [["CPU:7"], [], "no device", [3], 3])
 def test_devices_that_are_not_there_are_refused(devices):
     with pytest.raises(ValueError, match=r"Expected devices among.*CPU:0"):
         mirrored_strategy(devices)

@@ -47,10 +47,16 @@ def test_another_definition_does_not_take_a_name():
     assert shapes["one"]() == 1
 
 
-@pytest.mark.parametrize(("name", "entry"), [(3, abs), ("", abs), ("three", 3)])
-def test_what_is_no_entry(name, entry):
-    with pytest.raises(ValueError, match="Expected a name and a function"):
-        Registry("shape").register(name)(entry)
+@pytest.mark.parametrize("name", [3, "", None, abs])
+def test_what_is_no_name(name):
+    """Nor does the decorator without its brackets register anything in silence."""
+    with pytest.raises(ValueError, match=r"as in register\('mine'\)"):
+        Registry("shape").register(name)
+
+
+def test_what_is_no_entry():
+    with pytest.raises(ValueError, match="Expected a function or class for shape='three'"):
+        Registry("shape").register("three")(3)
 
 
 def test_entries_may_have_to_derive_from_a_class():

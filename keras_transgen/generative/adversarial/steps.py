@@ -193,11 +193,11 @@ def step_named(step: str) -> str:
     Raises:
         ValueError: If there is no such step.
     """
-    if step == "one_stage":
+    if isinstance(step, str) and step == "one_stage":
         raise ValueError(
             "step='one_stage' was removed: 'shared', the default, needs less time to the same "
             "samples. Received: step='one_stage'"
         )
-    if step != "auto" and step not in STEPS:
+    if not isinstance(step, str) or step not in ("auto", *STEPS):
         raise ValueError(f"step must be 'auto' or one of {sorted(STEPS)}. Received: step={step!r}")
     return next(iter(STEPS)) if step == "auto" else step

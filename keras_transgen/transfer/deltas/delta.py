@@ -38,6 +38,11 @@ def register_delta(method: str) -> Callable[[type[Delta]], type[Delta]]:
     """
 
     def register(cls: type[Delta]) -> type[Delta]:
+        if "method" in vars(cls) and cls.method != method:
+            raise ValueError(
+                f"{cls.__name__} is registered as {cls.method!r}, which its files say. Derive a "
+                f"class from it for another name. Received: {method!r}"
+            )
         DELTAS.register(method)(cls)
         cls.method = method
         return cls

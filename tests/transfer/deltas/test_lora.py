@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.transfer.deltas import LoRA
+from keras_transgen.transfer.deltas import DELTAS, LoRA, register_delta
 from keras_transgen.transfer.structure_transfer import StructureTransfer
 from tests.transfer.deltas.networks import BACKBONES, IMAGES, LABELS, values
 
@@ -208,3 +208,11 @@ def test_attention_is_adapted_by_default():
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         LoRA(BACKBONES["keras"](), **arguments)
+
+
+def test_a_registered_class_takes_no_second_name():
+    """Its files would say the second one, and nobody else could load them."""
+    with pytest.raises(ValueError, match="LoRA is registered as 'lora'"):
+        register_delta("alias")(LoRA)
+    assert LoRA.method == "lora"
+    assert "alias" not in DELTAS
