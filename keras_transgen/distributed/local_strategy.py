@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -43,7 +44,7 @@ def mirrored_strategy(devices: str | Sequence[str] | None = None) -> tf.distribu
     if devices is None:
         chosen = tuple(name for name in known if "GPU" in name) or tuple(known)
     else:
-        given = devices if isinstance(devices, (list, tuple)) else [devices]
+        given: Sequence[Any] = devices if isinstance(devices, (list, tuple)) else [devices]
         # In one order, since the same devices are the same strategy.
         chosen = tuple(sorted({_whole_name(device) for device in given}))
     missing = [name for name in chosen if name not in known]
@@ -60,7 +61,7 @@ def mirrored_strategy(devices: str | Sequence[str] | None = None) -> tf.distribu
     return _made[chosen]
 
 
-def _whole_name(device: str) -> str:
+def _whole_name(device: Any) -> str:
     """A device as TensorFlow lists it: of `"gpu:1"`, `"/device:GPU:1"`."""
     try:
         found = tf.DeviceSpec.from_string(device)

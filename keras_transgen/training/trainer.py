@@ -498,7 +498,7 @@ class TrainerModel(StoredModel):
         given = [callback for callback in given if callback is not None]
         guard = NaNGuard()
         guard.watch(given)
-        return [guard, EpochMarker(), *given, EpochResumer()]
+        return [guard, EpochMarker(), *given, EpochResumer(given)]
 
     def evaluate(
         self,
