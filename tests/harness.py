@@ -357,16 +357,22 @@ LAYER_CHECKS = _parameters(
     [_as_model_check(check) for check in SLOW_MODEL_CHECKS],
 )
 
-# What a case adds to its family is its loss and its networks; how a step is compiled, cast and
-# spread over replicas it shares.
-_OF_A_FAMILY = ("mixed_bfloat16", "mixed_float16", "xla_equals_plain", "replicas")
+# What a case adds to its family is its loss and its networks; how a step is compiled, cast, spread
+# over replicas and taken up again it shares.
+_OF_A_FAMILY = (
+    "mixed_bfloat16",
+    "mixed_float16",
+    "xla_equals_plain",
+    "replicas",
+    "training_goes_on_from_file",
+)
 
 
 def every_check(names: Iterable[str], checks: list = MODEL_CHECKS) -> list:
     """Parameters `(name, check)`: every check of every case.
 
-    Those of precision, XLA and replicas are done for the first case with the other tests, and for
-    the rest with the long ones.
+    Those of precision, XLA, replicas and training that goes on are done for the first case with the
+    other tests, and for the rest with the long ones.
     """
     return [
         pytest.param(

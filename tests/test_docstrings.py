@@ -10,6 +10,8 @@ import pytest
 
 import keras_transgen
 
+# Searches and clusters.
+LONG = ("keras_transgen.tuning", "keras_transgen.distributed")
 FENCE = re.compile(r"```python([^\n]*)\n(.*?)```", re.S)
 
 
@@ -35,7 +37,11 @@ def examples() -> list:
                 for number, (flags, code) in enumerate(FENCE.findall(text)):
                     if "no-run" not in flags:
                         found.append(
-                            pytest.param(textwrap.dedent(code), id=f"{module.name}.{path}-{number}")
+                            pytest.param(
+                                textwrap.dedent(code),
+                                id=f"{module.name}.{path}-{number}",
+                                marks=[pytest.mark.long] * module.name.startswith(LONG),
+                            )
                         )
     return found
 

@@ -114,7 +114,7 @@ CASES = {
 }
 QUICK = ("vae",)
 PARAMETERS = [
-    pytest.param(case, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
+    pytest.param(case, id=name, marks=[] if name in QUICK else [pytest.mark.long])
     for name, case in CASES.items()
 ]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("keras_transgen", "pyproject.toml", "setup.cfg", "README.md", "LICENSE")
 CHECK = """
 import keras_transgen
 from pathlib import Path
-
-pytestmark = pytest.mark.long
 assert Path(keras_transgen.__file__).is_relative_to(Path.cwd()), keras_transgen.__file__
 assert accuracy > 0.95
 """
