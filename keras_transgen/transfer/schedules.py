@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import keras
@@ -206,5 +206,14 @@ def optimizer_by_group(
     for index, group in enumerate(groups[:-1]):
         paths = sorted({variable.path for variable in group.variables if variable.trainable})
         if paths:
-            optimizers["|".join(map(re.escape, paths))] = make_optimizer(index)
+            patterns = [_pattern(path, owners) for path in paths]
+            optimizers["|".join(patterns)] = make_optimizer(index)
     return keras.optimizers.MultiOptimizer(optimizers)
+
+
+def _pattern(path: str, known: Collection[str]) -> str:
+    """A variable's path, with or without its first part: that of a `Sequential` loses it in a file."""
+    first, _, rest = path.partition("/")
+    if "/" not in rest or rest in known:
+        return re.escape(path)
+    return f"(?:{re.escape(first)}/)?{re.escape(rest)}"

@@ -178,3 +178,28 @@ def test_ants_and_bees_in_three_lines(shared_folder):
     model = ParameterTransfer(module, num_classes=2, seed=0)
     history = model.fit(train, validation_data=held_out, validation_freq=3, epochs=3, verbose=0)
     assert history.history["val_accuracy"][-1] >= 0.95
+
+
+@pytest.mark.parametrize("settings", [{"layer_decay": 0.8}, {"gradual_unfreezing": 0.5}])
+def test_a_sequential_network_with_an_optimizer_a_group_goes_on_from_its_file(tmp_path, settings):
+    """Keras calls its variables otherwise in a file: `network/first/kernel` is `first/kernel`."""
+
+    def made():
+        layers = [keras.layers.Flatten(), keras.layers.Dense(4, name="first")]
+        network = keras.Sequential(
+            [keras.Input((8, 8, 1)), *layers, keras.layers.Dense(4, name="second")], name="network"
+        )
+        return ParameterTransfer(network, 3, head_initialization="random", seed=0, **settings)
+
+    model = made()
+    model.fit(IMAGES, LABELS, batch_size=8, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = ktg.load_model(tmp_path / "model.keras")
+    states = [[np.asarray(each) for each in one.optimizer.variables] for one in (model, loaded)]
+    assert len(states[0]) == len(states[1]) > 10
+    for one, other in zip(*states):
+        np.testing.assert_array_equal(one, other)
+    for one in (model, loaded):
+        one.fit(IMAGES, LABELS, batch_size=8, epochs=1, shuffle=False, verbose=0)
+    for one, other in zip(model.weights, loaded.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
