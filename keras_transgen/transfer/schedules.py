@@ -212,7 +212,7 @@ def optimizer_by_group(
 
 
 def _pattern(path: str, known: Collection[str]) -> str:
-    """A variable's path, with or without its first part: that of a `Sequential` loses it in a file."""
+    """A path with or without its first part, which a `Sequential` loses in a file."""
     first, _, rest = path.partition("/")
     if "/" not in rest or rest in known:
         return re.escape(path)
