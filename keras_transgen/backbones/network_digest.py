@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
+# Where a string is a layer's name.
+_WIRING = ("name", "keras_history", "input_layers", "output_layers")
+_COUNTED = re.compile(r"_\d+$")
 _WITHOUT_EFFECT = ("trainable", "build_config", "compile_config", "shared_object_id")
 
 
@@ -34,7 +38,8 @@ def structure_of(layer: keras.layers.Layer) -> str:
     """A layer's configuration, in words that do not depend on how it and those in it are called."""
     config = keras.saving.serialize_keras_object(layer)
     names = {name: f"layer_{place}" for place, name in enumerate(_names_in(config))}
-    return json.dumps(_renamed(config, names), sort_keys=True, default=str)
+    counted = {name: place for name, place in names.items() if _COUNTED.search(name)}
+    return json.dumps(_renamed(config, names, counted), sort_keys=True, default=str)
 
 
 def _names_in(config: Any) -> list[str]:
@@ -48,14 +53,21 @@ def _names_in(config: Any) -> list[str]:
     return []
 
 
-def _renamed(config: Any, names: dict[str, str]) -> Any:
-    """The configuration without what no output depends on, its layers called by their place."""
+def _renamed(
+    config: Any, names: dict[str, str], counted: dict[str, str], is_wiring: bool = False
+) -> Any:
+    """The configuration without what no output depends on, its layers called by their place.
+
+    A word outside of the wiring is no layer because one bears it: `tanh` may be an activation. Only
+    names that Keras counts up are taken for layers everywhere, since they differ in each process.
+    """
     if isinstance(config, dict):
         return {
-            names.get(key, key): _renamed(value, names)
+            names.get(key, key): _renamed(value, names, counted, is_wiring or key in _WIRING)
             for key, value in config.items()
             if key not in _WITHOUT_EFFECT
         }
     if isinstance(config, (list, tuple)):
-        return [_renamed(value, names) for value in config]
-    return names.get(config, config) if isinstance(config, str) else config
+        return [_renamed(value, names, counted, is_wiring) for value in config]
+    known = names if is_wiring else counted
+    return known.get(config, config) if isinstance(config, str) else config
