@@ -51,15 +51,13 @@ class Differentiates(Protocol):
     ) -> None: ...
 
 
-class TwoPlayers(Differentiates, Protocol):
-    """What the steps ask of a model; `AdversarialModel` says what each part is."""
+class Players(Differentiates, Protocol):
+    """Networks that play against each other; `AdversarialModel` says what each part is."""
 
     generator_optimizer: keras.optimizers.Optimizer
     discriminator_optimizer: keras.optimizers.Optimizer
     adversarial_loss: Callable[[tf.Tensor, tf.Tensor], AdversarialLosses]
     generator_sees_real: bool
-    penalty: GradientPenalty | None
-    gradient_penalty_weight: float
 
     @property
     def generator_layers(self) -> list[keras.layers.Layer]: ...
@@ -72,6 +70,13 @@ class TwoPlayers(Differentiates, Protocol):
 
     @property
     def discriminator_variables(self) -> list[keras.Variable]: ...
+
+
+class TwoPlayers(Players, Protocol):
+    """What the steps of a GAN ask of a model."""
+
+    penalty: GradientPenalty | None
+    gradient_penalty_weight: float
 
     def condition_for(self, y: Any, phase: Phase) -> Any: ...
 

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-import keras
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial.contract import Differentiates, Logs
-from keras_transgen.generative.adversarial.losses import AdversarialLosses
+from keras_transgen.generative.adversarial.contract import Logs, Players
 from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.adversarial.steps import move, regularization
 from keras_transgen.training.trainer import batch_size_of
 
 
-class TwoDirections(Differentiates, Protocol):
+class TwoDirections(Players, Protocol):
     """What the step asks of a model; `CycleGAN` says what each part is."""
 
-    generator_optimizer: keras.optimizers.Optimizer
-    discriminator_optimizer: keras.optimizers.Optimizer
-    generator_sees_real: bool
     cycle_weight: float
     identity_weight: float
     pool_a: Any
     pool_b: Any
-    adversarial_loss: Callable[[tf.Tensor, tf.Tensor], AdversarialLosses]
-
-    @property
-    def generator_layers(self) -> list[keras.layers.Layer]: ...
-
-    @property
-    def discriminator_layers(self) -> list[keras.layers.Layer]: ...
-
-    @property
-    def generator_variables(self) -> list[keras.Variable]: ...
-
-    @property
-    def discriminator_variables(self) -> list[keras.Variable]: ...
 
     def make_a(self, b: tf.Tensor, training: bool) -> tf.Tensor: ...
 
