@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 
 class Annealing(keras.callbacks.Callback):
-    """Sets a variable of the model from the step of the run, before every batch.
+    """Sets a variable of the model from the step of the run, before every step.
 
-    The step is the one that is saved with the weights, so a resumed run goes on where it was. The
+    Where one call of the training function takes several steps (`steps_per_execution`), each of
+    them has its own value. The step is the one that is saved with the weights, so a resumed run goes on where it was. The
     value at the end of each epoch joins the logs under the variable's name. For the `beta` of a VAE
     the argument `beta=` takes the schedule itself; this callback is for every other number that a
     model holds in a variable, and for schedules that a saved model shall not carry.
@@ -66,10 +69,19 @@ class Annealing(keras.callbacks.Callback):
                 f"Received: {type(self.model)}"
             )
         self._target = found
+        if self.model.steps_per_execution > 1:
+            self.model.before_each_step(self._assign_at)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        step = int(self.model.progress.step.numpy())
-        self._target.assign(float(self.schedule(step)))
+        if self.model.steps_per_execution == 1:
+            self._target.assign(self._value(int(self.model.progress.step.numpy())))
+
+    def _assign_at(self, step: tf.Tensor) -> None:
+        value = tf.ensure_shape(tf.numpy_function(self._value, [step], tf.float32), [])
+        self._target.assign(tf.cast(value, self._target.dtype))
+
+    def _value(self, step: Any) -> np.float32:
+        return np.float32(self.schedule(int(step)))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:

@@ -94,7 +94,10 @@ def _encoded(value: Any, name: str) -> Any:
         return [_encoded(part, name) for part in value]
     if isinstance(value, (np.ndarray, np.generic, tf.Tensor, tf.Variable)):
         array = np.asarray(value)
-        return {"array": array.tolist(), "dtype": array.dtype.name}
+        encoded = {"array": array.tolist(), "dtype": array.dtype.name}
+        if isinstance(value, tf.Variable):
+            encoded["trainable"] = bool(value.trainable)
+        return encoded
     raise ValueError(
         "A distribution's parameters must be numbers, arrays or distributions to be saved with a "
         f"model; make a Prior of your own for others. Received: {name} of type {type(value)}"
@@ -116,8 +119,14 @@ def _decoded(value: Any, place: str) -> Any:
         )
     if "array" not in value:
         return tf.as_dtype(value["dtype"])
+    trainable = value.get("trainable")
+    if not isinstance(trainable, bool | None):
+        raise FileConfigError(
+            f"{place} must say by true or false whether it trains. Received: {shown(trainable)}"
+        )
     try:
-        return np.array(value["array"], value["dtype"])
+        array = np.array(value["array"], value["dtype"])
+        return array if trainable is None else tf.Variable(array, trainable=trainable)
     except (TypeError, ValueError, OverflowError) as error:
         raise FileConfigError(
             f"{place} must be an array of numbers. Received: {shown(value['array'])} ({error})"

@@ -27,7 +27,8 @@ def kl_by_group(posterior: Any, prior: Any, samples: Any) -> tf.Tensor:
     by_unit = _normal_units(prior)
     if by_unit is not None:
         units = tfd.Normal(posterior.mean(), posterior.stddev())
-        return tfd.kl_divergence(units, by_unit)
+        # TFP loses the number of units where it is 1, since that could still be broadcast.
+        return tf.ensure_shape(tfd.kl_divergence(units, by_unit), [None, posterior.event_shape[-1]])
     analytic = _registered(posterior, prior)
     if analytic is not None:
         return analytic[:, tf.newaxis]

@@ -9,10 +9,12 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from keras_transgen.backbones.adopted_variable import AdoptedVariable
 from keras_transgen.generative.distribution_config import (
     distribution_config,
     distribution_from_config,
 )
+from keras_transgen.generative.prior_support import refuse_partial_support
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.registry import Registry
 
@@ -168,10 +170,12 @@ class VampPrior(Prior):
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class FixedPrior(Prior):
-    """A TFP distribution as it is.
+    """A TFP distribution as it is; where its parameters are `tf.Variable`s, they are learned.
 
     Args:
-        fixed: TFP distribution with event shape `[latent_dim]` and no batch, float32.
+        fixed: TFP distribution with event shape `[latent_dim]` and no batch, float32, whose support
+            is all of R^n. Its trainable `tf.Variable`s are the prior's weights: they train with the
+            model and are saved with it.
 
     Raises:
         ValueError: If it is no TFP distribution.
@@ -191,6 +195,12 @@ class FixedPrior(Prior):
                 "units (latent_dim); wrap independent units in tfd.Independent(..., 1). Received: "
                 f"batch shape {batch}, event shape {event}, {self.fixed.dtype}"
             )
+        refuse_partial_support(self.fixed, self.latent_dim)
+        # An attribute that holds Keras variables is how Keras comes to know them.
+        self.parameters = [
+            AdoptedVariable(variable, f"{self.name}/parameter_{number}")
+            for number, variable in enumerate(self.fixed.variables)
+        ]
 
     def distribution(self, encode: Callable[[tf.Tensor], Any]) -> tfd.Distribution:
         return self.fixed

@@ -81,13 +81,15 @@ def size_without_lost_convolutions(
     `refuse_lost_convolutions`.
 
     Returns:
-        The largest one, up to `batch_size`, of which every batch has examples for each replica;
-        `batch_size` where there is none. Not every network fails on no examples.
+        The largest one, up to `batch_size`, of which every batch has examples for each replica; the
+        next larger one where there is none; else `batch_size`. Not every network fails on no
+        examples.
     """
     rows, size = _rows(data), batch_size or _KERAS_DEFAULT
     if not rows or not _fails_on_a_batch(model, rows, size):
         return batch_size
-    sizes = range(min(rows, size), 0, -1)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    sizes = [*range(min(rows, size), 0, -1), *range(size + 1, size + replicas)]
     fitting = (smaller for smaller in sizes if not _fails_on_a_batch(model, rows, smaller))
     return next(fitting, batch_size)
 

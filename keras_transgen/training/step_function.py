@@ -13,6 +13,7 @@ def make_step_function(
     model: keras.Model,
     step_function: Callable[[Any], dict[str, tf.Tensor]],
     after: Callable[[dict[str, tf.Tensor]], None],
+    before: Callable[[], None] | None = None,
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
     """Make Keras' train or test function for any strategy, several workers included.
 
@@ -24,6 +25,7 @@ def make_step_function(
         model: Gives the strategy, `run_eagerly` and `steps_per_execution`.
         step_function: Called on each replica with its part of a batch; returns logs.
         after: Called with the reduced logs after every step, across replicas.
+        before: Called before every step, across replicas.
 
     Returns:
         A function from an iterator of batches to the logs of the last step taken. It raises
@@ -38,10 +40,14 @@ def make_step_function(
     )
 
     def one_step(data: Any) -> dict[str, tf.Tensor]:
+        if before is not None:
+            before()
         logs = strategy.run(step_function, args=(data,))
         logs = keras.tree.map_structure(
             lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None), logs
         )
+        if strategy.num_replicas_in_sync > 1:
+            logs = {**logs, **_means_over_examples(model, logs)}
         # Without this order a graph may count the step before its batch is there, and the batch's
         # order is drawn, in another thread, from the count.
         with tf.control_dependencies(keras.tree.flatten(logs)):
@@ -98,6 +104,17 @@ def make_step_function(
         return logs
 
     return function
+
+
+def _means_over_examples(model: keras.Model, logs: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """The logs that are means of the model's own, read across replicas.
+
+    What a replica reads of a mean is the mean over its own examples, and the replicas' average of
+    those gives each replica the same weight, whatever share of the batch it held. Keras corrects
+    that only where the names of a step's logs are those of `model.metrics`, all of them.
+    """
+    means = [metric for metric in model.metrics if isinstance(metric, keras.metrics.Mean)]
+    return {mean.name: mean.result() for mean in means if mean.name in logs}
 
 
 def _in_turn(step: Callable[..., Any], iterator: Any, model: keras.Model) -> dict[str, tf.Tensor]:

@@ -107,6 +107,7 @@ class TrainerModel(StoredModel):
         self._jit_setting: bool | str = "auto"
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
+        self._act_before_step: Callable[[tf.Tensor], None] | None = None
 
     # Compiling
 
@@ -341,7 +342,9 @@ class TrainerModel(StoredModel):
             return self.train_function
         if num_replicas_of(self) > 1:
             spread_seed_generators(self)
-        run = make_step_function(self, self.train_step, self._after_train_step)
+        run = make_step_function(
+            self, self.train_step, self._after_train_step, self._before_train_step
+        )
 
         def train_function(iterator: Any) -> dict[str, tf.Tensor]:
             skipped = 0
@@ -360,6 +363,21 @@ class TrainerModel(StoredModel):
             return self.test_function
         self.test_function = make_step_function(self, self.test_step, self._after_test_step)
         return self.test_function
+
+    def before_each_step(self, act: Callable[[tf.Tensor], None] | None) -> None:
+        """Let something happen before every step from now on, between the steps of one call too.
+
+        Args:
+            act: Called in the training function's graph, across replicas, with the step (int64
+                scalar, 0 first). The end of `fit` ends it, and so does `None`.
+        """
+        self._act_before_step = act
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+
+    def _before_train_step(self) -> None:
+        if self._act_before_step is not None:
+            self._act_before_step(tf.convert_to_tensor(self.progress.step.value))
 
     def _after_train_step(self, logs: dict[str, tf.Tensor]) -> None:
         progress = self.progress
@@ -490,6 +508,8 @@ class TrainerModel(StoredModel):
         finally:
             self._checking_disabled = False
             self.progress.steps_to_skip = 0
+            if self._act_before_step is not None:
+                self.before_each_step(None)
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:
         if isinstance(callbacks, keras.callbacks.CallbackList):

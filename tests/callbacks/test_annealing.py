@@ -46,6 +46,30 @@ def test_a_value_for_every_step_and_one_in_the_logs_for_every_epoch():
     assert history.history["strength"] == [1.0, 2.5]
 
 
+class Recorder(Line):
+    """Sums what the number was in each step, in the graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = self.add_weight(name="total", initializer="zeros", trainable=False)
+
+    def update_step(self, data, noise):
+        self.total.assign_add(self.strength.value)
+        return super().update_step(data, noise)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_each_of_the_steps_that_one_call_takes_has_its_own_value(jit_compile):
+    model = Recorder()
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=jit_compile, steps_per_execution=2)
+    history = train(model, Annealing("strength", lambda step: 3.0**step))
+    assert float(model.total.numpy()) == (3**6 - 1) / 2
+    assert history.history["strength"] == [9.0, 243.0]
+    # The next run has no schedule.
+    train(model, epochs=1)
+    assert float(model.total.numpy()) == (3**6 - 1) / 2 + 3 * 243.0
+
+
 def test_a_run_that_goes_on_takes_the_next_step():
     model = Line()
     train(model, Annealing("strength", lambda step: step), epochs=1)

@@ -126,3 +126,17 @@ def test_free_bits_decided_by_the_whole_batch():
     part = tf.constant([[0.8]])
     assert float(sum_with_free_bits(part, 0.5, tf.constant([0.4]))) == pytest.approx(0.5)
     assert float(sum_with_free_bits(part * 0.1, 0.5, tf.constant([0.6]))) == pytest.approx(0.08)
+
+
+def test_one_latent_unit_has_a_shape_that_is_known():
+    """`KL(N(1, 2) || N(0, 1))` by the formula, in a graph for batches of any size."""
+    expected = 0.5 * (2.0**2 + 1.0**2 - 1.0 - 2.0 * np.log(2.0))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1])])
+    def divergence(mean):
+        posterior = tfd.MultivariateNormalDiag(mean, 0.0 * mean + 2.0)
+        kl = kl_by_group(posterior, tfd.MultivariateNormalDiag(tf.zeros(1), tf.ones(1)), mean)
+        assert kl.shape[-1] == 1
+        return kl
+
+    np.testing.assert_allclose(divergence(np.ones((3, 1), "float32")), [[expected]] * 3, rtol=1e-6)

@@ -123,4 +123,5 @@ def test_sizes_that_no_batch_leaves_a_replica_out_of(two_replicas, monkeypatch):
         return replica_batches.size_without_lost_convolutions(model, data, batch_size)
 
     assert [size(9, 8), size(33, None), size(10, 8), size(3, 8)] == [7, 31, 8, 8]
+    assert size(3, 2) == 3, "one batch of two and one examples"
     assert size(1, 8) == 8, "nothing helps here"

@@ -43,3 +43,31 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_examples():
     assert history["loss"] == pytest.approx([22.6, 22.6], rel=1e-5)
     assert history["largest"] == pytest.approx([(4 + 8 + 100) / 3] * 2)
     assert history["val_loss"] == pytest.approx([3.0, 3.0], rel=1e-5)
+
+
+class Adversary(Mean):
+    """Logs two means of its own, and keeps a third that is no log of a step, as GANs do."""
+
+    def __init__(self):
+        super().__init__()
+        self.smallest = keras.metrics.Mean(name="smallest")
+        self.unused = keras.metrics.Mean(name="unused")
+
+    def evaluation_step(self, data, noise):
+        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        size = tf.shape(x)[0]
+        mean = tf.where(size > 0, tf.reduce_mean(x), 0.0)
+        self.largest.update_state(mean, sample_weight=size)
+        self.smallest.update_state(-mean, sample_weight=size)
+        return {"largest": self.largest.result(), "smallest": self.smallest.result()}
+
+
+@pytest.mark.parametrize(("examples", "batch_size"), [(33, 32), (7, 2), (5, 4), (1, 2)])
+def test_logs_of_two_replicas_are_means_over_examples(examples, batch_size, two_replicas):
+    x = np.arange(1.0, examples + 1.0, dtype="float32")[:, None] ** 2
+    with two_replicas.scope():
+        model = Adversary()
+        model.compile("sgd", jit_compile=False)
+    logs = model.evaluate(x, batch_size=batch_size, verbose=0, return_dict=True)
+    assert logs["largest"] == pytest.approx(x.mean(), rel=1e-6)
+    assert logs["smallest"] == pytest.approx(-x.mean(), rel=1e-6)
