@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 _TOLERANCE = 0.05
+_EIGHT_BITS, _SIXTEEN_BITS = 255.0, 65535.0
 
 
 class FeatureExtractor:
@@ -105,14 +106,16 @@ class FeatureExtractor:
             images: Array or tensor `[count, height, width, channels]`, a `tf.data.Dataset`, a
                 `keras.utils.PyDataset` or another iterable of such batches; of `(images, labels)`
                 batches the images are taken.
-            value_range: `(low, high)` of float images; integer ones are 0 to 255.
+            value_range: `(low, high)` of float images; integer ones are 0 to 255, `uint16` ones 0 to
+                65535, and booleans 0 and 1.
 
         Yields:
             Features `[batch, features]`.
 
         Raises:
-            ValueError: If a batch is no array of images, the data set has no end, or the network
-                does not give one row of finite features per image (the image is numbered).
+            ValueError: If a batch is no array of images, integers do not say which range they have,
+                the data set has no end, or the network does not give one row of finite features per
+                image (the image is numbered).
         """
         if not len(value_range) == 2 or not value_range[0] < value_range[1]:
             raise ValueError(
@@ -122,9 +125,10 @@ class FeatureExtractor:
         for batch in _batches(images, self.batch_size):
             if seen == 0:
                 self._warn_outside(batch[: self.batch_size], value_range)
+            limits = _integer_limits(batch, first=seen == 0) or value_range
             for start in range(0, len(batch), self.batch_size):
                 part = batch[start : start + self.batch_size]
-                yield self._features(part, value_range, seen)
+                yield self._features(part, limits, seen)
                 seen += len(part)
 
     def _features(self, images: Any, value_range: tuple[float, float], first: int) -> np.ndarray:
@@ -170,8 +174,6 @@ class FeatureExtractor:
         images = tf.convert_to_tensor(images)
         if images.shape.rank != 4:
             return images
-        if images.dtype.is_integer:
-            low, high = 0.0, 255.0
         images = tf.clip_by_value((tf.cast(images, tf.float32) - low) / (high - low), 0.0, 1.0)
         if self._size is not None and tuple(images.shape[1:3]) != self._size:
             images = tf.image.resize(images, self._size, antialias=True)
@@ -196,6 +198,33 @@ class FeatureExtractor:
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _integer_limits(batch: Any, first: bool) -> tuple[float, float] | None:
+    """The range of images of integers, by their type; `None` for floats.
+
+    Args:
+        batch: Images.
+        first: Whether they are the first ones, of which the values are looked at for a range that
+            their type does not have.
+    """
+    dtype = np.dtype(getattr(batch.dtype, "as_numpy_dtype", batch.dtype))
+    if dtype.kind not in "iub" or len(batch.shape) != 4:
+        return None
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    limit = _SIXTEEN_BITS if dtype == np.uint16 else _EIGHT_BITS
+    values = np.asarray(batch) if first or dtype not in (np.uint8, np.uint16) else None
+    if values is None or values.size == 0:
+        return 0.0, limit
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > limit or high == 1 or (limit == _SIXTEEN_BITS and 0 < high <= _EIGHT_BITS):
+        raise ValueError(
+            "Integer images are 0 to 255, or 0 to 65535 as uint16, and these are neither. Cast them "
+            "to float32 and give their range as value_range=(low, high). "
+            f"Received: {dtype.name} images with values from {low} to {high}"
+        )
+    return 0.0, limit
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -82,7 +82,8 @@ class SampleQuality:
         backbone: A backbone, a Keras layer or model, or any callable from images to
             `[batch, features]`.
         name: What the metrics are named after; defaults to the backbone's name.
-        value_range: `(low, high)` of float images handed in; integer images are 0 to 255.
+        value_range: `(low, high)` of float images handed in; integer images are 0 to 255, `uint16`
+            ones 0 to 65535.
             Defaults to `(0.0, 1.0)`.
         image_size: Height and width the backbone takes; images of other sizes are resized.
             Defaults to what the backbone says.

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.architecture_record import architecture_record, check_architecture
+from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batches import ends_promptly
 
@@ -171,6 +172,14 @@ class GenerativeModel(TrainerModel):
                 "[0, 1], pass value_range=(0.0, 1.0) or scale them.",
                 stacklevel=3,
             )
+
+    def check_parts(self) -> None:
+        """Refuse networks and losses that mean another range of images; constructors end so.
+
+        Raises:
+            ValueError: If a part's `value_range` is not the model's.
+        """
+        refuse_other_ranges(self, self.value_range)
 
     def check_labels(self, y: Any) -> None:
         """Refuse labels or conditions that do not fit; the default takes any and ignores them."""

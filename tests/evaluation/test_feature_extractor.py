@@ -54,6 +54,33 @@ def test_value_ranges_are_mapped_and_bytes_are_0_to_255():
     np.testing.assert_allclose(extracted(extractor, levels), expected, atol=4 * 0.5 / 255 + 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [("uint8", 255), ("int64", 255), ("uint16", 65535), ("bool", 1)]
+)
+@pytest.mark.parametrize("kind", ["array", "data set"])
+def test_integers_have_the_range_of_their_type(dtype, largest, kind):
+    extractor = FeatureExtractor(keras.layers.Flatten(), batch_size=4)
+    levels = np.round(IMAGES * largest).astype(dtype)
+    data = levels if kind == "array" else tf.data.Dataset.from_tensor_slices(levels).batch(4)
+    expected = levels.reshape(10, 16).astype("float64") / largest
+    np.testing.assert_allclose(extracted(extractor, data), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [("uint8", 0, 1), ("int32", 0, 1), ("uint16", 0, 255), ("int16", -5, 200), ("int64", 0, 4095)],
+)
+def test_integers_that_do_not_say_their_range(dtype, low, high):
+    images = np.linspace(low, high, 160).reshape(10, 4, 4, 1).astype(dtype)
+    with pytest.raises(ValueError, match=f"Received: {dtype} images with values from {low} to"):
+        extracted(FeatureExtractor(keras.layers.Flatten()), images)
+
+
+def test_a_black_batch_is_no_mask():
+    black = np.zeros((3, 4, 4, 1), "uint8")
+    np.testing.assert_array_equal(extracted(FeatureExtractor(keras.layers.Flatten()), black), 0.0)
+
+
 def test_images_are_resized_and_grey_is_repeated_to_what_a_model_takes():
     model = keras.Sequential([keras.layers.Input((8, 8, 3)), keras.layers.Flatten()])
     flat = np.full((2, 4, 4, 1), 0.25, "float32")

@@ -169,6 +169,7 @@ class GAN(AdversarialModel):
         )
         self._trackers = [keras.metrics.Mean(name=name) for name in self._log_names()]
         self.built = True
+        self.check_parts()
 
     def _default_generator(self) -> keras.Model:
         return default_generator(

@@ -145,6 +145,7 @@ class StyleTransfer(GenerativeModel):
         self._make_targets(images)
         self._trackers = [keras.metrics.Mean(name=name) for name in _LOGS]
         self.built = True
+        self.check_parts()
 
     def _checked_styles(self, styles: Any) -> list[np.ndarray]:
         assert self.value_range is not None

@@ -79,6 +79,7 @@ class TranslationModel(AdversarialModel):
         )
         self._trackers = [keras.metrics.Mean(name=name) for name in self._log_names()]
         self.built = True
+        self.check_parts()
 
     def compile(
         self,
