@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_transgen.generative.architecture_record import architecture_record, check_architecture
 from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import ends_promptly
 
 _LARGEST_BYTE = 255.0
@@ -86,6 +87,24 @@ class GenerativeModel(TrainerModel):
         """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
         self.check_examples(x)
         self.check_labels(y)
+
+    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        """Assertions that a batch's floats are finite and in their range."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return [
+            operation
+            for part, name in self.examples_in(x, y)
+            for operation in stop_at_wrong_values(part, self.limits, name)
+        ]
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest value of float examples; `None` for finite numbers of any size."""
+        return self.value_range
+
+    def examples_in(self, x: Any, y: Any) -> list[tuple[Any, str]]:
+        """The parts of a batch that are examples, with their names in messages."""
+        return [(x, "examples")]
 
     def check_examples(
         self, x: Any, name: str = "x", example_shape: tuple[int, ...] | None = None

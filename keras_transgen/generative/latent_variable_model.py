@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -150,6 +151,12 @@ class LatentVariableModel(GenerativeModel):
         return self.likelihood.mean(self._parameters(mean, training))
 
     # What a trained model does
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Reconstructions, with the arguments and the result of `keras.Model.predict`."""
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            self.check_examples(x)
+        return super().predict(x, *args, **kwargs)
 
     def encode(self, x: Any) -> tfd.MultivariateNormalDiag:
         """The posterior q(z|x).

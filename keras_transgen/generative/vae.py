@@ -214,6 +214,12 @@ class VAE(LatentVariableModel):
     def check_values(self, values: np.ndarray, low: float, high: float, name: str) -> None:
         self.likelihood.check_support(values, low, high, name)
 
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Lowest and highest value that the likelihood takes, where it says so."""
+        says = type(self.likelihood).check_support is not Likelihood.check_support
+        return (0.0, 1.0) if says and self.likelihood.bounded else None
+
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> tf.Tensor:
         """Standard normal `[batch, latent_dim]`, or `[K, batch, latent_dim]` for K samples."""
         if training and self.beta_schedule is not None:

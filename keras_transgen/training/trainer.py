@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.batch_assertions import raise_own
 from keras_transgen.training.batches import (
     check_arrays,
     check_weights_have_labels,
@@ -260,6 +262,14 @@ class TrainerModel(StoredModel):
         Arrays are handed over whole; of other data the first batch. The default takes anything.
         """
 
+    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        """What a step must wait for: assertions that a replica's batch fits; none by default.
+
+        They are part of the step's graph, so that every batch is looked at; see
+        `training.batch_assertions`.
+        """
+        return []
+
     # The building blocks of a step
 
     def replica_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -326,7 +336,10 @@ class TrainerModel(StoredModel):
         seed = replica_seed(self.progress.seed.value, self.progress.step.value)
         noise = self.draw_noise(data, seed, training=True)
         whole = bool(self.jit_compile) and num_replicas() == 1
-        with statistics_without_gaps(self, batch_size_of(data)):
+        with (
+            tf.control_dependencies(self.stop_at_misfits(data)),
+            statistics_without_gaps(self, batch_size_of(data)),
+        ):
             return compiled(self.update_step, whole)(data, noise)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -334,7 +347,8 @@ class TrainerModel(StoredModel):
         seed = replica_seed(~self.progress.seed.value, self.progress.test_step.value)
         noise = self.draw_noise(data, seed, training=False)
         whole = bool(self.jit_compile) and num_replicas() == 1
-        return compiled(self.evaluation_step, whole)(data, noise)
+        with tf.control_dependencies(self.stop_at_misfits(data)):
+            return compiled(self.evaluation_step, whole)(data, noise)
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Make the function that takes the next batches from an iterator and trains on them."""
@@ -450,6 +464,7 @@ class TrainerModel(StoredModel):
 
         Raises:
             ValueError: If the data do not fit the model, before training starts.
+            ValueError: If a later batch does not fit, before a weight moves by it.
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
         agree_on_fit(
@@ -477,7 +492,7 @@ class TrainerModel(StoredModel):
         validation_data, validation_batch_size = held_out_data(
             validation_data, validation_batch_size, validation_steps, self.check_data
         )
-        x = ends_promptly(x)
+        x = ends_promptly(self._first_looked_at(x, training=True))
         if arrays and shuffle is True:
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
             data = data if isinstance(data, tuple) else (data,)
@@ -505,11 +520,25 @@ class TrainerModel(StoredModel):
                 validation_batch_size=validation_batch_size,
                 validation_freq=validation_freq,
             )
+        except tf.errors.InvalidArgumentError as error:
+            raise_own(error)
+            raise
         finally:
             self._checking_disabled = False
             self.progress.steps_to_skip = 0
             if self._act_before_step is not None:
                 self.before_each_step(None)
+
+    def _first_looked_at(self, data: Any, training: bool) -> Any:
+        """A Python generator whose first batch was checked and put back; other data as they are."""
+        if not isinstance(data, types.GeneratorType):
+            return data
+        first = next(data, None)
+        if first is None:
+            raise ValueError("The data are empty: there is no batch. Received: a used-up generator")
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
+        self.check_data(x, y, sample_weight, training=training)
+        return (batch for batch in itertools.chain([first], data))
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -542,17 +571,21 @@ class TrainerModel(StoredModel):
         if batches is not None:
             x, y, sample_weight, batch_size = batches, None, None, None
         self.progress.test_step.assign(0)
-        return super().evaluate(
-            x=ends_promptly(x),
-            y=y,
-            batch_size=batch_size,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            steps=steps,
-            callbacks=callbacks,
-            return_dict=return_dict,
-            **kwargs,
-        )
+        try:
+            return super().evaluate(
+                x=ends_promptly(self._first_looked_at(x, training=False)),
+                y=y,
+                batch_size=batch_size,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                **kwargs,
+            )
+        except tf.errors.InvalidArgumentError as error:
+            raise_own(error)
+            raise
 
     def predict(
         self,

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.batch_assertions import stop_unless
+
 _GENERATOR = ("concatenation", "normalization")
 _DISCRIMINATOR = ("projection", "concatenation", None)
 
@@ -130,17 +132,16 @@ def stop_at_wrong_labels(labels: Any, num_classes: int) -> list[tf.Operation]:
     Returns:
         The operations that the rest of the step must wait for; none where it runs eagerly.
     """
-    labels = tf.cast(labels, tf.int64)
-    assertion = tf.debugging.Assert(
-        tf.reduce_all((labels >= 0) & (labels < num_classes)),
-        [
-            f"Expected labels from 0 to {num_classes - 1} (num_classes={num_classes}) in every "
-            "batch. Received:",
-            labels,
-        ],
-        summarize=256,
+    numbers = tf.cast(labels, tf.float32)
+    whole = tf.reduce_all(tf.equal(numbers, tf.floor(numbers)))
+    inside = tf.reduce_all((numbers >= 0) & (numbers < num_classes))
+    return stop_unless(
+        whole & inside,
+        f"Expected labels as integers from 0 to {num_classes - 1} (num_classes={num_classes}) in "
+        "every batch. Received: a batch of labels from {} to {}",
+        tf.reduce_min(labels),
+        tf.reduce_max(labels),
     )
-    return [] if assertion is None else [assertion]
 
 
 def check_condition_vectors(

@@ -200,13 +200,13 @@ class ConditionalGAN(GAN):
             return (y, phase["dropped"])
         return (y,)
 
-    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> list[Phase]:
-        """The random numbers of a step, whose labels are looked at here, outside of XLA."""
+    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        """Assertions that a batch's examples are in their range and its labels are classes."""
+        found = super().stop_at_misfits(data)
         _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if self.num_classes is None or y is None:
-            return super().draw_noise(data, seed, training)
-        with tf.control_dependencies(stop_at_wrong_labels(y, self.num_classes)):
-            return super().draw_noise(data, seed, training)
+        if self.num_classes is not None and y is not None:
+            found += stop_at_wrong_labels(y, self.num_classes)
+        return found
 
     def generate(self, latent: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
         """Examples, float32, from latent vectors and conditions by the generator as it is."""

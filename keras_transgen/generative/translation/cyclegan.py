@@ -259,6 +259,10 @@ class CycleGAN(TranslationModel):
 
     # Data
 
+    def examples_in(self, x: Any, y: Any) -> list[tuple[Any, str]]:
+        """Both images of each pair."""
+        return [(x, "images of A"), (y, "images of B")]
+
     def check_labels(self, y: Any) -> None:
         """Refuse images that are none of B."""
         if y is None:

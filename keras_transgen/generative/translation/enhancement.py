@@ -192,6 +192,10 @@ class Enhancer(Pix2Pix):
 
     # Data: clean images, without targets
 
+    def examples_in(self, x: Any, y: Any) -> list[tuple[Any, str]]:
+        """Clean images alone."""
+        return [(x, "clean images")]
+
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse data that are no clean images of this model; labels are ignored."""
         self.check_examples(x, "clean images", self.target_shape)

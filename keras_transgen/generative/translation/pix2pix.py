@@ -308,6 +308,10 @@ class Pix2Pix(TranslationModel):
 
     # Data
 
+    def examples_in(self, x: Any, y: Any) -> list[tuple[Any, str]]:
+        """Both images of each pair."""
+        return [(x, "inputs"), (y, "targets")]
+
     def check_labels(self, y: Any) -> None:
         """Refuse targets that are none of this model's."""
         if y is None:
