@@ -106,8 +106,8 @@ class FeatureExtractor:
             images: Array or tensor `[count, height, width, channels]`, a `tf.data.Dataset`, a
                 `keras.utils.PyDataset` or another iterable of such batches; of `(images, labels)`
                 batches the images are taken.
-            value_range: `(low, high)` of float images; integer ones are 0 to 255, `uint16` ones 0 to
-                65535, and booleans 0 and 1.
+            value_range: `(low, high)` of float images; integer ones are 0 to 255, `uint16` ones
+                0 to 65535, and booleans 0 and 1.
 
         Yields:
             Features `[batch, features]`.
@@ -218,10 +218,11 @@ def _integer_limits(batch: Any, first: bool) -> tuple[float, float] | None:
     if values is None or values.size == 0:
         return 0.0, limit
     low, high = int(values.min()), int(values.max())
-    if low < 0 or high > limit or high == 1 or (limit == _SIXTEEN_BITS and 0 < high <= _EIGHT_BITS):
+    smaller = 1 if limit == _EIGHT_BITS else _EIGHT_BITS
+    if low < 0 or high > limit or 0 < high <= smaller:
         raise ValueError(
-            "Integer images are 0 to 255, or 0 to 65535 as uint16, and these are neither. Cast them "
-            "to float32 and give their range as value_range=(low, high). "
+            "Integer images are 0 to 255, or 0 to 65535 as uint16, and these are neither. Cast "
+            "them to float32 and give their range as value_range=(low, high). "
             f"Received: {dtype.name} images with values from {low} to {high}"
         )
     return 0.0, limit

@@ -74,6 +74,10 @@ class FeatureScale(keras.layers.Layer):
         deviation = tf.convert_to_tensor(self.deviation)
         return tf.where(deviation > 0.0, deviation, tf.ones_like(deviation))
 
+    def varying(self) -> tf.Tensor:
+        """Which features are not constant, booleans `[feature_dim]`."""
+        return tf.convert_to_tensor(self.deviation) > 0.0
+
     def inverse(self, standard: Any) -> Any:
         """Features from standardised ones."""
         return standard * tf.convert_to_tensor(self.deviation) + tf.convert_to_tensor(self.mean)

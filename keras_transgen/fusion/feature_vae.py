@@ -73,6 +73,8 @@ class FeatureVAE(StandardisedFeatures, VAE):
         if num_classes is not None and num_classes < 1:
             raise ValueError(f"num_classes must be at least 1. Received: num_classes={num_classes}")
         super().__init__((size,), latent_dim, likelihood, **kwargs)
+        # The density of a constant feature is none: it would add as many nats as one likes.
+        self.likelihood.counted = self.feature_scale.varying
         self.num_classes = num_classes
         if num_classes is not None:
             self.class_means = self._own_weight("class_means", (num_classes, self.latent_dim))

@@ -31,10 +31,13 @@ class Likelihood(keras.layers.Layer):
     Attributes:
         bounded: Whether examples lie in [0, 1].
         normalized: Whether `log_prob` is the logarithm of a density whose integral is known.
+        counted: Gives which values of an example count, booleans `[*example_shape]`; `None` where
+            all do. The others have a density of one.
     """
 
     bounded = True
     normalized = True
+    counted: Callable[[], tf.Tensor] | None = None
 
     def prepare(self, example_shape: tuple[int, ...]) -> None:
         """Learn the shape of an example and create variables, if there are any."""
@@ -77,6 +80,8 @@ class Likelihood(keras.layers.Layer):
 
     def independent(self, distribution: tfd.Distribution) -> tfd.Independent:
         """Take the last axes of a batch of distributions as one example."""
+        if self.counted is not None:
+            distribution = tfd.Masked(distribution, self.counted())
         return tfd.Independent(distribution, reinterpreted_batch_ndims=len(self.example_shape))
 
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 from keras_transgen.fusion.feature_vae import FeatureVAE
 from keras_transgen.generative.likelihoods import Gaussian
@@ -76,6 +77,20 @@ def test_likelihood_is_of_the_features_themselves():
     np.testing.assert_allclose(
         vae.log_likelihood(features[:20], num_samples=10), expected[:20], atol=1e-3
     )
+
+
+def test_constant_features_have_no_density():
+    """The likelihood is that of the other features alone, SciPy's marginal of the truth."""
+    truth, vae, standard, features = scaled_truth()
+    vae.feature_scale.deviation.assign([2.0, 1.0, 0.5, 0.0, 0.0])
+    # Wide enough to reach all that the other features leave open.
+    kernel, bias = vae.posterior_raw_scale.get_weights()
+    vae.posterior_raw_scale.set_weights([0.0 * kernel, 0.0 * bias + 1.0])
+    covariance = truth.weights @ truth.weights.T + truth.sigma**2 * np.eye(5)
+    marginal = scipy.stats.multivariate_normal(truth.bias[:3], covariance[:3, :3])
+    expected = marginal.logpdf(standard[:20, :3]) - np.log(2.0 * 1.0 * 0.5)
+    found = vae.log_likelihood(features[:20], num_samples=20000, batch_size=5)
+    np.testing.assert_allclose(found, expected, atol=0.15)
 
 
 def test_what_comes_out_is_in_the_features_scale():
