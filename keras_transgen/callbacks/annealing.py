@@ -17,8 +17,9 @@ class Annealing(keras.callbacks.Callback):
     Where one call of the training function takes several steps (`steps_per_execution`), each of
     them has its own value. The step is the one that is saved with the weights, so a resumed run
     goes on where it was. The value at the end of each epoch joins the logs under the variable's
-    name. For the `beta` of a VAE the argument `beta=` takes the schedule itself; this callback is for every other number that a
-    model holds in a variable, and for schedules that a saved model shall not carry.
+    name. For the `beta` of a VAE the argument `beta=` takes the schedule itself; this callback is
+    for every other number that a model holds in a variable, and for schedules that a saved model
+    shall not carry.
 
     Args:
         variable: Name of a `keras.Variable` of the model, with dots for parts of parts: `"beta"`,

@@ -58,10 +58,18 @@ def main() -> None:
         from keras_transgen.datasets.screen import Screen
 
         screen = Screen(stderr=True)
-        told = isinstance(error, (ValueError, OSError, ArithmeticError, ImportError))
-        if not told or os.environ.get("KERAS_TRANSGEN_TRACEBACK"):
+        if not _says_what_to_do(error) or os.environ.get("KERAS_TRANSGEN_TRACEBACK"):
             screen.print(traceback.format_exc(), highlight=False, soft_wrap=True)
         else:
             screen.print(Text("Error", style="bold red"), end=" ")
             screen.print(str(error), highlight=False)
         sys.exit(1)
+
+
+def _says_what_to_do(error: Exception) -> bool:
+    """Whether an error comes from what the user gave; others are the program's own mistakes."""
+    if isinstance(error, (ValueError, OSError, ArithmeticError, ImportError, MemoryError)):
+        return True
+    import tensorflow as tf
+
+    return isinstance(error, tf.errors.OpError)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,15 +34,17 @@ def run_evaluate(
     console = loading_console()
     from keras_transgen.datasets import image_folder
     from keras_transgen.evaluation import SampleQuality
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
 
     extractor = open_backbone(backbone, allow_unsafe_ops)
-    reading = image_input(extractor, image_size).options()
+    samples = _samples(generated, count, seed) if generated.suffix == ".keras" else None
+    side = real if samples is None else int(samples[0].shape[1])
+    reading = image_input(extractor, image_size, side).options()
     low, high = reading["value_range"]
     quality = SampleQuality(extractor, value_range=(low, high), image_size=reading["image_size"])
     quality.update_real(image_folder(real, labelled=False, **reading))
-    if generated.suffix == ".keras":
-        quality.update_generated(*_samples(generated, count, seed))
+    if samples is not None:
+        quality.update_generated(*samples)
     else:
         quality.update_generated(image_folder(generated, labelled=False, **reading))
     metrics = quality.result().metrics()
@@ -54,7 +55,7 @@ def run_evaluate(
         table.add_row(name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}")
     console.print(table)
     if output is not None:
-        write_whole_text(output, json.dumps(metrics, indent=2) + "\n")
+        write_whole_json(output, metrics)
     return metrics
 
 

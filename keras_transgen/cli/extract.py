@@ -60,7 +60,7 @@ def run_extract(
         images,
         batch_size=batch_size,
         labelled=labelled,
-        **image_input(network, image_size).options(),
+        **image_input(network, image_size, images).options(),
     )
     extracted = extract_features(network, data, batch_size=batch_size)
     arrays: dict[str, Any] = {"files": np.array(index.paths), "digest": np.array(network.digest())}
@@ -102,7 +102,7 @@ def _extract_with_ray(
         batch_size=batch_size,
         num_workers=num_workers,
         allow_unsafe_ops=allow_unsafe_ops,
-        **image_input(backbone, image_size).options(),
+        **image_input(backbone, image_size, images).options(),
     )
     console.print(f"{count} images -> {output}", highlight=False)
     return output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -52,7 +51,7 @@ def run_train(
 
     from keras_transgen.callbacks import SampleGrid
     from keras_transgen.plotting import plot_learning_curves, save_figure
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
     from keras_transgen.training.whole_file import refuse_links_below
 
     keras.utils.set_random_seed(seed)
@@ -78,7 +77,7 @@ def run_train(
     )
     history = made.fit(data, epochs=epochs, callbacks=[grid])
     made.save(output / "model.keras")
-    write_whole_text(output / "classes.json", json.dumps(names) + "\n")
+    write_whole_json(output / "classes.json", names)
     save_figure(plot_learning_curves(history), output / "learning_curves.png")
     save_figure(_final_grid(made, real, names, seed), output / "samples.png")
     if model == "vae":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
+
+# Sides of images for a backbone that takes any: those of the data, within reason.
+_SMALLEST, _LARGEST = 8, 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +37,17 @@ class ImageInput:
         }
 
 
-def image_input(backbone: Any, image_size: int | None) -> ImageInput:
+def image_input(backbone: Any, image_size: int | None, images: str | Path | int) -> ImageInput:
     """Read from a backbone's contract how its images must be read.
 
     Args:
         backbone: A backbone.
-        image_size: Side in pixels, for a backbone that takes any.
+        image_size: Side in pixels, for a backbone that takes any; `None` for that of the data.
+        images: The folder, whose first image says the size then: its shorter side, at most 224; or
+            that size.
 
     Raises:
-        ValueError: If it does not take images, or takes them in another size or in any size.
+        ValueError: If it does not take images, or takes them in another size.
     """
     contract = backbone.input_contract
     shape = getattr(contract, "shape", None)
@@ -50,12 +56,10 @@ def image_input(backbone: Any, image_size: int | None) -> ImageInput:
             "This command needs a backbone that takes images [batch, height, width, 1 or 3]. "
             f"Received: {backbone.name!r} with input {contract}"
         )
-    height, width = shape[1] or image_size, shape[2] or image_size
-    if height is None or width is None:
-        raise ValueError(
-            "This backbone takes images of any size: say which with --image-size. "
-            f"Received: {backbone.name!r} with input shape {shape}"
-        )
+    side = image_size
+    if side is None and None in shape[1:3]:
+        side = images if isinstance(images, int) else side_of_data(images)
+    height, width = shape[1] or side, shape[2] or side
     size = (height, width)
     if image_size is not None and size != (image_size, image_size):
         raise ValueError(
@@ -65,6 +69,15 @@ def image_input(backbone: Any, image_size: int | None) -> ImageInput:
     return ImageInput(
         size, "grayscale" if shape[-1] == 1 else "rgb", contract.value_range or (0.0, 1.0)
     )
+
+
+def side_of_data(images: str | Path) -> int:
+    """The shorter side of a folder's first image, from 8 to 224 pixels."""
+    from keras_transgen.datasets import index_images
+    from keras_transgen.datasets.image_size import height_and_width
+
+    found = height_and_width(index_images(images, labelled=False).paths[0])
+    return max(_SMALLEST, min(_LARGEST, *(found or ())))
 
 
 def open_backbone(source: str, allow_unsafe_ops: bool) -> Any:

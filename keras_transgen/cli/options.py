@@ -24,7 +24,12 @@ Source = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    int | None, typer.Option(min=8, help="Side in pixels, where the module takes any.")
+    int | None,
+    typer.Option(
+        min=8,
+        help="Side in pixels, where the module takes any.",
+        show_default="that of the first image, at most 224",
+    ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1)]
 UnsafeOps = Annotated[

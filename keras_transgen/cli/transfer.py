@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,12 +95,12 @@ def run_transfer(
         plot_learning_curves,
         save_figure,
     )
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
 
     keras.utils.set_random_seed(seed)
     names = list(index_images(images).class_names or ())
     network = open_backbone(backbone, allow_unsafe_ops)
-    reading = image_input(network, image_size).options()
+    reading = image_input(network, image_size, images).options()
     if validation is None:
         train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
     else:
@@ -122,7 +121,7 @@ def run_transfer(
     predictions = model.classify(held_out, verbose=0)
     report = _report(model, method, backbone, names, labels, predictions)
     model.save(output / "model.keras")
-    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
+    write_whole_json(output / "report.json", report)
     save_figure(plot_confusion_matrix(labels, predictions, names), output / "confusion_matrix.png")
     if history is not None and any(len(v) > 1 for v in history.history.values()):
         save_figure(plot_learning_curves(history), output / "learning_curves.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -91,7 +90,7 @@ def run_train(
     import keras
 
     from keras_transgen.plotting import plot_learning_curves, save_figure
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
 
     keras.utils.set_random_seed(seed)
     width = {} if filters is None else {"filters": filters}
@@ -121,7 +120,7 @@ def run_train(
 
     output.mkdir(parents=True, exist_ok=True)
     made.save(output / "model.keras")
-    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
+    write_whole_json(output / "report.json", report)
     save_figure(plot_learning_curves(history), output / "learning_curves.png")
     save_figure(_grid(made, model, held_out, seed), output / "translations.png")
     for name in ("before", "after"):

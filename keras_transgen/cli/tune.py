@@ -44,7 +44,8 @@ def run_tune(
         list[str] | None,
         typer.Option(
             help="For transfer: a handle, a folder or 'digits'; several times to choose from "
-            "several."
+            "several.",
+            show_default="digits",
         ),
     ] = None,
     space: Annotated[
@@ -63,7 +64,9 @@ def run_tune(
     size: Annotated[
         int | None,
         typer.Option(
-            min=4, help="Side of the images in pixels. [default: what the backbone takes; 64]"
+            min=4,
+            help="Side of the images in pixels.",
+            show_default="what the backbone takes; 64",
         ),
     ] = None,
     color: Annotated[
@@ -99,7 +102,7 @@ def run_tune(
     import keras
     import keras_tuner
 
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
     from keras_transgen.training.whole_file import refuse_links_in
 
     # The tuner writes into its folder as it finds it.
@@ -119,7 +122,7 @@ def run_tune(
         "grid": keras_tuner.GridSearch,
     }
     output.mkdir(parents=True, exist_ok=True)
-    write_whole_text(output / _SETTINGS, json.dumps(settings, indent=2) + "\n")
+    write_whole_json(output / _SETTINGS, settings)
     tuner = tuners[algorithm](
         search,
         search.objective,
@@ -141,7 +144,7 @@ def _write_results(
 ) -> dict[str, Any]:
     """Save the best model, the table of trials and their figure; what the report holds."""
     from keras_transgen.plotting import plot_parallel_coordinates, save_figure
-    from keras_transgen.training import write_whole_text
+    from keras_transgen.training import write_whole_json
     from keras_transgen.tuning import trial_table
 
     rows = trial_table(tuner)
@@ -161,7 +164,7 @@ def _write_results(
         "best": {key: done[0][key] for key in ("trial", "score", "hyperparameters")},
         "trials": rows,
     }
-    write_whole_text(output / "report.json", json.dumps(report, indent=2) + "\n")
+    write_whole_json(output / "report.json", report)
     figure = plot_parallel_coordinates(
         [row["hyperparameters"] for row in done],
         [row["score"] for row in done],

@@ -24,7 +24,7 @@ def search_for_transfer(
     """A search for the best transfer, the arguments of `tuner.search`, and the classes.
 
     Raises:
-        ValueError: No backbone is given, or they take different images.
+        ValueError: The backbones take different images.
     """
     import keras_transgen as ktg
     from keras_transgen.cli.image_input import image_input
@@ -36,15 +36,13 @@ def search_for_transfer(
         search = ktg.tuning.TransferHyperModel(sources or [EMBEDDED], 10, space=space, seed=seed)
         data = {"x": x, "y": y, "validation_data": held_out, "batch_size": batch_size}
         return search, data, names
-    if not sources:
-        raise ValueError(
-            "A search for the best transfer needs at least one --backbone: a TF-Hub handle, a "
-            "folder with a SavedModel, a .keras file or 'digits'. Received: none"
-        )
     names = list(index_images(images).class_names or ())
-    search = ktg.tuning.TransferHyperModel(list(sources), len(names), space=space, seed=seed)
+    search = ktg.tuning.TransferHyperModel(
+        list(sources) or [EMBEDDED], len(names), space=space, seed=seed
+    )
     wanted = {
-        name: image_input(search.backbones.shared(name), size) for name in search.backbones.names
+        name: image_input(search.backbones.shared(name), size, images)
+        for name in search.backbones.names
     }
     if len(set(wanted.values())) > 1:
         raise ValueError(
@@ -93,7 +91,8 @@ def _split(every: Any, batch_size: int, labelled: bool, seed: int) -> tuple[Any,
         )
         chosen = chosen.map(lambda _, example: example if labelled else example[0]).cache()
         if not held_out:
-            chosen = chosen.shuffle(4096, seed=seed)
+            # All of them, since a folder comes class by class.
+            chosen = chosen.shuffle(max(int(every.cardinality()), 1), seed=seed)
         return chosen.batch(batch_size, drop_remainder=not held_out).prefetch(tf.data.AUTOTUNE)
 
     return part(False), part(True)

@@ -51,6 +51,12 @@ def too_many_pixels(head: bytes, stream: IO[bytes], max_pixels: int) -> str:
     return ""
 
 
+def height_and_width(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """The size of an image by its header; `None` where that does not say it."""
+    with open(path, "rb") as stream:
+        return _size(stream.read(HEAD_BYTES), stream)
+
+
 def checked_pixels(content: tf.Tensor, max_pixels: int, name: Any = "an image") -> tf.Tensor:
     """The bytes of an image, once its header says that it has no more than so many pixels."""
     import tensorflow as tf

@@ -80,7 +80,7 @@ class FeatureExtractor:
         self._channels = shape[3]
         self._range = backbone_range or getattr(contract, "value_range", None) or (0.0, 1.0)
         self._dtype = getattr(contract, "dtype", None) or "float32"
-        self._call: Callable[..., Any] | None = None
+        self._calls: dict[int, Callable[..., Any]] = {}
         self._warned = False
 
     def digest(self) -> str:
@@ -132,9 +132,11 @@ class FeatureExtractor:
                 seen += len(part)
 
     def _features(self, images: Any, value_range: tuple[float, float], first: int) -> np.ndarray:
-        if self._call is None:
-            self._call = self._compiled()
-        features = self._call(images, *(float(limit) for limit in value_range))
+        # One for grey and one for colour: a trace for both would know neither's channels.
+        channels = int(images.shape[-1])
+        if channels not in self._calls:
+            self._calls[channels] = self._compiled()
+        features = self._calls[channels](images, *(float(limit) for limit in value_range))
         features = np.asarray(features)
         if features.ndim != 2 or len(features) != len(images):
             raise ValueError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: str, write: Callable[[str], object], overwrite: bool = True) -> None:
@@ -60,6 +63,26 @@ def write_whole_text(path: str | os.PathLike[str], text: str) -> None:
         text: What it shall hold.
     """
     write_whole(os.fspath(path), lambda beside: Path(beside).write_text(text, encoding="utf-8"))
+
+
+def write_whole_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as JSON beside the path and move it into place; see `write_whole_text`.
+
+    JSON has no NaN and no infinity: such numbers are `null`.
+
+    Args:
+        path: The file.
+        value: Dictionaries, lists, numbers, words.
+    """
+    write_whole_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

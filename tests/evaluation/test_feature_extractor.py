@@ -163,3 +163,12 @@ def test_wrong_use_is_refused():
     )
     with pytest.raises(ValueError, match=r"\(1, 4, 4, 2\)"):
         list(three.batches(np.zeros((1, 4, 4, 2), "float32")))
+
+
+def test_grey_and_colour_images_in_turn():
+    """Of the three colours, grey is the weighted sum of ITU-R BT.601 that TensorFlow takes."""
+    extractor = FeatureExtractor(keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()]))
+    colour = np.random.default_rng(1).uniform(size=(10, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(extracted(extractor, IMAGES), IMAGES.reshape(10, 16), atol=1e-6)
+    grey = (colour @ [0.2989, 0.587, 0.114]).reshape(10, 16)
+    np.testing.assert_allclose(extracted(extractor, colour), grey, atol=1e-3)

@@ -1,0 +1,79 @@
+"""Whether the last thing that a player or a decoder does to its outputs fits what they are for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from keras_transgen.training.last_activation import last_activations
+
+# The values that come out of an activation.
+_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "sparse_sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "sparsemax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "relu6": (0.0, 6.0),
+    "relu": (0.0, math.inf),
+    "softplus": (0.0, math.inf),
+    "exponential": (0.0, math.inf),
+}
+
+
+def refuse_bounded_logits(network: keras.layers.Layer, name: str, inputs: Any, why: str) -> None:
+    """Refuse a network whose logits have passed an activation that bounds them.
+
+    Args:
+        network: A discriminator, or a decoder for a likelihood of logits; built.
+        name: What the user calls it.
+        inputs: Its symbolic inputs.
+        why: Who applies what to the logits, for the message.
+
+    Raises:
+        ValueError: If its first output ends in such an activation.
+    """
+    found = last_activations(network, inputs)[0]
+    if found in _RANGES:
+        raise ValueError(
+            f"The {name} must give logits, any number: {why}. Leave the last activation out "
+            f"(activation=None). Received: a {name} that ends in {found}"
+        )
+
+
+def refuse_other_range(
+    network: keras.layers.Layer, name: str, inputs: Any, value_range: tuple[float, float] | None
+) -> None:
+    """Refuse a generator whose last activation cannot make what the examples are.
+
+    Args:
+        network: The generator; built.
+        name: What the user calls it.
+        inputs: Its symbolic inputs.
+        value_range: Of the examples; `None` for numbers of any size.
+
+    Raises:
+        ValueError: If the activation's range is another one.
+    """
+    found = last_activations(network, inputs)[0]
+    if found not in _RANGES or (value_range is None and math.isinf(_RANGES[found][1])):
+        return
+    low, high = _RANGES[found]
+    if value_range is None:
+        said = "numbers of any size (value_range=None)"
+        fits = False
+    else:
+        said = f"in value_range={tuple(value_range)}"
+        fits = low == value_range[0] and high >= value_range[1]
+        fits &= math.isinf(high) or high == value_range[1] or found == "relu6"
+    if not fits:
+        raise ValueError(
+            f"The examples are {said}, and a {name} that ends in {found} makes values in "
+            f"[{low:g}, {high:g}]. Give it another last activation, or the model the value_range "
+            f"that it makes. Received: a {name} that ends in {found}"
+        )

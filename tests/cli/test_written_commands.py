@@ -1,0 +1,110 @@
+"""Every command line of README and docs does what is written there, by its own defaults."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from keras_transgen.cli.application import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def command_lines(page):
+    """The command lines of a page, in blocks and in the text, each with one of its choices."""
+    found = re.findall(r"(?m)^ *(keras-transgen [^\n#]+)|`(keras-transgen [^`\n]+)`", page)
+    for line in ("".join(pair) for pair in found):
+        line = re.sub(r"\[|\]", "", line).replace("|...", "")
+        choices = next((word for word in line.split() if "|" in word), "")
+        for choice in choices.split("|"):
+            yield line.replace(choices, choice) if choices else line
+
+
+LINES = sorted({line.strip() for page in PAGES for line in command_lines(page.read_text())})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, digit_folder):
+    """A folder in which every placeholder of the pages stands for something real."""
+    folder = tmp_path_factory.mktemp("written")
+    small = folder / "small"
+    for number, each in enumerate(sorted(digit_folder.glob("*/*.png"))[::3]):
+        target = small / each.parent.name / f"{number:02}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(each).resize((16, 16)).convert("RGB").save(target)
+    for number in range(4):
+        wide = np.tile(np.arange(0, 256, 8, dtype="uint8")[None, :, None], (16, 1, 3))
+        (folder / "pairs").mkdir(exist_ok=True)
+        Image.fromarray(np.roll(wide, number, 1)).save(folder / "pairs" / f"{number}.png")
+    for name in ("CONTENT", "STYLE"):
+        for suffix in ("", ".png"):
+            Image.open(small / "one" / "08.png").save(folder / f"{name}{suffix}", format="PNG")
+    return folder
+
+
+def test_the_pages_have_commands():
+    assert {line.split()[1] for line in LINES} >= {
+        "demo", "evaluate", "extract", "generate", "inspect", "stylize", "transfer", "translate",
+        "tune",
+    }  # fmt: skip
+
+
+# The names of commands are no command lines, and `make demo` runs the demo.
+RUN = [line for line in LINES if len(line.split()) > 2]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("line", RUN)
+def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # The weights of this network are on the web.
+    vgg = keras.applications.VGG19
+    monkeypatch.setattr(
+        keras.applications, "VGG19", lambda **given: vgg(**{**given, "weights": None})
+    )
+    folder = made / ("pairs" if "pix2pix" in line else "small")
+    model = tmp_path / "model.keras"
+    if "MODEL.keras" in line or "SAMPLES_OR_MODEL" in line:
+        kind = "translate" if "translate" in line else "generate"
+        trained = "enhance" if kind == "translate" else "vae"
+        train = [kind, "train", str(made / "small"), "--model", trained, "--epochs", "1"]
+        size = ["--image-size", "16"] if kind == "translate" else ["--size", "16"]
+        result = CliRunner().invoke(app, [*train, *size, "--output", "made"])
+        assert result.exit_code == 0, result.output
+        model = next(Path("made").glob("*.keras")).resolve()
+    meant = {
+        "FOLDER_OF_IMAGES": made / "small",
+        "REAL_FOLDER": made / "small",
+        "FOLDER": folder,
+        "SAMPLES_OR_MODEL": model,
+        "MODEL.keras": model,
+        "BACKBONE": "digits",
+        "MODULE": "digits",
+        "HANDLE": "digits",
+        **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
+    }
+    words = [str(meant.get(word, word)) for word in shlex.split(line)[1:]]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, f"{words}: {result.output[-2000:]} {result.exception!r}"
+
+
+@pytest.mark.long
+def test_files_of_the_command_are_json_that_every_reader_takes(made, tmp_path):
+    """One sample has no deviation of the kernel distance: `null`, not NaN."""
+    one = made / "small"
+    report = tmp_path / "metrics.json"
+    words = ["evaluate", str(one), str(one), "--output", str(report)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    metrics = json.loads(report.read_text(), parse_constant=refuse)
+    assert metrics
