@@ -9,6 +9,7 @@ import keras
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.networks.conditioning import Projection
+from keras_transgen.generative.networks.spectral_normalization import SpectralNormalization
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _SMALLEST = 4
@@ -218,7 +219,7 @@ def _head(x: Any, channels: int, embedding: Any, name: str) -> Any:
         convolution = keras.layers.Conv2D(
             filters, kernel, strides=strides, padding="same", **kwargs
         )
-        return keras.layers.SpectralNormalization(convolution, name=f"{name}_{layer}", **kwargs)(x)
+        return SpectralNormalization(convolution, name=f"{name}_{layer}", **kwargs)(x)
 
     step = 0
     while min(x.shape[1:3]) > _SMALLEST:

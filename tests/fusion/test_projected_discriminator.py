@@ -9,6 +9,7 @@ import keras_transgen as ktg
 from keras_transgen.fusion import ProjectedDiscriminator
 from keras_transgen.fusion.generator_transfer import transfer_gan
 from keras_transgen.fusion.projected_discriminator import RandomConvolution
+from keras_transgen.generative.networks.spectral_normalization import SpectralNormalization
 from tests.fusion.small_networks import small_backbone
 from tests.generative.adversarial.adversarial_models import (
     IMAGES,
@@ -127,9 +128,9 @@ def test_heads_are_spectrally_normalised():
     for _ in range(30):
         network(IMAGES[:2], training=True)
     norms = [
-        np.linalg.svd(layer.layer.kernel.numpy().reshape(-1, layer.layer.filters))[1][0]
+        np.linalg.svd(layer.normalized_kernel().numpy().reshape(-1, layer.layer.filters))[1][0]
         for layer in network.layers
-        if isinstance(layer, keras.layers.SpectralNormalization)
+        if isinstance(layer, SpectralNormalization)
     ]
     np.testing.assert_allclose(norms, 1.0, rtol=0.02)
     # A convolution and one to the logits in each of two heads.

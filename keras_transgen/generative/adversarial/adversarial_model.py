@@ -109,7 +109,7 @@ class AdversarialModel(GenerativeModel):
         if "normal" in corruption:
             examples = examples + self.instance_noise * corruption["normal"]
         outputs = self.discriminator(
-            self._discriminator_call(examples, condition), training=training
+            self._discriminator_call(examples, condition, training), training=training
         )
         logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
         views = self._logits_per_example
@@ -138,7 +138,7 @@ class AdversarialModel(GenerativeModel):
             Judgement(logits[size:], None if classes is None else classes[size:]),
         )
 
-    def _discriminator_call(self, examples: tf.Tensor, condition: Any) -> Any:
+    def _discriminator_call(self, examples: tf.Tensor, condition: Any, training: bool) -> Any:
         return examples
 
     def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:

@@ -26,6 +26,7 @@ from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
 
@@ -154,15 +155,25 @@ class ConditionalGAN(GAN):
         self.generator_embedding = self._embedding("generator_embedding", self.embedding_dim**-0.5)
         self.discriminator_embedding = None
         if self.discriminator_conditioning is not None:
-            self.discriminator_embedding = self._embedding("discriminator_embedding", 1.0)
+            # Where the map of its projection is normalized, the embedding is a layer of the same.
+            normalized = any(
+                getattr(layer, "spectral_normalization", False)
+                for layer in flat_layers(self.discriminator)
+            )
+            self.discriminator_embedding = self._embedding(
+                "discriminator_embedding", 1.0, normalized
+            )
         self._judge_together()
 
-    def _embedding(self, name: str, initial_scale: float) -> ConditionEmbedding:
+    def _embedding(
+        self, name: str, initial_scale: float, normalized: bool = False
+    ) -> ConditionEmbedding:
         layer = ConditionEmbedding(
             self.embedding_dim,
             self.num_classes,
             self._drop_probability > 0,
             initial_scale,
+            normalized,
             name=name,
         )
         if self.num_classes is not None:
@@ -214,13 +225,13 @@ class ConditionalGAN(GAN):
         embedding = self.generator_embedding(self._encoded(y, training), *dropped)
         return tf.cast(self.generator([latent, embedding], training=training), tf.float32)
 
-    def _discriminator_call(self, examples: tf.Tensor, condition: Any) -> Any:
+    def _discriminator_call(self, examples: tf.Tensor, condition: Any, training: bool) -> Any:
         if self.discriminator_embedding is None:
             return examples
         y, *dropped = condition
         # An encoder that trains does so with the generator alone.
         encoded = tf.stop_gradient(self._encoded(y, training=False))
-        return [examples, self.discriminator_embedding(encoded, *dropped)]
+        return [examples, self.discriminator_embedding(encoded, *dropped, training=training)]
 
     def _encoded(self, y: Any, training: bool) -> Any:
         if self.condition_encoder is None:

@@ -8,6 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transgen.generative.networks.spectral_normalization import (
+    SpectralNormalization,
+    spectrally_normalized,
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class ConditionEmbedding(keras.layers.Layer):
@@ -15,7 +20,8 @@ class ConditionEmbedding(keras.layers.Layer):
 
     Of `num_classes` integer classes it is looked up, of vectors (`num_classes=None`) a linear map.
     With `unlabelled` one more vector is learned, for examples without a condition, which `dropped`
-    (booleans `[batch]`) tells.
+    (booleans `[batch]`) tells. With `spectral_normalization` the table has spectral norm one; see
+    `SpectralNormalization`.
     """
 
     def __init__(
@@ -24,6 +30,7 @@ class ConditionEmbedding(keras.layers.Layer):
         num_classes: int | None = None,
         unlabelled: bool = False,
         initial_scale: float = 1.0,
+        spectral_normalization: bool = False,
         **kwargs: Any,
     ) -> None:
         # Integer conditions must not be cast to the policy's float type on their way in.
@@ -32,6 +39,7 @@ class ConditionEmbedding(keras.layers.Layer):
         self.num_classes = num_classes
         self.unlabelled = unlabelled
         self.initial_scale = initial_scale
+        self.spectral_normalization = spectral_normalization
 
     def build(self, condition_shape: Any, dropped_shape: Any = None) -> None:
         rows = self.num_classes or condition_shape[-1]
@@ -44,18 +52,32 @@ class ConditionEmbedding(keras.layers.Layer):
                 else keras.initializers.RandomNormal(stddev=self.initial_scale)
             ),
         )
+        if self.spectral_normalization:
+            self.vector = self.add_weight(
+                name="vector_u",
+                shape=(1, self.embedding_dim),
+                initializer=keras.initializers.RandomNormal(stddev=1.0),
+                trainable=False,
+                dtype="float32",
+                autocast=False,
+                aggregation="only_first_replica",
+            )
         if self.unlabelled:
             self.nothing = self.add_weight(
                 name="nothing", shape=(self.embedding_dim,), initializer="zeros"
             )
         self.built = True
 
-    def call(self, condition: Any, dropped: Any = None) -> tf.Tensor:
+    def call(self, condition: Any, dropped: Any = None, training: bool | None = None) -> tf.Tensor:
         if self.num_classes is not None:
             # A product with one-hot rows has a dense gradient, which replicas can sum and XLA can
             # compile; that of a lookup is sparse.
             condition = tf.one_hot(tf.cast(condition, tf.int32), self.num_classes)
-        table = tf.cast(self.table.value, self.compute_dtype)
+        table = self.table.value
+        if self.spectral_normalization:
+            moves = bool(training) and self.trainable
+            table = spectrally_normalized(self.table, self.vector, 1 if moves else 0)
+        table = tf.cast(table, self.compute_dtype)
         embedding = tf.matmul(tf.cast(condition, self.compute_dtype), table)
         if not self.unlabelled or dropped is None:
             return embedding
@@ -74,6 +96,7 @@ class ConditionEmbedding(keras.layers.Layer):
             "num_classes": self.num_classes,
             "unlabelled": self.unlabelled,
             "initial_scale": self.initial_scale,
+            "spectral_normalization": self.spectral_normalization,
         }
 
 
@@ -131,22 +154,37 @@ class Projection(keras.layers.Layer):
     on the map would else move the logit by tens, where it moves the unconditional one by less than
     one, and the discriminator would outrun the generator at once.
 
+    With `spectral_normalization` the map has spectral norm one, and nothing is divided, as in the
+    paper.
+
     Reference:
         Miyato and Koyama, cGANs with projection discriminator, 2018.
     """
 
+    def __init__(self, spectral_normalization: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spectral_normalization = spectral_normalization
+
     def build(self, input_shape: Any) -> None:
         features, embedding = input_shape
-        self.map = keras.layers.Dense(
+        self.map: keras.layers.Layer = keras.layers.Dense(
             features[-1], use_bias=False, name="map", dtype=self.dtype_policy
         )
+        if self.spectral_normalization:
+            self.map = SpectralNormalization(self.map, name="spectral_map")
         self.map.build(embedding)
         self.built = True
 
-    def call(self, inputs: Any) -> tf.Tensor:
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         features, embedding = inputs
+        if self.spectral_normalization:
+            mapped = self.map(embedding, training=training)
+            return keras.ops.sum(features * mapped, axis=-1, keepdims=True)
         inner = keras.ops.sum(features * self.map(embedding), axis=-1, keepdims=True)
         return inner / features.shape[-1] ** 0.5
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "spectral_normalization": self.spectral_normalization}
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return (input_shape[0][0], 1)
@@ -188,16 +226,28 @@ def discriminator_inputs(
     return [example, embedding], keras.layers.Concatenate()([example, joined]), None
 
 
-def discriminator_outputs(features: Any, embedding: Any, auxiliary_classes: int | None) -> Any:
+def discriminator_outputs(
+    features: Any,
+    embedding: Any,
+    auxiliary_classes: int | None,
+    spectral_normalization: bool = False,
+) -> Any:
     """A discriminator's logit `[batch, 1]`, and logits of classes where asked for; float32.
 
     It adds the inner product of the features with an embedding, where there is one.
     """
-    logit = keras.layers.Dense(1, dtype="float32", name="logit")(features)
+
+    def dense(units: int, name: str) -> Any:
+        layer = keras.layers.Dense(units, dtype="float32", name=name)
+        if spectral_normalization:
+            layer = SpectralNormalization(layer, name=f"spectral_{name}")
+        return layer(features)
+
+    logit = dense(1, "logit")
     if embedding is not None:
-        inner = Projection(dtype="float32", name="projection")([features, embedding])
+        projection = Projection(spectral_normalization, dtype="float32", name="projection")
+        inner = projection([features, embedding])
         logit = keras.layers.Add(dtype="float32")([logit, inner])
     if auxiliary_classes is None:
         return logit
-    classes = keras.layers.Dense(auxiliary_classes, dtype="float32", name="class_logits")
-    return [logit, classes(features)]
+    return [logit, dense(auxiliary_classes, "class_logits")]

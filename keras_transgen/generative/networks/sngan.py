@@ -13,6 +13,7 @@ from keras_transgen.generative.networks.conditioning import (
     generator_inputs,
 )
 from keras_transgen.generative.networks.dcgan import halvings
+from keras_transgen.generative.networks.spectral_normalization import SpectralNormalization
 from keras_transgen.generative.networks.value_range import InValueRange
 
 
@@ -81,7 +82,10 @@ def sngan_discriminator(
     conditioning: str | None = "projection",
     auxiliary_classes: int | None = None,
 ) -> keras.Model:
-    """A discriminator of residual blocks whose layers are all kept at spectral norm one.
+    """A discriminator of residual blocks whose layers all have spectral norm one.
+
+    So have the last layer, the map of the projection, the classifier's and, in a `ConditionalGAN`,
+    the embedding of the conditions; see `SpectralNormalization`.
 
     Args:
         image_shape: `(size, size, channels)` with a size that can be halved.
@@ -104,7 +108,7 @@ def sngan_discriminator(
 
     def convolution(x: Any, kernel: int) -> Any:
         layer = keras.layers.Conv2D(filters, kernel, padding="same")
-        return keras.layers.SpectralNormalization(layer)(x)
+        return SpectralNormalization(layer)(x)
 
     halved = halvings(image_shape)
     for block in range(halved + 1):
@@ -116,7 +120,8 @@ def sngan_discriminator(
         if block < halved:
             x = keras.layers.AveragePooling2D(2)(x)
     x = keras.layers.ReLU()(x)
-    # The mean in place of the paper's sum: the logits keep one scale at every image size.
-    features = keras.layers.GlobalAveragePooling2D()(x)
-    outputs = discriminator_outputs(features, embedding, auxiliary_classes)
+    # The sum over all places, as in the paper: with layers of norm one a mean leaves small logits.
+    places = x.shape[1] * x.shape[2]
+    features = keras.layers.Rescaling(places)(keras.layers.GlobalAveragePooling2D()(x))
+    outputs = discriminator_outputs(features, embedding, auxiliary_classes, True)
     return keras.Model(inputs, outputs, name="discriminator")

@@ -46,9 +46,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         Miyato et al., Spectral normalization for generative adversarial networks, 2018.
     """
 
-    def __init__(
-        self, layer: keras.layers.Layer, power_iterations: int = 1, **kwargs: Any
-    ) -> None:
+    def __init__(self, layer: keras.layers.Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(layer, **{"dtype": layer.dtype_policy, **kwargs})
         if isinstance(power_iterations, bool) or power_iterations < 1:
             raise ValueError(
