@@ -15,6 +15,9 @@ from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_b
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
+# For a network of any size: its sizes are counted on images that can be halved often.
+_TRIAL_SIDE = 256
+
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class KerasBackbone(Backbone):
@@ -161,7 +164,22 @@ class KerasBackbone(Backbone):
         if taken is not None and None in taken[1:] and known:
             # Networks of any size that resize to one of their own.
             taken = known[0]
+        elif taken is not None and len(taken) == 4 and None in taken[1:3]:
+            taken = (None, *(side or _TRIAL_SIDE for side in taken[1:3]), taken[3])
+            shapes = self._shapes_at(taken)
         return reductions(taken, shapes)
+
+    def _shapes_at(self, taken: tuple[int | None, ...]) -> dict[str, tuple]:
+        """The shape of each feature map for images of a size, where the network takes any."""
+        maps = {
+            layer.name: layer.output
+            for layer in self.network.layers
+            if not isinstance(layer, keras.layers.InputLayer)
+            and len(getattr(getattr(layer, "output", None), "shape", ())) == 4
+        }
+        image = keras.KerasTensor(taken, self.network.inputs[0].dtype)
+        made = keras.Model(self.network.inputs[0], maps).compute_output_spec(image)
+        return {name: tuple(each.shape) for name, each in made.items()}
 
     def tap(
         self, layers: Sequence[str], image_size: tuple[int, int] | None = None

@@ -153,6 +153,7 @@ class PerceptualLikelihood(Likelihood):
     """
 
     normalized = False
+    of_logits = True
 
     def __init__(
         self,

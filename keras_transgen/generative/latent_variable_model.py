@@ -14,6 +14,7 @@ from tensorflow_probability import distributions as tfd
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.importance_sampling import ImportanceSampler
 from keras_transgen.generative.likelihoods import get_likelihood
+from keras_transgen.generative.network_ends import refuse_bounded_logits
 from keras_transgen.generative.networks import (
     convolutional_decoder,
     convolutional_encoder,
@@ -83,6 +84,9 @@ class LatentVariableModel(GenerativeModel):
         self._build_encoder()
         self.decoder = self._default_decoder() if decoder is None else decoder
         self._parameter_shape = self._build_decoder()
+        if decoder is not None and self.likelihood.of_logits:
+            why = f"{type(self.likelihood).__name__} makes probabilities of them"
+            refuse_bounded_logits(decoder, "decoder", why)
         self.prior = get_prior(prior)
         self.prior.prepare(self.latent_dim, self.example_shape, self.likelihood.bounded)
         self._sampler: ImportanceSampler | None = None

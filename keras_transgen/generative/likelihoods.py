@@ -31,12 +31,14 @@ class Likelihood(keras.layers.Layer):
     Attributes:
         bounded: Whether examples lie in [0, 1].
         normalized: Whether `log_prob` is the logarithm of a density whose integral is known.
+        of_logits: Whether it takes the decoder's output for logits, which may be any number.
         counted: Gives which values of an example count, booleans `[*example_shape]`; `None` where
             all do. The others have a density of one.
     """
 
     bounded = True
     normalized = True
+    of_logits = False
     counted: Callable[[], tf.Tensor] | None = None
 
     def prepare(self, example_shape: tuple[int, ...]) -> None:
@@ -107,6 +109,8 @@ class Bernoulli(Likelihood):
     Reference:
         Kingma and Welling, "Auto-Encoding Variational Bayes", 2013.
     """
+
+    of_logits = True
 
     def distribution(self, parameters: Any) -> tfd.Distribution:
         return self.independent(tfd.Bernoulli(logits=parameters, dtype=tf.float32))
@@ -260,6 +264,8 @@ class Categorical(_OnLevels):
     Reference:
         van den Oord et al., "Pixel Recurrent Neural Networks", 2016.
     """
+
+    of_logits = True
 
     def parameter_shape(self) -> tuple[int, ...]:
         return _with_channels(self.example_shape, self.levels)

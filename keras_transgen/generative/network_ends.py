@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 
@@ -26,19 +25,18 @@ _RANGES = {
 }
 
 
-def refuse_bounded_logits(network: keras.layers.Layer, name: str, inputs: Any, why: str) -> None:
+def refuse_bounded_logits(network: keras.layers.Layer, name: str, why: str) -> None:
     """Refuse a network whose logits have passed an activation that bounds them.
 
     Args:
         network: A discriminator, or a decoder for a likelihood of logits; built.
         name: What the user calls it.
-        inputs: Its symbolic inputs.
         why: Who applies what to the logits, for the message.
 
     Raises:
         ValueError: If its first output ends in such an activation.
     """
-    found = last_activations(network, inputs)[0]
+    found = last_activations(network)[0]
     if found in _RANGES:
         raise ValueError(
             f"The {name} must give logits, any number: {why}. Leave the last activation out "
@@ -47,33 +45,26 @@ def refuse_bounded_logits(network: keras.layers.Layer, name: str, inputs: Any, w
 
 
 def refuse_other_range(
-    network: keras.layers.Layer, name: str, inputs: Any, value_range: tuple[float, float] | None
+    network: keras.layers.Layer, name: str, value_range: tuple[float, float] | None
 ) -> None:
     """Refuse a generator whose last activation cannot make what the examples are.
 
     Args:
         network: The generator; built.
         name: What the user calls it.
-        inputs: Its symbolic inputs.
-        value_range: Of the examples; `None` for numbers of any size.
+        value_range: Of the examples; `None` for numbers without bounds, which says nothing.
 
     Raises:
         ValueError: If the activation's range is another one.
     """
-    found = last_activations(network, inputs)[0]
-    if found not in _RANGES or (value_range is None and math.isinf(_RANGES[found][1])):
+    found = last_activations(network)[0]
+    if found not in _RANGES or value_range is None:
         return
     low, high = _RANGES[found]
-    if value_range is None:
-        said = "numbers of any size (value_range=None)"
-        fits = False
-    else:
-        said = f"in value_range={tuple(value_range)}"
-        fits = low == value_range[0] and high >= value_range[1]
-        fits &= math.isinf(high) or high == value_range[1] or found == "relu6"
+    fits = low == value_range[0] and (high == value_range[1] or high > 1.0)
     if not fits:
         raise ValueError(
-            f"The examples are {said}, and a {name} that ends in {found} makes values in "
-            f"[{low:g}, {high:g}]. Give it another last activation, or the model the value_range "
+            f"The examples lie in value_range={tuple(value_range)}, and a {name} that ends in "
+            f"{found} makes values in [{low:g}, {high:g}]. Give it another last activation, or the model the value_range "
             f"that it makes. Received: a {name} that ends in {found}"
         )

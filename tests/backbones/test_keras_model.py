@@ -306,3 +306,18 @@ def test_taps_take_images_of_another_size(form):
     larger = np.random.default_rng(0).random((2, 12, 16, 1)).astype("float32")
     (features,) = backbone.tap(["features"], image_size=(12, 16))(form(larger))
     np.testing.assert_allclose(features, layer(larger), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", [(None, None), (None, 32)])
+def test_scales_of_a_network_of_any_size(sides):
+    """Two strides of two, an upsampling: what a network of a known size says too."""
+
+    def network(height, width):
+        image = keras.Input((height, width, 3))
+        x = keras.layers.Conv2D(2, 3, 2, "same", name="half")(image)
+        x = keras.layers.Conv2D(2, 3, 2, "same", name="quarter")(x)
+        up = keras.layers.UpSampling2D(2, name="up")(x)
+        return keras.Model(image, keras.layers.GlobalAveragePooling2D()(up))
+
+    found = KerasBackbone(network(*sides)).layer_reductions()
+    assert found == {"half": 2, "quarter": 4, "up": 2}

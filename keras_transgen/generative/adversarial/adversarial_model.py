@@ -14,6 +14,7 @@ from keras_transgen.generative.adversarial.player_networks import check_networks
 from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial.steps import STEPS
 from keras_transgen.generative.generative_model import GenerativeModel
+from keras_transgen.generative.network_ends import refuse_bounded_logits, refuse_other_range
 from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
@@ -156,6 +157,20 @@ class AdversarialModel(GenerativeModel):
 
     # By network's name, whether the user gave it: a file keeps it, and others are built again.
     _handed_in: dict[str, bool]
+
+    def check_parts(self) -> None:
+        """Refuse parts of another range, and networks that end in what they are not for.
+
+        Raises:
+            ValueError: If a part's `value_range` is not the model's, a discriminator gives
+                probabilities, or a generator's last activation makes values of another range.
+        """
+        super().check_parts()
+        for name in (name for name, given in self._handed_in.items() if given):
+            if name.startswith("generator"):
+                refuse_other_range(getattr(self, name), name, self.value_range)
+            else:
+                refuse_bounded_logits(getattr(self, name), name, "the losses apply the sigmoid")
 
     def _networks_handed_in(self) -> dict[str, Any]:
         return {

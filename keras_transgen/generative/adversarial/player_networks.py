@@ -108,12 +108,6 @@ def check_networks(
             f"The discriminator must give logits of shape {expected}. "
             f"Received: outputs of shape {[tuple(output.shape) for output in outputs]}"
         )
-    last = getattr(discriminator, "layers", [None])[-1]
-    if getattr(last, "activation", None) is keras.activations.sigmoid:
-        raise ValueError(
-            "The discriminator must give logits, not probabilities: the losses apply the sigmoid. "
-            f"Remove activation='sigmoid' from its last layer. Received: layer {last.name!r}"
-        )
 
 
 def called(network: Any, inputs: Any, name: str) -> Any:

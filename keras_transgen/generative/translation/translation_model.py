@@ -174,9 +174,3 @@ def check_judge(network: Any, inputs: Any, name: str = "discriminator") -> None:
             f"The {name} must give one logit a patch, [batch, rows, columns, 1], or one an image, "
             f"[batch, 1]. Received: output of shape {shape or judged}"
         )
-    last = getattr(network, "layers", [None])[-1]
-    if getattr(last, "activation", None) is keras.activations.sigmoid:
-        raise ValueError(
-            f"The {name} must give logits, not probabilities: the losses apply the sigmoid. "
-            f"Remove activation='sigmoid' from its last layer. Received: layer {last.name!r}"
-        )

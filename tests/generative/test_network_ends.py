@@ -1,0 +1,80 @@
+"""What a network does last must fit what its outputs are for, whoever computes it."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_transgen as ktg
+
+L = keras.layers
+
+
+def ended(units, shape, end, inputs=4):
+    """A dense network that ends in an activation, one of four ways to write it."""
+    written, activation = end
+    image = keras.Input((inputs,) if isinstance(inputs, int) else inputs)
+    x = L.Flatten()(image) if len(image.shape) > 2 else image
+    if written == "argument":
+        x = L.Dense(units, activation=activation)(x)
+    elif written == "layer":
+        x = L.Activation(activation)(L.Dense(units)(x))
+    elif written == "ops":
+        x = getattr(keras.ops, activation)(L.Dense(units)(x))
+    else:
+        x = keras.Sequential([keras.Input(x.shape[1:]), L.Dense(units, activation=activation)])(x)
+    return keras.Model(image, L.Reshape(shape)(x))
+
+
+WAYS = ["argument", "layer", "ops", "nested"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax", "tanh", "relu"])
+@pytest.mark.parametrize("likelihood", ["bernoulli"])
+def test_a_decoder_of_logits(way, activation, likelihood):
+    decoder = ended(16, (4, 4, 1), (way, activation))
+    with pytest.raises(ValueError, match=f"a decoder that ends in {activation}"):
+        ktg.VAE((4, 4, 1), 4, likelihood, decoder=decoder, encoder=L.Flatten())
+
+
+def test_a_decoder_of_means_may_end_as_it_likes():
+    decoder = ended(16, (4, 4, 1), ("argument", "sigmoid"))
+    vae = ktg.VAE((4, 4, 1), 4, "gaussian", decoder=decoder, encoder=L.Flatten())
+    assert np.asarray(vae.sample(3, seed=0)).min() > 0.0
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("activation", "value_range"),
+    [("sigmoid", (-1.0, 1.0)), ("tanh", (0.0, 1.0)), ("relu", (-1.0, 1.0)), ("tanh", (0.0, 255.0))],
+)
+def test_a_generator_of_another_range(way, activation, value_range):
+    generator = ended(16, (4, 4, 1), (way, activation))
+    discriminator = ended(1, (1,), ("argument", None), (4, 4, 1))
+    with pytest.raises(ValueError, match=f"a generator that ends in {activation}"):
+        ktg.GAN(generator=generator, discriminator=discriminator, value_range=value_range)
+
+
+@pytest.mark.parametrize(
+    ("activation", "value_range"),
+    [
+        ("sigmoid", (0.0, 1.0)), ("tanh", (-1.0, 1.0)), ("relu", (0.0, 1.0)), ("tanh", None),
+        ("softmax", (0.0, 1.0)), (None, (-1.0, 1.0)),
+    ],
+)  # fmt: skip
+def test_generators_that_fit(activation, value_range):
+    generator = ended(16, (4, 4, 1), ("argument", activation))
+    discriminator = ended(1, (1,), ("argument", None), (4, 4, 1))
+    ktg.GAN(generator=generator, discriminator=discriminator, value_range=value_range)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("model", ["gan", "pix2pix"])
+def test_a_discriminator_of_probabilities(way, activation, model):
+    discriminator = ended(1, (1,), (way, activation), (8, 8, 1))
+    with pytest.raises(ValueError, match=f"a discriminator that ends in {activation}"):
+        if model == "gan":
+            ktg.GAN((8, 8, 1), 4, filters=2, discriminator=discriminator, loss="wasserstein")
+        else:
+            ktg.Pix2Pix((8, 8, 1), filters=2, discriminator=discriminator)
