@@ -16,6 +16,7 @@ from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
+from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.neighbours import KNearestNeighbours, NearestCentroid
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -166,6 +167,7 @@ class FeatureTransfer(TransferModel):
         Raises:
             ValueError: The data do not fit the model.
         """
+        self.refuse_probabilities()
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
@@ -363,7 +365,8 @@ class FeatureTransfer(TransferModel):
         where the features of his own data go: `model.cache_dir = ...`.
         """
         config = {key: value for key, value in config.items() if key not in _USERS_OWN}
-        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        with files_load():
+            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
 
 _USERS_OWN = ("cache_dir", "data_key")

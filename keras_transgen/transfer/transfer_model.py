@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,14 @@ from keras_transgen.training.serving import Endpoint
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
+from keras_transgen.transfer.logits_check import (
+    files_load,
+    loading_a_file,
+    refuse_bounded_head,
+    refuse_loss_of_probabilities,
+)
 from keras_transgen.transfer.parameter_table import parameter_table
+from keras_transgen.transfer.probability_metrics import of_logits
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     as_arrays,
@@ -114,6 +122,7 @@ class TransferModel(TrainerModel):
         self.head_initialization = head_initialization
         self._own_head = head is not None
         self._compiled_by_default = False
+        self._given_metrics = types.SimpleNamespace()
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
@@ -154,6 +163,8 @@ class TransferModel(TrainerModel):
     def _build_head(self) -> None:
         """Build the head for the backbone's features, where the backbone says their shape."""
         features = self.feature_spec()
+        if not loading_a_file():
+            refuse_bounded_head(self.head, None, self.task)
         if features is None:
             # The first batch will tell.
             return
@@ -168,6 +179,21 @@ class TransferModel(TrainerModel):
             )
         self._num_classes = logits.shape[-1]
         self.built = True
+        if not loading_a_file():
+            self.refuse_probabilities()
+
+    def refuse_probabilities(self) -> None:
+        """Refuse a head, or a loss, of probabilities where there must be logits.
+
+        Files of earlier versions may hold them, and load; they train no further.
+
+        Raises:
+            ValueError: The head ends in a softmax or a sigmoid, or the loss expects that.
+        """
+        features = self.feature_spec()
+        refuse_bounded_head(self.head, features if self.head.built else None, self.task)
+        if self.compiled:
+            refuse_loss_of_probabilities(self.loss, self.task)
 
     def feature_spec(self) -> keras.KerasTensor | None:
         """Shape and dtype of the joined features; `None` where the backbone does not know."""
@@ -359,17 +385,28 @@ class TransferModel(TrainerModel):
             optimizer: Keras optimizer or its name. Defaults to `default_optimizer()`.
             loss: Keras loss of labels and logits. Defaults to the task's.
             loss_weights: See `keras.Model.compile`.
-            metrics: See `keras.Model.compile`. Defaults to the task's; `None` for none.
+            metrics: See `keras.Model.compile`. Defaults to the task's; `None` for none. Keras'
+                metrics of probabilities get probabilities, and labels in the form that they need.
             **kwargs: As in `keras_transgen.training.TrainerModel.compile`.
+
+        Raises:
+            ValueError: A loss that takes logits for probabilities.
         """
+        if not loading_a_file():
+            refuse_loss_of_probabilities(loss, self.task)
         self._compiled_by_default = False
+        metrics = self._task.metrics() if metrics == "default" else metrics
+        weighted = kwargs.pop("weighted_metrics", None)
+        # In a namespace, since Keras would track what is in a list.
+        self._given_metrics = types.SimpleNamespace(metrics=metrics, weighted_metrics=weighted)
         # An optimizer belongs to the strategy in whose scope it is made.
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer=self.default_optimizer() if optimizer is None else optimizer,
                 loss=self.default_loss() if loss is None else loss,
                 loss_weights=loss_weights,
-                metrics=self._task.metrics() if metrics == "default" else metrics,
+                metrics=of_logits(metrics, self.task),
+                weighted_metrics=of_logits(weighted, self.task),
                 **kwargs,
             )
 
@@ -409,6 +446,7 @@ class TransferModel(TrainerModel):
         """The arguments of `compile`, and whether they are the defaults."""
         config = super().get_compile_config()
         if config:
+            config |= keras.saving.serialize_keras_object(vars(self._given_metrics))
             config["by_default"] = self._compiled_by_default
         return config
 
@@ -416,7 +454,8 @@ class TransferModel(TrainerModel):
         """Compile with the arguments that `get_compile_config` gave."""
         config = dict(config)
         by_default = config.pop("by_default", False)
-        super().compile_from_config(config)
+        with files_load():
+            super().compile_from_config(config)
         self._compiled_by_default = by_default
 
     def fit(
@@ -442,6 +481,7 @@ class TransferModel(TrainerModel):
             ValueError: If the data do not fit the model, before training starts.
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
+        self.refuse_probabilities()
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         self._whole_data = is_in_memory(x, y)
         if self._whole_data and validation_split and validation_data is None:
@@ -550,7 +590,8 @@ class TransferModel(TrainerModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TransferModel:
         """Rebuild a model from what `get_config` gave."""
-        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        with files_load():
+            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:
