@@ -21,7 +21,7 @@ from keras_transgen.training.batches import (
     shuffled_batches,
     split_last,
 )
-from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.compilation import compiled, flat_layers, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
 from keras_transgen.training.gradients import (
     apply_gradients,
@@ -31,6 +31,7 @@ from keras_transgen.training.gradients import (
 )
 from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
+from keras_transgen.training.optimizer_variables import follow_variables
 from keras_transgen.training.progress import EpochMarker, EpochResumer
 from keras_transgen.training.replica_batches import (
     refuse_idle_replicas,
@@ -108,6 +109,8 @@ class TrainerModel(StoredModel):
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
         self._act_before_step: Callable[[tf.Tensor], None] | None = None
+        self._trained_by_function: tuple | None = None
+        self._evaluated_by_function: tuple | None = None
 
     # Compiling
 
@@ -337,9 +340,16 @@ class TrainerModel(StoredModel):
         return compiled(self.evaluation_step, whole)(data, noise)
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
-        """Make the function that takes the next batches from an iterator and trains on them."""
-        if self.train_function is not None and not force:
+        """Make the function that takes the next batches from an iterator and trains on them.
+
+        A function trains the variables that were trainable when it was traced, so another is made
+        when `trainable` has changed somewhere, and the optimizers follow.
+        """
+        trains = self._what_trains()
+        if self.train_function is not None and not force and trains == self._trained_by_function:
             return self.train_function
+        self._trained_by_function = trains
+        self._let_optimizers_follow()
         if num_replicas_of(self) > 1:
             spread_seed_generators(self)
         run = make_step_function(
@@ -359,10 +369,31 @@ class TrainerModel(StoredModel):
 
     def make_test_function(self, force: bool = False) -> Callable[..., Any]:
         """Make the function that takes the next batches from an iterator and evaluates them."""
-        if self.test_function is not None and not force:
+        trains = self._what_trains()
+        if self.test_function is not None and not force and trains == self._evaluated_by_function:
             return self.test_function
+        # Penalties of frozen weights count no more.
+        self._evaluated_by_function = trains
         self.test_function = make_step_function(self, self.test_step, self._after_test_step)
         return self.test_function
+
+    def optimized(self) -> list[tuple[Any, list[keras.Variable]]]:
+        """Each optimizer, and what it trains as `trainable` stands now.
+
+        A model with several optimizers overrides it.
+        """
+        return [(self.optimizer, self.trainable_variables)]
+
+    def _let_optimizers_follow(self) -> None:
+        with self.distribute_strategy.scope():
+            for optimizer, variables in self.optimized():
+                if optimizer is not None and optimizer.built:
+                    follow_variables(optimizer, variables)
+
+    def _what_trains(self) -> tuple:
+        variables = tuple(id(variable) for variable in self.trainable_variables)
+        # Statistics are used otherwise in a layer that is frozen, whether it has weights or not.
+        return variables, tuple(layer.trainable for layer in flat_layers(self))
 
     def before_each_step(self, act: Callable[[tf.Tensor], None] | None) -> None:
         """Let something happen before every step from now on, between the steps of one call too.

@@ -149,9 +149,9 @@ class FeatureTransfer(TransferModel):
             x: As in `keras.Model.fit`.
             y: As in `keras.Model.fit`.
             batch_size: Examples a batch of arrays in the extraction. Defaults to 32.
-            epochs: Only for the `"sgd"` solver; the others need one.
+            epochs: Only for the `"sgd"` solver; a head that is solved for at once takes none.
             verbose: As in `keras.Model.fit`.
-            callbacks: As in `keras.Model.fit`; they see one epoch.
+            callbacks: As in `keras.Model.fit`; without steps they see one epoch.
             validation_split: As in `keras.Model.fit`.
             validation_data: As in `keras.Model.fit`. Extracted once, measured, never fitted to.
             shuffle: Only for the `"sgd"` solver.
@@ -168,6 +168,7 @@ class FeatureTransfer(TransferModel):
             ValueError: The data do not fit the model.
         """
         self.refuse_probabilities()
+        self._refuse_unfrozen()
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
@@ -217,7 +218,19 @@ class FeatureTransfer(TransferModel):
                 initial_epoch=initial_epoch,
                 **kwargs,
             )
+        if not self.passes_over_epochs:
+            _refuse_epochs(epochs, initial_epoch, kwargs)
         return self._fit_at_once(found, measured, callbacks, verbose)
+
+    def _refuse_unfrozen(self) -> None:
+        if self.backbone.trainable_variables:
+            raise ValueError(
+                "FeatureTransfer extracts features once and never trains the backbone. To train it "
+                "use ParameterTransfer or StructureTransfer, or TransferModel(model.backbone, "
+                "head=model.head) to go on from here; otherwise set "
+                "model.backbone.trainable = False. Received: a backbone with "
+                f"{len(self.backbone.trainable_variables)} trainable variables"
+            )
 
     def _chosen_solver(self, found: CachedFeatures) -> str:
         if self.classifier != "linear":
@@ -385,6 +398,23 @@ def _check_choices(classifier: str, solver: str, l2: float | str, kwargs: dict[s
         raise ValueError(
             "Neighbours tell classes apart and nothing else: use classifier='linear'. "
             f"Received: classifier={classifier!r}, task={kwargs['task']!r}"
+        )
+
+
+def _refuse_epochs(epochs: int, initial_epoch: int, further: dict[str, Any]) -> None:
+    """Refuse what a head that is solved for at once has no use for."""
+    if epochs != 1 or initial_epoch:
+        raise ValueError(
+            "This head is solved for at once, which takes no epochs: leave epochs out, or train it "
+            "step by step with solver='sgd', or the backbone too with ParameterTransfer. "
+            f"Received: epochs={epochs}, initial_epoch={initial_epoch}"
+        )
+    given = {name: value for name, value in further.items() if value not in (None, 1)}
+    if given:
+        raise ValueError(
+            "This head is solved for at once, and validation data are measured once, whole: hand "
+            "over as much as shall be measured, such as validation_data=data.take(steps), or use "
+            f"solver='sgd'. Received: {', '.join(f'{name}={given[name]!r}' for name in given)}"
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from keras_transgen.training.last_activation import BOUNDED, last_activation
+from keras_transgen.training.last_activation import PROBABILITIES, last_activation
 
 # Losses of probabilities that cannot be told of logits, by the names of Keras' functions.
 _OF_PROBABILITIES_ONLY = frozenset(
@@ -47,12 +47,12 @@ def refuse_bounded_head(head: keras.layers.Layer, features: Any, task: str) -> N
         task: Name of the task. A regression's head may end as it likes.
 
     Raises:
-        ValueError: If it ends in a softmax, a sigmoid or another activation with bounds.
+        ValueError: If it ends in a softmax, a sigmoid or another one that gives probabilities.
     """
     if task == "regression":
         return
     found = last_activation(head) if features is None else last_activation(head, features)
-    if found in BOUNDED:
+    if found in PROBABILITIES:
         raise ValueError(
             "The head must give logits, and the loss, predict_probabilities and classify make "
             "probabilities of them. Leave the last activation out: activation=None in the last "

@@ -123,6 +123,8 @@ class TransferModel(TrainerModel):
         self._own_head = head is not None
         self._compiled_by_default = False
         self._given_metrics = types.SimpleNamespace()
+        # For whoever gives many models the same arguments: epochs without a use are no error.
+        self.passes_over_epochs = False
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False

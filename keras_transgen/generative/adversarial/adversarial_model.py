@@ -213,6 +213,13 @@ class AdversarialModel(GenerativeModel):
             **kwargs,
         )
 
+    def optimized(self) -> list[tuple[Any, list[keras.Variable]]]:
+        """Each player's optimizer, and what it trains."""
+        return [
+            (self.generator_optimizer, self.generator_variables),
+            (self.discriminator_optimizer, self.discriminator_variables),
+        ]
+
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
         super().check_data(x, y, sample_weight, training)
