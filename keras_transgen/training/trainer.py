@@ -23,6 +23,7 @@ from keras_transgen.training.batches import (
 )
 from keras_transgen.training.compilation import compiled, flat_layers, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.example_weights import check_sample_weight, with_class_weight
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -263,6 +264,17 @@ class TrainerModel(StoredModel):
         Arrays are handed over whole; of other data the first batch. The default takes anything.
         """
 
+    def weighed_classes(self, class_weight: Any) -> int | None:
+        """How many classes `class_weight` may speak of; `None` where only the labels tell.
+
+        Args:
+            class_weight: What `fit` was given, not `None`.
+
+        Raises:
+            ValueError: A model that weighs no classes.
+        """
+        return None
+
     # The building blocks of a step
 
     def replica_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -441,6 +453,7 @@ class TrainerModel(StoredModel):
         local = keras.tree.map_structure(self._local_part, data_batch)
         if not self._checking_disabled:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(local)
+            check_sample_weight(sample_weight)
             self.check_data(x, y, sample_weight, training=True)
         with self.distribute_strategy.scope():
             self.build_for_batch(local)
@@ -479,6 +492,8 @@ class TrainerModel(StoredModel):
         `keras.callbacks.BackupAndRestore`, within an epoch too (`save_freq=n`), ends with the
         weights of a run that was never stopped.
 
+        Classes that `class_weight` leaves out weigh one; with `sample_weight` both are multiplied.
+
         Raises:
             ValueError: If the data do not fit the model, before training starts.
             NonFiniteLossError: If the loss becomes NaN or infinite.
@@ -491,6 +506,13 @@ class TrainerModel(StoredModel):
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )
+        if class_weight is not None:
+            num_classes = self.weighed_classes(class_weight)
+            if is_arrays((x, y, sample_weight)):
+                check_arrays((x, y, sample_weight), self.check_data, training=True)
+            x, sample_weight, class_weight = with_class_weight(
+                x, y, sample_weight, class_weight, num_classes
+            )
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
@@ -499,6 +521,7 @@ class TrainerModel(StoredModel):
         # After the split, which decides how many examples the last batch has.
         refuse_lost_convolutions(self, x, batch_size)
         if arrays:
+            check_sample_weight(sample_weight)
             check_arrays((x, y, sample_weight), self.check_data, training=True)
         validation_batch_size = validation_batch_size or batch_size
         if validation_steps is None:

@@ -13,6 +13,7 @@ import numpy as np
 from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
+from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
@@ -169,6 +170,8 @@ class FeatureTransfer(TransferModel):
         """
         self.refuse_probabilities()
         self._refuse_unfrozen()
+        if class_weight is not None:
+            weights_by_class(class_weight, self.weighed_classes(class_weight))
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(

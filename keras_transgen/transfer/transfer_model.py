@@ -15,6 +15,7 @@ from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.transfer.endpoints import transfer_endpoints
@@ -31,7 +32,6 @@ from keras_transgen.transfer.probability_metrics import of_logits
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     as_arrays,
-    check_sample_weight,
     is_in_memory,
     some_rows,
     steps_of,
@@ -358,6 +358,15 @@ class TransferModel(TrainerModel):
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
 
+    def weighed_classes(self, class_weight: Any) -> int | None:
+        """The number of classes, in a classification."""
+        if self.task != "classification":
+            raise ValueError(
+                "class_weight is for examples of one class each. Weigh the examples: use "
+                f"sample_weight. Received: class_weight with task={self.task!r}"
+            )
+        return self._num_classes
+
     def check_labels(self, y: Any, whole: bool) -> None:
         """Refuse labels that the head cannot learn.
 
@@ -491,6 +500,9 @@ class TransferModel(TrainerModel):
                 (x, y, sample_weight), validation_split
             )
             validation_split = 0.0
+        if class_weight is not None:
+            # Before a probe extracts features.
+            weights_by_class(class_weight, self.weighed_classes(class_weight))
         try:
             begins = not int(self.progress.step.numpy()) and not self._head_initialized
             if self.head_initialization == "probe" and begins:

@@ -37,7 +37,7 @@ def test_transfer_model_unfrozen_and_frozen(by_user):
     assert _moved(model) == 2
     model.head.trainable = False
     model.backbone.trainable = True
-    assert _moved(model) > 2
+    assert _moved(model) >= 2
     if by_user:
         assert model.optimizer is optimizer
         assert int(optimizer.iterations) == 5

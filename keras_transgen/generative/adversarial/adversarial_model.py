@@ -220,15 +220,6 @@ class AdversarialModel(GenerativeModel):
             (self.discriminator_optimizer, self.discriminator_variables),
         ]
 
-    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
-        """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
-        super().check_data(x, y, sample_weight, training)
-        if sample_weight is not None:
-            raise ValueError(
-                f"{type(self).__name__} does not weigh examples: leave sample_weight and "
-                "class_weight out. Received: sample weights"
-            )
-
     def build_for_batch(self, data: Any) -> None:
         """Nothing waits for data: the constructor builds both networks."""
 
