@@ -44,6 +44,9 @@ class GenerativeModel(TrainerModel):
         ValueError: If the shape is empty or the range is not an interval.
     """
 
+    # Whether examples may weigh in the loss; a model whose loss counts weights says so.
+    weighs_examples = False
+
     def __init__(
         self,
         example_shape: tuple[int, ...],
@@ -87,6 +90,21 @@ class GenerativeModel(TrainerModel):
         """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
         self.check_examples(x)
         self.check_labels(y)
+        if sample_weight is not None and not self.weighs_examples:
+            raise self._weighs_nothing("sample weights")
+
+    def weighed_classes(self, class_weight: Any) -> int | None:
+        """How many classes may weigh; see `TrainerModel.weighed_classes`."""
+        if not self.weighs_examples:
+            raise self._weighs_nothing("class_weight")
+        return super().weighed_classes(class_weight)
+
+    def _weighs_nothing(self, received: str) -> ValueError:
+        return ValueError(
+            f"{type(self).__name__} does not weigh examples: leave sample_weight and class_weight "
+            "out. To show a class more often repeat its examples. "
+            f"Received: {received}"
+        )
 
     def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
         """Assertions that a batch's floats are finite and in their range."""

@@ -65,6 +65,6 @@ def refuse_other_range(
     if not fits:
         raise ValueError(
             f"The examples lie in value_range={tuple(value_range)}, and a {name} that ends in "
-            f"{found} makes values in [{low:g}, {high:g}]. Give it another last activation, or the model the value_range "
-            f"that it makes. Received: a {name} that ends in {found}"
+            f"{found} makes values in [{low:g}, {high:g}]. Give it another last activation, or the "
+            f"model the value_range that it makes. Received: a {name} that ends in {found}"
         )

@@ -100,6 +100,8 @@ class VAE(LatentVariableModel):
         Variational Inference with Inverse Autoregressive Flow", 2016 (free bits).
     """
 
+    weighs_examples = True
+
     def __init__(
         self,
         input_shape: Sequence[int] = (28, 28, 1),

@@ -7,11 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# Activations that no logits come out of: their values are probabilities or bounded like them.
-BOUNDED = frozenset(
-    {"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid", "tanh", "hard_tanh"}
-    | {"softsign", "clip", "relu6"}
-)
+# Activations that give probabilities.
+PROBABILITIES = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
+# Activations whose values lie between two bounds, these among them.
+BOUNDED = PROBABILITIES | {"tanh", "hard_tanh", "softsign", "clip", "relu6"}
 
 _NAMES = {
     "Softmax": "softmax",

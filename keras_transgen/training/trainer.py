@@ -23,8 +23,9 @@ from keras_transgen.training.batches import (
     shuffled_batches,
     split_last,
 )
-from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.compilation import compiled, flat_layers, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.example_weights import check_sample_weight, with_class_weight
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -33,6 +34,7 @@ from keras_transgen.training.gradients import (
 )
 from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.nan_guard import NaNGuard, first_bad_step
+from keras_transgen.training.optimizer_variables import follow_variables
 from keras_transgen.training.progress import EpochMarker, EpochResumer
 from keras_transgen.training.replica_batches import (
     refuse_idle_replicas,
@@ -110,6 +112,8 @@ class TrainerModel(StoredModel):
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
         self._act_before_step: Callable[[tf.Tensor], None] | None = None
+        self._trained_by_function: tuple | None = None
+        self._evaluated_by_function: tuple | None = None
 
     # Compiling
 
@@ -270,6 +274,17 @@ class TrainerModel(StoredModel):
         """
         return []
 
+    def weighed_classes(self, class_weight: Any) -> int | None:
+        """How many classes `class_weight` may speak of; `None` where only the labels tell.
+
+        Args:
+            class_weight: What `fit` was given, not `None`.
+
+        Raises:
+            ValueError: A model that weighs no classes.
+        """
+        return None
+
     # The building blocks of a step
 
     def replica_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -351,9 +366,16 @@ class TrainerModel(StoredModel):
             return compiled(self.evaluation_step, whole)(data, noise)
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
-        """Make the function that takes the next batches from an iterator and trains on them."""
-        if self.train_function is not None and not force:
+        """Make the function that takes the next batches from an iterator and trains on them.
+
+        A function trains the variables that were trainable when it was traced, so another is made
+        when `trainable` has changed somewhere, and the optimizers follow.
+        """
+        trains = self._what_trains()
+        if self.train_function is not None and not force and trains == self._trained_by_function:
             return self.train_function
+        self._trained_by_function = trains
+        self._let_optimizers_follow()
         if num_replicas_of(self) > 1:
             spread_seed_generators(self)
         run = make_step_function(
@@ -373,10 +395,31 @@ class TrainerModel(StoredModel):
 
     def make_test_function(self, force: bool = False) -> Callable[..., Any]:
         """Make the function that takes the next batches from an iterator and evaluates them."""
-        if self.test_function is not None and not force:
+        trains = self._what_trains()
+        if self.test_function is not None and not force and trains == self._evaluated_by_function:
             return self.test_function
+        # Penalties of frozen weights count no more.
+        self._evaluated_by_function = trains
         self.test_function = make_step_function(self, self.test_step, self._after_test_step)
         return self.test_function
+
+    def optimized(self) -> list[tuple[Any, list[keras.Variable]]]:
+        """Each optimizer, and what it trains as `trainable` stands now.
+
+        A model with several optimizers overrides it.
+        """
+        return [(self.optimizer, self.trainable_variables)]
+
+    def _let_optimizers_follow(self) -> None:
+        with self.distribute_strategy.scope():
+            for optimizer, variables in self.optimized():
+                if optimizer is not None and optimizer.built:
+                    follow_variables(optimizer, variables)
+
+    def _what_trains(self) -> tuple:
+        variables = tuple(id(variable) for variable in self.trainable_variables)
+        # Statistics are used otherwise in a layer that is frozen, whether it has weights or not.
+        return variables, tuple(layer.trainable for layer in flat_layers(self))
 
     def before_each_step(self, act: Callable[[tf.Tensor], None] | None) -> None:
         """Let something happen before every step from now on, between the steps of one call too.
@@ -424,6 +467,7 @@ class TrainerModel(StoredModel):
         local = keras.tree.map_structure(self._local_part, data_batch)
         if not self._checking_disabled:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(local)
+            check_sample_weight(sample_weight)
             self.check_data(x, y, sample_weight, training=True)
         with self.distribute_strategy.scope():
             self.build_for_batch(local)
@@ -462,6 +506,8 @@ class TrainerModel(StoredModel):
         `keras.callbacks.BackupAndRestore`, within an epoch too (`save_freq=n`), ends with the
         weights of a run that was never stopped.
 
+        Classes that `class_weight` leaves out weigh one; with `sample_weight` both are multiplied.
+
         Raises:
             ValueError: If the data do not fit the model, before training starts.
             ValueError: If a later batch does not fit, before a weight moves by it.
@@ -475,6 +521,13 @@ class TrainerModel(StoredModel):
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )
+        if class_weight is not None:
+            num_classes = self.weighed_classes(class_weight)
+            if is_arrays((x, y, sample_weight)):
+                check_arrays((x, y, sample_weight), self.check_data, training=True)
+            x, sample_weight, class_weight = with_class_weight(
+                x, y, sample_weight, class_weight, num_classes
+            )
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
@@ -483,6 +536,7 @@ class TrainerModel(StoredModel):
         # After the split, which decides how many examples the last batch has.
         refuse_lost_convolutions(self, x, batch_size)
         if arrays:
+            check_sample_weight(sample_weight)
             check_arrays((x, y, sample_weight), self.check_data, training=True)
         validation_batch_size = validation_batch_size or batch_size
         if validation_steps is None:

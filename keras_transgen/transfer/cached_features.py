@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.extraction import Features, extract_features
+from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
 
@@ -154,16 +155,8 @@ def weights_of(
     weights = np.ones(len(targets))
     if sample_weight is not None:
         weights = weights * np.asarray(sample_weight, "float64").reshape(-1)
-    if class_weight:
-        unknown = [each for each in class_weight if not 0 <= int(each) < targets.shape[1]]
-        if unknown:
-            raise ValueError(
-                f"class_weight has classes that do not exist. Received: {unknown} of "
-                f"{targets.shape[1]} classes"
-            )
-        by_class = np.ones(targets.shape[1])
-        for each, weight in class_weight.items():
-            by_class[int(each)] = weight
+    if class_weight is not None:
+        by_class = weights_by_class(class_weight, targets.shape[1])
         weights = weights * by_class[targets.argmax(axis=1)]
     if weights.min() < 0 or weights.max() == 0:
         raise ValueError(

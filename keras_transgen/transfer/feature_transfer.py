@@ -13,9 +13,11 @@ import numpy as np
 from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
+from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
+from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.neighbours import KNearestNeighbours, NearestCentroid
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -148,9 +150,9 @@ class FeatureTransfer(TransferModel):
             x: As in `keras.Model.fit`.
             y: As in `keras.Model.fit`.
             batch_size: Examples a batch of arrays in the extraction. Defaults to 32.
-            epochs: Only for the `"sgd"` solver; the others need one.
+            epochs: Only for the `"sgd"` solver; a head that is solved for at once takes none.
             verbose: As in `keras.Model.fit`.
-            callbacks: As in `keras.Model.fit`; they see one epoch.
+            callbacks: As in `keras.Model.fit`; without steps they see one epoch.
             validation_split: As in `keras.Model.fit`.
             validation_data: As in `keras.Model.fit`. Extracted once, measured, never fitted to.
             shuffle: Only for the `"sgd"` solver.
@@ -166,6 +168,10 @@ class FeatureTransfer(TransferModel):
         Raises:
             ValueError: The data do not fit the model.
         """
+        self.refuse_probabilities()
+        self._refuse_unfrozen()
+        if class_weight is not None:
+            weights_by_class(class_weight, self.weighed_classes(class_weight))
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
@@ -215,7 +221,19 @@ class FeatureTransfer(TransferModel):
                 initial_epoch=initial_epoch,
                 **kwargs,
             )
+        if not self.passes_over_epochs:
+            _refuse_epochs(epochs, initial_epoch, kwargs)
         return self._fit_at_once(found, measured, callbacks, verbose)
+
+    def _refuse_unfrozen(self) -> None:
+        if self.backbone.trainable_variables:
+            raise ValueError(
+                "FeatureTransfer extracts features once and never trains the backbone. To train it "
+                "use ParameterTransfer or StructureTransfer, or TransferModel(model.backbone, "
+                "head=model.head) to go on from here; otherwise set "
+                "model.backbone.trainable = False. Received: a backbone with "
+                f"{len(self.backbone.trainable_variables)} trainable variables"
+            )
 
     def _chosen_solver(self, found: CachedFeatures) -> str:
         if self.classifier != "linear":
@@ -363,7 +381,8 @@ class FeatureTransfer(TransferModel):
         where the features of his own data go: `model.cache_dir = ...`.
         """
         config = {key: value for key, value in config.items() if key not in _USERS_OWN}
-        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        with files_load():
+            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
 
 _USERS_OWN = ("cache_dir", "data_key")
@@ -382,6 +401,23 @@ def _check_choices(classifier: str, solver: str, l2: float | str, kwargs: dict[s
         raise ValueError(
             "Neighbours tell classes apart and nothing else: use classifier='linear'. "
             f"Received: classifier={classifier!r}, task={kwargs['task']!r}"
+        )
+
+
+def _refuse_epochs(epochs: int, initial_epoch: int, further: dict[str, Any]) -> None:
+    """Refuse what a head that is solved for at once has no use for."""
+    if epochs != 1 or initial_epoch:
+        raise ValueError(
+            "This head is solved for at once, which takes no epochs: leave epochs out, or train it "
+            "step by step with solver='sgd', or the backbone too with ParameterTransfer. "
+            f"Received: epochs={epochs}, initial_epoch={initial_epoch}"
+        )
+    given = {name: value for name, value in further.items() if value not in (None, 1)}
+    if given:
+        raise ValueError(
+            "This head is solved for at once, and validation data are measured once, whole: hand "
+            "over as much as shall be measured, such as validation_data=data.take(steps), or use "
+            f"solver='sgd'. Received: {', '.join(f'{name}={given[name]!r}' for name in given)}"
         )
 
 

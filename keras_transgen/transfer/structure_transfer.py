@@ -34,6 +34,7 @@ from keras_transgen.transfer.deltas.delta import (
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.deltas.delta_training import DeltaTraining
 from keras_transgen.transfer.heads import dense_of
+from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
 
@@ -365,7 +366,8 @@ class StructureTransfer(DeltaTraining, TransferModel):
         config = dict(config)
         deltas = config.pop("deltas", None)
         refuse_arguments(cls, config, "method", "source")
-        model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        with files_load():
+            model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
         try:
             model._take_up(deltas)
         except (TypeError, KeyError) as error:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.batches import is_arrays
+from keras_transgen.training.example_weights import check_sample_weight as check_sample_weight
 
 # Enough rows to notice a wrong scale, few enough to prepare at once.
 LOOKED_AT = 64
@@ -138,25 +139,6 @@ def check_targets(targets: Any, num_targets: int, whole: bool = True) -> None:
         raise ValueError(
             f"Targets must have the shape [count, {num_targets}], one number an output. "
             f"Received: y of shape {targets.shape} for {num_targets} outputs"
-        )
-
-
-def check_sample_weight(sample_weight: Any) -> None:
-    """Refuse weights that are negative, not finite, or all zero.
-
-    Args:
-        sample_weight: Weights `[count]`, or `None`.
-
-    Raises:
-        ValueError: The weights cannot weigh examples.
-    """
-    if sample_weight is None:
-        return
-    weights = _numbers(sample_weight, "numbers, one an example")
-    if weights.min() < 0 or weights.max() == 0:
-        raise ValueError(
-            "Sample weights must not be negative, and one at least must be positive. "
-            f"Received: sample_weight with values in [{weights.min():g}, {weights.max():g}]"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -14,16 +15,23 @@ from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
+from keras_transgen.transfer.logits_check import (
+    files_load,
+    loading_a_file,
+    refuse_bounded_head,
+    refuse_loss_of_probabilities,
+)
 from keras_transgen.transfer.parameter_table import parameter_table
+from keras_transgen.transfer.probability_metrics import of_logits
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     as_arrays,
-    check_sample_weight,
     is_in_memory,
     some_rows,
     steps_of,
@@ -114,6 +122,9 @@ class TransferModel(TrainerModel):
         self.head_initialization = head_initialization
         self._own_head = head is not None
         self._compiled_by_default = False
+        self._given_metrics = types.SimpleNamespace()
+        # For whoever gives many models the same arguments: epochs without a use are no error.
+        self.passes_over_epochs = False
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
@@ -154,6 +165,8 @@ class TransferModel(TrainerModel):
     def _build_head(self) -> None:
         """Build the head for the backbone's features, where the backbone says their shape."""
         features = self.feature_spec()
+        if not loading_a_file():
+            refuse_bounded_head(self.head, None, self.task)
         if features is None:
             # The first batch will tell.
             return
@@ -168,6 +181,21 @@ class TransferModel(TrainerModel):
             )
         self._num_classes = logits.shape[-1]
         self.built = True
+        if not loading_a_file():
+            self.refuse_probabilities()
+
+    def refuse_probabilities(self) -> None:
+        """Refuse a head, or a loss, of probabilities where there must be logits.
+
+        Files of earlier versions may hold them, and load; they train no further.
+
+        Raises:
+            ValueError: The head ends in a softmax or a sigmoid, or the loss expects that.
+        """
+        features = self.feature_spec()
+        refuse_bounded_head(self.head, features if self.head.built else None, self.task)
+        if self.compiled:
+            refuse_loss_of_probabilities(self.loss, self.task)
 
     def feature_spec(self) -> keras.KerasTensor | None:
         """Shape and dtype of the joined features; `None` where the backbone does not know."""
@@ -330,6 +358,15 @@ class TransferModel(TrainerModel):
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
 
+    def weighed_classes(self, class_weight: Any) -> int | None:
+        """The number of classes, in a classification."""
+        if self.task != "classification":
+            raise ValueError(
+                "class_weight is for examples of one class each. Weigh the examples: use "
+                f"sample_weight. Received: class_weight with task={self.task!r}"
+            )
+        return self._num_classes
+
     def check_labels(self, y: Any, whole: bool) -> None:
         """Refuse labels that the head cannot learn.
 
@@ -359,17 +396,28 @@ class TransferModel(TrainerModel):
             optimizer: Keras optimizer or its name. Defaults to `default_optimizer()`.
             loss: Keras loss of labels and logits. Defaults to the task's.
             loss_weights: See `keras.Model.compile`.
-            metrics: See `keras.Model.compile`. Defaults to the task's; `None` for none.
+            metrics: See `keras.Model.compile`. Defaults to the task's; `None` for none. Keras'
+                metrics of probabilities get probabilities, and labels in the form that they need.
             **kwargs: As in `keras_transgen.training.TrainerModel.compile`.
+
+        Raises:
+            ValueError: A loss that takes logits for probabilities.
         """
+        if not loading_a_file():
+            refuse_loss_of_probabilities(loss, self.task)
         self._compiled_by_default = False
+        metrics = self._task.metrics() if metrics == "default" else metrics
+        weighted = kwargs.pop("weighted_metrics", None)
+        # In a namespace, since Keras would track what is in a list.
+        self._given_metrics = types.SimpleNamespace(metrics=metrics, weighted_metrics=weighted)
         # An optimizer belongs to the strategy in whose scope it is made.
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer=self.default_optimizer() if optimizer is None else optimizer,
                 loss=self.default_loss() if loss is None else loss,
                 loss_weights=loss_weights,
-                metrics=self._task.metrics() if metrics == "default" else metrics,
+                metrics=of_logits(metrics, self.task),
+                weighted_metrics=of_logits(weighted, self.task),
                 **kwargs,
             )
 
@@ -409,6 +457,7 @@ class TransferModel(TrainerModel):
         """The arguments of `compile`, and whether they are the defaults."""
         config = super().get_compile_config()
         if config:
+            config |= keras.saving.serialize_keras_object(vars(self._given_metrics))
             config["by_default"] = self._compiled_by_default
         return config
 
@@ -416,7 +465,8 @@ class TransferModel(TrainerModel):
         """Compile with the arguments that `get_compile_config` gave."""
         config = dict(config)
         by_default = config.pop("by_default", False)
-        super().compile_from_config(config)
+        with files_load():
+            super().compile_from_config(config)
         self._compiled_by_default = by_default
 
     def fit(
@@ -442,6 +492,7 @@ class TransferModel(TrainerModel):
             ValueError: If the data do not fit the model, before training starts.
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
+        self.refuse_probabilities()
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         self._whole_data = is_in_memory(x, y)
         if self._whole_data and validation_split and validation_data is None:
@@ -449,6 +500,9 @@ class TransferModel(TrainerModel):
                 (x, y, sample_weight), validation_split
             )
             validation_split = 0.0
+        if class_weight is not None:
+            # Before a probe extracts features.
+            weights_by_class(class_weight, self.weighed_classes(class_weight))
         try:
             begins = not int(self.progress.step.numpy()) and not self._head_initialized
             if self.head_initialization == "probe" and begins:
@@ -550,7 +604,8 @@ class TransferModel(TrainerModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TransferModel:
         """Rebuild a model from what `get_config` gave."""
-        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        with files_load():
+            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:

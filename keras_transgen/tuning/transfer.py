@@ -230,6 +230,8 @@ class TransferHyperModel(PackageHyperModel):
         steps = kwargs.get("steps_per_epoch")
         place = self._features.place(x, y, kwargs.get("validation_data"), steps)
         if isinstance(model, FeatureTransfer):
+            # The search's epochs are for all its models; one that solves for its head needs none.
+            model.passes_over_epochs = True
             passes = values.get("head_epochs", 1)
             kwargs["epochs"] = passes * kwargs.get("epochs", 1)
             kwargs["initial_epoch"] = passes * kwargs.get("initial_epoch", 0)

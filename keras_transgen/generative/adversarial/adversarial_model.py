@@ -228,14 +228,12 @@ class AdversarialModel(GenerativeModel):
             **kwargs,
         )
 
-    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
-        """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
-        super().check_data(x, y, sample_weight, training)
-        if sample_weight is not None:
-            raise ValueError(
-                f"{type(self).__name__} does not weigh examples: leave sample_weight and "
-                "class_weight out. Received: sample weights"
-            )
+    def optimized(self) -> list[tuple[Any, list[keras.Variable]]]:
+        """Each player's optimizer, and what it trains."""
+        return [
+            (self.generator_optimizer, self.generator_variables),
+            (self.discriminator_optimizer, self.discriminator_variables),
+        ]
 
     def build_for_batch(self, data: Any) -> None:
         """Nothing waits for data: the constructor builds both networks."""

@@ -200,10 +200,7 @@ class Enhancer(Pix2Pix):
         """Refuse data that are no clean images of this model; labels are ignored."""
         self.check_examples(x, "clean images", self.target_shape)
         if sample_weight is not None:
-            raise ValueError(
-                "Enhancer does not weigh examples: leave sample_weight and class_weight out. "
-                "Received: sample weights"
-            )
+            raise self._weighs_nothing("sample weights")
 
     # Using the model
 
