@@ -73,8 +73,6 @@ def test_generators_that_fit(activation, value_range):
 @pytest.mark.parametrize("model", ["gan", "pix2pix"])
 def test_a_discriminator_of_probabilities(way, activation, model):
     discriminator = ended(1, (1,), (way, activation), (8, 8, 1))
+    given = {"filters": 2, "discriminator": discriminator}
     with pytest.raises(ValueError, match=f"a discriminator that ends in {activation}"):
-        if model == "gan":
-            ktg.GAN((8, 8, 1), 4, filters=2, discriminator=discriminator, loss="wasserstein")
-        else:
-            ktg.Pix2Pix((8, 8, 1), filters=2, discriminator=discriminator)
+        (ktg.GAN if model == "gan" else ktg.Pix2Pix)((8, 8, 1), **given)

@@ -23,6 +23,7 @@ from keras_transgen.generative.adversarial.player_networks import (
     default_generator,
 )
 from keras_transgen.generative.adversarial.step_noise import Phase
+from keras_transgen.generative.networks.condition_scale import ConditionScale, some_rows
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
@@ -49,6 +50,10 @@ class ConditionalGAN(GAN):
             encoder takes where it does not say so itself.
         condition_encoder: Keras layer from conditions to `[batch, features]`. If it has trainable
             weights they train with the generator.
+        standardize_conditions: Whether what the encoder gives is brought to zero mean and unit
+            deviation before it enters the networks, by some conditions of the first `fit`: with
+            vectors as small as Keras' `Embedding` starts with, the networks would not hear them.
+            Defaults to `True`. Models of files from before have it not.
         embedding_dim: Length of the embeddings. Defaults to 128.
         generator_conditioning: `"concatenation"` with the latent vector, or `"normalization"`:
             scale and offset of the batch normalization depend on the condition.
@@ -98,6 +103,7 @@ class ConditionalGAN(GAN):
         discriminator_conditioning: str | None = "projection",
         auxiliary_classifier: bool = False,
         unlabelled_probability: float = 0.0,
+        standardize_conditions: bool = True,
         **kwargs: Any,
     ) -> None:
         check_condition_arguments(
@@ -118,6 +124,8 @@ class ConditionalGAN(GAN):
         self.has_class_logits = auxiliary_classifier
         self._drop_probability = unlabelled_probability
         self.condition_encoder = condition_encoder
+        self.standardize_conditions = bool(standardize_conditions)
+        self.condition_scale: ConditionScale | None = None
         super().__init__(image_shape, **kwargs)
 
     # The networks
@@ -150,6 +158,9 @@ class ConditionalGAN(GAN):
             self.example_shape,
             self.num_classes if self.has_class_logits else None,
         )
+        if self.condition_encoder is not None and self.standardize_conditions:
+            features = encoded_shape(self.condition_encoder, self.condition_shape)[1]
+            self.condition_scale = ConditionScale(features, name="condition_scale")
         # As long as a one-hot vector: the weights of a condition all learn in one direction, those
         # of the noise do not, and a longer one soon drowns the noise (one image a class).
         self.generator_embedding = self._embedding("generator_embedding", self.embedding_dim**-0.5)
@@ -174,6 +185,7 @@ class ConditionalGAN(GAN):
             self._drop_probability > 0,
             initial_scale,
             normalized,
+            unit_conditions=self.condition_scale is not None,
             name=name,
         )
         if self.num_classes is not None:
@@ -236,7 +248,20 @@ class ConditionalGAN(GAN):
     def _encoded(self, y: Any, training: bool) -> Any:
         if self.condition_encoder is None:
             return tf.reshape(y, [-1]) if self.num_classes is not None else tf.cast(y, tf.float32)
-        return self.condition_encoder(y, training=training)
+        encoded = self.condition_encoder(y, training=training)
+        return encoded if self.condition_scale is None else self.condition_scale(encoded)
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Refuse data that are no examples of this model; the first measure the conditions' scale.
+
+        See `TrainerModel.check_data`.
+        """
+        super().check_data(x, y, sample_weight, training)
+        if training and self.condition_scale is not None and not self.condition_scale.adapted:
+            with self.distribute_strategy.scope():
+                assert self.condition_encoder is not None
+                rows = keras.tree.map_structure(tf.convert_to_tensor, some_rows(y))
+                self.condition_scale.adapt(self.condition_encoder(rows, training=False))
 
     def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
         """Mean cross-entropy of the auxiliary classifier, over examples that kept their class."""
@@ -420,4 +445,10 @@ class ConditionalGAN(GAN):
             "discriminator_conditioning": self.discriminator_conditioning,
             "auxiliary_classifier": self.has_class_logits,
             "unlabelled_probability": self._drop_probability,
+            "standardize_conditions": self.standardize_conditions,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ConditionalGAN:
+        """Make the model again from what `get_config` returned."""
+        return super().from_config({"standardize_conditions": False, **config})

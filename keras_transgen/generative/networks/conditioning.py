@@ -20,8 +20,9 @@ class ConditionEmbedding(keras.layers.Layer):
 
     Of `num_classes` integer classes it is looked up, of vectors (`num_classes=None`) a linear map.
     With `unlabelled` one more vector is learned, for examples without a condition, which `dropped`
-    (booleans `[batch]`) tells. With `spectral_normalization` the table has spectral norm one; see
-    `SpectralNormalization`.
+    (booleans `[batch]`) tells. With `unit_conditions` the vectors have unit variance, and the
+    embeddings start as large as those of classes, `initial_scale` a feature. With
+    `spectral_normalization` the table has spectral norm one; see `SpectralNormalization`.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ConditionEmbedding(keras.layers.Layer):
         unlabelled: bool = False,
         initial_scale: float = 1.0,
         spectral_normalization: bool = False,
+        unit_conditions: bool = False,
         **kwargs: Any,
     ) -> None:
         # Integer conditions must not be cast to the policy's float type on their way in.
@@ -40,17 +42,19 @@ class ConditionEmbedding(keras.layers.Layer):
         self.unlabelled = unlabelled
         self.initial_scale = initial_scale
         self.spectral_normalization = spectral_normalization
+        self.unit_conditions = unit_conditions
 
     def build(self, condition_shape: Any, dropped_shape: Any = None) -> None:
         rows = self.num_classes or condition_shape[-1]
+        scale = self.initial_scale
+        if self.num_classes is None:
+            scale *= rows**-0.5
+        normal = keras.initializers.RandomNormal(stddev=scale)
+        known = self.num_classes is not None or self.unit_conditions
         self.table = self.add_weight(
             name="table",
             shape=(rows, self.embedding_dim),
-            initializer=(
-                "glorot_uniform"
-                if self.num_classes is None
-                else keras.initializers.RandomNormal(stddev=self.initial_scale)
-            ),
+            initializer=normal if known else "glorot_uniform",
         )
         if self.spectral_normalization:
             self.vector = self.add_weight(
@@ -97,6 +101,7 @@ class ConditionEmbedding(keras.layers.Layer):
             "unlabelled": self.unlabelled,
             "initial_scale": self.initial_scale,
             "spectral_normalization": self.spectral_normalization,
+            "unit_conditions": self.unit_conditions,
         }
 
 
