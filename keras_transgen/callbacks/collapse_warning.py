@@ -116,4 +116,6 @@ class CollapseWarning(keras.callbacks.Callback):
             if self._real == 0.0:
                 raise ValueError("The real examples are all equal; there is nothing to compare")
         what = len(self.data) if self.condition is None else self.condition
-        return diversity(self.model.sample(what, seed=self.seed), self._groups) / self._real
+        # Scaled like the examples: a model of features has a scale of its own.
+        samples = self.model.scaled(self.model.sample(what, seed=self.seed))
+        return diversity(samples, self._groups) / self._real

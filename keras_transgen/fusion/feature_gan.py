@@ -57,6 +57,17 @@ class FeatureGAN(StandardisedFeatures, ConditionalGAN):
     def _by_average(self, latent: tf.Tensor, condition: Any) -> tf.Tensor:
         return self.feature_scale.inverse(super()._by_average(latent, condition))
 
+    def averaged_generator(self) -> keras.Model:
+        """As of a `ConditionalGAN`, to features in their own scale."""
+        standard = super().averaged_generator()
+        own_scale = keras.layers.Rescaling(
+            keras.ops.convert_to_numpy(self.feature_scale.deviation),
+            keras.ops.convert_to_numpy(self.feature_scale.mean),
+            dtype="float32",
+        )
+        features = own_scale(standard.output)
+        return keras.Model(standard.inputs, features, name="averaged_generator")
+
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["image_shape"]

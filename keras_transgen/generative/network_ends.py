@@ -39,8 +39,8 @@ def refuse_bounded_logits(network: keras.layers.Layer, name: str, why: str) -> N
     found = last_activations(network)[0]
     if found in _RANGES:
         raise ValueError(
-            f"The {name} must give logits, any number: {why}. Leave the last activation out "
-            f"(activation=None). Received: a {name} that ends in {found}"
+            f"The {name} must give logits, not probabilities or other bounded values: {why}. Leave "
+            f"the last activation out (activation=None). Received: a {name} that ends in {found}"
         )
 
 

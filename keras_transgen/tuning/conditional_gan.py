@@ -9,7 +9,7 @@ import keras_tuner
 import numpy as np
 
 from keras_transgen.generative import ConditionalGAN
-from keras_transgen.tuning.gan import GANHyperModel, first_rows
+from keras_transgen.tuning.gan import GANHyperModel, some_rows
 from keras_transgen.tuning.package_hyper_model import present
 from keras_transgen.tuning.search_space import Hyperparameter
 
@@ -94,7 +94,7 @@ class ConditionalGANHyperModel(GANHyperModel):
         }
 
     def _real(self, parts: Sequence[Any]) -> tuple[np.ndarray, Any]:
-        rows = first_rows(parts, self.samples)
+        rows = some_rows(parts, self.samples)
         if len(rows) < 2:
             raise keras_tuner.errors.FatalValueError(
                 "A conditional GAN's samples are drawn for the labels of real images: give "

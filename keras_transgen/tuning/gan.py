@@ -17,6 +17,7 @@ from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PE
 from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
 from keras_transgen.generative.adversarial.steps import STEPS
 from keras_transgen.tuning.domains import log_range
+from keras_transgen.tuning.fresh_parts import fresh
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
     JIT_COMPILE,
@@ -196,7 +197,7 @@ class GANHyperModel(PackageHyperModel):
             gradient_penalty=_or_none(values["gradient_penalty"]),
             augmentation=_or_none(values["augmentation"]),
             **self.settings(values),
-            **self.arguments,
+            **fresh(self.arguments),
         )
         model.compile(
             generator_optimizer=_adam(values, "generator"),
@@ -229,23 +230,36 @@ class GANHyperModel(PackageHyperModel):
 
     def _real(self, parts: Sequence[Any]) -> tuple[np.ndarray, Any]:
         """Real images to compare with, and what samples are to be conditioned on."""
-        return first_rows(parts, self.samples)[0], None
+        return some_rows(parts, self.samples)[0], None
 
 
-def first_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
-    """The first rows of `(x,)` or `(x, y)` as arrays; a data set of batches stands alone."""
+def some_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
+    """Random rows of `(x,)` or `(x, y)` as arrays, always the same; a data set stands alone.
+
+    A set is often sorted by class, and its first rows are then no sample of it. Of a data set
+    twenty times as many rows are looked at, at most, and as many kept as are asked for.
+    """
+    rng = np.random.default_rng(0)
     given = [part for part in parts if part is not None]
     if isinstance(given[0], (np.ndarray, tf.Tensor)):
-        return [np.asarray(part[:count]) for part in given]
-    batches: list[list[np.ndarray]] = []
-    rows = 0
+        rows = len(given[0])
+        chosen = np.sort(rng.choice(rows, min(count, rows), replace=False))
+        return [np.asarray(part)[chosen] for part in given]
+    kept: list[np.ndarray] = []
+    keys = np.zeros(0)
+    seen = 0
     for batch in _batches(given[0]):
         leaves = batch if isinstance(batch, (tuple, list)) else (batch,)
-        batches.append([np.asarray(leaf) for leaf in leaves])
-        rows += len(batches[-1][0])
-        if rows >= count:
+        columns = [np.asarray(leaf) for leaf in leaves]
+        keys = np.concatenate([keys, rng.random(len(columns[0]))])
+        kept = [np.concatenate(pair) for pair in zip(kept, columns)] if kept else columns
+        if len(keys) > count:
+            smallest = np.sort(np.argpartition(keys, count)[:count])
+            keys, kept = keys[smallest], [column[smallest] for column in kept]
+        seen += len(columns[0])
+        if seen >= 20 * count:
             break
-    return [np.concatenate(column)[:count] for column in zip(*batches)]
+    return kept
 
 
 def _batches(data: Any) -> Any:

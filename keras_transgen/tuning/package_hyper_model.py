@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 
 from keras_transgen.tuning.chief import role, wait_for_chief
+from keras_transgen.tuning.fresh_parts import fresh
 from keras_transgen.tuning.objective_check import ObjectiveInLogs, check_objective, tuner_of
 from keras_transgen.tuning.search_space import LEFT_OUT, MARKER, Hyperparameter, SearchSpace
 
@@ -91,7 +92,7 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
         # Keras Tuner clears Keras' session before each trial, and with it the policy.
         if keras.config.dtype_policy() != self._policy:
             keras.config.set_dtype_policy(self._policy)
-        return self.make(self._read(hp))
+        return self.make(fresh(self._read(hp)))
 
     def fit(
         self,

@@ -17,6 +17,7 @@ from keras_transgen.generative.networks import (
     dense_encoder,
 )
 from keras_transgen.tuning.domains import log_range
+from keras_transgen.tuning.fresh_parts import fresh
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
     JIT_COMPILE,
@@ -139,11 +140,11 @@ class VAEHyperModel(PackageHyperModel):
         encoder, decoder = self._networks(values)
         model = VAE(
             self.input_shape,
-            likelihood=self.likelihood,
+            likelihood=fresh(self.likelihood),
             encoder=encoder,
             decoder=decoder,
             **present(values, _OF_MODEL),
-            **self.arguments,
+            **fresh(self.arguments),
         )
         model.compile(
             keras.optimizers.Adam(values["learning_rate"]), **present(values, ["jit_compile"])
@@ -151,7 +152,7 @@ class VAEHyperModel(PackageHyperModel):
         return model
 
     def _networks(self, values: dict[str, Any]) -> tuple[keras.Model, keras.Model]:
-        likelihood = get_likelihood(self.likelihood)
+        likelihood = get_likelihood(fresh(self.likelihood))
         likelihood.prepare(self.input_shape)
         outputs = likelihood.parameter_shape() or self.input_shape
         latent_dim, units = values["latent_dim"], values["hidden_units"]

@@ -273,7 +273,8 @@ class ConditionalGAN(GAN):
             logits=tf.cast(judgement.class_logits, tf.float32),
         )
         if dropped:
-            losses = tf.where(dropped[0], 0.0, losses)
+            kept = tf.cast(~dropped[0], tf.float32)
+            return tf.math.divide_no_nan(tf.reduce_sum(losses * kept), tf.reduce_sum(kept))
         return tf.reduce_mean(losses)
 
     # Data
@@ -430,6 +431,31 @@ class ConditionalGAN(GAN):
         """The arguments that a file gives as objects."""
         encoder = Nested(keras.layers.Layer, optional=True)
         return {**super().nested_arguments(), "condition_encoder": encoder}
+
+    def averaged_generator(self) -> keras.Model:
+        """The generator with its averaged weights, to be used or saved on its own.
+
+        Returns:
+            A functional model from `[latent [batch, latent_dim], conditions]`, the labels, vectors
+            or what the encoder takes, to examples: everything between is part of it, as copies.
+        """
+        latent = keras.Input((self.latent_dim,), name="latent")
+        if self.num_classes is not None:
+            condition = keras.Input((), dtype="int32", name="condition")
+        else:
+            dtype = self.compute_dtype
+            given = getattr(self.condition_encoder, "inputs", None)
+            if given:
+                dtype = given[0].dtype
+            condition = keras.Input(self._expected_condition() or (), dtype=dtype, name="condition")
+        encoded: Any = condition
+        if self.condition_encoder is not None:
+            encoded = self._averaged_copy(self.condition_encoder)(condition)
+            if self.condition_scale is not None:
+                encoded = self._averaged_copy(self.condition_scale)(encoded)
+        embedding = self._averaged_copy(self.generator_embedding)(encoded)
+        examples = self._averaged_copy(self.generator)([latent, embedding])
+        return keras.Model([latent, condition], examples, name="averaged_generator")
 
     def get_config(self) -> dict[str, Any]:
         encoder = self.condition_encoder

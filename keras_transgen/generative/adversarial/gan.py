@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -137,7 +138,9 @@ class GAN(AdversarialModel):
             or _DEFAULT_IMAGE_SHAPE
         )
         super().__init__(image_shape, value_range, **kwargs)
-        self.latent_dim = int(latent_dim or known_latent_dim(generator) or _DEFAULT_LATENT_DIM)
+        if latent_dim is None:
+            latent_dim = known_latent_dim(generator) or _DEFAULT_LATENT_DIM
+        self.latent_dim = latent_dim
         self.loss_setting = loss
         self.label_smoothing = label_smoothing
         self.adversarial_loss = adversarial_loss(loss, label_smoothing)
@@ -246,12 +249,16 @@ class GAN(AdversarialModel):
 
     def averaged_generator(self) -> keras.Model:
         """A copy of the generator with its averaged weights, to be used or saved on its own."""
-        copy = keras.models.clone_model(self.generator)
-        copy.set_weights(self.generator.get_weights())
-        if self.average is not None:
-            averages = self.average.of(self.generator.weights)
-            for weight, average in zip(copy.weights, averages):
-                weight.assign(average)
+        return self._averaged_copy(self.generator)
+
+    def _averaged_copy(self, layer: Any) -> Any:
+        """A layer or model of the generator's anew, with its averaged weights where there are."""
+        config = keras.saving.serialize_keras_object(layer)
+        copy = keras.saving.deserialize_keras_object(config)
+        if not copy.built:
+            copy.build_from_config(layer.get_build_config())
+        weights = layer.weights if self.average is None else self.average.of(layer.weights)
+        copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
         return copy
 
     def sample_grid(self, count: int = 64, seed: int | None = None) -> Figure:
@@ -308,15 +315,24 @@ class GAN(AdversarialModel):
         }
 
     def _check_settings(self) -> None:
-        if self.latent_dim < 1 or self.discriminator_steps < 1 or self.filters < 1:
+        counts = (self.latent_dim, self.discriminator_steps, self.filters)
+        if not all(_is_count(each) for each in counts):
             raise ValueError(
-                "latent_dim, discriminator_steps and filters must be at least 1. Received: "
-                f"latent_dim={self.latent_dim}, discriminator_steps={self.discriminator_steps}, "
-                f"filters={self.filters}"
+                "latent_dim, discriminator_steps and filters must be whole numbers from 1 up. "
+                f"Received: latent_dim={self.latent_dim!r}, "
+                f"discriminator_steps={self.discriminator_steps!r}, filters={self.filters!r}"
             )
-        if self.instance_noise < 0 or self.gradient_penalty_weight < 0:
+        if not (
+            0 <= self.instance_noise < math.inf and 0 <= self.gradient_penalty_weight < math.inf
+        ):
             raise ValueError(
-                "instance_noise and gradient_penalty_weight must not be negative. Received: "
+                "instance_noise and gradient_penalty_weight must be finite and not negative. "
+                "Received: "
                 f"instance_noise={self.instance_noise}, "
                 f"gradient_penalty_weight={self.gradient_penalty_weight}"
             )
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    return whole and value >= 1

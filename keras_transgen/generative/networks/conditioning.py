@@ -72,14 +72,14 @@ class ConditionEmbedding(keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, condition: Any, dropped: Any = None, training: bool | None = None) -> tf.Tensor:
+    def call(self, condition: Any, dropped: Any = None, training: bool = False) -> tf.Tensor:
         if self.num_classes is not None:
             # A product with one-hot rows has a dense gradient, which replicas can sum and XLA can
             # compile; that of a lookup is sparse.
             condition = tf.one_hot(tf.cast(condition, tf.int32), self.num_classes)
         table = self.table.value
         if self.spectral_normalization:
-            moves = bool(training) and self.trainable
+            moves = training and self.trainable
             table = spectrally_normalized(self.table, self.vector, 1 if moves else 0)
         table = tf.cast(table, self.compute_dtype)
         embedding = tf.matmul(tf.cast(condition, self.compute_dtype), table)
@@ -180,7 +180,7 @@ class Projection(keras.layers.Layer):
         self.map.build(embedding)
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         features, embedding = inputs
         if self.spectral_normalization:
             mapped = self.map(embedding, training=training)

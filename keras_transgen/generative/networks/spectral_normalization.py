@@ -87,13 +87,13 @@ class SpectralNormalization(keras.layers.Wrapper):
             training: Take further steps of the power iteration, and keep them where the layer
                 trains.
         """
-        moves = bool(training) and self.trainable and self.layer.trainable
+        moves = training and self.trainable and self.layer.trainable
         return spectrally_normalized(
             self.kernel, self.vector, self.power_iterations if moves else 0
         )
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        kernel, normalized = self.kernel, self.normalized_kernel(bool(training))
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        kernel, normalized = self.kernel, self.normalized_kernel(training)
         # All weights are handed over: an outer scope's values (an average's, say) stay in force.
         values = [
             (weight, normalized if weight is kernel else keras.ops.add(weight, 0))
