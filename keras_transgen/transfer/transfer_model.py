@@ -272,6 +272,10 @@ class TransferModel(TrainerModel):
             inputs = self.preprocessing(inputs, training=False)
         return self.feature_join(self._backbone_outputs(inputs, training))
 
+    def features_state(self) -> str:
+        """A digest of what the features depend on besides the backbone; empty for nothing."""
+        return ""
+
     def _backbone_outputs(self, inputs: Any, training: bool) -> Any:
         return self.backbone(inputs, training=training)
 
