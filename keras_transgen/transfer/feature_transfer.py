@@ -14,6 +14,7 @@ from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.example_weights import weights_by_class
+from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
@@ -170,6 +171,7 @@ class FeatureTransfer(TransferModel):
         """
         self.refuse_probabilities()
         self._refuse_unfrozen()
+        refuse_hdf5_checkpoints(callbacks)
         if class_weight is not None:
             weights_by_class(class_weight, self.weighed_classes(class_weight))
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
