@@ -54,7 +54,7 @@ class BatchSource:
     def beginning(self) -> str:
         """Hash of how many batches there are, as far as they know, and of the first batch's `x`."""
         if isinstance(self._data, tf.data.Dataset):
-            count = int(self._data.cardinality())
+            count: Any = int(self._data.cardinality())
         else:
             count = self.rows if self.is_arrays else self._data.num_batches
         total = hashlib.sha256(str(count).encode())
