@@ -51,6 +51,26 @@ class BatchSource:
                 _hash_array(total, array)
         return total.hexdigest()
 
+    def beginning(self) -> str:
+        """Hash of how many batches there are, as far as they know, and of the first batch's `x`."""
+        if isinstance(self._data, tf.data.Dataset):
+            count: Any = int(self._data.cardinality())
+        else:
+            count = self.rows if self.is_arrays else self._data.num_batches
+        total = hashlib.sha256(str(count).encode())
+        for x, _, _ in self.batches(0, 0):
+            for part in keras.tree.flatten(x):
+                array = np.asarray(part)
+                total.update(_describe(array).encode())
+                _hash_array(total, array)
+            break
+        return total.hexdigest()
+
+    def labels(self) -> Iterator[tuple[int, Any, Any]]:
+        """The rows, labels and sample weights of each batch."""
+        for x, y, weight in self.batches(0, 0):
+            yield int(keras.tree.flatten(x)[0].shape[0]), y, weight
+
     def input_specification(self) -> Any | None:
         """`tf.TensorSpec`s of `x` with any number of rows, or None where not known in advance."""
         if isinstance(self._data, tf.data.Dataset):

@@ -79,7 +79,8 @@ def extract_features(
     a key for each of them. Arrays and Keras layers have one. A `tf.data.Dataset`, a `PyDataset`
     and a plain Python function have none that could be trusted: with these the features go to a
     temporary folder, removed with the result, unless `data_key` names the data and the functions.
-    Such data must come in the same order each time: shuffle the features, not the data.
+    Such data must come in the same order each time: shuffle the features, not the data. Their
+    number and their first batch are in the key, too, and their labels are read anew each time.
 
     Args:
         backbone: The layer or model. It runs in inference mode, whatever its `trainable`.
@@ -136,14 +137,56 @@ def extract_features(
     key = None if cache_dir is None else _key(function, source, data_key)
     if key is None:
         return _extract_for_now(function, source, cache_dir, progress)
-    folder = Path(cache_dir) / f"features-{key[:32]}"  # type: ignore[arg-type]
+    folder = Path(cache_dir)  # type: ignore[arg-type]
+    stored, is_fresh = _stored(function, source, folder, key, progress)
+    found = _as_features(stored, views)
+    if is_fresh or source.is_arrays:
+        # Labels of arrays are in the key.
+        return found
+    rows, labels, weights = _read_labels(source, views)
+    if rows != found.rows:
+        key = cache_key(key=key, rows=rows)
+        stored, is_fresh = _stored(function, source, folder, key, progress)
+        found = _as_features(stored, views)
+    return dataclasses.replace(found, labels=labels, sample_weight=weights)
+
+
+def _stored(
+    function: FeatureFunction, source: BatchSource, cache_dir: Path, key: str, progress: bool
+) -> tuple[StoredArrays, bool]:
+    """What lies under a key, extracted if nothing does, and whether all of it was made now."""
+    folder = cache_dir / f"features-{key[:32]}"
     stored = open_arrays(folder, key)
-    if stored is None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(folder.with_suffix(".lock"), "extracting features", print):
-            # Another process may have made it while this one waited.
-            stored = open_arrays(folder, key) or _extract(function, source, folder, key, progress)
-    return _as_features(stored, views)
+    if stored is not None:
+        return stored, False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(folder.with_suffix(".lock"), "extracting features", print):
+        # Another process may have made it while this one waited.
+        stored = open_arrays(folder, key)
+        if stored is not None:
+            return stored, False
+        # What goes on from an interrupted extraction holds the labels of that one.
+        is_fresh = not folder.with_name(f"{folder.name}.partial").exists()
+        return _extract(function, source, folder, key, progress), is_fresh
+
+
+def _read_labels(source: BatchSource, views: int) -> tuple[int, Any, Any]:
+    """How many rows data have now, and their labels and weights: a cache may hold older ones."""
+    rows, parts = 0, []
+    for count, y, weight in source.labels():
+        parts.append(
+            (_labels(y, rows, views, "labels"), _labels(weight, rows, views, "sample weights"))
+        )
+        rows += count
+    if not parts:
+        raise empty_data("data that gave no batch")
+
+    def joined(*leaves: Any) -> Any:
+        return None if leaves[0] is None else np.concatenate(leaves)
+
+    labels = keras.tree.map_structure(joined, *[part[0] for part in parts])
+    weights = keras.tree.map_structure(joined, *[part[1] for part in parts])
+    return rows, labels, weights
 
 
 def _check_arguments(batch_size: int, views: int, augmentation: Any, dtype: str | None) -> None:
@@ -163,7 +206,9 @@ def _key(function: FeatureFunction, source: BatchSource, data_key: str | None) -
     data = source.fingerprint()
     if data_key is None and (data is None or function.has_plain_functions):
         return None
-    return cache_key(data=data, data_key=data_key, **function.key_parts())
+    # A name alone does not tell that rows were added or the images changed.
+    beginning = {} if data is not None else {"beginning": source.beginning()}
+    return cache_key(data=data, data_key=data_key, **beginning, **function.key_parts())
 
 
 def _extract_for_now(

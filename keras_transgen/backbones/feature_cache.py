@@ -73,6 +73,10 @@ def open_arrays(folder: str | os.PathLike[str], key: str) -> StoredArrays | None
         if array.shape != (manifest["rows"], *described["shape"]):
             return None
         arrays.append(array)
+    # A file may be damaged and keep its length; the journal knows what was written.
+    blocks, _ = _whole_blocks(folder, manifest["arrays"])
+    if sum(block["rows"] for block in blocks) != manifest["rows"]:
+        return None
     return StoredArrays(arrays, manifest["layout"], folder)
 
 

@@ -193,7 +193,9 @@ class KerasBackbone(Backbone):
             inputs = keras.tree.pack_sequence_as(cut.input, [image])
         copy = keras.models.clone_model(cut, input_tensors=inputs)
         copy.set_weights(cut.get_weights())
-        return KerasBackbone(copy, output_layers=layers, value_range=self.value_range)
+        return KerasBackbone(
+            copy, output_layers=layers, value_range=self.value_range, dtype=self.dtype_policy
+        )
 
     def has_training_mode(self) -> bool:
         """Keras layers always know whether they train."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
 from keras_transgen.training.progress import Progress
 from keras_transgen.training.refusal import refusals
@@ -57,12 +58,31 @@ class StoredModel(keras.Model):
             super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the model to a `.keras` file, written beside and moved into place."""
+        """Save the model to a `.keras` file, written beside and moved into place.
+
+        Raises:
+            ValueError: The name is that of an HDF5 file, which could not be loaded again.
+        """
+        if _is_hdf5(filepath):
+            raise _hdf5_refused(f"filepath={os.fspath(filepath)!r}")
         write_whole(
             os.fspath(filepath),
             lambda path: super(StoredModel, self).save(path, overwrite=True, **kwargs),
             overwrite=overwrite,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the model from; see `keras.Model.get_config`.
+
+        Raises:
+            ValueError: Keras asks for the sake of an HDF5 file, by `keras.saving.save_model`.
+        """
+        if global_state.get_global_attribute("use_legacy_config"):
+            raise _hdf5_refused("an HDF5 file")
+        return super().get_config()
+
+    # As Keras' own, so that models without a configuration still have that of their arguments.
+    get_config._is_default = True  # type: ignore[attr-defined]
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """What `export` writes: endpoints by name, the default one first.
@@ -129,3 +149,31 @@ class StoredModel(keras.Model):
         if seeds is not None and len(seeds) == len(states):
             for state, seed in zip(states, np.asarray(seeds)):
                 state.assign(seed)
+
+
+def refuse_hdf5_checkpoints(callbacks: Any) -> None:
+    """Refuse callbacks that would write whole models into HDF5 files, before they are needed.
+
+    Args:
+        callbacks: What `fit` was given: a callback, a list of them, a `CallbackList` or `None`.
+
+    Raises:
+        ValueError: A `ModelCheckpoint` of such a file.
+    """
+    for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+        if not isinstance(callback, keras.callbacks.ModelCheckpoint):
+            continue
+        if not callback.save_weights_only and _is_hdf5(callback.filepath):
+            raise _hdf5_refused(f"ModelCheckpoint(filepath={callback.filepath!r})")
+
+
+def _is_hdf5(path: Any) -> bool:
+    return str(path).lower().endswith((".h5", ".hdf5"))
+
+
+def _hdf5_refused(received: str) -> ValueError:
+    return ValueError(
+        "An HDF5 file of this model could not be loaded again. Save it as name.keras, or its "
+        "weights alone as name.weights.h5 by save_weights (ModelCheckpoint: "
+        f"save_weights_only=True). Received: {received}"
+    )

@@ -46,7 +46,7 @@ from keras_transgen.training.replica_noise import (
     spread_seed_generators,
 )
 from keras_transgen.training.step_function import make_step_function
-from keras_transgen.training.stored_model import StoredModel
+from keras_transgen.training.stored_model import StoredModel, refuse_hdf5_checkpoints
 from keras_transgen.training.worker_agreement import agree_on_fit
 
 
@@ -513,6 +513,7 @@ class TrainerModel(StoredModel):
             ValueError: If a later batch does not fit, before a weight moves by it.
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
+        refuse_hdf5_checkpoints(callbacks)
         agree_on_fit(
             self,
             (x, y, sample_weight),

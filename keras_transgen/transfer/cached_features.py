@@ -58,6 +58,8 @@ class _JoinedFeatures:
     def digest(self) -> str:
         join = self._model.feature_join.get_config()
         text = f"{self._model.backbone.digest()} {join['pooling']} {join['normalize']}"
+        # A delta that computes beside the backbone changes none of its weights.
+        text += self._model.features_state()
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -45,5 +45,8 @@ class FeatureModel(Protocol):
     def features(self, inputs: Any, training: bool = False, prepared: bool = False) -> Any:
         """What the head receives."""
 
+    def features_state(self) -> str:
+        """What the features depend on besides the backbone; empty for nothing."""
+
     def check_labels(self, y: np.ndarray, whole: bool) -> None:
         """Refuse labels that the head cannot learn."""

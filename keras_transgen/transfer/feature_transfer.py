@@ -10,10 +10,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transgen.backbones import Backbone, KerasBackbone, load_backbone
+from keras_transgen.backbones import (
+    Backbone,
+    KerasBackbone,
+    SavedModelBackbone,
+    load_backbone,
+)
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.example_weights import weights_by_class
+from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
@@ -45,8 +51,8 @@ class FeatureTransfer(TransferModel):
             the head's kernel. scikit-learn's `C` is `1 / (l2 * count)`, for three or more classes.
         k: Neighbours that vote. Defaults to 5.
         metric: Of the neighbours: `"euclidean"` (default) or `"cosine"`.
-        layers: Names of layers of the Keras backbone whose features are used together, each
-            pooled and normalised (Head2Toe's idea). Defaults to the backbone's own output.
+        layers: Names of the backbone's layers (`layer_names`) whose features are used together,
+            each pooled and normalised (Head2Toe's idea). Defaults to the backbone's own output.
         views: How many views of each training example to extract, the plain one and augmented
             ones. More than one needs `augmentation`, and are its default: 4.
         cache_dir: Where features are kept, to be found again. Defaults to nowhere.
@@ -170,6 +176,7 @@ class FeatureTransfer(TransferModel):
         """
         self.refuse_probabilities()
         self._refuse_unfrozen()
+        refuse_hdf5_checkpoints(callbacks)
         if class_weight is not None:
             weights_by_class(class_weight, self.weighed_classes(class_weight))
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
@@ -315,6 +322,12 @@ class FeatureTransfer(TransferModel):
             logs = self.compute_metrics(None, labels, logits, weights)
         return {name: float(value) for name, value in logs.items()}
 
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Load weights; see `keras_transgen.training.TrainerModel.load_weights`."""
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+        # Neighbours remember as many examples as the file has, in new variables.
+        self.predict_function = self.test_function = None
+
     # Streaming features from the disk through the training core
 
     def _fit_by_steps(
@@ -429,11 +442,12 @@ def _count(num_classes: int | None) -> int:
 
 def _with_layers(backbone: Backbone, layers: list[str]) -> Backbone:
     """The same network with the outputs of several layers."""
+    if isinstance(backbone, SavedModelBackbone):
+        return backbone if backbone.layers == layers else backbone.tap(layers)
     if not isinstance(backbone, KerasBackbone):
         raise ValueError(
-            "layers= needs a backbone of a Keras model: a SavedModel shows no more than the "
-            "outputs it was saved with, and all of these are used together when output_key is "
-            f"left out. Received: layers={layers}, backbone {backbone.name!r} of type "
+            "layers= needs a backbone of a Keras model or a SavedModel, whose layers have names. "
+            f"Received: layers={layers}, backbone {backbone.name!r} of type "
             f"{type(backbone).__name__}"
         )
     if backbone.output_layers == layers:
@@ -444,4 +458,5 @@ def _with_layers(backbone: Backbone, layers: list[str]) -> Backbone:
         output_layers=layers,
         value_range=backbone.value_range,
         name=backbone.name,
+        dtype=backbone.dtype_policy,
     )

@@ -97,6 +97,10 @@ def fit_linear_probe(
     """
     targets = np.asarray(targets, "float64")
     weights = np.ones(len(targets)) if weights is None else np.asarray(weights, "float64")
+    counted = (weights > 0).reshape(-1, views).any(axis=1).repeat(views)
+    if not counted.all():
+        # An example without a weight tells nothing, and a fold of such could not be judged by.
+        features, targets, weights = features[counted], targets[counted], weights[counted]
     weights = weights / weights.sum()
     if l2 != "sweep" and (isinstance(l2, str) or not 0 < l2 < np.inf):
         raise ValueError(f"l2 must be a number above zero, or 'sweep'. Received: l2={l2!r}")

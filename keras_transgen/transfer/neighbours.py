@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -175,6 +176,21 @@ class KNearestNeighbours(_RememberingHead):
         self.examples.assign(_unit(features) if self.metric == "cosine" else features)
         self.votes.assign(votes)
 
+    def load_own_variables(self, store: Any) -> None:
+        """Load the examples of a file, however many they are."""
+        rows, size = np.shape(store["0"])
+        if rows != self.examples.shape[0] and size == self.examples.shape[1]:
+            # Variables keep their shape, so others take their place.
+            strategy = getattr(self.examples.value, "distribute_strategy", None)
+            for variable in (self.examples, self.votes):
+                self._untrack_variable(variable)
+            self.count = int(rows)
+            self._tracker.unlock()
+            with strategy.scope() if strategy is not None else contextlib.nullcontext():
+                self.build((None, size))
+            self._tracker.lock()
+        super().load_own_variables(store)
+
     def call(self, inputs: Any) -> Any:
         """Logits `[batch, num_classes]` for features `[batch, size]`."""
         if self.metric == "cosine":
@@ -200,6 +216,9 @@ def squared_distances(features: Any, others: Any) -> Any:
     Returns:
         `[batch, count]`.
     """
+    # About their own middle: far from zero the squares are large, and their difference is noise.
+    middle = keras.ops.mean(others, axis=0, keepdims=True)
+    features, others = features - middle, others - middle
     products = keras.ops.matmul(features, keras.ops.transpose(others))
     ours = keras.ops.sum(keras.ops.square(features), axis=-1, keepdims=True)
     theirs = keras.ops.sum(keras.ops.square(others), axis=-1)

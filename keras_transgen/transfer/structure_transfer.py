@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_transgen.backbones import ParameterGroup
 from keras_transgen.datasets.printable import printable
@@ -338,6 +340,16 @@ class StructureTransfer(DeltaTraining, TransferModel):
         if delta is None:
             return super()._backbone_outputs(inputs, training)
         return delta.features(self.backbone, inputs, training)
+
+    def features_state(self) -> str:
+        """A digest of the delta in force: adapters change features, and no backbone's weight."""
+        delta = self.delta_set.in_force()
+        if delta is None:
+            return ""
+        total = hashlib.sha256(f"{delta.method} {delta.arguments()}".encode())
+        for variable in delta.variables:
+            total.update(np.ascontiguousarray(variable.numpy()).tobytes())
+        return total.hexdigest()
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The backbone's groups from input to output, then the deltas' own variables, the head."""

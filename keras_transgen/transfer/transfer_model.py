@@ -18,6 +18,7 @@ from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
+from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
@@ -272,6 +273,10 @@ class TransferModel(TrainerModel):
             inputs = self.preprocessing(inputs, training=False)
         return self.feature_join(self._backbone_outputs(inputs, training))
 
+    def features_state(self) -> str:
+        """A digest of what the features depend on besides the backbone; empty for nothing."""
+        return ""
+
     def _backbone_outputs(self, inputs: Any, training: bool) -> Any:
         return self.backbone(inputs, training=training)
 
@@ -493,6 +498,7 @@ class TransferModel(TrainerModel):
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
         self.refuse_probabilities()
+        refuse_hdf5_checkpoints(callbacks)
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         self._whole_data = is_in_memory(x, y)
         if self._whole_data and validation_split and validation_data is None:
