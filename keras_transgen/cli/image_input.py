@@ -56,11 +56,10 @@ def image_input(backbone: Any, image_size: int | None, images: str | Path | int)
             "This command needs a backbone that takes images [batch, height, width, 1 or 3]. "
             f"Received: {backbone.name!r} with input {contract}"
         )
-    side = image_size
+    side: Any = image_size
     if side is None and None in shape[1:3]:
         side = images if isinstance(images, int) else side_of_data(images)
-    height, width = shape[1] or side, shape[2] or side
-    size = (height, width)
+    size = (shape[1] or side, shape[2] or side)
     if image_size is not None and size != (image_size, image_size):
         raise ValueError(
             f"This backbone takes images of {size[0]}x{size[1]} pixels only; leave out "

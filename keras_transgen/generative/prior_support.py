@@ -46,22 +46,23 @@ def refuse_partial_support(prior: tfd.Distribution, latent_dim: int) -> None:
         )
 
 
-def _in_support(prior: tfd.Distribution, tried: np.ndarray) -> np.ndarray:
+def _in_support(prior: tfd.Distribution, tried: np.ndarray) -> Any:
     """Which vectors a prior reaches, as far as TFP knows its support."""
     if isinstance(prior, tfd.MixtureSameFamily):
         components = prior.components_distribution
         return _in_event_space(components, tried[:, np.newaxis]).any(axis=-1)
     if isinstance(prior, tfd.Mixture):
-        return np.any([_in_support(part, tried) for part in prior.components], axis=0)
+        reached = [_in_support(part, tried) for part in prior.components]
+        return np.stack(reached).any(axis=0)
     if isinstance(prior, tfd.Blockwise):
         sizes = [part.event_shape.num_elements() for part in prior.distributions]
         blocks = np.split(tried, np.cumsum(sizes)[:-1], axis=-1)
         pairs = zip(prior.distributions, blocks)
-        return np.all([_in_support(part, block) for part, block in pairs], axis=0)
+        return np.stack([_in_support(part, block) for part, block in pairs]).all(axis=0)
     return _in_event_space(prior, tried)
 
 
-def _in_event_space(prior: tfd.Distribution, tried: np.ndarray) -> np.ndarray:
+def _in_event_space(prior: tfd.Distribution, tried: np.ndarray) -> Any:
     """Which vectors come back from the unconstrained space that TFP maps onto the support."""
     try:
         bijector = prior.experimental_default_event_space_bijector()

@@ -93,6 +93,10 @@ def cutout(images: tf.Tensor, uniform: tf.Tensor, half_range: float) -> tf.Tenso
 TRANSFORMATIONS = {"color": color, "translation": translation, "cutout": cutout}
 
 
+# Over how many batches the mean sign is taken, as in the reference implementation.
+_BATCHES = 4
+
+
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class DifferentiableAugmentation(keras.layers.Layer):
     """Transforms real images and samples alike before the discriminator sees them.
@@ -100,12 +104,14 @@ class DifferentiableAugmentation(keras.layers.Layer):
     The generator learns through the transformations, so they do not leak into its samples, and the
     discriminator cannot learn a small data set by heart. With a `target` the share of transformed
     images adapts: it rises while the discriminator is surer of real images than the target, and
-    falls again.
+    falls again. How sure it is, is the mean sign of its logits for real images, over four batches;
+    under losses whose logits have no border at zero (`"least_squares"`, `"wasserstein"`,
+    `"relativistic_average"`, one's own) it is the sign of their distance from the mean logit of
+    samples, since the logits as such say nothing there.
 
     Args:
         policy: Comma-separated names out of `"color"`, `"translation"`, `"cutout"`.
-        target: Mean sign of the logits of real images to hold, such as 0.6. `None` transforms
-            every image.
+        target: Mean sign to hold, such as 0.6. `None` transforms every image.
         adjustment_images: Images in which the share can go from 0 to 1. Defaults to 500,000.
         value_range: `(low, high)` of the images; the model sets its own.
         **kwargs: Passed to `keras.layers.Layer`.
@@ -161,7 +167,21 @@ class DifferentiableAugmentation(keras.layers.Layer):
             initializer="ones" if target is None else "zeros",
             trainable=False,
         )
+        self.signs = self.batches = self.images = None
+        if target is not None:
+            # Of the batches since the last change: signs and numbers of images.
+            self.signs, self.images, self.batches = (
+                self.add_weight(name=name, shape=(), initializer="zeros", trainable=False)
+                for name in ("signs", "images", "batches")
+            )
         self.built = True
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what was saved; files from before have the share alone."""
+        if len(store.keys()) == 1:
+            self.probability.assign(store["0"])
+        else:
+            super().load_own_variables(store)
 
     def call(self, images: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         """Transform images by uniform numbers `[batch, NUMBERS_PER_IMAGE]`."""
@@ -177,10 +197,12 @@ class DifferentiableAugmentation(keras.layers.Layer):
         return images + (low + high) / 2
 
     def adapt_to(self, real_sign: tf.Tensor, batch_size: tf.Tensor) -> None:
-        """Move the share of transformed images; called by the step, outside compiled functions.
+        """Count a batch, and move the share of transformed images after every fourth.
+
+        Called by the step, outside compiled functions.
 
         Args:
-            real_sign: Mean sign of the logits of this replica's real images.
+            real_sign: Mean sign of this replica's real images, see the class.
             batch_size: Their number.
         """
         if self.target is None:
@@ -191,8 +213,18 @@ class DifferentiableAugmentation(keras.layers.Layer):
         if num_replicas() > 1:
             replica = tf.distribute.get_replica_context()
             total, count = replica.all_reduce(tf.distribute.ReduceOp.SUM, [total, count])
-        change = tf.sign(total / count - self.target) * count / self.adjustment_images
-        self.probability.assign(tf.clip_by_value(self.probability.value + change, 0.0, 1.0))
+        signs, images = self.signs.value + total, self.images.value + count
+        batches = self.batches.value + 1.0
+        due = batches >= _BATCHES
+        change = tf.sign(signs / images - self.target) * images / self.adjustment_images
+        moved = tf.clip_by_value(self.probability.value + change, 0.0, 1.0)
+        self.probability.assign(tf.where(due, moved, self.probability.value))
+        for variable, value in (
+            (self.signs, signs),
+            (self.images, images),
+            (self.batches, batches),
+        ):
+            variable.assign(tf.where(due, 0.0, value))
 
     def compute_output_shape(self, images_shape: Any, uniform_shape: Any = None) -> Any:
         return images_shape
@@ -233,8 +265,9 @@ def augmentation_layer(
     if isinstance(setting, str):
         return DifferentiableAugmentation(setting, value_range=value_range or (-1.0, 1.0))
     if isinstance(setting, DifferentiableAugmentation):
-        setting.value_range = value_range or (-1.0, 1.0)
-        return setting
+        # A copy, since its range and its share are this model's.
+        config = {**setting.get_config(), "value_range": value_range or (-1.0, 1.0)}
+        return type(setting).from_config(config)
     raise ValueError(
         "augmentation must be None, comma-separated names such as 'color,translation,cutout', or "
         f"a DifferentiableAugmentation. Received: augmentation={setting!r}"

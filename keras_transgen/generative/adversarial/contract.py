@@ -58,6 +58,7 @@ class Players(Differentiates, Protocol):
     discriminator_optimizer: keras.optimizers.Optimizer
     adversarial_loss: Callable[[tf.Tensor, tf.Tensor], AdversarialLosses]
     generator_sees_real: bool
+    border_at_zero: bool
 
     @property
     def generator_layers(self) -> list[keras.layers.Layer]: ...

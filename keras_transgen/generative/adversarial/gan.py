@@ -20,6 +20,7 @@ from keras_transgen.generative.adversarial.gradient_penalties import (
 from keras_transgen.generative.adversarial.losses import (
     AdversarialLoss,
     adversarial_loss,
+    border_at_zero,
     generator_sees_real,
 )
 from keras_transgen.generative.adversarial.player_networks import (
@@ -145,6 +146,7 @@ class GAN(AdversarialModel):
         self.label_smoothing = label_smoothing
         self.adversarial_loss = adversarial_loss(loss, label_smoothing)
         self.generator_sees_real = generator_sees_real(loss)
+        self.border_at_zero = border_at_zero(loss)
         self.penalty_setting = gradient_penalty
         self.penalty = find_penalty(gradient_penalty)
         self.gradient_penalty_weight = float(gradient_penalty_weight)

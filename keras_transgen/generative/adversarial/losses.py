@@ -229,6 +229,11 @@ def _in_pairs(function: AdversarialLoss) -> AdversarialLoss:
     return lambda real, fake: AdversarialLosses(*function(real, fake))
 
 
+def border_at_zero(loss: Any) -> bool:
+    """Whether a logit's sign is what the discriminator takes an example for."""
+    return loss in ("non_saturating", "minimax", "hinge")
+
+
 def generator_sees_real(loss: str | AdversarialLoss) -> bool:
     """Whether the generator's loss depends on the logits of real examples (or may)."""
     function = ADVERSARIAL_LOSSES[loss] if isinstance(loss, str) else loss

@@ -71,7 +71,13 @@ def discriminator_objective(
         "real_score": tf.reduce_mean(on_real.logits),
         "fake_score": tf.reduce_mean(on_fake.logits),
         # What adaptive augmentation goes by.
-        "real_sign": tf.reduce_mean(tf.sign(on_real.logits)),
+        "real_sign": tf.reduce_mean(
+            tf.sign(
+                on_real.logits
+                if gan.border_at_zero
+                else on_real.logits - tf.reduce_mean(on_fake.logits)
+            )
+        ),
     }
     if gan.penalty is not None:
 

@@ -14,6 +14,7 @@ from keras_transgen.generative.adversarial.losses import (
     AdversarialLoss,
     AdversarialLosses,
     adversarial_loss,
+    border_at_zero,
     generator_sees_real,
 )
 from keras_transgen.generative.adversarial.player_networks import called
@@ -64,6 +65,7 @@ class TranslationModel(AdversarialModel):
         self.adversarial_weight = float(adversarial_weight)
         self._unweighted_loss = adversarial_loss(loss, label_smoothing)
         self.generator_sees_real = generator_sees_real(loss)
+        self.border_at_zero = border_at_zero(loss)
         self.ema_decay = ema_decay
         self.filters = filters
 

@@ -1,9 +1,11 @@
 """Differentiable augmentation against NumPy, and the controller's path."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_transgen as ktg
 from keras_transgen.generative.adversarial.augmentation import (
     NUMBERS_PER_IMAGE,
     DifferentiableAugmentation,
@@ -97,9 +99,12 @@ def test_controller_rises_falls_and_stops_at_the_ends():
     assert float(layer.probability) == 0.0
     path = []
     for sign in (0.9, 0.9, 0.1, 0.1, 0.1):
-        layer.adapt_to(tf.constant(sign), tf.constant(10))
-        path.append(float(layer.probability))
-    np.testing.assert_allclose(path, [0.1, 0.2, 0.1, 0.0, 0.0], atol=1e-6)
+        # Four batches whose mean is the sign.
+        for part in (-0.4, 0.4, 0.1, -0.1):
+            layer.adapt_to(tf.constant(sign + part), tf.constant(5))
+            path.append(float(layer.probability))
+    assert path[:3] == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(path[3::4], [0.2, 0.4, 0.2, 0.0, 0.0], atol=1e-6)
     constant = DifferentiableAugmentation("color")
     constant.adapt_to(tf.constant(0.0), tf.constant(10))
     assert float(constant.probability) == 1.0
@@ -122,3 +127,64 @@ def test_settings():
         DifferentiableAugmentation(target=1.5)
     with pytest.raises(ValueError, match="adjustment_images"):
         DifferentiableAugmentation(adjustment_images=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "loss", ["non_saturating", "hinge", "least_squares", "wasserstein", "relativistic_average"]
+)
+@pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
+def test_a_discriminator_that_sees_nothing_overfits_under_no_loss(loss, bias):
+    """Its logits are one number, wherever the loss moves it: there is nothing to adapt to."""
+    if bias and loss in ("non_saturating", "hinge"):
+        pytest.skip("the border is at zero: a bias says that all is real")
+    blind = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(
+                1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(bias)
+            ),
+        ]
+    )
+    blind.layers[-1].trainable = False
+    augmentation = DifferentiableAugmentation("translation", target=0.6, adjustment_images=200)
+    images = np.random.default_rng(0).uniform(-1, 1, (64, 8, 8, 1)).astype("float32")
+    gan = ktg.GAN(
+        (8, 8, 1), 4, filters=2, discriminator=blind, loss=loss, augmentation=augmentation
+    )
+    gan.compile(jit_compile=False)
+    history = gan.fit(images, batch_size=8, epochs=1, verbose=0).history
+    assert history["augmentation_probability"] == [0.0]
+
+
+@pytest.mark.parametrize("bias", [-3.0, 0.0, 3.0])
+def test_a_critic_that_tells_all_real_images_apart_does_whatever_its_bias(bias):
+    critic = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(
+                1, kernel_initializer="ones", bias_initializer=keras.initializers.Constant(bias)
+            ),
+        ]
+    )
+    critic.layers[-1].trainable = False
+    augmentation = DifferentiableAugmentation("translation", target=0.6, adjustment_images=64)
+    bright = np.full((64, 8, 8, 1), 0.99, "float32")
+    gan = ktg.GAN(
+        (8, 8, 1), 4, filters=2, discriminator=critic, loss="wasserstein", augmentation=augmentation
+    )
+    gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0), jit_compile=False)
+    history = gan.fit(bright, batch_size=8, epochs=1, verbose=0).history
+    # Two changes, after four batches each.
+    assert float(gan.augmentation.probability) == pytest.approx(1.0)
+    assert gan.augmentation is not augmentation
+    assert float(augmentation.probability) == 0.0
+    assert history["real_score"][-1] - history["fake_score"][-1] > 0.5
+
+
+def test_a_file_from_before_has_the_share_alone():
+    layer = DifferentiableAugmentation("color", target=0.6)
+    layer.load_own_variables({"0": np.float32(0.25)})
+    assert float(layer.probability) == 0.25
