@@ -19,6 +19,7 @@ import numpy as np
 from keras_transgen.backbones.batch_source import BatchSource, empty_data
 from keras_transgen.backbones.feature_cache import (
     ArrayWriter,
+    SameData,
     StoredArrays,
     cache_key,
     full_disk_error,
@@ -140,7 +141,7 @@ def extract_features(
     folder = Path(cache_dir)  # type: ignore[arg-type]
     stored, is_fresh = _stored(function, source, folder, key, progress)
     found = _as_features(stored, views)
-    if is_fresh or source.is_arrays:
+    if is_fresh or source.is_arrays or isinstance(data_key, SameData):
         # Labels of arrays are in the key.
         return found
     rows, labels, weights = _read_labels(source, views)
@@ -207,7 +208,8 @@ def _key(function: FeatureFunction, source: BatchSource, data_key: str | None) -
     if data_key is None and (data is None or function.has_plain_functions):
         return None
     # A name alone does not tell that rows were added or the images changed.
-    beginning = {} if data is not None else {"beginning": source.beginning()}
+    is_known = data is not None or isinstance(data_key, SameData)
+    beginning = {} if is_known else {"beginning": source.beginning()}
     return cache_key(data=data, data_key=data_key, **beginning, **function.key_parts())
 
 

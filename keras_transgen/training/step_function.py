@@ -8,12 +8,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_SAID_BY_XLA = (
+    "Detected unsupported operations",
+    "XLA_CPU_JIT",
+    "XLA_GPU_JIT",
+    "must be a compile-time constant",
+    "tf2xla conversion failed",
+)
+
 
 def make_step_function(
     model: keras.Model,
     step_function: Callable[[Any], dict[str, tf.Tensor]],
     after: Callable[[dict[str, tf.Tensor]], None],
     before: Callable[[], None] | None = None,
+    give_up_xla: Callable[[Exception], None] | None = None,
 ) -> Callable[[Any], dict[str, tf.Tensor]]:
     """Make Keras' train or test function for any strategy, several workers included.
 
@@ -26,6 +35,8 @@ def make_step_function(
         step_function: Called on each replica with its part of a batch; returns logs.
         after: Called with the reduced logs after every step, across replicas.
         before: Called before every step, across replicas.
+        give_up_xla: Called with the error where XLA cannot compile a step; it raises, or sees to it
+            that the step is not compiled when it is traced again.
 
     Returns:
         A function from an iterator of batches to the logs of the last step taken. It raises
@@ -56,6 +67,24 @@ def make_step_function(
 
     compiled_steps: list[tuple[Any, Callable[..., Any]]] = []
 
+    def taking(specification: Any) -> Callable[..., Any]:
+        """The step for such batches, taken again without XLA where that cannot compile it.
+
+        It cannot before anything of the step has run, so the batch is as it was.
+        """
+
+        def take_step(data: Any) -> dict[str, tf.Tensor]:
+            try:
+                return step_for(specification)(data)
+            except tf.errors.OpError as error:
+                if give_up_xla is None or not is_of_xla(error):
+                    raise
+                give_up_xla(error)
+            compiled_steps.clear()
+            return step_for(specification)(data)
+
+        return take_step
+
     def step_for(specification: Any) -> Callable[..., Any]:
         """One trace for all batches of an iterator, ragged last ones included."""
         if model.run_eagerly:
@@ -63,7 +92,11 @@ def make_step_function(
         for known, step in compiled_steps:
             if known == specification:
                 return step
-        step = tf.function(one_step, input_signature=[specification], autograph=False)
+        step = (
+            tf.function(one_step, reduce_retracing=True, autograph=False)
+            if specification is None
+            else tf.function(one_step, input_signature=[specification], autograph=False)
+        )
         compiled_steps.append((specification, step))
         return step
 
@@ -86,24 +119,36 @@ def make_step_function(
         taken, _, logs = tf.while_loop(more, take, (tf.constant(0), tf.constant(True), none_yet))
         return taken, logs
 
-    plain_step = (
-        one_step
-        if model.run_eagerly
-        else tf.function(one_step, reduce_retracing=True, autograph=False)
-    )
     in_graph = tf.function(several_steps, reduce_retracing=True, autograph=False)
+    # Whether a step has run, so that the loop around it can be trusted to lose no batch to XLA.
+    has_run: list[bool] = []
 
     def function(iterator: Any) -> dict[str, tf.Tensor]:
         if not isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return _in_turn(plain_step, iterator, model)
-        if not loops_in_graph:
-            return _in_turn(step_for(iterator.element_spec), iterator, model)
+            return _in_turn(taking(None), iterator, model)
+        if not loops_in_graph or not has_run:
+            logs = _in_turn(taking(iterator.element_spec), iterator, model)
+            has_run.append(True)
+            return logs
         taken, logs = in_graph(iterator)
         if not int(taken):
             raise StopIteration
         return logs
 
     return function
+
+
+def is_of_xla(error: Exception) -> bool:
+    """Whether an error says that XLA cannot compile something."""
+    text = str(error)
+    return any(each in text for each in _SAID_BY_XLA)
+
+
+def what_xla_says(error: Exception) -> str:
+    """The line of an error that tells which op it is about."""
+    lines = str(error).splitlines()
+    telling = (line for line in lines if any(each in line for each in _SAID_BY_XLA))
+    return f"{next(telling, lines[0] if lines else '').strip():.300}"
 
 
 def _means_over_examples(model: keras.Model, logs: dict[str, Any]) -> dict[str, tf.Tensor]:

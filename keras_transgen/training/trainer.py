@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ from keras_transgen.training.replica_noise import (
     replica_seed,
     spread_seed_generators,
 )
-from keras_transgen.training.step_function import make_step_function
+from keras_transgen.training.step_function import make_step_function, what_xla_says
 from keras_transgen.training.stored_model import StoredModel, refuse_hdf5_checkpoints
 from keras_transgen.training.worker_agreement import agree_on_fit
 
@@ -379,7 +380,11 @@ class TrainerModel(StoredModel):
         if num_replicas_of(self) > 1:
             spread_seed_generators(self)
         run = make_step_function(
-            self, self.train_step, self._after_train_step, self._before_train_step
+            self,
+            self.train_step,
+            self._after_train_step,
+            self._before_train_step,
+            self._give_up_xla,
         )
 
         def train_function(iterator: Any) -> dict[str, tf.Tensor]:
@@ -400,8 +405,26 @@ class TrainerModel(StoredModel):
             return self.test_function
         # Penalties of frozen weights count no more.
         self._evaluated_by_function = trains
-        self.test_function = make_step_function(self, self.test_step, self._after_test_step)
+        self.test_function = make_step_function(
+            self, self.test_step, self._after_test_step, give_up_xla=self._give_up_xla
+        )
         return self.test_function
+
+    def _give_up_xla(self, error: Exception) -> None:
+        """Go on without compilation where nobody asked for it; else say which setting it was."""
+        said = what_xla_says(error)
+        if self._jit_setting != "auto":
+            raise ValueError(
+                "XLA cannot compile a step of this model. Compile it with jit_compile='auto', "
+                f"which then goes without, or jit_compile=False. Received: jit_compile="
+                f"{self._jit_setting!r}; XLA says: {said}"
+            ) from error
+        self.jit_compile = False
+        warnings.warn(
+            "XLA cannot compile a step of this model, so it runs uncompiled, as with "
+            f"compile(jit_compile=False). XLA says: {said}",
+            stacklevel=2,
+        )
 
     def optimized(self) -> list[tuple[Any, list[keras.Variable]]]:
         """Each optimizer, and what it trains as `trainable` stands now.

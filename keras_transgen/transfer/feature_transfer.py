@@ -197,7 +197,7 @@ class FeatureTransfer(TransferModel):
         taken = take_steps(x, steps_per_epoch)
         if taken is not x and self.data_key is not None:
             # The same name, and other rows.
-            options["data_key"] = f"{self.data_key} ({steps_per_epoch} steps)"
+            options["data_key"] = type(self.data_key)(f"{self.data_key} ({steps_per_epoch} steps)")
         found = cache_features(
             self,
             taken,
@@ -211,7 +211,7 @@ class FeatureTransfer(TransferModel):
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             if self.data_key is not None:
-                options["data_key"] = f"{self.data_key} (validation)"
+                options["data_key"] = type(self.data_key)(f"{self.data_key} (validation)")
             # Whoever labels a validation set may leave classes out.
             measured = cache_features(self, *parts, training=False, **options)
         if not self.compiled:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.backbones.feature_cache import SameData
 from keras_transgen.transfer.training_data import is_in_memory
 
 
@@ -36,7 +37,7 @@ class SharedFeatures:
             return {"cache_dir": self._folder(), "data_key": None}
         parts = (x, y, *_parts(validation_data))
         key = " ".join(f"{self._number(part)}" for part in parts)
-        return {"cache_dir": self._own_folder(), "data_key": f"{key} steps {steps}"}
+        return {"cache_dir": self._own_folder(), "data_key": SameData(f"{key} steps {steps}")}
 
     def _number(self, part: Any) -> int | None:
         if part is None:
