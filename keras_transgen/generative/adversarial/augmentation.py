@@ -167,7 +167,9 @@ class DifferentiableAugmentation(keras.layers.Layer):
             initializer="ones" if target is None else "zeros",
             trainable=False,
         )
-        self.signs = self.batches = self.images = None
+        self.signs: Any = None
+        self.batches: Any = None
+        self.images: Any = None
         if target is not None:
             # Of the batches since the last change: signs and numbers of images.
             self.signs, self.images, self.batches = (

@@ -229,7 +229,7 @@ def _in_pairs(function: AdversarialLoss) -> AdversarialLoss:
     return lambda real, fake: AdversarialLosses(*function(real, fake))
 
 
-def border_at_zero(loss: Any) -> bool:
+def border_at_zero(loss: object) -> bool:
     """Whether a logit's sign is what the discriminator takes an example for."""
     return loss in ("non_saturating", "minimax", "hinge")
 
