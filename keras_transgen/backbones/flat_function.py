@@ -335,8 +335,11 @@ def _scopes(path: str) -> list[str]:
 
 def _add(named: dict[str, str], name: str, tensor: str) -> None:
     """Name a tensor; a layer that is called several times has numbered names."""
-    count = sum(1 for each in (name, f"{name}_1", f"{name}_2") if each in named)
-    named[f"{name}_{count}" if count else name] = tensor
+    free, count = name, 0
+    while free in named:
+        count += 1
+        free = f"{name}_{count}"
+    named[free] = tensor
 
 
 def _some(names: Sequence[str]) -> str:

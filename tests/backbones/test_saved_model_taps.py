@@ -252,3 +252,25 @@ def test_a_real_module(shared_folder):
     assert maps.shape == (1, 56, 56, 32)
     np.testing.assert_allclose(np.reshape(pooled, (1, -1)), backbone(images), rtol=1e-4, atol=1e-5)
     assert keras.ops.max(maps) <= 6.0
+
+
+def test_a_layer_called_six_times_has_six_names(tmp_path):
+    class Shared(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = tf.Variable([[2.0]], name="shared/kernel")
+            self.layer = tf.function(lambda x: x @ self.factor)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 1])])
+        def __call__(self, x):
+            for place in range(6):
+                with tf.name_scope("shared" if place == 0 else "shared/"):
+                    x = self.layer(x)
+            return x + 1.0
+
+    tf.saved_model.save(Shared(), str(tmp_path / "shared"))
+    backbone = SavedModelBackbone(str(tmp_path / "shared"))
+    names = ["shared", *(f"shared_{count}" for count in range(1, 6))]
+    assert {*names} <= {*backbone.layer_names()}
+    outputs = backbone.tap(names)(np.ones((1, 1), "float32"))
+    assert [float(output[0, 0]) for output in outputs] == [2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
