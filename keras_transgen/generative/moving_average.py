@@ -11,6 +11,10 @@ import keras
 import tensorflow as tf
 
 _WARM_UP = 10.0
+# No sum of squares is negative.
+_UNKNOWN = -1.0
+# XLA adds up in another order.
+_TOLERANCE = 1e-4
 
 
 class MovingAverage(keras.layers.Layer):
@@ -18,7 +22,9 @@ class MovingAverage(keras.layers.Layer):
 
     The average keeps the share `decay` in a step, in [0, 1). It warms up as
     `(1 + step) / (10 + step)`, so that the first averages forget the random start. The averages
-    are weights of their own, saved and restored with the model.
+    are weights of their own, saved and restored with the model. Where the weights that it follows
+    are replaced outside of training, by `generator.load_weights` say, it starts anew from them when
+    the model next samples.
 
     Reference:
         Yazici et al., The unusual effectiveness of averaging in GAN training, 2019.
@@ -49,6 +55,16 @@ class MovingAverage(keras.layers.Layer):
             )
             for index, weight in enumerate(self._followed.weights)
         ]
+        # Not among the weights of a file: what the followed ones came to when they were last seen.
+        self._followed.seen = keras.Variable(
+            _UNKNOWN,
+            dtype="float32",
+            trainable=False,
+            name="seen",
+            synchronization="on_read",
+            aggregation="only_first_replica",
+        )
+        self.remember()
         self.built = True
 
     def update(self, step: tf.Tensor) -> None:
@@ -58,11 +74,35 @@ class MovingAverage(keras.layers.Layer):
         for average, weight in zip(self.averages, self._followed.weights):
             kept = tf.cast(decay, average.dtype)
             average.assign(average.value * kept + weight.value * (1.0 - kept))
+        self.remember()
+
+    def remember(self) -> None:
+        """Take the followed weights, as they are now, for those that the averages belong to."""
+        self._followed.seen.assign(_size(self._followed.weights))
+
+    def restart_if_replaced(self) -> None:
+        """Restart where somebody has given the followed weights other values, outside of training.
+
+        `load_weights` of a generator alone, `set_weights`: the averages are of other weights then,
+        and what is sampled would not be what was loaded. Not to be called within a graph.
+        """
+        seen = float(keras.ops.convert_to_numpy(self._followed.seen))
+        now = float(keras.ops.convert_to_numpy(_size(self._followed.weights)))
+        if seen == _UNKNOWN:
+            self.remember()
+        elif abs(now - seen) > _TOLERANCE * (abs(now) + abs(seen)):
+            self.restart()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load the averages; the weights that they belong to come with them."""
+        super().load_own_variables(store)
+        self._followed.seen.assign(_UNKNOWN)
 
     def restart(self) -> None:
         """Set the averages to the weights as they are now."""
         for average, weight in zip(self.averages, self._followed.weights):
             average.assign(weight.value)
+        self.remember()
 
     def in_place(self) -> keras.StatelessScope:
         """A context in which the followed layers compute with the averages."""
@@ -82,6 +122,16 @@ class MovingAverage(keras.layers.Layer):
 def averaged(average: MovingAverage | None) -> contextlib.AbstractContextManager[Any]:
     """A context in which layers compute with their averages, or as they are if there are none."""
     return contextlib.nullcontext() if average is None else average.in_place()
+
+
+def _size(weights: Sequence[keras.Variable]) -> tf.Tensor:
+    """A number that other weights do not come to; in units of the weights, float32."""
+    total = tf.constant(0.0)
+    for place, weight in enumerate(weights):
+        # By place, so that weights which change places are others; no sum of signs cancels.
+        value = tf.cast(tf.convert_to_tensor(weight.value), tf.float32)
+        total += (1.0 + place % 7) * tf.reduce_sum(tf.square(value + 0.1))
+    return total
 
 
 def followed_weights(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:

@@ -52,3 +52,60 @@ def test_moving_statistics_are_followed_and_shared_weights_once():
 def test_wrong_decay(decay):
     with pytest.raises(ValueError, match="ema_decay"):
         MovingAverage([layer()], decay)
+
+
+@pytest.mark.parametrize("how", ["load_weights", "set_weights", "assign"])
+@pytest.mark.parametrize("model", ["gan", "pix2pix", "cyclegan"])
+def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, tmp_path):
+    import keras_transgen as ktg
+
+    shape = (8, 8, 1)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, *shape)).astype("float32")
+
+    def made(seed):
+        keras.utils.set_random_seed(seed)
+        if model == "gan":
+            return ktg.GAN(shape, 4, filters=2, seed=0)
+        kind = ktg.Pix2Pix if model == "pix2pix" else ktg.CycleGAN
+        return kind(shape, filters=2, seed=0, **({} if model == "pix2pix" else {"blocks": 1}))
+
+    def network(of):
+        return of.generator_ab if model == "cyclegan" else of.generator
+
+    def outputs(of):
+        if model == "gan":
+            return of.sample(4, seed=0)
+        return of.a_to_b(images) if model == "cyclegan" else of.translate(images, seed=0)
+
+    trained, new = made(1), made(2)
+    before = outputs(new)
+    if how == "load_weights":
+        network(trained).save_weights(tmp_path / "g.weights.h5")
+        network(new).load_weights(tmp_path / "g.weights.h5")
+    elif how == "set_weights":
+        network(new).set_weights(network(trained).get_weights())
+    else:
+        for weight, value in zip(network(new).weights, network(trained).weights):
+            weight.assign(value)
+    found = outputs(new)
+    np.testing.assert_allclose(found, outputs(trained), atol=1e-5)
+    assert np.abs(found - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_averages_stay_where_training_moved_the_weights(jit_compile, tmp_path):
+    import keras_transgen as ktg
+
+    images = np.random.default_rng(0).uniform(-1, 1, (16, 6)).astype("float32")
+    gan = ktg.GAN((6,), 4, filters=4, ema_decay=0.9, seed=0)
+    gan.compile(jit_compile=jit_compile)
+    gan.fit(images, batch_size=4, epochs=3, verbose=0)
+    averages = [np.asarray(average) for average in gan.average.averages]
+    gan.sample(3, seed=0)
+    gan.save(tmp_path / "gan.keras")
+    loaded = ktg.load_model(tmp_path / "gan.keras")
+    loaded.sample(3, seed=0)
+    for each in (gan, loaded):
+        for old, average in zip(averages, each.average.averages):
+            np.testing.assert_array_equal(old, np.asarray(average))
+    assert np.abs(averages[0] - gan.generator.weights[0].numpy()).max() > 0.0

@@ -216,6 +216,8 @@ class GAN(AdversarialModel):
         return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
 
     def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
+        if self.average is not None:
+            self.average.restart_if_replaced()
         return in_parts(self._sampling_function, (latent, condition), batch_size)
 
     @functools.cached_property
@@ -259,6 +261,8 @@ class GAN(AdversarialModel):
         copy = keras.saving.deserialize_keras_object(config)
         if not copy.built:
             copy.build_from_config(layer.get_build_config())
+        if self.average is not None:
+            self.average.restart_if_replaced()
         weights = layer.weights if self.average is None else self.average.of(layer.weights)
         copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
         return copy
