@@ -43,8 +43,9 @@ def test_the_share_of_augmented_images_follows_the_sign_of_real_ones(offset, exp
     gan = tiny_gan(augmentation=DifferentiableAugmentation("color", 0.5, 100))
     gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0), jit_compile=False)
     with_offset(gan, offset)
-    logs = gan.fit(IMAGES, batch_size=24, verbose=0).history
-    assert logs["augmentation_probability"] == [pytest.approx(expected)]
+    # After four batches.
+    gan.fit(IMAGES, batch_size=6, verbose=0)
+    assert float(gan.augmentation.probability) == pytest.approx(expected)
 
 
 def test_the_share_falls_where_real_images_look_false_though_samples_look_real():
@@ -65,10 +66,10 @@ def test_the_share_falls_where_real_images_look_false_though_samples_look_real()
     )
     adaptive = DifferentiableAugmentation("cutout", 0.0, 100)
     gan = GAN((8, 8, 1), 4, generator=bright, discriminator=judge, augmentation=adaptive)
-    adaptive.probability.assign(0.5)
+    gan.augmentation.probability.assign(0.5)
     gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0), jit_compile=False)
-    gan.fit(np.full((10, 8, 8, 1), -1.0, "float32"), batch_size=10, verbose=0)
-    assert float(adaptive.probability.numpy()) == pytest.approx(0.4)
+    gan.fit(np.full((12, 8, 8, 1), -1.0, "float32"), batch_size=3, verbose=0)
+    assert float(gan.augmentation.probability) == pytest.approx(0.5 - 0.12)
 
 
 def test_validation_judges_the_generator_as_it_is_and_not_its_average():
