@@ -50,7 +50,8 @@ def precision_recall(
     Args:
         real: Features of real data `[count, features]`.
         generated: Features of samples `[other count, features]`.
-        k: Neighbours, at least 1. Defaults to 5.
+        k: Neighbours, at least 1. Defaults to 5, as Naeem et al. do; torch-fidelity takes 3,
+            and numbers of another k are not to be compared.
         block_size: Rows compared at once; memory is `block_size` times the count. Defaults to
             1024.
 
@@ -95,7 +96,8 @@ def density_coverage(
     Args:
         real: Features of real data `[count, features]`.
         generated: Features of samples `[other count, features]`.
-        k: Neighbours, at least 1. Defaults to 5.
+        k: Neighbours, at least 1. Defaults to 5, as Naeem et al. do; torch-fidelity takes 3,
+            and numbers of another k are not to be compared.
         block_size: Rows compared at once; memory is `block_size` times the count. Defaults to
             1024.
 

@@ -54,7 +54,9 @@ def transfer_gan(
         gan: The trained model, a `GAN` or a subclass. It is left as it is.
         method: See the table. Defaults to `"all"`.
         frozen_layers: For `"freeze_d"`: how many of the discriminator's layers that have weights
-            stay, from the input. Defaults to half of them.
+            stay, from the input, as they are: the paper freezes the lower layers of a network that
+            goes on with them, and so does this, statistics of normalisation included. Defaults to
+            half of them.
         rank: For `"lora"`: rank of the additions. Defaults to 8.
         **settings: Arguments of the model that shall differ: `augmentation`, `ema_decay`,
             `gradient_penalty`, `num_classes`, `seed`, ...

@@ -60,7 +60,8 @@ class ConditionalGAN(GAN):
         discriminator_conditioning: `"projection"`, `"concatenation"` as a further channel, or
             `None` for a discriminator that only classifies (needs `auxiliary_classifier`).
         auxiliary_classifier: The discriminator also learns to tell the classes of real images, and
-            the generator to be told right.
+            the generator to be told right. Odena et al. let it learn from samples too; early ones
+            show no class, so here, as in later work, it learns from real images only.
         unlabelled_probability: Probability that an example's condition is dropped in training, so
             that `sample(None)` makes examples without one.
         generator: Keras model from `[latent [batch, latent_dim], embedding [batch, embedding_dim]]`

@@ -82,7 +82,8 @@ class GAN(AdversarialModel):
         instance_noise: Standard deviation of normal noise added to all that the discriminator
             sees, in the units of `value_range`.
         discriminator_steps: Moves of the discriminator for one of the generator, each on the same
-            real images and fresh samples.
+            real images and fresh samples. Papers draw new real images for each move; here a step
+            is a batch, so that an epoch is a pass over the data whatever this number.
         augmentation: `None`, a policy such as `"color,translation,cutout"`, or a
             `DifferentiableAugmentation` (whose strength may adapt).
         ema_decay: Decay of the moving average of the generator; `None` samples from the generator

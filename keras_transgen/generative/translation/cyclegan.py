@@ -69,7 +69,9 @@ class CycleGAN(TranslationModel):
         discriminator_b: For B.
         loss: Name of an adversarial loss, or a callable; see `generative.adversarial.losses`.
         label_smoothing: How far the discriminators' label of real images lies below 1.
-        adversarial_weight: Of the generators' adversarial losses.
+        adversarial_weight: Of the generators' adversarial losses. `"least_squares"` is half the
+            squared distance, as in the LSGAN paper; the reference implementation of CycleGAN takes
+            the whole for the generators, which is a weight of 2.
         cycle_weight: Of the mean absolute differences after a cycle.
         identity_weight: Of the mean absolute difference that a generator makes to images that are
             of its own kind already (it keeps colours). Defaults to half of `cycle_weight` where A

@@ -30,7 +30,9 @@ class IA3(ParameterDelta):
     """l * (W0 x + b0), where only l, one number for each output channel, trains.
 
     The kernel and the bias of the same layer, where it has one, are scaled: W = W0 * l and
-    b = b0 * l. l starts at one, so that nothing changes at first.
+    b = b0 * l. l starts at one, so that nothing changes at first. The paper scales the inputs of
+    a feed-forward block's second layer, keys and values of attention; here it is the outputs of
+    every target, since convolutional networks have none of these.
 
     Args:
         backbone: The backbone, at its base.
