@@ -36,7 +36,7 @@ def case(make, data, **kwargs) -> ModelCase:
         compile=compile_with_steady_optimizers,
         outputs=("sample", (5, 0), {}),
         imports=IMPORTS,
-        may_move=lambda path: "moving" in path or "average" in path or "probability" in path,
+        may_move=lambda path: any(part in path for part in ("moving", "average", "augmentation")),
         **kwargs,
     )
 
