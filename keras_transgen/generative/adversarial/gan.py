@@ -153,8 +153,10 @@ class GAN(AdversarialModel):
         self.gradient_penalty_weight = float(gradient_penalty_weight)
         self.instance_noise = float(instance_noise)
         self.discriminator_steps = discriminator_steps
-        self.augmentation_setting = augmentation
         self.augmentation = augmentation_layer(augmentation, self.value_range, self.example_shape)
+        # The layer that was given is the user's, and its weights none of the model's.
+        given = isinstance(augmentation, keras.layers.Layer)
+        self.augmentation_setting = self.augmentation if given else augmentation
         self.ema_decay = ema_decay
         self.step_setting = step
         self.step_kind = step_named(step)
