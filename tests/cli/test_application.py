@@ -134,7 +134,6 @@ def test_inspect_shows_groups_and_digest():
     ("arguments", "message"),
     [
         (["transfer", "digits", "nowhere", "--image-size", "8"], "nowhere"),
-        (["transfer", "digits", "{folder}"], "--image-size"),
         (["transfer", "digits", "{folder}", "--image-size", "8", "--epochs", "3"], "--epochs"),
         (["extract", "digits", "{folder}", "out.txt", "--image-size", "8"], "npz"),
         (["inspect", "/no/such/module"], "/no/such/module"),

@@ -40,13 +40,11 @@ def test_a_process_of_a_distributed_search_is_refused(monkeypatch):
         run_tune("digits")
 
 
-def test_help_and_a_folder_without_a_backbone(digit_folder, tmp_path):
+def test_help():
     result = CliRunner().invoke(app, ["tune", "--help"])
     assert result.exit_code == 0
     for option in ("--task", "--trials", "--output", "--space"):
         assert option in result.output
-    with pytest.raises(ValueError, match="--backbone"):
-        run_tune(str(digit_folder), output=tmp_path)
 
 
 @pytest.mark.slow

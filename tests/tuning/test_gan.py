@@ -10,6 +10,7 @@ import keras_transgen as ktg
 from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
 from keras_transgen.tuning import ConditionalGANHyperModel, GANHyperModel
+from keras_transgen.tuning.gan import some_rows
 from tests.tuning.tiny import few_digits
 
 SMALL = {"filters": [2, 3], "latent_dim": 4, "augmentation": "none", "gradient_penalty": "none",
@@ -34,7 +35,8 @@ def test_the_score_is_the_kernel_distance_of_the_best_models_samples(tmp_path):
     (best,) = tuner.get_best_models()
     best.save(tmp_path / "gan.keras")
     loaded = ktg.load_model(tmp_path / "gan.keras")
-    real, generated = features(held_out[:30]), features(loaded.sample(30, seed=0))
+    (real,) = some_rows((held_out,), 30)
+    real, generated = features(real), features(loaded.sample(30, seed=0))
     distance = ktg.evaluation.kernel_distance(real, generated)
     trial = tuner.oracle.get_best_trials()[0]
     assert trial.score == pytest.approx(float(distance), rel=1e-3)
@@ -53,8 +55,9 @@ def test_a_conditional_search_samples_for_the_real_images_labels(tmp_path):
     tuner.search(data, epochs=1, verbose=0)
     (best,) = tuner.get_best_models()
     assert isinstance(best, ktg.ConditionalGAN)
-    generated = features(best.sample(y[:30], seed=0))
-    distance = ktg.evaluation.kernel_distance(features(x[:30]), generated)
+    images, labels = some_rows((data,), 30)
+    generated = features(best.sample(labels, seed=0))
+    distance = ktg.evaluation.kernel_distance(features(images), generated)
     assert tuner.oracle.get_best_trials()[0].score == pytest.approx(float(distance), rel=1e-3)
 
 
