@@ -274,8 +274,8 @@ class ConditionalGAN(GAN):
             logits=tf.cast(judgement.class_logits, tf.float32),
         )
         if dropped:
-            kept = tf.cast(~dropped[0], tf.float32)
-            return tf.math.divide_no_nan(tf.reduce_sum(losses * kept), tf.reduce_sum(kept))
+            # By the number that is kept on average: replicas keep different ones.
+            losses = tf.where(dropped[0], 0.0, losses) / (1.0 - self._drop_probability)
         return tf.reduce_mean(losses)
 
     # Data

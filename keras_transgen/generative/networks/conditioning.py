@@ -57,15 +57,18 @@ class ConditionEmbedding(keras.layers.Layer):
             initializer=normal if known else "glorot_uniform",
         )
         if self.spectral_normalization:
-            self.vector = self.add_weight(
-                name="vector_u",
-                shape=(1, self.embedding_dim),
-                initializer=keras.initializers.RandomNormal(stddev=1.0),
-                trainable=False,
-                dtype="float32",
-                autocast=False,
-                aggregation="only_first_replica",
-            )
+            with keras.name_scope(self.name, caller=self):
+                # Replicas hold equal kernels, and each writes its own copy, which a layer's own
+                # `add_weight` does not offer.
+                self.vector = keras.Variable(
+                    keras.initializers.RandomNormal(stddev=1.0)((1, self.embedding_dim), "float32"),
+                    dtype="float32",
+                    trainable=False,
+                    autocast=False,
+                    name="vector_u",
+                    synchronization="on_read",
+                    aggregation="only_first_replica",
+                )
         if self.unlabelled:
             self.nothing = self.add_weight(
                 name="nothing", shape=(self.embedding_dim,), initializer="zeros"

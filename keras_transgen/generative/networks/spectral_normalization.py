@@ -57,15 +57,18 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
-        self.vector = self.add_weight(
-            name="vector_u",
-            shape=(1, self.kernel.shape[-1]),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
-            trainable=False,
-            dtype="float32",
-            autocast=False,
-            aggregation="only_first_replica",
-        )
+        with keras.name_scope(self.name, caller=self):
+            # Replicas hold equal kernels, and each writes its own copy, which a layer's own
+            # `add_weight` does not offer.
+            self.vector = keras.Variable(
+                keras.initializers.RandomNormal(stddev=1.0)((1, self.kernel.shape[-1]), "float32"),
+                dtype="float32",
+                trainable=False,
+                autocast=False,
+                name="vector_u",
+                synchronization="on_read",
+                aggregation="only_first_replica",
+            )
         self.built = True
 
     @property

@@ -78,13 +78,14 @@ def test_numbers_that_are_none(wrong):
         ktg.GAN(**{"image_shape": (8, 8, 1), **wrong})
 
 
-def test_the_class_loss_is_a_mean_over_examples_that_kept_their_class():
+def test_the_class_loss_is_divided_by_the_examples_that_keep_their_class_on_average():
     import tensorflow as tf
 
     from keras_transgen.generative.adversarial.contract import Judgement
 
     gan = ktg.ConditionalGAN(4, auxiliary_classifier=True, unlabelled_probability=0.5, **SIZE)
     equal = Judgement(tf.zeros([4]), tf.zeros([4, 4]))
-    for dropped, expected in [([True, True, True, False], np.log(4.0)), ([True] * 4, 0.0)]:
+    half, one, none = [True, False] * 2, [True, True, True, False], [True] * 4
+    for dropped, expected in [(half, np.log(4.0)), (one, np.log(4.0) / 2), (none, 0.0)]:
         loss = gan.class_loss(equal, (tf.zeros([4], tf.int32), tf.constant(dropped)))
         assert float(loss) == pytest.approx(expected, rel=1e-6)

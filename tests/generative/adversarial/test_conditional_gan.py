@@ -140,7 +140,7 @@ def test_auxiliary_loss_is_the_cross_entropy_of_examples_that_kept_their_class()
     loss = cgan.class_loss(judgement, (labels,))
     assert float(loss) == pytest.approx(per_example.mean(), abs=1e-5)
     kept = cgan.class_loss(judgement, (labels, np.array([True, False, False, True])))
-    assert float(kept) == pytest.approx(per_example[1:3].sum() / 2, abs=1e-5)
+    assert float(kept) == pytest.approx(per_example[1:3].sum() / 4, abs=1e-5)
 
 
 def test_an_encoder_trains_with_the_generator_only():
