@@ -35,6 +35,7 @@ from keras_transgen.transfer.deltas.delta import (
 )
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.deltas.delta_training import DeltaTraining
+from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.schedules import warm_up_and_decay
@@ -134,6 +135,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         if head_initialization is None and keeps_features and is_linear:
             self.head_initialization = "probe"
         self.delta_set = DeltaSet(self.backbone, self._head_weights)
+        self._first_states: dict[int, str] = {}
         if method is not None:
             self.add_delta(method, method, **arguments)
 
@@ -172,6 +174,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         """
         with self.distribute_strategy.scope():
             delta = self.delta_set.add(name, method, arguments)
+            self._first_states[id(delta)] = _state_of(delta)
         self.set_delta(name)
         return delta
 
@@ -344,12 +347,12 @@ class StructureTransfer(DeltaTraining, TransferModel):
     def features_state(self) -> str:
         """A digest of the delta in force: adapters change features, and no backbone's weight."""
         delta = self.delta_set.in_force()
-        if delta is None:
+        # Those that assign parameters are in the backbone's digest.
+        if delta is None or isinstance(delta, ParameterDelta):
             return ""
-        total = hashlib.sha256(f"{delta.method} {delta.arguments()}".encode())
-        for variable in delta.variables:
-            total.update(np.ascontiguousarray(variable.numpy()).tobytes())
-        return total.hexdigest()
+        state = _state_of(delta)
+        # One that keeps features changes none until it has learnt.
+        return "" if delta.keeps_features and state == self._first_states.get(id(delta)) else state
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The backbone's groups from input to output, then the deltas' own variables, the head."""
@@ -421,3 +424,11 @@ def _of_methods(method: str | None, given: dict[str, Any]) -> dict[str, Any]:
         elif key in given and method in methods:
             arguments[key] = given[key]
     return arguments
+
+
+def _state_of(delta: Delta) -> str:
+    """A digest of what a delta is and has learnt."""
+    total = hashlib.sha256(f"{delta.method} {delta.arguments()}".encode())
+    for variable in delta.variables:
+        total.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return total.hexdigest()

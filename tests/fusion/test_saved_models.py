@@ -30,8 +30,8 @@ def module(tmp_path_factory):
     return str(tiny_modules.convolution_module(tmp_path_factory.mktemp("hub") / "module"))
 
 
-def from_vectors(size: int) -> keras.Model:
-    layers = [keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape((8, 8, 1))]
+def from_vectors(size: int, end: str | None = "sigmoid") -> keras.Model:
+    layers = [keras.layers.Dense(64, end), keras.layers.Reshape((8, 8, 1))]
     return keras.Sequential([keras.Input((size,)), *layers])
 
 
@@ -47,7 +47,13 @@ def discriminator(module):
 
 def encoder(module):
     return PretrainedVAE(
-        module, (8, 8, 1), 2, decoder=from_vectors(2), transfer="structure", rank=1, layers=LAYERS
+        module,
+        (8, 8, 1),
+        2,
+        decoder=from_vectors(2, None),
+        transfer="structure",
+        rank=1,
+        layers=LAYERS,
     )
 
 
