@@ -55,9 +55,10 @@ class MovingAverage(keras.layers.Layer):
             )
             for index, weight in enumerate(self._followed.weights)
         ]
-        # Not among the weights of a file: what the followed ones came to when they were last seen.
+        # Not among the weights of a file: what the followed ones, and the averages, came to when
+        # they were last seen.
         self._followed.seen = keras.Variable(
-            _UNKNOWN,
+            [_UNKNOWN, _UNKNOWN],
             dtype="float32",
             trainable=False,
             name="seen",
@@ -78,31 +79,37 @@ class MovingAverage(keras.layers.Layer):
 
     def remember(self) -> None:
         """Take the followed weights, as they are now, for those that the averages belong to."""
-        self._followed.seen.assign(_size(self._followed.weights))
+        self._followed.seen.assign(self._sizes())
 
     def restart_if_replaced(self) -> None:
         """Restart where somebody has given the followed weights other values, outside of training.
 
         `load_weights` of a generator alone, `set_weights`: the averages are of other weights then,
-        and what is sampled would not be what was loaded. Not to be called within a graph.
+        and what is sampled would not be what was loaded. Where the averages were given other values
+        as well, as `EarlyStopping(restore_best_weights=True)` does, the two belong together. Not to
+        be called within a graph.
         """
-        seen = float(keras.ops.convert_to_numpy(self._followed.seen))
-        now = float(keras.ops.convert_to_numpy(_size(self._followed.weights)))
-        if seen == _UNKNOWN:
+        seen = keras.ops.convert_to_numpy(self._followed.seen)
+        now = keras.ops.convert_to_numpy(self._sizes())
+        weights_moved, averages_moved = abs(now - seen) > _TOLERANCE * (abs(now) + abs(seen))
+        if seen[0] == _UNKNOWN or averages_moved:
             self.remember()
-        elif abs(now - seen) > _TOLERANCE * (abs(now) + abs(seen)):
+        elif weights_moved:
             self.restart()
 
     def load_own_variables(self, store: Any) -> None:
         """Load the averages; the weights that they belong to come with them."""
         super().load_own_variables(store)
-        self._followed.seen.assign(_UNKNOWN)
+        self._followed.seen.assign([_UNKNOWN, _UNKNOWN])
 
     def restart(self) -> None:
         """Set the averages to the weights as they are now."""
         for average, weight in zip(self.averages, self._followed.weights):
             average.assign(weight.value)
         self.remember()
+
+    def _sizes(self) -> tf.Tensor:
+        return tf.stack([_size(self._followed.weights), _size(self.averages)])
 
     def in_place(self) -> keras.StatelessScope:
         """A context in which the followed layers compute with the averages."""
