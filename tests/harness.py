@@ -9,6 +9,7 @@ A test file lists its cases and runs all checks over them:
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.training.compilation import flat_layers
 from tests.fresh_process import FreshProcess
 from tests.training.models import NetworkModel
 
@@ -149,13 +151,48 @@ def check_file_in_new_process(case: ModelCase, tools: Tools) -> None:
 def check_training_goes_on_from_file(case: ModelCase, tools: Tools) -> None:
     model = case.trained().model
     Trained.last = None
+    # Frozen since the last fit, in a place that no constructor knows of.
+    frozen = _one_of_several_layers_that_train(model)
+    if frozen is not None:
+        frozen.trainable = False
+        kept = [weight.numpy() for weight in frozen.weights]
     path = tools.folder / "model.keras"
     model.save(path)
-    loaded = keras.saving.load_model(path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipping variable loading")
+        loaded = keras.saving.load_model(path)
+    assert _flags(loaded) == _flags(model)
+    for one, other in zip(model.weights, loaded.weights):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+    assert _optimizer_states(loaded) == _optimizer_states(model)
     case.train(model)
     case.train(loaded)
+    if frozen is not None:
+        for old, weight in zip(kept, frozen.weights):
+            np.testing.assert_array_equal(old, weight.numpy())
     for one, other in zip(model.weights, loaded.weights):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6, err_msg=one.path)
+
+
+def _one_of_several_layers_that_train(model: keras.Model) -> keras.layers.Layer | None:
+    leaves = [
+        layer
+        for layer in flat_layers(model)
+        if layer.trainable_weights and not any(each.weights for each in layer._layers)
+    ]
+    return leaves[-1] if len(leaves) > 2 else None
+
+
+def _flags(model: keras.Model) -> tuple:
+    return [layer.trainable for layer in flat_layers(model)], [w.trainable for w in model.weights]
+
+
+def _optimizer_states(model: keras.Model) -> list:
+    return [
+        [np.asarray(variable).tolist() for variable in optimizer.variables]
+        for optimizer, _ in model.optimized()
+        if optimizer is not None
+    ]
 
 
 def check_save_and_load_weights(case: ModelCase, tools: Tools) -> None:

@@ -92,6 +92,7 @@ def transfer_gan(
             "transfer_gan takes a trained ktg.GAN or ktg.ConditionalGAN. "
             f"Received: gan of type {type(gan).__name__}"
         )
+    gan.average_what_was_loaded()
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
     generator = _copy(gan.generator, pairs, _low_rank(rank) if method == "lora" else None)
     discriminator = _copy(gan.discriminator, pairs)
@@ -99,7 +100,10 @@ def transfer_gan(
         network.trainable = True
     METHODS[method](generator, discriminator, frozen_layers)
     parts = {"generator": generator, "discriminator": discriminator}
-    model = type(gan).from_config({**gan.get_config(), **parts, **settings})
+    config = {**gan.get_config(), **parts, **settings}
+    # The method says what trains.
+    del config["trains"]
+    model = type(gan).from_config(config)
     pairs += [(getattr(gan, name, None), getattr(model, name, None)) for name in _FURTHER]
     for old, new in pairs:
         _take_over(gan, old, new)

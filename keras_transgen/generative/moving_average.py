@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 _WARM_UP = 10.0
@@ -15,6 +16,7 @@ _WARM_UP = 10.0
 _UNKNOWN = -1.0
 # XLA adds up in another order.
 _TOLERANCE = 1e-4
+_SEEN = "seen"
 
 
 class MovingAverage(keras.layers.Layer):
@@ -97,10 +99,19 @@ class MovingAverage(keras.layers.Layer):
         elif weights_moved:
             self.restart()
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save the averages, and what the weights that they belong to came to."""
+        super().save_own_variables(store)
+        store[_SEEN] = keras.ops.convert_to_numpy(self._followed.seen)
+
     def load_own_variables(self, store: Any) -> None:
         """Load the averages; the weights that they belong to come with them."""
-        super().load_own_variables(store)
-        self._followed.seen.assign([_UNKNOWN, _UNKNOWN])
+        # The store of an HDF5 file has `keys` and nothing else of a mapping.
+        saved = {key: store[key] for key in store.keys()}  # noqa: SIM118
+        seen = saved.pop(_SEEN, None)
+        super().load_own_variables(saved)
+        # Files of earlier versions do not say.
+        self._followed.seen.assign([_UNKNOWN, _UNKNOWN] if seen is None else np.asarray(seen))
 
     def restart(self) -> None:
         """Set the averages to the weights as they are now."""

@@ -56,12 +56,17 @@ def _follow_each(optimizer: Any, variables: list[keras.Variable]) -> None:
     theirs: dict[int, list[keras.Variable]] = {}
     for variable in variables:
         theirs.setdefault(id(optimizer._optimizer_map(variable)), []).append(variable)
+    had_none = [each for each in optimizer.optimizers if not variables_of(each)]
     for each in optimizer.optimizers:
-        if each.built and id(each) in theirs:
-            follow_variables(each, theirs[id(each)])
+        if each.built:
+            follow_variables(each, theirs.get(id(each), []))
     # Keras finds out anew which goes where; the built ones stay as they are.
     optimizer.built = False
     optimizer.build(variables)
+    for each in had_none:
+        if id(each) in theirs:
+            # Its schedule is as far as that of the others.
+            each.iterations.assign(optimizer.iterations)
 
 
 def _rebuild(optimizer: Any, variables: list[keras.Variable]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +15,13 @@ from keras_transgen.training.progress import Progress
 from keras_transgen.training.refusal import refusals
 from keras_transgen.training.replica_noise import seed_states
 from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
+from keras_transgen.training.trainable_flags import set_trainable_flags, trainable_flags
 from keras_transgen.training.weight_file import check_weights_at
 from keras_transgen.training.whole_file import write_whole
 
 _PROGRESS = "training_progress"
 _SEEDS = "seed_generator_states"
+_TRAINS = "trains"
 
 
 class StoredModel(keras.Model):
@@ -33,6 +36,17 @@ class StoredModel(keras.Model):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.progress = Progress()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "from_config" in vars(cls):
+            make = vars(cls)["from_config"].__func__
+
+            @functools.wraps(make)
+            def from_config(cls: type, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+                return _with_flags(lambda rest: make(cls, rest, *args, **kwargs), config)
+
+            cls.from_config = classmethod(from_config)  # type: ignore[assignment]
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights, optimizers and the state of the run to a `.weights.h5` file.
@@ -72,17 +86,26 @@ class StoredModel(keras.Model):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Configuration to rebuild the model from; see `keras.Model.get_config`.
+        """Configuration to rebuild the model from, and what of it trains.
+
+        See `keras.Model.get_config`. A model of one's own adds to what this returns; its
+        `from_config` gets no more than it has added itself.
 
         Raises:
             ValueError: Keras asks for the sake of an HDF5 file, by `keras.saving.save_model`.
         """
         if global_state.get_global_attribute("use_legacy_config"):
             raise _hdf5_refused("an HDF5 file")
-        return super().get_config()
+        return {**super().get_config(), _TRAINS: trainable_flags(self)}
 
     # As Keras' own, so that models without a configuration still have that of their arguments.
     get_config._is_default = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Rebuild a model from what `get_config` gave; what was frozen is so again."""
+        make = super().from_config
+        return _with_flags(lambda rest: make(rest, *args, **kwargs), config)
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """What `export` writes: endpoints by name, the default one first.
@@ -149,6 +172,16 @@ class StoredModel(keras.Model):
         if seeds is not None and len(seeds) == len(states):
             for state, seed in zip(states, np.asarray(seeds)):
                 state.assign(seed)
+
+
+def _with_flags(make: Callable[..., Any], config: dict[str, Any]) -> Any:
+    """What a function makes of a configuration, and lets train what the configuration says."""
+    config = dict(config)
+    flags = config.pop(_TRAINS, None)
+    model = make(config)
+    if flags is not None:
+        set_trainable_flags(model, flags)
+    return model
 
 
 def refuse_hdf5_checkpoints(callbacks: Any) -> None:

@@ -48,7 +48,7 @@ from keras_transgen.training.replica_noise import (
 )
 from keras_transgen.training.step_function import make_step_function, what_xla_says
 from keras_transgen.training.stored_model import StoredModel, refuse_hdf5_checkpoints
-from keras_transgen.training.worker_agreement import agree_on_fit
+from keras_transgen.training.worker_agreement import agree_on_fit, has_several_workers
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -112,6 +112,7 @@ class TrainerModel(StoredModel):
         self._jit_setting: bool | str = "auto"
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
+        self._is_fitting = False
         self._act_before_step: Callable[[tf.Tensor], None] | None = None
         self._trained_by_function: tuple | None = None
         self._evaluated_by_function: tuple | None = None
@@ -439,6 +440,16 @@ class TrainerModel(StoredModel):
                 if optimizer is not None and optimizer.built:
                     follow_variables(optimizer, variables)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Save the state of the run; the optimizers that are saved next hold what trains now.
+
+        Else a file would hold the state of what was frozen since the last fit, and none of it
+        could be loaded.
+        """
+        if self.compiled and not self._is_fitting and not has_several_workers(self.distribute_strategy):
+            self._let_optimizers_follow()
+        super().save_own_variables(store)
+
     def _what_trains(self) -> tuple:
         variables = tuple(id(variable) for variable in self.trainable_variables)
         # Statistics are used otherwise in a layer that is frozen, whether it has weights or not.
@@ -579,6 +590,7 @@ class TrainerModel(StoredModel):
         self._checking_disabled = arrays
         self.progress.step_in_epoch.assign(0)
         self.progress.steps_to_skip = 0
+        self._is_fitting = True
         try:
             return super().fit(
                 x=x,
@@ -602,7 +614,7 @@ class TrainerModel(StoredModel):
             raise_own(error)
             raise
         finally:
-            self._checking_disabled = False
+            self._checking_disabled = self._is_fitting = False
             self.progress.steps_to_skip = 0
             if self._act_before_step is not None:
                 self.before_each_step(None)

@@ -54,9 +54,10 @@ def test_wrong_decay(decay):
         MovingAverage([layer()], decay)
 
 
+@pytest.mark.parametrize("loaded", [False, True])
 @pytest.mark.parametrize("how", ["load_weights", "set_weights", "assign"])
 @pytest.mark.parametrize("model", ["gan", "pix2pix", "cyclegan"])
-def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, tmp_path):
+def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, loaded, tmp_path):
     import keras_transgen as ktg
 
     shape = (8, 8, 1)
@@ -78,7 +79,10 @@ def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, t
         return of.a_to_b(images) if model == "cyclegan" else of.translate(images, seed=0)
 
     trained, new = made(1), made(2)
-    before = outputs(new)
+    if loaded:
+        new.save(tmp_path / "new.keras")
+        new = ktg.load_model(tmp_path / "new.keras")
+    before = outputs(made(2))
     if how == "load_weights":
         network(trained).save_weights(tmp_path / "g.weights.h5")
         network(new).load_weights(tmp_path / "g.weights.h5")
@@ -90,6 +94,29 @@ def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, t
     found = outputs(new)
     np.testing.assert_allclose(found, outputs(trained), atol=1e-5)
     assert np.abs(found - before).max() > 1e-3
+
+
+def test_weights_given_to_a_generator_are_what_predicts_and_is_exported(tmp_path):
+    import tensorflow as tf
+
+    import keras_transgen as ktg
+
+    latent = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    gans = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        gans.append(ktg.GAN((8, 8, 1), 4, filters=2, seed=0))
+    trained, new = gans
+    expected = trained.predict(latent, verbose=0)
+    new.generator.set_weights(trained.generator.get_weights())
+    np.testing.assert_allclose(new.predict(latent, verbose=0), expected, atol=1e-6)
+    for weight, value in zip(new.generator.weights, made_up := trained.generator.get_weights()):
+        weight.assign(2.0 * value)
+    new.export(tmp_path / "exported")
+    exported = tf.saved_model.load(str(tmp_path / "exported")).signatures["decode"]
+    trained.generator.set_weights([2.0 * value for value in made_up])
+    found = next(iter(exported(tf.constant(latent)).values()))
+    np.testing.assert_allclose(found, trained.predict(latent, verbose=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

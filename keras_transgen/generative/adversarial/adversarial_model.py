@@ -235,6 +235,21 @@ class AdversarialModel(GenerativeModel):
             (self.discriminator_optimizer, self.discriminator_variables),
         ]
 
+    def average_what_was_loaded(self) -> None:
+        """Start the moving average anew if the generator was given other weights by hand."""
+        if self.average is not None:
+            self.average.restart_if_replaced()
+
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
+        """Make the function that predicts on the next batches from an iterator."""
+        self.average_what_was_loaded()
+        return super().make_predict_function(force)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Export the model for inference; see `keras_transgen.training.TrainerModel.export`."""
+        self.average_what_was_loaded()
+        super().export(*args, **kwargs)
+
     def build_for_batch(self, data: Any) -> None:
         """Nothing waits for data: the constructor builds both networks."""
 

@@ -219,8 +219,7 @@ class GAN(AdversarialModel):
         return tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
 
     def _sampled(self, latent: tf.Tensor, condition: Any, batch_size: int) -> np.ndarray:
-        if self.average is not None:
-            self.average.restart_if_replaced()
+        self.average_what_was_loaded()
         return in_parts(self._sampling_function, (latent, condition), batch_size)
 
     @functools.cached_property
@@ -264,8 +263,7 @@ class GAN(AdversarialModel):
         copy = keras.saving.deserialize_keras_object(config)
         if not copy.built:
             copy.build_from_config(layer.get_build_config())
-        if self.average is not None:
-            self.average.restart_if_replaced()
+        self.average_what_was_loaded()
         weights = layer.weights if self.average is None else self.average.of(layer.weights)
         copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
         return copy

@@ -348,15 +348,13 @@ class CycleGAN(TranslationModel):
             ValueError: If the images are none of A.
         """
         self.check_examples(images, "images")
-        if self.average is not None:
-            self.average.restart_if_replaced()
+        self.average_what_was_loaded()
         return in_parts(self._making["ab"], (images,), batch_size)
 
     def b_to_a(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of B into images of A; see `a_to_b`."""
         self.check_examples(images, "images", self.target_shape)
-        if self.average is not None:
-            self.average.restart_if_replaced()
+        self.average_what_was_loaded()
         return in_parts(self._making["ba"], (images,), batch_size)
 
     @functools.cached_property

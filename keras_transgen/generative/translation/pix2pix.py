@@ -368,8 +368,7 @@ class Pix2Pix(TranslationModel):
         """
         self.check_examples(images, "images")
         translate = functools.partial(self._translating_function, seed=sampling_seed(seed))
-        if self.average is not None:
-            self.average.restart_if_replaced()
+        self.average_what_was_loaded()
         return in_parts(translate, (images, tf.range(len(images), dtype=tf.int32)), batch_size)
 
     @functools.cached_property
