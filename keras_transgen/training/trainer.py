@@ -446,7 +446,8 @@ class TrainerModel(StoredModel):
         Else a file would hold the state of what was frozen since the last fit, and none of it
         could be loaded.
         """
-        if self.compiled and not self._is_fitting and not has_several_workers(self.distribute_strategy):
+        alone = not has_several_workers(self.distribute_strategy)
+        if self.compiled and not self._is_fitting and alone:
             self._let_optimizers_follow()
         super().save_own_variables(store)
 

@@ -267,6 +267,9 @@ class Enhancer(Pix2Pix):
         }
         # A model of an adversarial loss alone would be refused without it.
         config["reconstruction_weight"] = self.reconstruction_weight or 1.0
+        # Without the discriminator it has fewer layers to say something of.
+        del config["trains"]
+        self.average_what_was_loaded()
         other = type(self).from_config(config)
         weights = list(self.generator.weights)
         if self.average is not None:
