@@ -62,6 +62,28 @@ def stop_at_wrong_values(
     )
 
 
+def stop_at_wrong_labels(labels: Any, num_classes: int) -> list[tf.Operation]:
+    """Let a step fail whose labels are outside the classes; part of the step's graph.
+
+    Args:
+        labels: Integers, one for each example of the replica.
+        num_classes: Number of classes.
+
+    Returns:
+        The operations that the rest of the step must wait for; none where it runs eagerly.
+    """
+    numbers = tf.cast(labels, tf.float32)
+    whole = tf.reduce_all(tf.equal(numbers, tf.floor(numbers)))
+    inside = tf.reduce_all((numbers >= 0) & (numbers < num_classes))
+    return stop_unless(
+        whole & inside,
+        f"Expected labels as integers from 0 to {num_classes - 1} (num_classes={num_classes}) in "
+        "every batch. Received: a batch of labels from {} to {}",
+        tf.reduce_min(labels),
+        tf.reduce_max(labels),
+    )
+
+
 def raise_own(error: tf.errors.OpError) -> None:
     """Raise what a step said by `stop_unless` as a `ValueError`; nothing for other errors."""
     found = re.search(f"{_MARK}(.*?){_END}", str(error), re.DOTALL)

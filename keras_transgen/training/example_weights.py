@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.batches import is_arrays
+from keras_transgen.training.batch_assertions import stop_unless
 
 
 def check_sample_weight(sample_weight: Any) -> None:
@@ -93,58 +93,52 @@ def weights_by_class(class_weight: Any, num_classes: int | None) -> np.ndarray:
     return weights
 
 
-def with_class_weight(
-    x: Any, y: Any, sample_weight: Any, class_weight: Any, num_classes: int | None
-) -> tuple[Any, Any, dict[int, float] | None]:
-    """Let classes weigh, together with examples where both have weights: they are multiplied.
+def weighed_by_class(data: Any, by_class: np.ndarray) -> tuple:
+    """A batch whose examples weigh what their classes do, times what they weigh themselves.
 
     Args:
-        x: What `fit` was given.
-        y: What `fit` was given.
-        sample_weight: What `fit` was given.
-        class_weight: What `fit` was given.
-        num_classes: Number of classes, or `None` where it is not known.
-
-    Returns:
-        `(x, sample_weight, class_weight)` that mean the same to Keras.
+        data: Batch of a step: inputs, labels (numbers of classes, or rows of their probabilities)
+            and perhaps weights of the examples.
+        by_class: `[num_classes]`. Further classes weigh one.
 
     Raises:
-        ValueError: As `weights_by_class`.
+        ValueError: There are no labels, or several parts of them.
     """
-    by_class = weights_by_class(class_weight, num_classes)
-    if y is None and is_arrays(x):
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    labels = keras.tree.flatten(y)
+    if y is None or len(labels) != 1 or len(labels[0].shape) > 2:
         raise ValueError(
-            "Classes weigh by the labels: pass y with class_weight. Received: y=None, class_weight "
-            f"of {len(class_weight)} classes"
+            "Classes weigh by the labels: class_weight needs data with one label an example. "
+            f"Received: class_weight of {len(by_class)} classes, labels of shapes "
+            f"{[tuple(each.shape) for each in labels if each is not None]}"
         )
-    if isinstance(y, (np.ndarray, tf.Tensor)) and len(y.shape) <= 2:
-        numbers = _numbers(np.asarray(y))
-        if num_classes is None and numbers.size:
-            by_class = weights_by_class(class_weight, max(len(by_class), int(numbers.max()) + 1))
-        weights = by_class[numbers].astype("float32")
-        if sample_weight is not None:
-            check_sample_weight(sample_weight)
-            weights = weights * np.asarray(sample_weight, "float32").reshape(-1)
-        return x, weights, None
-    complete = {index: float(weight) for index, weight in enumerate(by_class)}
-    spec = x.element_spec if isinstance(x, tf.data.Dataset) else None
-    if isinstance(spec, tuple) and len(spec) == 3:
-        table = tf.constant(by_class, "float32")
+    y = labels[0]
+    numbers = tf.argmax(y, -1) if _is_rows(y) else tf.reshape(tf.cast(y, tf.int64), [-1])
+    table = tf.constant(np.append(by_class, 1.0), "float32")
+    known = (numbers >= 0) & (numbers < len(by_class))
+    weights = tf.gather(table, tf.where(known, numbers, len(by_class)))
+    if sample_weight is not None:
+        own = tf.reshape(tf.cast(keras.tree.flatten(sample_weight)[0], tf.float32), [-1])
+        weights *= own
+    return x, y, weights
 
-        def weighed(x: Any, y: Any, sample_weight: tf.Tensor) -> tuple:
-            numbers = tf.argmax(y, -1) if _is_rows(y) else tf.reshape(tf.cast(y, tf.int64), [-1])
-            own = tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
-            return x, y, own * tf.gather(table, numbers)
 
-        return x.map(weighed, num_parallel_calls=tf.data.AUTOTUNE), sample_weight, None
-    return x, sample_weight, complete
+def stop_at_wrong_weights(data: Any) -> list[tf.Operation]:
+    """Let a step fail whose examples' weights are negative or not finite; see `stop_unless`."""
+    _, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    found = []
+    for leaf in keras.tree.flatten(sample_weight):
+        if leaf is not None and (leaf.dtype.is_floating or leaf.dtype.is_integer):
+            weights = tf.cast(leaf, tf.float32)
+            found += stop_unless(
+                tf.reduce_all(tf.math.is_finite(weights) & (weights >= 0.0)),
+                "Sample weights must be finite and not negative, in every batch. Received: a batch "
+                "with sample_weight from {} to {}",
+                tf.reduce_min(weights),
+                tf.reduce_max(weights),
+            )
+    return found
 
 
 def _is_rows(labels: Any) -> bool:
     return len(labels.shape) == 2 and labels.shape[-1] not in (None, 1)
-
-
-def _numbers(labels: np.ndarray) -> np.ndarray:
-    if _is_rows(labels):
-        return labels.argmax(axis=-1)
-    return labels.reshape(-1).astype("int64")

@@ -26,7 +26,12 @@ from keras_transgen.training.batches import (
 )
 from keras_transgen.training.compilation import compiled, flat_layers, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
-from keras_transgen.training.example_weights import check_sample_weight, with_class_weight
+from keras_transgen.training.example_weights import (
+    check_sample_weight,
+    stop_at_wrong_weights,
+    weighed_by_class,
+    weights_by_class,
+)
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -113,6 +118,7 @@ class TrainerModel(StoredModel):
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
         self._is_fitting = False
+        self._weights_by_class: np.ndarray | None = None
         self._act_before_step: Callable[[tf.Tensor], None] | None = None
         self._trained_by_function: tuple | None = None
         self._evaluated_by_function: tuple | None = None
@@ -350,11 +356,14 @@ class TrainerModel(StoredModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step on one replica: noise drawn outside, then the step, compiled if it is alone."""
+        checks = self._stop_at_misfits(data)
+        if self._weights_by_class is not None:
+            data = weighed_by_class(data, self._weights_by_class)
         seed = replica_seed(self.progress.seed.value, self.progress.step.value)
         noise = self.draw_noise(data, seed, training=True)
         whole = bool(self.jit_compile) and num_replicas() == 1
         with (
-            tf.control_dependencies(self.stop_at_misfits(data)),
+            tf.control_dependencies(checks),
             statistics_without_gaps(self, batch_size_of(data)),
         ):
             return compiled(self.update_step, whole)(data, noise)
@@ -364,7 +373,7 @@ class TrainerModel(StoredModel):
         seed = replica_seed(~self.progress.seed.value, self.progress.test_step.value)
         noise = self.draw_noise(data, seed, training=False)
         whole = bool(self.jit_compile) and num_replicas() == 1
-        with tf.control_dependencies(self.stop_at_misfits(data)):
+        with tf.control_dependencies(self._stop_at_misfits(data)):
             return compiled(self.evaluation_step, whole)(data, noise)
 
     def make_train_function(self, force: bool = False) -> Callable[..., Any]:
@@ -411,6 +420,9 @@ class TrainerModel(StoredModel):
         )
         return self.test_function
 
+    def _stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        return [*stop_at_wrong_weights(data), *self.stop_at_misfits(data)]
+
     def _give_up_xla(self, error: Exception) -> None:
         """Go on without compilation where nobody asked for it; else say which setting it was."""
         said = what_xla_says(error)
@@ -454,7 +466,9 @@ class TrainerModel(StoredModel):
     def _what_trains(self) -> tuple:
         variables = tuple(id(variable) for variable in self.trainable_variables)
         # Statistics are used otherwise in a layer that is frozen, whether it has weights or not.
-        return variables, tuple(layer.trainable for layer in flat_layers(self))
+        layers = tuple(layer.trainable for layer in flat_layers(self))
+        weights = self._weights_by_class
+        return variables, layers, None if weights is None else tuple(weights)
 
     def before_each_step(self, act: Callable[[tf.Tensor], None] | None) -> None:
         """Let something happen before every step from now on, between the steps of one call too.
@@ -557,13 +571,14 @@ class TrainerModel(StoredModel):
             epochs=epochs,
             steps_per_epoch=steps_per_epoch,
         )
+        by_class = None
         if class_weight is not None:
-            num_classes = self.weighed_classes(class_weight)
-            if is_arrays((x, y, sample_weight)):
-                check_arrays((x, y, sample_weight), self.check_data, training=True)
-            x, sample_weight, class_weight = with_class_weight(
-                x, y, sample_weight, class_weight, num_classes
-            )
+            by_class = weights_by_class(class_weight, self.weighed_classes(class_weight))
+            if y is None and is_arrays(x):
+                raise ValueError(
+                    "Classes weigh by the labels: pass y with class_weight. Received: y=None, "
+                    f"class_weight of {len(class_weight)} classes"
+                )
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         arrays = is_arrays((x, y, sample_weight))
         if arrays and validation_split and validation_data is None:
@@ -588,10 +603,13 @@ class TrainerModel(StoredModel):
             data = data if isinstance(data, tuple) else (data,)
             x, shuffle = shuffled_batches(data, batch_size or 32, self.progress), False
             y = sample_weight = batch_size = None
+        if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
+            # They bring their order, and Keras warns of its own default.
+            shuffle = False
         self._checking_disabled = arrays
         self.progress.step_in_epoch.assign(0)
         self.progress.steps_to_skip = 0
-        self._is_fitting = True
+        self._is_fitting, self._weights_by_class = True, by_class
         try:
             return super().fit(
                 x=x,
@@ -603,7 +621,6 @@ class TrainerModel(StoredModel):
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle,
-                class_weight=class_weight,
                 sample_weight=sample_weight,
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch,
@@ -616,6 +633,7 @@ class TrainerModel(StoredModel):
             raise
         finally:
             self._checking_disabled = self._is_fitting = False
+            self._weights_by_class = None
             self.progress.steps_to_skip = 0
             if self._act_before_step is not None:
                 self.before_each_step(None)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
+from keras_transgen.training.batch_assertions import stop_at_wrong_labels, stop_at_wrong_values
 from keras_transgen.training.registry import Registry
 from keras_transgen.transfer.training_data import (
     check_class_labels,
@@ -78,6 +80,7 @@ class Task:
         loss: Makes the loss of the head's outputs.
         metrics: Makes the metrics that `fit` logs.
         check: Called with labels, the number of outputs, and whether these are all labels.
+        stops: What a step waits for, given a batch's labels and the number of outputs.
         probabilities: Turns logits into probabilities; `None` where there are none.
     """
 
@@ -85,7 +88,22 @@ class Task:
     loss: Callable[[], keras.losses.Loss]
     metrics: Callable[[], list[Any]]
     check: Callable[[Any, int, bool], None]
+    stops: Callable[[Any, int], list[tf.Operation]]
     probabilities: Callable[[Any], Any] | None
+
+
+def _stops_at_classes(labels: Any, num_classes: int) -> list[tf.Operation]:
+    if len(labels.shape) == 2 and labels.shape[-1] not in (None, 1):
+        return _stops_at_rows(labels, num_classes)
+    return stop_at_wrong_labels(labels, num_classes)
+
+
+def _stops_at_rows(labels: Any, num_classes: int) -> list[tf.Operation]:
+    return stop_at_wrong_values(labels, (0.0, 1.0), "labels")
+
+
+def _stops_at_targets(targets: Any, num_targets: int) -> list[tf.Operation]:
+    return stop_at_wrong_values(targets, None, "targets")
 
 
 TASKS = Registry("task")
@@ -98,6 +116,7 @@ TASKS |= {
             # Keras picks the accuracy for integers or for rows by the shape of the labels.
             lambda: ["accuracy"],
             check_class_labels,
+            _stops_at_classes,
             lambda logits: keras.ops.softmax(logits, axis=-1),
         ),
         Task(
@@ -105,6 +124,7 @@ TASKS |= {
             lambda: keras.losses.BinaryCrossentropy(from_logits=True),
             lambda: [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
             check_multi_labels,
+            _stops_at_rows,
             keras.ops.sigmoid,
         ),
         Task(
@@ -112,6 +132,7 @@ TASKS |= {
             keras.losses.MeanSquaredError,
             lambda: [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")],
             check_targets,
+            _stops_at_targets,
             None,
         ),
     )

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
@@ -363,6 +364,19 @@ class TransferModel(TrainerModel):
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
 
+    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        """Assertions that a batch's inputs are finite and its labels are the task's."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        found = [
+            operation
+            for leaf in keras.tree.flatten(x)
+            if isinstance(leaf, tf.Tensor)
+            for operation in stop_at_wrong_values(leaf, None, "inputs")
+        ]
+        if isinstance(y, tf.Tensor) and self._num_classes is not None:
+            found += self._task.stops(y, self._num_classes)
+        return found
+
     def weighed_classes(self, class_weight: Any) -> int | None:
         """The number of classes, in a classification."""
         if self.task != "classification":
@@ -528,8 +542,7 @@ class TransferModel(TrainerModel):
                 callbacks=callbacks,
                 validation_split=validation_split,
                 validation_data=validation_data,
-                # Keras warns of its own default where data sets bring their order.
-                shuffle=shuffle and not isinstance(x, tf.data.Dataset),
+                shuffle=shuffle,
                 class_weight=class_weight,
                 sample_weight=sample_weight,
                 initial_epoch=initial_epoch,

@@ -131,3 +131,35 @@ def test_other_errors_are_left_alone():
         stop_unless(tf.constant(False), "Expected less. Received: {}", tf.constant(3))
     with pytest.raises(ValueError, match=r"^Expected less\. Received: 3$"):
         raise_own(caught.value)
+
+
+def transfer_model(task, count):
+    model = ktg.TransferModel(
+        "digits", count, task=task, preprocessing=keras.layers.ZeroPadding2D(2), seed=0
+    )
+    model.compile("sgd", jit_compile=False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("task", "count", "good", "bad", "message"),
+    [
+        ("classification", 3, LABELS, np.where(np.arange(8) == 5, 3, LABELS), "labels from 0 to 3"),
+        ("classification", 3, LABELS, np.where(np.arange(8) == 5, -1, LABELS), "labels from -1"),
+        ("classification", 3, np.eye(3)[LABELS], 255.0 * np.eye(3)[LABELS], r"\[0, 1\]"),
+        ("multi_label", 2, np.ones((8, 2)), np.full((8, 2), 2.0), r"\[0, 1\]"),
+        ("regression", 1, np.ones(8), np.full(8, np.nan), "targets of finite numbers"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["generator", "rows", "data set"])
+def test_labels_of_a_later_batch_of_a_transfer_model(kind, task, count, good, bad, message):
+    model = transfer_model(task, count)
+    before = [weight.numpy() for weight in model.head.weights]
+    fits = model.fit(as_data(kind, (GOOD, good)), verbose=0, batch_size=None)
+    assert np.isfinite(fits.history["loss"][0])
+    moved = [weight.numpy() for weight in model.head.weights]
+    assert not np.array_equal(moved[0], before[0])
+    with pytest.raises(ValueError, match=message):
+        model.fit(as_data(kind, (GOOD, good), (GOOD, bad)), verbose=0)
+    with pytest.raises(ValueError, match="inputs of finite numbers"):
+        model.fit(as_data(kind, (GOOD, good), (NAN, good)), verbose=0)

@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_transgen as ktg
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.transfer import FeatureTransfer, StructureTransfer, TransferModel
+from tests.training.models import NetworkModel
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 KINDS = {
@@ -69,6 +70,84 @@ def test_classes_left_out_weigh_one_and_both_weights_are_multiplied(kind):
         np.testing.assert_allclose(
             _trained(kind, *given, class_weight={1: 3.0}), alone, rtol=1e-4, atol=1e-5
         )
+
+
+class Rows(keras.utils.PyDataset):
+    """Batches of ten examples."""
+
+    def __init__(self, *arrays):
+        super().__init__()
+        self.arrays = arrays
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return tuple(array[10 * index : 10 * index + 10] for array in self.arrays)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("data", ["rows", "generator", "pandas", "data set", "arrays", "endless"])
+def test_classes_weigh_in_whatever_data(data, own):
+    pandas = pytest.importorskip("pandas") if data == "pandas" else None
+    weights = np.linspace(0.5, 2.0, 24).astype("float32")
+    by_class = np.array([0.25, 3.0, 1.0], "float32")[LABELS]
+    expected = _trained(
+        "TransferModel",
+        IMAGES,
+        LABELS,
+        batch_size=10,
+        sample_weight=weights * by_class if own else by_class,
+    )
+    parts = (IMAGES, LABELS, weights) if own else (IMAGES, LABELS)
+    options = {"class_weight": {0: 0.25, 1: 3.0}}
+    if data == "arrays":
+        given = parts[:2]
+    elif data == "pandas":
+        given = (IMAGES, pandas.Series(LABELS, index=np.arange(24)[::-1]))
+    elif data == "data set":
+        given = (tf.data.Dataset.from_tensor_slices(parts).batch(10),)
+    else:
+        rows = Rows(*parts)
+        given = (rows if data == "rows" else (rows[i % 3] for i in range(30)),)
+        options |= {"steps_per_epoch": 3} if data == "endless" else {}
+        if data == "generator":
+            given = ((rows[i] for i in range(3)),)
+    if data in ("arrays", "pandas"):
+        options["batch_size"] = 10
+        if own:
+            options["sample_weight"] = pandas.Series(weights) if pandas else weights
+    found = _trained("TransferModel", *given, **options)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_of_one_fit_are_not_those_of_the_next():
+    model = KINDS["TransferModel"]()
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    losses = [
+        model.fit(IMAGES, LABELS, batch_size=24, class_weight=weights, verbose=0).history["loss"][0]
+        for weights in (None, {0: 2.0, 1: 2.0, 2: 2.0}, {0: 4.0, 1: 4.0, 2: 4.0}, None)
+    ]
+    np.testing.assert_allclose(losses, np.array([1, 2, 4, 1]) * losses[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["TransferModel", "VAE"])
+def test_weights_of_a_later_batch(kind, bad):
+    weights = np.ones(24, "float32")
+    weights[17] = bad
+    model = KINDS[kind]() if kind in KINDS else ktg.VAE((8, 8, 1), 2)
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, weights)).batch(8)
+    with pytest.raises(ValueError, match="finite and not negative, in every batch"):
+        model.fit(data, verbose=0)
+    assert int(model.progress.step) == 2
+
+
+def test_labels_of_several_parts_have_no_classes():
+    model = NetworkModel(keras.Sequential([keras.Input((2, 4)), keras.layers.Dense(3)]))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="one label an example"):
+        model.fit(np.ones((6, 2, 4)), np.ones((6, 2, 3)), class_weight={0: 2.0}, verbose=0)
 
 
 @pytest.mark.parametrize(

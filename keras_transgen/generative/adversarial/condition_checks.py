@@ -6,9 +6,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-
-from keras_transgen.training.batch_assertions import stop_unless
 
 _GENERATOR = ("concatenation", "normalization")
 _DISCRIMINATOR = ("projection", "concatenation", None)
@@ -117,31 +114,6 @@ def check_class_labels(labels: Any, num_classes: int, name: str) -> None:
             f"Expected {name} from 0 to {num_classes - 1} (num_classes={num_classes}). "
             f"Received: values from {low} to {high}"
         )
-
-
-def stop_at_wrong_labels(labels: Any, num_classes: int) -> list[tf.Operation]:
-    """Let a step fail whose labels are outside the classes; part of the step's graph.
-
-    Of a data set only the first batch is looked at before training; a label of a later one that is
-    no class would be trained on as if it had no embedding.
-
-    Args:
-        labels: Integers, one for each example of the replica.
-        num_classes: Number of classes.
-
-    Returns:
-        The operations that the rest of the step must wait for; none where it runs eagerly.
-    """
-    numbers = tf.cast(labels, tf.float32)
-    whole = tf.reduce_all(tf.equal(numbers, tf.floor(numbers)))
-    inside = tf.reduce_all((numbers >= 0) & (numbers < num_classes))
-    return stop_unless(
-        whole & inside,
-        f"Expected labels as integers from 0 to {num_classes - 1} (num_classes={num_classes}) in "
-        "every batch. Received: a batch of labels from {} to {}",
-        tf.reduce_min(labels),
-        tf.reduce_max(labels),
-    )
 
 
 def check_condition_vectors(

@@ -13,7 +13,6 @@ from keras_transgen.generative.adversarial.condition_checks import (
     check_condition_arguments,
     check_condition_vectors,
     encoded_shape,
-    stop_at_wrong_labels,
 )
 from keras_transgen.generative.adversarial.contract import Judgement
 from keras_transgen.generative.adversarial.gan import GAN
@@ -27,6 +26,7 @@ from keras_transgen.generative.networks.condition_scale import ConditionScale, s
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.serving import Endpoint
