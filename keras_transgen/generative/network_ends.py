@@ -6,7 +6,7 @@ import math
 
 import keras
 
-from keras_transgen.training.last_activation import last_activations
+from keras_transgen.training.last_activation import last_activations, output_bounds
 
 # The values that come out of an activation.
 _RANGES = {
@@ -37,7 +37,10 @@ def refuse_bounded_logits(network: keras.layers.Layer, name: str, why: str) -> N
         ValueError: If its first output ends in such an activation.
     """
     found = last_activations(network)[0]
-    if found in _RANGES:
+    bounds = next(iter(output_bounds(network)), None)
+    if found not in _RANGES and bounds and bounds[0] >= -1.0 and bounds[1] <= 1.0:
+        found = f"values in [{bounds[0]:g}, {bounds[1]:g}]"
+    if found in _RANGES or (found or "").startswith("values"):
         raise ValueError(
             f"The {name} must give logits, not probabilities or other bounded values: {why}. Leave "
             f"the last activation out (activation=None). Received: a {name} that ends in {found}"
@@ -57,11 +60,21 @@ def refuse_other_range(
     Raises:
         ValueError: If the activation's range is another one.
     """
-    found = last_activations(network)[0]
-    if found not in _RANGES or value_range is None:
+    if value_range is None:
         return
-    low, high = _RANGES[found]
-    fits = low == value_range[0] and (high == value_range[1] or high > 1.0)
+    found = last_activations(network)[0]
+    bounds = next(iter(output_bounds(network)), None)
+    if found in _RANGES:
+        low, high = _RANGES[found]
+        fits = low == value_range[0] and (high == value_range[1] or high > 1.0)
+    elif bounds and math.isfinite(bounds[0]) and math.isfinite(bounds[1]):
+        low, high = bounds
+        found = "something else"
+        size = value_range[1] - value_range[0]
+        reaches = low <= value_range[0] + 0.01 * size and high >= value_range[1] - 0.01 * size
+        fits = reaches and high - low <= 2.0 * size
+    else:
+        return
     if not fits:
         raise ValueError(
             f"The examples lie in value_range={tuple(value_range)}, and a {name} that ends in "

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transgen.training.output_bounds import Interval, bounds_of
+
 # Activations that give probabilities.
 PROBABILITIES = frozenset({"softmax", "sigmoid", "hard_sigmoid", "sparsemax", "sparse_sigmoid"})
 # Activations whose values lie between two bounds, these among them.
@@ -95,13 +97,43 @@ def last_activations(model: keras.layers.Layer, *inputs: Any) -> list[str | None
     if given is None:
         return [declared]
     try:
-        traced = _traced(model, given)
+        traced = [_activation_of(each) for each in _traced(model, given)]
     except Exception:
         # A network that runs in no graph, or not with these inputs, fails in its own words later.
         return [declared]
     if len(traced) == 1 and traced[0] in (None, "clip", "relu6") and declared in BOUNDED:
         return [declared]
     return traced
+
+
+def output_bounds(model: keras.layers.Layer, *inputs: Any) -> list[Interval]:
+    """Between which numbers each output lies whatever goes in, as far as the computation tells.
+
+    Args:
+        model: As in `last_activation`.
+        *inputs: As in `last_activation`.
+
+    Returns:
+        Lowest and highest value of each output, infinite where nothing bounds it; `[]` where the
+        network cannot be run symbolically.
+
+    Example:
+        ```python
+        import keras
+        from keras_transgen.training.last_activation import output_bounds
+
+        layers = [keras.layers.Dense(3, "tanh"), keras.layers.Rescaling(0.5, 0.5)]
+        assert output_bounds(keras.Sequential([keras.Input((4,)), *layers])) == [(0.0, 1.0)]
+        ```
+    """
+    given = inputs or _known_inputs(model)
+    if given is None:
+        return []
+    try:
+        return [bounds_of(each, _PASSED) for each in _traced(model, given)]
+    except Exception:
+        # As in `last_activations`.
+        return []
 
 
 def _known_inputs(model: keras.layers.Layer) -> tuple[Any, ...] | None:
@@ -119,7 +151,9 @@ def _known_inputs(model: keras.layers.Layer) -> tuple[Any, ...] | None:
     return (keras.KerasTensor(shape, model.compute_dtype or "float32"),)
 
 
-def _traced(model: keras.layers.Layer, inputs: tuple[Any, ...]) -> list[str | None]:
+def _traced(model: keras.layers.Layer, inputs: tuple[Any, ...]) -> list[Any]:
+    """The outputs of a network in a graph of its own."""
+
     def spec(each: Any) -> tf.TensorSpec:
         return tf.TensorSpec(each.shape, each.dtype)
 
@@ -131,8 +165,7 @@ def _traced(model: keras.layers.Layer, inputs: tuple[Any, ...]) -> list[str | No
         return [tf.identity(tf.convert_to_tensor(each)) for each in outputs]
 
     # Traced and never run: nothing is computed, and no variable changes.
-    tensors = tf.function(run, autograph=False).get_concrete_function(*specs).graph.outputs
-    return [_activation_of(tensor) for tensor in tensors]
+    return tf.function(run, autograph=False).get_concrete_function(*specs).graph.outputs
 
 
 def _activation_of(tensor: Any) -> str | None:

@@ -563,6 +563,12 @@ class TrainerModel(StoredModel):
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
         refuse_hdf5_checkpoints(callbacks)
+        if self.built and self.weights and not self.trainable_variables:
+            raise ValueError(
+                "Nothing in this model trains: set trainable=True of a layer, or freeze_to(None) "
+                f"of a backbone. Received: {type(self).__name__} with {len(self.weights)} weights, "
+                "all frozen"
+            )
         agree_on_fit(
             self,
             (x, y, sample_weight),

@@ -11,11 +11,12 @@ from typing import Any
 
 import keras
 
-from keras_transgen.training.last_activation import PROBABILITIES, last_activation
+from keras_transgen.training.last_activation import PROBABILITIES, last_activation, output_bounds
 
 # Losses of probabilities that cannot be told of logits, by the names of Keras' functions.
 _OF_PROBABILITIES_ONLY = frozenset(
-    {"kl_divergence", "dice", "tversky", "categorical_generalized_cross_entropy"}
+    {"kl_divergence", "dice", "tversky", "categorical_generalized_cross_entropy", "poisson"}
+    | {"mean_squared_logarithmic_error"}
 )
 
 _LOADING = contextvars.ContextVar("loading a file", default=False)
@@ -51,8 +52,12 @@ def refuse_bounded_head(head: keras.layers.Layer, features: Any, task: str) -> N
     """
     if task == "regression":
         return
-    found = last_activation(head) if features is None else last_activation(head, features)
-    if found in PROBABILITIES:
+    inputs = () if features is None else (features,)
+    found = last_activation(head, *inputs)
+    bounds = output_bounds(head, *inputs)
+    if found not in PROBABILITIES and bounds and bounds[0][0] >= 0.0 and bounds[0][1] <= 1.0:
+        found = f"bounded by [{bounds[0][0]:g}, {bounds[0][1]:g}]"
+    if found in PROBABILITIES or (found or "").startswith("bounded"):
         raise ValueError(
             "The head must give logits, and the loss, predict_probabilities and classify make "
             "probabilities of them. Leave the last activation out: activation=None in the last "
@@ -88,6 +93,8 @@ def refuse_loss_of_probabilities(loss: Any, task: str) -> None:
     if takes_logits is False:
         named = type(loss).__name__ if isinstance(loss, keras.losses.Loss) else None
         write = f"keras.losses.{named or _class_named(shown)}(from_logits=True)"
+        if named and getattr(keras.losses, named, None) is not type(loss):
+            write = f"{named}(from_logits=True)"
         raise ValueError(
             "The head gives logits, and this loss takes them for probabilities. Give it "
             f"from_logits=True, such as loss={write}, or leave loss out for the task's own. "

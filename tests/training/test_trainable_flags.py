@@ -120,3 +120,14 @@ def test_flags_of_another_structure():
     with pytest.warns(UserWarning, match="more or fewer layers"):
         set_trainable_flags(model, {"layers": "00", "weights": "0"})
     assert trainable_flags(model) == before
+
+
+@pytest.mark.parametrize("kind", ["transfer", "vae", "gan"])
+def test_a_model_of_which_nothing_trains(kind):
+    if kind == "transfer":
+        model = ktg.TransferModel("digits", 10)
+    else:
+        model = ktg.VAE((8, 8, 1), 2) if kind == "vae" else ktg.GAN((8, 8, 1), 2, filters=2)
+    model.trainable = False
+    with pytest.raises(ValueError, match="Nothing in this model trains"):
+        model.fit(IMAGES, *([LABELS] if kind == "transfer" else []), verbose=0)

@@ -71,6 +71,8 @@ class OwnLoss(keras.losses.Loss):
         "SparseCategoricalCrossentropy",
         "binary_crossentropy",
         "kl_divergence",
+        "poisson",
+        "mean_squared_logarithmic_error",
         keras.losses.sparse_categorical_crossentropy,
         keras.losses.BinaryFocalCrossentropy(),
         keras.losses.CategoricalFocalCrossentropy(),
@@ -115,3 +117,10 @@ def test_files_with_such_heads_load_and_train_no_further(tmp_path):
     )
     with pytest.raises(ValueError, match="activation=None"):
         loaded.fit(IMAGES, LABELS, verbose=0)
+
+
+def test_the_advice_names_a_class_that_exists():
+    with pytest.raises(ValueError, match=r"such as loss=OwnLoss\(from_logits=True\)"):
+        TransferModel(backbone(), 3).compile("adam", loss=OwnLoss())
+    with pytest.raises(ValueError, match=r"keras.losses.BinaryCrossentropy\(from_logits=True\)"):
+        TransferModel(backbone(), 3).compile("adam", loss="binary_crossentropy")
