@@ -94,6 +94,26 @@ def size_without_lost_convolutions(
     return next(fitting, batch_size)
 
 
+def refuse_too_few(model: keras.Model, data: Any, error: Exception) -> None:
+    """Say in words what TensorFlow's error means where replicas had no example at all.
+
+    Args:
+        model: The model that evaluated or predicted.
+        data: Arrays; of anything else the number of rows is not known.
+        error: What TensorFlow said.
+
+    Raises:
+        ValueError: There are fewer examples than replicas.
+    """
+    rows, replicas = _rows(data), model.distribute_strategy.num_replicas_in_sync
+    if rows and rows < replicas and _fails_on_a_batch(model, rows, rows):
+        raise ValueError(
+            "Each replica needs an example, since TensorFlow's convolutions fail on none on this "
+            "CPU (oneDNN). Save the model and load it outside of the strategy's scope, or give "
+            f"more examples. Received: {rows} examples for {replicas} replicas"
+        ) from error
+
+
 def _rows(data: Any) -> int | None:
     """How many examples arrays have, or `None` where that is not known."""
     leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]

@@ -45,6 +45,7 @@ from keras_transgen.training.progress import EpochMarker, EpochResumer
 from keras_transgen.training.replica_batches import (
     refuse_idle_replicas,
     refuse_lost_convolutions,
+    refuse_too_few,
     size_without_lost_convolutions,
 )
 from keras_transgen.training.replica_noise import (
@@ -679,7 +680,7 @@ class TrainerModel(StoredModel):
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         if is_arrays((x,)):
             check_weights_have_labels(y, sample_weight)
-        batches = None
+        batches, given = None, x
         if steps is None:
             batch_size = size_without_lost_convolutions(self, x, batch_size)
             batches = plain_batches((x, y, sample_weight), batch_size or 32)
@@ -700,6 +701,7 @@ class TrainerModel(StoredModel):
             )
         except tf.errors.InvalidArgumentError as error:
             raise_own(error)
+            refuse_too_few(self, given, error)
             raise
 
     def predict(
@@ -711,19 +713,24 @@ class TrainerModel(StoredModel):
         callbacks: Any = None,
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
-        batches = None
+        batches, given = None, x
         if steps is None:
             batch_size = size_without_lost_convolutions(self, x, batch_size)
             batches = plain_batches((x,), batch_size or 32)
         if batches is not None:
             x, batch_size = batches, None
-        return super().predict(
-            ends_promptly(x),
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-        )
+        try:
+            return super().predict(
+                ends_promptly(x),
+                batch_size=batch_size,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+            )
+        except tf.errors.InvalidArgumentError as error:
+            raise_own(error)
+            refuse_too_few(self, given, error)
+            raise
 
 
 def num_replicas_of(model: keras.Model) -> int:

@@ -125,3 +125,16 @@ def test_sizes_that_no_batch_leaves_a_replica_out_of(two_replicas, monkeypatch):
     assert [size(9, 8), size(33, None), size(10, 8), size(3, 8)] == [7, 31, 8, 8]
     assert size(3, 2) == 3, "one batch of two and one examples"
     assert size(1, 8) == 8, "nothing helps here"
+
+
+@pytest.mark.skipif(not replica_batches._loses_shapes(), reason="oneDNN is off, or mended")
+def test_fewer_examples_than_replicas(two_replicas):
+    import keras_transgen as ktg
+
+    with two_replicas.scope():
+        model = ktg.Pix2Pix((8, 8, 1), filters=2, seed=0)
+        model.compile(jit_compile=False)
+    image = np.zeros((1, 8, 8, 1), "float32")
+    for run in (lambda: model.evaluate(image, image, verbose=0), lambda: model.predict(image)):
+        with pytest.raises(ValueError, match="1 examples for 2 replicas"):
+            run()
