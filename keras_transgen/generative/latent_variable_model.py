@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -156,11 +155,9 @@ class LatentVariableModel(GenerativeModel):
 
     # What a trained model does
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Reconstructions, with the arguments and the result of `keras.Model.predict`."""
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_examples(x)
-        return super().predict(x, *args, **kwargs)
+    def check_inputs(self, x: Any) -> None:
+        """Refuse what is no example of this model; see `TrainerModel.check_inputs`."""
+        self.check_examples(x)
 
     def encode(self, x: Any) -> tfd.MultivariateNormalDiag:
         """The posterior q(z|x).

@@ -52,7 +52,7 @@ from keras_transgen.training.replica_noise import (
     replica_seed,
     spread_seed_generators,
 )
-from keras_transgen.training.step_function import make_step_function, what_xla_says
+from keras_transgen.training.step_function import is_of_xla, make_step_function, what_xla_says
 from keras_transgen.training.stored_model import StoredModel, refuse_hdf5_checkpoints
 from keras_transgen.training.worker_agreement import agree_on_fit, has_several_workers
 
@@ -271,6 +271,12 @@ class TrainerModel(StoredModel):
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Look at data before training starts, and raise a `ValueError` that says what is wrong.
+
+        Arrays are handed over whole; of other data the first batch. The default takes anything.
+        """
+
+    def check_inputs(self, x: Any) -> None:
+        """Look at what `predict` was given, and raise a `ValueError` that says what is wrong.
 
         Arrays are handed over whole; of other data the first batch. The default takes anything.
         """
@@ -649,9 +655,7 @@ class TrainerModel(StoredModel):
         """A Python generator whose first batch was checked and put back; other data as they are."""
         if not isinstance(data, types.GeneratorType):
             return data
-        first = next(data, None)
-        if first is None:
-            raise ValueError("The data are empty: there is no batch. Received: a used-up generator")
+        first = _first_of(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
         self.check_data(x, y, sample_weight, training=training)
         return (batch for batch in itertools.chain([first], data))
@@ -713,24 +717,63 @@ class TrainerModel(StoredModel):
         callbacks: Any = None,
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
+        x = self._looked_at_to_predict(x)
         batches, given = None, x
         if steps is None:
             batch_size = size_without_lost_convolutions(self, x, batch_size)
             batches = plain_batches((x,), batch_size or 32)
         if batches is not None:
             x, batch_size = batches, None
+        predict = functools.partial(
+            super().predict,
+            ends_promptly(x),
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+        )
         try:
-            return super().predict(
-                ends_promptly(x),
-                batch_size=batch_size,
-                verbose=verbose,
-                steps=steps,
-                callbacks=callbacks,
-            )
-        except tf.errors.InvalidArgumentError as error:
+            return predict()
+        except tf.errors.OpError as error:
             raise_own(error)
             refuse_too_few(self, given, error)
-            raise
+            # Of a Python generator the first batches are gone.
+            if not self.jit_compile or not is_of_xla(error) or isinstance(x, types.GeneratorType):
+                raise
+            self._give_up_xla(error)
+        self.predict_function = None
+        return predict()
+
+    def _looked_at_to_predict(self, x: Any) -> Any:
+        if type(self).check_inputs is TrainerModel.check_inputs:
+            return x
+        first, rest = x, x
+        if isinstance(x, tf.data.Dataset):
+            first = next(iter(x.take(1)), None)
+        elif isinstance(x, keras.utils.PyDataset):
+            first = x[0]
+        elif isinstance(x, types.GeneratorType):
+            first = _first_of(x)
+            rest = (batch for batch in itertools.chain([first], x))
+        elif not is_arrays((x,)):
+            return x
+        if first is not None:
+            is_batch = first is not x
+            self.check_inputs(keras.utils.unpack_x_y_sample_weight(first)[0] if is_batch else x)
+        return rest
+
+
+def _first_of(batches: types.GeneratorType) -> tuple:
+    """The first batch of a Python generator, which Keras takes as a tuple only."""
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("The data are empty: there is no batch. Received: a used-up generator")
+    if not isinstance(first, (tuple, list)):
+        raise ValueError(
+            "A Python generator must yield tuples: (inputs,), (inputs, labels) or (inputs, labels, "
+            f"weights). Received: a batch of type {type(first).__name__}"
+        )
+    return tuple(first)
 
 
 def num_replicas_of(model: keras.Model) -> int:

@@ -117,10 +117,7 @@ class DomainAdaptation(ParameterTransfer):
                 "target must hold at least one example. Received: target of shape "
                 f"{np.shape(keras.tree.flatten(target)[0])}"
             )
-        prepared = some_rows(target)
-        if self.preprocessing is not None:
-            prepared = self.preprocessing(prepared, training=False)
-        self.backbone.check_inputs(prepared)
+        self.check_inputs(some_rows(target))
         # Training functions hold on to the target they were traced with.
         self.train_function = None
         self._target = keras.tree.map_structure(tf.convert_to_tensor, target)

@@ -357,12 +357,15 @@ class TransferModel(TrainerModel):
                 classes, of the wrong shape or dtype, or of one class only.
         """
         if not (training and self._inputs_checked):
-            prepared = x
-            if self.preprocessing is not None:
-                prepared = self.preprocessing(some_rows(x), training=False)
-            self.backbone.check_inputs(prepared)
+            self.check_inputs(x)
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
+
+    def check_inputs(self, x: Any) -> None:
+        """Refuse inputs that the backbone cannot take; see `TrainerModel.check_inputs`."""
+        if self.preprocessing is not None:
+            x = self.preprocessing(some_rows(x), training=False)
+        self.backbone.check_inputs(x)
 
     def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
         """Assertions that a batch's inputs are finite and its labels are the task's."""

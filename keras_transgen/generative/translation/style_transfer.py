@@ -294,15 +294,19 @@ class StyleTransfer(GenerativeModel):
             ValueError: If the images or the style are none of this model's.
         """
         mixture = self._mixture(style)
-        shape = tuple(np.shape(images))
+        self.check_inputs(images)
+        paint = functools.partial(self._painting, mixture=mixture)
+        return in_parts(paint, (images,), batch_size)
+
+    def check_inputs(self, x: Any) -> None:
+        """Refuse what is no image to be painted; see `TrainerModel.check_inputs`."""
+        shape = tuple(np.shape(x))
         if len(shape) != 4 or shape[3] != self.example_shape[2] or min(shape[1:3]) < _SMALLEST:
             raise ValueError(
                 f"Expected images [count, height, width, {self.example_shape[2]}] with sides of at "
                 f"least {_SMALLEST} pixels. Received: images of shape {list(shape)}"
             )
-        self.check_examples(images, "images", shape[1:])
-        paint = functools.partial(self._painting, mixture=mixture)
-        return in_parts(paint, (images,), batch_size)
+        self.check_examples(x, "images", shape[1:])
 
     def _mixture(self, style: int | Sequence[float]) -> tf.Tensor:
         if isinstance(style, (int, np.integer)) and 0 <= style < self.num_styles:

@@ -109,6 +109,10 @@ class TranslationModel(AdversarialModel):
                 discriminator_optimizer = keras.optimizers.Adam(**_ADAM)
         super().compile(generator_optimizer, discriminator_optimizer, jit_compile, **kwargs)
 
+    def check_inputs(self, x: Any) -> None:
+        """Refuse what is no image to be translated; see `TrainerModel.check_inputs`."""
+        self.check_examples(x, "images")
+
     def _patches(self, discriminator: keras.Model, inputs: Any, training: bool) -> Judgement:
         """The logits of all patches, `[batch, patches]`."""
         logits = tf.cast(discriminator(inputs, training=training), tf.float32)
