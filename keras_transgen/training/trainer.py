@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import types
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from keras_transgen.training.example_weights import (
     weighed_by_class,
     weights_by_class,
 )
+from keras_transgen.training.first_batch import first_batch
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -653,12 +653,10 @@ class TrainerModel(StoredModel):
 
     def _first_looked_at(self, data: Any, training: bool) -> Any:
         """A Python generator whose first batch was checked and put back; other data as they are."""
-        if not isinstance(data, types.GeneratorType):
-            return data
-        first = _first_of(data)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
-        self.check_data(x, y, sample_weight, training=training)
-        return (batch for batch in itertools.chain([first], data))
+        if isinstance(data, types.GeneratorType):
+            first, data = first_batch(data)
+            self.check_data(*first, training=training)
+        return data
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:
         if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -747,33 +745,12 @@ class TrainerModel(StoredModel):
     def _looked_at_to_predict(self, x: Any) -> Any:
         if type(self).check_inputs is TrainerModel.check_inputs:
             return x
-        first, rest = x, x
-        if isinstance(x, tf.data.Dataset):
-            first = next(iter(x.take(1)), None)
-        elif isinstance(x, keras.utils.PyDataset):
-            first = x[0]
-        elif isinstance(x, types.GeneratorType):
-            first = _first_of(x)
-            rest = (batch for batch in itertools.chain([first], x))
-        elif not is_arrays((x,)):
-            return x
+        first, rest = first_batch(x)
         if first is not None:
-            is_batch = first is not x
-            self.check_inputs(keras.utils.unpack_x_y_sample_weight(first)[0] if is_batch else x)
+            self.check_inputs(first[0])
+        elif is_arrays((x,)):
+            self.check_inputs(x)
         return rest
-
-
-def _first_of(batches: types.GeneratorType) -> tuple:
-    """The first batch of a Python generator, which Keras takes as a tuple only."""
-    first = next(batches, None)
-    if first is None:
-        raise ValueError("The data are empty: there is no batch. Received: a used-up generator")
-    if not isinstance(first, (tuple, list)):
-        raise ValueError(
-            "A Python generator must yield tuples: (inputs,), (inputs, labels) or (inputs, labels, "
-            f"weights). Received: a batch of type {type(first).__name__}"
-        )
-    return tuple(first)
 
 
 def num_replicas_of(model: keras.Model) -> int:
