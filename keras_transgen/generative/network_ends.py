@@ -7,6 +7,7 @@ import math
 import keras
 
 from keras_transgen.training.last_activation import last_activations, output_bounds
+from keras_transgen.training.loading import refuse_or_tell
 
 # The values that come out of an activation.
 _RANGES = {
@@ -41,7 +42,7 @@ def refuse_bounded_logits(network: keras.layers.Layer, name: str, why: str) -> N
     if found not in _RANGES and bounds and bounds[0] >= -1.0 and bounds[1] <= 1.0:
         found = f"values in [{bounds[0]:g}, {bounds[1]:g}]"
     if found in _RANGES or (found or "").startswith("values"):
-        raise ValueError(
+        refuse_or_tell(
             f"The {name} must give logits, not probabilities or other bounded values: {why}. Leave "
             f"the last activation out (activation=None). Received: a {name} that ends in {found}"
         )
@@ -76,7 +77,7 @@ def refuse_other_range(
     else:
         return
     if not fits:
-        raise ValueError(
+        refuse_or_tell(
             f"The examples lie in value_range={tuple(value_range)}, and a {name} that ends in "
             f"{found} makes values in [{low:g}, {high:g}]. Give it another last activation, or the "
             f"model the value_range that it makes. Received: a {name} that ends in {found}"

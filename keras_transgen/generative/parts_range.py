@@ -6,6 +6,7 @@ import keras
 
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.training.compilation import flat_layers
+from keras_transgen.training.loading import refuse_or_tell
 
 
 def refuse_other_ranges(model: keras.Model, value_range: tuple[float, float] | None) -> None:
@@ -29,7 +30,7 @@ def refuse_other_ranges(model: keras.Model, value_range: tuple[float, float] | N
         own = getattr(part, "value_range", None)
         if own is None or isinstance(part, Backbone) or tuple(own) == tuple(value_range):
             continue
-        raise ValueError(
+        refuse_or_tell(
             "All parts of a model must mean the same range of images. Make this part with "
             f"value_range={tuple(value_range)}, or the model with value_range={tuple(own)}. "
             f"Received: {type(model).__name__} with value_range={tuple(value_range)} and "

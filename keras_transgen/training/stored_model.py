@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from keras_transgen.training.loading import files_load
 from keras_transgen.training.progress import Progress
 from keras_transgen.training.refusal import refusals
 from keras_transgen.training.replica_noise import seed_states
@@ -178,7 +179,8 @@ def _with_flags(make: Callable[..., Any], config: dict[str, Any]) -> Any:
     """What a function makes of a configuration, and lets train what the configuration says."""
     config = dict(config)
     flags = config.pop(_TRAINS, None)
-    model = make(config)
+    with files_load():
+        model = make(config)
     if flags is not None:
         set_trainable_flags(model, flags)
     return model

@@ -654,8 +654,8 @@ class TrainerModel(StoredModel):
     def _first_looked_at(self, data: Any, training: bool) -> Any:
         """A Python generator whose first batch was checked and put back; other data as they are."""
         if isinstance(data, types.GeneratorType):
-            first, data = first_batch(data)
-            self.check_data(*first, training=training)
+            (x, y, sample_weight), data = first_batch(data)
+            self.check_data(x, y, sample_weight, training)
         return data
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:

@@ -23,7 +23,6 @@ from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.neighbours import KNearestNeighbours, NearestCentroid
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -394,8 +393,7 @@ class FeatureTransfer(TransferModel):
         where the features of his own data go: `model.cache_dir = ...`.
         """
         config = {key: value for key, value in config.items() if key not in _USERS_OWN}
-        with files_load():
-            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
 
 _USERS_OWN = ("cache_dir", "data_key")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
 import functools
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -18,23 +15,6 @@ _OF_PROBABILITIES_ONLY = frozenset(
     {"kl_divergence", "dice", "tversky", "categorical_generalized_cross_entropy", "poisson"}
     | {"mean_squared_logarithmic_error"}
 )
-
-_LOADING = contextvars.ContextVar("loading a file", default=False)
-
-
-@contextlib.contextmanager
-def files_load() -> Iterator[None]:
-    """Within a `with` block files of earlier versions load, with heads that are refused today."""
-    token = _LOADING.set(True)
-    try:
-        yield
-    finally:
-        _LOADING.reset(token)
-
-
-def loading_a_file() -> bool:
-    """Whether a model is being made of a file."""
-    return _LOADING.get()
 
 
 def refuse_bounded_head(head: keras.layers.Layer, features: Any, task: str) -> None:

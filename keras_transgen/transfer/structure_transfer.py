@@ -37,7 +37,6 @@ from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.deltas.delta_training import DeltaTraining
 from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.logits_check import files_load
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
 
@@ -381,8 +380,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         config = dict(config)
         deltas = config.pop("deltas", None)
         refuse_arguments(cls, config, "method", "source")
-        with files_load():
-            model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
         try:
             model._take_up(deltas)
         except (TypeError, KeyError) as error:

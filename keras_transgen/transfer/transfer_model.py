@@ -18,14 +18,13 @@ from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.training.loading import files_load, loading_a_file
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.logits_check import (
-    files_load,
-    loading_a_file,
     refuse_bounded_head,
     refuse_loss_of_probabilities,
 )
@@ -626,8 +625,7 @@ class TransferModel(TrainerModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TransferModel:
         """Rebuild a model from what `get_config` gave."""
-        with files_load():
-            return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
+        return cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:

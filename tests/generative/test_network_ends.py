@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_transgen as ktg
+from keras_transgen.training.loading import files_load
 
 L = keras.layers
 
@@ -76,3 +77,17 @@ def test_a_discriminator_of_probabilities(way, activation, model):
     given = {"filters": 2, "discriminator": discriminator}
     with pytest.raises(ValueError, match=f"a discriminator that ends in {activation}"):
         (ktg.GAN if model == "gan" else ktg.Pix2Pix)((8, 8, 1), **given)
+
+
+def test_a_file_of_an_earlier_version_loads_and_is_told_of(tmp_path):
+    generator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6, "tanh")])
+    discriminator = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, "sigmoid")])
+    parts = {"generator": generator, "discriminator": discriminator}
+    with pytest.raises(ValueError, match="discriminator must give logits"):
+        ktg.GAN((6,), 4, **parts)
+    with files_load(), pytest.warns(UserWarning, match="discriminator must give logits"):
+        old = ktg.GAN((6,), 4, seed=0, **parts)
+    old.save(tmp_path / "old.keras")
+    with pytest.warns(UserWarning, match="discriminator must give logits"):
+        loaded = ktg.load_model(tmp_path / "old.keras")
+    np.testing.assert_allclose(loaded.sample(3, seed=1), old.sample(3, seed=1), atol=1e-6)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import keras_transgen as ktg
+from keras_transgen.training.loading import files_load
 from keras_transgen.transfer import (
     FeatureTransfer,
     ParameterTransfer,
     StructureTransfer,
     TransferModel,
 )
-from keras_transgen.transfer.logits_check import files_load
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 L = keras.layers
