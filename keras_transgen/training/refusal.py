@@ -46,7 +46,7 @@ def refusals(what: str) -> Iterator[None]:
     if isinstance(failure, ValueError) and clean:
         raise failure
     text = printable_lines(str(failure)[:_LONGEST])
-    if unknown := _UNKNOWN.match(text):
+    if unknown := _UNKNOWN.search(text):
         text = (
             f"{what} names {unknown[1]} {unknown[2]}, which is not known here. Import the file "
             "that defines and registers it, or pass it in custom_objects=, and load again. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,24 @@ def gradient_penalty(penalty: Any) -> GradientPenalty | None:
     Raises:
         ValueError: If it is none of these.
     """
-    if penalty is None or callable(penalty):
-        return penalty
+    if callable(penalty):
+        return _mean_of(penalty)
+    if penalty is None:
+        return None
     return GRADIENT_PENALTIES.find(penalty, ", None or a callable of (score, real, fake, position)")
+
+
+def _mean_of(function: GradientPenalty) -> GradientPenalty:
+    """A user's function must say one number."""
+
+    @functools.wraps(function)
+    def penalty(*arguments: Any) -> tf.Tensor:
+        found = function(*arguments)
+        if tuple(found.shape):
+            raise ValueError(
+                "A gradient penalty must return its mean over the batch, a scalar. Take "
+                f"tf.reduce_mean of it. Received: a value of shape {tuple(found.shape)}"
+            )
+        return found
+
+    return penalty

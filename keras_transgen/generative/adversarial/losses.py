@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from keras_transgen.training.registry import Registry
@@ -225,8 +226,20 @@ def _with_labels() -> list[str]:
 
 
 def _in_pairs(function: AdversarialLoss) -> AdversarialLoss:
-    """A user's function may return any pair."""
-    return lambda real, fake: AdversarialLosses(*function(real, fake))
+    """A user's function may return any pair of means."""
+
+    def losses(real: tf.Tensor, fake: tf.Tensor) -> AdversarialLosses:
+        found = function(real, fake)
+        shapes = [tuple(each.shape) for each in keras.tree.flatten(found)]
+        if len(shapes) != 2 or any(shapes):
+            raise ValueError(
+                "A loss must return two means over the examples, scalars: the discriminator's and "
+                "the generator's. Take tf.reduce_mean of each. Received: a loss that returns "
+                f"{len(shapes)} values of shapes {shapes}"
+            )
+        return AdversarialLosses(*found)
+
+    return losses
 
 
 def border_at_zero(loss: object) -> bool:

@@ -74,6 +74,14 @@ def test_a_step_down_the_penalty_lowers_the_slope():
 def test_names_and_callables():
     assert gradient_penalty(None) is None
     assert gradient_penalty("r1") is GRADIENT_PENALTIES["r1"]
-    assert gradient_penalty(linear) is linear
+    assert gradient_penalty(linear).__wrapped__ is linear
     with pytest.raises(ValueError, match="'gp'"):
         gradient_penalty("gp")
+
+
+def test_a_penalty_for_each_example_is_refused():
+    import keras_transgen as ktg
+
+    gan = ktg.GAN((6,), 4, filters=4, gradient_penalty=lambda score, real, fake, at: score(real))
+    with pytest.raises(ValueError, match="mean over the batch"):
+        gan.fit(np.zeros((8, 6), "float32") - 0.5, verbose=0)

@@ -122,3 +122,19 @@ def test_a_loss_of_ones_own_is_known_by_its_name(monkeypatch):
     assert generator_sees_real("distance")
     with pytest.raises(ValueError, match=r"one of \['distance'\]"):
         adversarial_loss("hinge")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda real, fake: (tf.nn.softplus(-real), tf.nn.softplus(fake)),
+        lambda real, fake: tf.reduce_mean(real - fake),
+        lambda real, fake: (tf.reduce_mean(real),) * 3,
+    ],
+)
+def test_a_loss_that_returns_no_two_means_is_refused(loss):
+    import keras_transgen as ktg
+
+    gan = ktg.GAN((6,), 4, filters=4, loss=loss)
+    with pytest.raises(ValueError, match="two means over the examples"):
+        gan.fit(np.zeros((8, 6), "float32") - 0.5, verbose=0)
