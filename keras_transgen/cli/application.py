@@ -62,8 +62,24 @@ def main() -> None:
             screen.print(traceback.format_exc(), highlight=False, soft_wrap=True)
         else:
             screen.print(Text("Error", style="bold red"), end=" ")
-            screen.print(str(error), highlight=False)
+            screen.print(_in_words(error), highlight=False)
         sys.exit(1)
+
+
+def _in_words(error: Exception) -> str:
+    """What an error says, with the system's own ones and lack of memory told in words."""
+    import tensorflow as tf
+
+    text = str(error)
+    out_of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+    if out_of_memory or "Failed to allocate memory" in text:
+        return (
+            "There is not enough memory for this. Give a smaller --batch-size, smaller images "
+            "(--image-size, --size) or a smaller model."
+        )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return text
 
 
 def _says_what_to_do(error: Exception) -> bool:

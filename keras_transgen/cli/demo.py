@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_transgen.cli.options import loading_console
+from keras_transgen.cli.options import loading_console, refuse_output
 
 EPOCHS = 30
 BATCH_SIZE = 16
@@ -52,6 +52,7 @@ def run_demo(
     ] = True,
 ) -> Any:
     """The main job on embedded data: three transfers against none, and two generative models."""
+    refuse_output(output)
     console = loading_console()
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_method_comparison, save_figure

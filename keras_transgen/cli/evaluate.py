@@ -9,7 +9,15 @@ import typer
 from rich.table import Table
 
 from keras_transgen.cli.image_input import image_input, open_backbone
-from keras_transgen.cli.options import ImageSize, UnsafeOps, loading_console
+from keras_transgen.cli.options import (
+    ImageSize,
+    UnsafeOps,
+    loading_console,
+    refuse_output,
+    seed_option,
+)
+
+NEIGHBOURS = 5
 
 
 def run_evaluate(
@@ -25,14 +33,18 @@ def run_evaluate(
         str, typer.Option(help="Whose features are compared; its name is in the metrics' names.")
     ] = "digits",
     image_size: ImageSize = None,
-    count: Annotated[int, typer.Option(min=2, help="Samples to draw from a model's file.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
+    count: Annotated[
+        int, typer.Option(min=NEIGHBOURS + 1, help="Samples to draw from a model's file.")
+    ] = 1000,
+    seed: Annotated[int, seed_option("Of these samples.")] = 0,
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, float]:
     """Fréchet and kernel distance, precision and recall of samples against real images."""
+    if output is not None:
+        refuse_output(output, folder=False)
     console = loading_console()
-    from keras_transgen.datasets import image_folder
+    from keras_transgen.datasets import image_folder, index_images
     from keras_transgen.evaluation import SampleQuality
     from keras_transgen.training import write_whole_json
 
@@ -42,12 +54,20 @@ def run_evaluate(
     reading = image_input(extractor, image_size, side).options()
     low, high = reading["value_range"]
     quality = SampleQuality(extractor, value_range=(low, high), image_size=reading["image_size"])
+    for folder in (real,) if samples is not None else (real, generated):
+        found = len(index_images(folder, labelled=False).paths)
+        if found <= NEIGHBOURS:
+            raise ValueError(
+                f"Precision and recall look at the {NEIGHBOURS} nearest images of each "
+                f"image, so a folder must hold {NEIGHBOURS + 1} at least. "
+                f"Received: {found} in {folder}"
+            )
     quality.update_real(image_folder(real, labelled=False, **reading))
     if samples is not None:
         quality.update_generated(*samples)
     else:
         quality.update_generated(image_folder(generated, labelled=False, **reading))
-    metrics = quality.result().metrics()
+    metrics = quality.result(k=NEIGHBOURS).metrics()
     table = Table(title=f"{generated} against {real}")
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -65,6 +85,10 @@ def _samples(model_file: Path, count: int, seed: int) -> tuple[Any, tuple[float,
     import keras_transgen as ktg
 
     model = ktg.load_model(model_file)
+    if not hasattr(model, "sample"):
+        raise ValueError(
+            f"This file holds no generative model. Received: {type(model).__name__} in {model_file}"
+        )
     classes = getattr(model, "num_classes", None)
     what = count if classes is None else np.arange(count) % classes
     return np.asarray(model.sample(what, seed=seed)), model.value_range or (0.0, 1.0)

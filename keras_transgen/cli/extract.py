@@ -8,7 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from keras_transgen.cli.image_input import image_input, open_backbone
-from keras_transgen.cli.options import BatchSize, ImageSize, Source, UnsafeOps, loading_console
+from keras_transgen.cli.options import (
+    BatchSize,
+    ImageSize,
+    Source,
+    UnsafeOps,
+    loading_console,
+    refuse_output,
+)
 
 
 def run_extract(
@@ -46,6 +53,7 @@ def run_extract(
         )
     if output.suffix != ".npz":
         raise ValueError(f"The output must be an .npz file. Received: {output}")
+    refuse_output(output, folder=False, name="output")
     console = loading_console()
     import numpy as np
 
@@ -89,6 +97,7 @@ def _extract_with_ray(
     """Write the same features as a folder of Parquet files, or go on with one."""
     if output.suffix == ".npz":
         raise ValueError(f"With --ray the output is a folder of Parquet files. Received: {output}")
+    refuse_output(output, name="output")
     console = loading_console("TensorFlow and Ray")
     from keras_transgen.distributed import extract_with_ray
     from keras_transgen.distributed.ray_extra import ray_module

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_transgen.cli.example_images import example_images
-from keras_transgen.cli.options import EMBEDDED, BatchSize, loading_console, say_written
+from keras_transgen.cli.options import (
+    EMBEDDED,
+    BatchSize,
+    loading_console,
+    refuse_output,
+    say_written,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +49,10 @@ def run_train(
     output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
         "runs/generate"
     ),
-    seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
+    seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
 ) -> Any:
     """Train a VAE, a GAN or a conditional GAN."""
+    refuse_output(output)
     console = loading_console()
     import keras
     import numpy as np
@@ -99,10 +107,11 @@ def run_sample(
     condition: Annotated[
         int | None, typer.Option(min=0, help="Class to draw, for a conditional GAN.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes the samples reproducible.")] = None,
+    seed: Annotated[int | None, seed_option("Makes the samples reproducible.")] = None,
     separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
 ) -> list[Path]:
     """Draw samples from a trained model's file."""
+    refuse_output(output, folder=separate, name="output")
     console = loading_console()
     import numpy as np
 

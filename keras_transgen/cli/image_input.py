@@ -76,7 +76,8 @@ def side_of_data(images: str | Path) -> int:
     from keras_transgen.datasets.image_size import height_and_width
 
     found = height_and_width(index_images(images, labelled=False).paths[0])
-    return max(_SMALLEST, min(_LARGEST, *(found or ())))
+    # Reading it says what is wrong with one that has no size.
+    return max(_SMALLEST, min(_LARGEST, *(found or (_LARGEST, _LARGEST))))
 
 
 def open_backbone(source: str, allow_unsafe_ops: bool) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +32,18 @@ ImageSize = Annotated[
         show_default="that of the first image, at most 224",
     ),
 ]
+
+
+def seed_option(help: str) -> Any:
+    """The option of a seed.
+
+    Args:
+        help: What it is the seed of.
+    """
+    # What NumPy and TensorFlow take.
+    return typer.Option(help=help, min=0, max=2**32 - 1)
+
+
 BatchSize = Annotated[int, typer.Option(min=1)]
 UnsafeOps = Annotated[
     bool,
@@ -47,6 +60,39 @@ def loading_console(what: str = "TensorFlow") -> Screen:
     console = Screen()
     console.print(f"Loading {what} ...")
     return console
+
+
+def refuse_output(output: Path, folder: bool = True, name: str = "--output") -> None:
+    """Refuse a place where nothing can be written, before the work that would be lost.
+
+    Args:
+        output: The folder, or the file, that the command will write.
+        folder: Which of the two.
+        name: What the user calls it on the command line.
+
+    Raises:
+        ValueError: Something else stands there or on the way, or it may not be written.
+    """
+    kind = "folder" if folder else "file"
+    if output.is_dir() if not folder else output.exists() and not output.is_dir():
+        other = "a folder" if output.is_dir() else "a file"
+        raise ValueError(
+            f"{name} must be a {kind}, and {other} of this name is there. Give another path. "
+            f"Received: {output}"
+        )
+    place = output if folder else output.parent
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise ValueError(
+            f"{name} cannot lie below a file. Give another path. Received: {output}, where {place} "
+            "is no folder"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"{name} cannot be written: {place} may not be changed by you. Give another path. "
+            f"Received: {output}"
+        )
 
 
 def progress_bar(console: Screen) -> Progress:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_transgen.cli.options import UnsafeOps, loading_console
+from keras_transgen.cli.options import UnsafeOps, loading_console, refuse_output, seed_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,12 +50,13 @@ def run_stylize(
     start: Annotated[
         Literal["content", "noise"], typer.Option(help="Image to begin with.")
     ] = "content",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    seed: Annotated[int, seed_option("Of the noise.")] = 0,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Any:
     """Paint an image in the style of another."""
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
+    refuse_output(output, folder=False)
     photograph = read_image(content, size)
     painting = read_image(style, None)
     console = loading_console()

@@ -16,7 +16,9 @@ from keras_transgen.cli.options import (
     Source,
     UnsafeOps,
     loading_console,
+    refuse_output,
     say_written,
+    seed_option,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def run_transfer(
     rank: Annotated[
         int, typer.Option(min=1, help="Rank of LoRA's matrices, width of an adapter.")
     ] = 8,
-    seed: Annotated[int, typer.Option(help="Of the split, the head and the training.")] = 0,
+    seed: Annotated[int, seed_option("Of the split, the head and the training.")] = 0,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train a classifier for a folder of images on a pretrained network."""
@@ -85,6 +87,7 @@ def run_transfer(
             "Feature transfer extracts once and has no epochs; leave out --epochs, or choose "
             f"another --method. Received: --epochs {epochs}"
         )
+    refuse_output(output)
     console = loading_console()
     import keras
     import numpy as np

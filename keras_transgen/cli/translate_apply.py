@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_transgen.cli.options import loading_console
+from keras_transgen.cli.options import loading_console, refuse_output, seed_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,11 +31,10 @@ def run_apply(
     backwards: Annotated[
         bool, typer.Option("--backwards", help="For a CycleGAN: from B to A.")
     ] = False,
-    seed: Annotated[
-        int | None, typer.Option(help="Makes the noise of a Pix2Pix reproducible.")
-    ] = None,
+    seed: Annotated[int | None, seed_option("Makes the noise of a Pix2Pix reproducible.")] = None,
 ) -> list[Path]:
     """Turn every image of a folder into what the model makes of it."""
+    refuse_output(output)
     console = loading_console()
     import keras
     import numpy as np

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_transgen.cli.options import UnsafeOps, loading_console, say_written
+from keras_transgen.cli.options import (
+    UnsafeOps,
+    loading_console,
+    refuse_output,
+    say_written,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -15,6 +21,8 @@ if TYPE_CHECKING:
 BATCH_SIZES = {"pix2pix": 4, "cyclegan": 1, "enhance": 16}
 HELD_OUT = 10
 SHOWN = 8
+# Of a pair of two upright images, 3 by 4, side by side.
+_WIDER = 1.2
 _SHUFFLED = 1000
 
 
@@ -67,7 +75,7 @@ def run_train(
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/translate"
     ),
-    seed: Annotated[int, typer.Option(help="Of networks, noise and order.")] = 0,
+    seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
@@ -86,6 +94,7 @@ def run_train(
             "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
             f"Received: --backbone {backbone} for {model}"
         )
+    refuse_output(output)
     console = loading_console()
     import keras
 
@@ -176,6 +185,8 @@ def _one_set(
     seed: int,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
     """Training and validation batches of a folder, and how many images there are to train on."""
+    import tensorflow as tf
+
     plain = _read(folder, size, direction)
     count = len(plain.file_paths)
     if validation is not None:
@@ -192,6 +203,8 @@ def _one_set(
     train = train.filter(lambda number, _: number % HELD_OUT != 0).map(lambda _, item: item)
     train = train.shuffle(min(count, _SHUFFLED), seed=seed)
     held = -(-count // HELD_OUT)
+    # A filter does not say how much it leaves.
+    train = train.apply(tf.data.experimental.assert_cardinality(count - held))
     return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count - held
 
 
@@ -219,6 +232,22 @@ def _two_sets(
     return train, plain.batch(batch_size), count
 
 
+def _refuse_single_images(folder: Path) -> None:
+    """Two images side by side are wider than high; of a square one the halves are no pair."""
+    from keras_transgen.datasets import index_images
+    from keras_transgen.datasets.image_size import height_and_width
+
+    first = index_images(folder, labelled=False).paths[0]
+    size = height_and_width(first)
+    if size is not None and size[1] < _WIDER * size[0]:
+        raise ValueError(
+            "One folder for pix2pix or cyclegan holds pairs, two images side by side in one file, "
+            "which is about twice as wide as high. Single images are two folders for --model "
+            "cyclegan, or one of clean ones for --model enhance. "
+            f"Received: {first} of {size[1]} x {size[0]} pixels (width x height)"
+        )
+
+
 def _taking(side: int) -> Any:
     return lambda *pair: pair[side]
 
@@ -238,6 +267,7 @@ def _read(
     varied = seed is not None
     order: dict[str, Any] = {"shuffle": varied and shuffle, "seed": seed or 0}
     if direction is not None:
+        _refuse_single_images(folder)
         return image_pairs(
             folder, size, batch_size=None, direction=direction, flip=varied, jitter=varied, **order
         )

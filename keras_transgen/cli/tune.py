@@ -16,7 +16,9 @@ from keras_transgen.cli.options import (
     BatchSize,
     loading_console,
     progress_bar,
+    refuse_output,
     say_written,
+    seed_option,
 )
 from keras_transgen.cli.tune_data import search_for_generation, search_for_transfer
 
@@ -76,7 +78,7 @@ def run_tune(
         str, typer.Option(help="For GANs: whose features compare samples with images.")
     ] = "digits",
     batch_size: BatchSize = 32,
-    seed: Annotated[int, typer.Option(help="Of the search, the split and the training.")] = 0,
+    seed: Annotated[int, seed_option("Of the search, the split and the training.")] = 0,
 ) -> dict[str, Any]:
     """Search for the best model of a folder; run again to go on where a search stopped."""
     if "KERASTUNER_ORACLE_IP" in os.environ:
@@ -97,6 +99,7 @@ def run_tune(
         "batch_size": batch_size,
         "seed": seed,
     }
+    refuse_output(output)
     _refuse_another_search(output, settings)
     console = loading_console()
     import keras

@@ -71,6 +71,14 @@ def search_for_generation(
     labelled = task == "conditional-gan"
     every, names = example_images(images, size, color, labelled, value_range, seed)
     shape = tuple(every.element_spec[0].shape)
+    count = int(every.cardinality())
+    left = count - -(-count // _HELD_OUT)
+    if left < batch_size:
+        raise ValueError(
+            "A batch must be full, and so many images are not left where every tenth is held out. "
+            f"Give a smaller --batch-size. Received: --batch-size {batch_size}, {left} of {count} "
+            "images to train on"
+        )
     train, held_out = _split(every, batch_size, labelled, seed)
     data = {"x": train, "validation_data": held_out}
     if task == "vae":
@@ -93,6 +101,11 @@ def _split(every: Any, batch_size: int, labelled: bool, seed: int) -> tuple[Any,
         if not held_out:
             # All of them, since a folder comes class by class.
             chosen = chosen.shuffle(max(int(every.cardinality()), 1), seed=seed)
+        count = int(every.cardinality())
+        held = -(-count // _HELD_OUT)
+        # A filter does not say how much it leaves.
+        known = tf.data.experimental.assert_cardinality(held if held_out else count - held)
+        chosen = chosen.apply(known)
         return chosen.batch(batch_size, drop_remainder=not held_out).prefetch(tf.data.AUTOTUNE)
 
     return part(False), part(True)
