@@ -12,6 +12,8 @@ from tests.generative.adversarial.adversarial_models import IMPORTS, noise_of_ex
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_right_weights_move,
 )
 
@@ -47,6 +49,8 @@ CASE = ModelCase(
     "check",
     [
         check_config_round_trip,
+        check_mixed_bfloat16,
+        check_mixed_float16,
         check_right_weights_move,
     ],
 )

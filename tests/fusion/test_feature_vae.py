@@ -13,6 +13,8 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_right_weights_move,
 )
 
@@ -48,6 +50,8 @@ CASE = ModelCase(
     [
         check_config_round_trip,
         check_file_in_new_process,
+        check_mixed_bfloat16,
+        check_mixed_float16,
         check_right_weights_move,
     ],
 )

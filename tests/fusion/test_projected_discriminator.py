@@ -20,6 +20,8 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_two_replicas,
 )
 
@@ -232,6 +234,8 @@ CASE = ModelCase(
     [
         check_config_round_trip,
         check_file_in_new_process,
+        check_mixed_bfloat16,
+        check_mixed_float16,
         check_two_replicas,
     ],
 )
