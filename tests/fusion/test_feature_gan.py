@@ -15,6 +15,7 @@ from tests.harness import (
     check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
+    check_validation_logs,
 )
 
 RNG = np.random.default_rng(0)
@@ -51,6 +52,7 @@ CASE = ModelCase(
         check_config_round_trip,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_validation_logs,
         check_right_weights_move,
     ],
 )

@@ -16,6 +16,7 @@ from tests.harness import (
     check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
+    check_validation_logs,
 )
 
 RNG = np.random.default_rng(0)
@@ -52,6 +53,7 @@ CASE = ModelCase(
         check_file_in_new_process,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_validation_logs,
         check_right_weights_move,
     ],
 )

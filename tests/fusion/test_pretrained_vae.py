@@ -15,6 +15,7 @@ from tests.harness import (
     check_mixed_bfloat16,
     check_mixed_float16,
     check_training_goes_on_from_file,
+    check_validation_logs,
     check_xla_equals_plain,
 )
 
@@ -182,6 +183,7 @@ CASE = ModelCase(
         check_config_round_trip,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_validation_logs,
         check_training_goes_on_from_file,
         check_xla_equals_plain,
     ],

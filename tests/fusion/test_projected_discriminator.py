@@ -23,6 +23,7 @@ from tests.harness import (
     check_mixed_bfloat16,
     check_mixed_float16,
     check_two_replicas,
+    check_validation_logs,
 )
 
 
@@ -236,6 +237,7 @@ CASE = ModelCase(
         check_file_in_new_process,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_validation_logs,
         check_two_replicas,
     ],
 )

@@ -23,6 +23,7 @@ from tests.harness import (
     check_mixed_float16,
     check_right_weights_move,
     check_two_replicas,
+    check_validation_logs,
 )
 from tests.plotting.figure_checks import named_rows
 
@@ -65,6 +66,7 @@ CHECKS = [
             check_file_in_new_process,
             check_mixed_bfloat16,
             check_mixed_float16,
+            check_validation_logs,
             check_two_replicas,
         )
     ],
