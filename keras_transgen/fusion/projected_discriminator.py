@@ -228,7 +228,7 @@ def _head(x: Any, channels: int, embedding: Any, name: str) -> Any:
         step += 1
     width = channels * min(2**step, _WIDEST)
     x = keras.layers.LeakyReLU(_SLOPE)(convolved(x, width, 3, 1, "last"))
-    logits = keras.layers.Flatten()(convolved(x, 1, 1, 1, "logits", dtype="float32"))
+    logits = keras.layers.Flatten(dtype="float32")(convolved(x, 1, 1, 1, "logits", dtype="float32"))
     if embedding is None:
         return logits
     pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)

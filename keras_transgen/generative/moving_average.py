@@ -48,8 +48,8 @@ class MovingAverage(keras.layers.Layer):
             # Replicas hold equal weights and average them alike, so each writes its own copy:
             # nothing is sent between them, and XLA may compile the update.
             keras.Variable(
-                tf.convert_to_tensor(weight.value),
-                dtype=weight.dtype,
+                tf.cast(tf.convert_to_tensor(weight.value), _average_dtype(weight)),
+                dtype=_average_dtype(weight),
                 trainable=False,
                 name=f"average_{index}",
                 synchronization="on_read",
@@ -76,7 +76,8 @@ class MovingAverage(keras.layers.Layer):
         decay = tf.minimum(self.decay, (1.0 + step) / (_WARM_UP + step))
         for average, weight in zip(self.averages, self._followed.weights):
             kept = tf.cast(decay, average.dtype)
-            average.assign(average.value * kept + weight.value * (1.0 - kept))
+            current = tf.cast(weight.value, average.dtype)
+            average.assign(average.value * kept + current * (1.0 - kept))
         self.remember()
 
     def remember(self) -> None:
@@ -116,7 +117,7 @@ class MovingAverage(keras.layers.Layer):
     def restart(self) -> None:
         """Set the averages to the weights as they are now."""
         for average, weight in zip(self.averages, self._followed.weights):
-            average.assign(weight.value)
+            average.assign(tf.cast(weight.value, average.dtype))
         self.remember()
 
     def _sizes(self) -> tf.Tensor:
@@ -126,7 +127,7 @@ class MovingAverage(keras.layers.Layer):
         """A context in which the followed layers compute with the averages."""
         return keras.StatelessScope(
             state_mapping=[
-                (weight, average.value)
+                (weight, tf.cast(average.value, weight.dtype))
                 for weight, average in zip(self._followed.weights, self.averages)
             ]
         )
@@ -150,6 +151,12 @@ def _size(weights: Sequence[keras.Variable]) -> tf.Tensor:
         value = tf.cast(tf.convert_to_tensor(weight.value), tf.float32)
         total += (1.0 + place % 7) * tf.reduce_sum(tf.square(value + 0.1))
     return total
+
+
+def _average_dtype(weight: keras.Variable) -> str:
+    """Float32 for weights in half precision, where the share of a step would be rounded away."""
+    dtype = keras.backend.standardize_dtype(weight.dtype)
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
 def followed_weights(layers: Sequence[keras.layers.Layer]) -> list[keras.Variable]:

@@ -30,7 +30,8 @@ class DomainAdaptation(ParameterTransfer):
 
         loss of the source's labels + penalty_weight * penalty(source features, target features)
 
-    where the features are those that the head receives. The logs show the penalty as
+    where the features are those that the head receives. The logs show the first part as `loss`, so
+    that `val_loss`, for which there is no other domain, means the same, and the penalty as
     `discrepancy`. Validation and prediction are those of any transfer model.
 
     On several replicas the penalty is each replica's own, of its share of the batch, averaged: its
@@ -142,7 +143,7 @@ class DomainAdaptation(ParameterTransfer):
         _, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         size = batch_size_of(source)
         variables = self.trainable_variables
-        gradients, loss, (logits, discrepancy) = self.gradients_of(
+        gradients, _, (logits, loss, discrepancy) = self.gradients_of(
             lambda: self._objective(source, target, y, sample_weight),
             variables,
             loss_weight(size, self.optimizer),
@@ -154,15 +155,15 @@ class DomainAdaptation(ParameterTransfer):
 
     def _objective(
         self, source: Any, target: Any, y: Any, sample_weight: Any
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         features = self.features(source, training=True, prepared=True)
         others = self.features(target, training=True, prepared=True)
         logits = self.head(features, training=True)
         loss = self.compute_loss(source, y, logits, sample_weight, training=True)
         discrepancy = self.penalty(features, others)
         # Keras' losses divide by the number of replicas; the training core does so itself.
-        total = loss * num_replicas() + self.penalty_weight * discrepancy
-        return total, (logits, discrepancy)
+        loss = loss * num_replicas()
+        return loss + self.penalty_weight * discrepancy, (logits, loss, discrepancy)
 
     def evaluation_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
         """Evaluate prepared input, of whichever domain."""

@@ -12,7 +12,10 @@ from tests.generative.adversarial.adversarial_models import IMPORTS, noise_of_ex
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_right_weights_move,
+    check_validation_logs,
 )
 
 RNG = np.random.default_rng(0)
@@ -47,6 +50,9 @@ CASE = ModelCase(
     "check",
     [
         check_config_round_trip,
+        check_mixed_bfloat16,
+        check_mixed_float16,
+        check_validation_logs,
         check_right_weights_move,
     ],
 )

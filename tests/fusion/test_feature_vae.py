@@ -13,7 +13,10 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_right_weights_move,
+    check_validation_logs,
 )
 
 RNG = np.random.default_rng(0)
@@ -48,6 +51,9 @@ CASE = ModelCase(
     [
         check_config_round_trip,
         check_file_in_new_process,
+        check_mixed_bfloat16,
+        check_mixed_float16,
+        check_validation_logs,
         check_right_weights_move,
     ],
 )

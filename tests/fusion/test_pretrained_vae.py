@@ -12,8 +12,10 @@ from tests.fusion.small_networks import small_backbone
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
+    check_mixed_bfloat16,
     check_mixed_float16,
     check_training_goes_on_from_file,
+    check_validation_logs,
     check_xla_equals_plain,
 )
 
@@ -179,7 +181,9 @@ CASE = ModelCase(
     "check",
     [
         check_config_round_trip,
+        check_mixed_bfloat16,
         check_mixed_float16,
+        check_validation_logs,
         check_training_goes_on_from_file,
         check_xla_equals_plain,
     ],

@@ -20,7 +20,10 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_bfloat16,
+    check_mixed_float16,
     check_two_replicas,
+    check_validation_logs,
 )
 
 
@@ -232,6 +235,9 @@ CASE = ModelCase(
     [
         check_config_round_trip,
         check_file_in_new_process,
+        check_mixed_bfloat16,
+        check_mixed_float16,
+        check_validation_logs,
         check_two_replicas,
     ],
 )

@@ -136,3 +136,21 @@ def test_averages_stay_where_training_moved_the_weights(jit_compile, tmp_path):
         for old, average in zip(averages, each.average.averages):
             np.testing.assert_array_equal(old, np.asarray(average))
     assert np.abs(averages[0] - gan.generator.weights[0].numpy()).max() > 0.0
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_weights_in_half_precision_are_averaged_in_float32(dtype):
+    """A thousandth of the way is less than half precision can tell from nothing."""
+    dense = keras.layers.Dense(1, kernel_initializer="ones", dtype=dtype)
+    dense.build((None, 2))
+    average = MovingAverage([dense], decay=0.999)
+    dense.kernel.assign([[1.25]] * 2)
+    expected = 1.0
+    for _ in range(20):
+        average.update(tf.constant(100000))
+        expected = 0.999 * expected + 0.001 * 1.25
+    np.testing.assert_allclose(average.averages[0], [[expected]] * 2, rtol=1e-6)
+    with average.in_place():
+        assert keras.backend.standardize_dtype(dense(np.ones((1, 2))).dtype) == dtype
+    average.restart()
+    np.testing.assert_array_equal(average.averages[0], [[1.25]] * 2)

@@ -13,7 +13,7 @@ from keras_transgen.generative.adversarial.contract import Judgement, Logs
 from keras_transgen.generative.adversarial.optimizers import PlayersOptimizers, default_optimizers
 from keras_transgen.generative.adversarial.player_networks import check_networks, logits_per_example
 from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
-from keras_transgen.generative.adversarial.steps import STEPS
+from keras_transgen.generative.adversarial.steps import STEPS, regularization
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.network_ends import refuse_bounded_logits, refuse_other_range
 from keras_transgen.training.moving_statistics import statistics_without_gaps
@@ -283,7 +283,11 @@ class AdversarialModel(GenerativeModel):
         return self._epoch_means(logs, batch_size_of(real))
 
     def evaluation_step(self, data: Any, noise: list[Phase]) -> Logs:
-        """Losses and scores on held-out data, against samples of the generator as it is."""
+        """Losses and scores on held-out data, against samples of the generator as it is.
+
+        The losses are those of training, penalties included; augmentation and instance noise, which
+        make training harder, are left out.
+        """
         real, y, _ = self.unpack(data)
         size = batch_size_of(real)
 
@@ -293,12 +297,23 @@ class AdversarialModel(GenerativeModel):
             on_real = self.judge(real, condition, {}, training=False)
             on_fake = self.judge(fake, condition, {}, training=False)
             losses = self.adversarial_loss(on_real.logits, on_fake.logits)
-            return {
-                "generator_loss": losses.generator + self.class_loss(on_fake, condition),
-                "discriminator_loss": losses.discriminator + self.class_loss(on_real, condition),
+            made = losses.generator + self.class_loss(on_fake, condition)
+            judged = losses.discriminator + self.class_loss(on_real, condition)
+            logs = {
+                "generator_loss": made + regularization(self.generator_layers),
+                "discriminator_loss": judged + regularization(self.discriminator_layers),
                 "real_score": tf.reduce_mean(on_real.logits),
                 "fake_score": tf.reduce_mean(on_fake.logits),
             }
+            if self.penalty is not None:
+
+                def score(examples: tf.Tensor) -> tf.Tensor:
+                    return self.judge(examples, condition, {}, training=False).of_examples()
+
+                slopes = self.penalty(score, real, fake, phase["position"])
+                logs["gradient_penalty"] = slopes
+                logs["discriminator_loss"] += self.gradient_penalty_weight * slopes
+            return logs
 
         return self._epoch_means(self.replica_function(evaluated)(noise[0]), size)
 

@@ -14,6 +14,7 @@ from keras_transgen.generative.adversarial.contract import Logs
 from keras_transgen.generative.adversarial.losses import AdversarialLoss
 from keras_transgen.generative.adversarial.player_networks import known_shape
 from keras_transgen.generative.adversarial.step_noise import Phase
+from keras_transgen.generative.adversarial.steps import regularization
 from keras_transgen.generative.generative_model import graph, in_parts
 from keras_transgen.generative.moving_average import averaged
 from keras_transgen.generative.networks.patch_discriminator import patch_discriminator
@@ -250,7 +251,9 @@ class CycleGAN(TranslationModel):
         def evaluated() -> Logs:
             with averaged(self.average):
                 loss, logs, made = generator_objective(self, a, b, training=False)
+                loss += regularization(self.generator_layers)
             judged, scores = discriminator_objective(self, a, b, made, training=False)
+            judged += regularization(self.discriminator_layers)
             return {**logs, **scores, "generator_loss": loss, "discriminator_loss": judged}
 
         return self._epoch_means(self.replica_function(evaluated)(), batch_size_of(a))

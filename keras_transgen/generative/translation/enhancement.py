@@ -161,10 +161,9 @@ class Enhancer(Pix2Pix):
         """Losses and measures of the averaged generator on spoilt images."""
         return super().evaluation_step(noise["pair"], noise["phases"])
 
-    def generate(self, latent: Any, condition: Any, training: bool) -> tf.Tensor:
-        """Images, float32, by the generator as it is; clipped to the range outside of training."""
-        made = super().generate(latent, condition, training)
-        return made if training else tf.clip_by_value(made, *self._ends)
+    def _by_average(self, masks: tuple[tf.Tensor, ...], images: tf.Tensor) -> tf.Tensor:
+        """Clipped to the range, which losses are not, in training or validation."""
+        return tf.clip_by_value(super()._by_average(masks, images), *self._ends)
 
     def _spoilt(self, clean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         low, high = self._ends
@@ -179,7 +178,7 @@ class Enhancer(Pix2Pix):
     def _compared(self, targets: tf.Tensor, made: tf.Tensor) -> Logs:
         low, high = self._ends
         window = min(_SSIM_WINDOW, *self.target_shape[:2])
-        clean, made = targets - low, made - low
+        clean, made = targets - low, tf.clip_by_value(made, low, high) - low
         psnr = tf.image.psnr(clean, made, high - low)
         return {
             # Infinite for an image without any error, which would be the mean of all, too.

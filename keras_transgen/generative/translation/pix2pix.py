@@ -276,8 +276,11 @@ class Pix2Pix(TranslationModel):
         targets, inputs, _ = self.unpack(data)
 
         def evaluated() -> Logs:
-            made = self._by_average(self._neutral(inputs), inputs)
+            with averaged(self.average):
+                made = self.generate(self._neutral(inputs), (inputs,), training=False)
+                penalty = regularization(self.generator_layers)
             loss, logs = self.sample_loss(targets, made)
+            loss += penalty
             logs.update(self._compared(targets, made))
             if self.discriminator is None:
                 return {**logs, "generator_loss": loss}
@@ -287,7 +290,8 @@ class Pix2Pix(TranslationModel):
             return {
                 **logs,
                 "generator_loss": losses.generator + loss,
-                "discriminator_loss": losses.discriminator,
+                "discriminator_loss": losses.discriminator
+                + regularization(self.discriminator_layers),
                 "real_score": tf.reduce_mean(on_real),
                 "fake_score": tf.reduce_mean(on_fake),
             }

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.adversarial.contract import Logs
 from keras_transgen.generative.adversarial.player_networks import called
-from keras_transgen.generative.adversarial.steps import gradient_norm
+from keras_transgen.generative.adversarial.steps import gradient_norm, regularization
 from keras_transgen.generative.generative_model import GenerativeModel, graph, in_parts
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
 from keras_transgen.generative.one_replica import of_one_replica
@@ -261,9 +261,7 @@ class StyleTransfer(GenerativeModel):
         gram_targets = [tf.gather(gram.value, styles) for gram in self.style_grams]
         targets = content_targets, gram_targets
         loss, logs = style_objective(made, self.features(made), targets, self.weights_of_parts)
-        if self.network.losses:
-            loss += tf.add_n(self.network.losses)
-        return loss, logs
+        return loss + regularization([self.network]), logs
 
     def _painted(self, images: tf.Tensor, mixture: tf.Tensor, training: bool) -> tf.Tensor:
         return tf.cast(self.network([images, mixture], training=training), tf.float32)

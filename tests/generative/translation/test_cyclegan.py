@@ -12,6 +12,7 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
     check_two_replicas,
@@ -73,14 +74,15 @@ def test_model(check, tools):
 
 
 @pytest.mark.slow
-def test_half_precision(tools):
+@pytest.mark.parametrize("check", [check_mixed_bfloat16, check_mixed_float16])
+def test_half_precision(check, tools):
     """Of networks whose layers follow the policy, down to what they make and judge."""
 
     def make():
         networks = [translator(dtype=None), translator(dtype=None), judge(dtype=None)]
         return CycleGAN((8, 8, 1), None, *networks, judge(dtype=None), cycle_weight=1.0)
 
-    check_mixed_float16(case(make, (A, B)), tools)
+    check(case(make, (A, B)), tools)
 
 
 class Interruption(keras.callbacks.Callback):
