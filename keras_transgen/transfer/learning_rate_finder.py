@@ -128,7 +128,7 @@ def find_learning_rate(
         )
     y, sample_weight = as_arrays(y), as_arrays(sample_weight)
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
-    with _put_back(model):
+    with put_back(model):
         if not model.compiled:
             model.compile()
             model.steps_per_execution = 1
@@ -213,8 +213,12 @@ def _rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 
 @contextlib.contextmanager
-def _put_back(model: TrainerModel) -> Iterator[None]:
-    """Remember the whole state of a model, and restore it at the end, come what may."""
+def put_back(model: TrainerModel) -> Iterator[None]:
+    """Remember the whole state of a model, and restore it at the end, come what may.
+
+    Args:
+        model: The model, which the `with` block may train.
+    """
     variables = [*model.variables, *_metric_variables(model), *_counters(model)]
     values = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
     attributes = {

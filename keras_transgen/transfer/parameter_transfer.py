@@ -6,6 +6,13 @@ from typing import Any
 
 import keras
 
+from keras_transgen.transfer.fit_by_recipe import (
+    UNTRIED,
+    found_recipe,
+    in_memory,
+    untried,
+    what_forbids_trials,
+)
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import (
     UnfreezeAt,
@@ -82,7 +89,7 @@ class ParameterTransfer(TransferModel):
         num_classes: int | None = None,
         *,
         head_initialization: str | None = None,
-        learning_rate: float = 3e-5,
+        learning_rate: float | str = 3e-5,
         layer_decay: float | None = None,
         gradual_unfreezing: float | None = None,
         warm_up: float = 0.3,
@@ -91,7 +98,12 @@ class ParameterTransfer(TransferModel):
         **kwargs: Any,
     ) -> None:
         # Wrong values shall not wait for the first fit to be noticed.
-        warm_up_and_decay(learning_rate, 1, warm_up)
+        if isinstance(learning_rate, str) and learning_rate != "auto":
+            raise ValueError(
+                "learning_rate must be 'auto' or a number. "
+                f"Received: learning_rate={learning_rate!r}"
+            )
+        warm_up_and_decay(1.0 if learning_rate == "auto" else learning_rate, 1, warm_up)
         ClassificationLoss(label_smoothing)
         if layer_decay is not None:
             layer_decay_factors(1, layer_decay)
@@ -100,7 +112,7 @@ class ParameterTransfer(TransferModel):
                 "gradual_unfreezing must be a share of the training, in (0, 1]. "
                 f"Received: gradual_unfreezing={gradual_unfreezing}"
             )
-        if learning_rate <= 0:
+        if not isinstance(learning_rate, str) and learning_rate <= 0:
             raise ValueError(
                 f"learning_rate must be above zero. Received: learning_rate={learning_rate}"
             )
@@ -112,6 +124,7 @@ class ParameterTransfer(TransferModel):
         self._refuse_what_cannot_train()
         self.backbone.trainable = True
         self.learning_rate = learning_rate
+        self._found_rate: float | None = None
         self.layer_decay = layer_decay
         self.gradual_unfreezing = gradual_unfreezing
         self.warm_up = warm_up
@@ -148,8 +161,9 @@ class ParameterTransfer(TransferModel):
             ValueError: Groups are to be unfrozen over a training of unknown length.
         """
         steps = steps_per_epoch * epochs if steps_per_epoch and epochs else None
+        highest = self._highest_rate()
         if self.layer_decay is None and self.gradual_unfreezing is None:
-            return self._adam(warm_up_and_decay(self.learning_rate, steps, self.warm_up))
+            return self._adam(warm_up_and_decay(highest, steps, self.warm_up))
         groups = self.parameter_groups()
         factors = layer_decay_factors(len(groups), self.layer_decay or 1.0)
         starts = [0] * len(groups)
@@ -163,11 +177,65 @@ class ParameterTransfer(TransferModel):
             starts = unfreezing_steps(len(groups), int(steps * self.gradual_unfreezing))
 
         def make(index: int) -> keras.optimizers.Optimizer:
-            rate = self.learning_rate * factors[index]
+            rate = highest * factors[index]
             schedule = warm_up_and_decay(rate, steps, self.warm_up)
             return self._adam(UnfreezeAt(schedule, starts[index]) if starts[index] else schedule)
 
         return optimizer_by_group(groups, make)
+
+    def optimizer_at(self, schedule: Any) -> keras.optimizers.Optimizer:
+        """Adam by a schedule, by group where layers have rates of their own.
+
+        Args:
+            schedule: Learning rate or schedule; by group, one with a method `with_share`.
+        """
+        if self.layer_decay is None:
+            return self._adam(schedule)
+        groups = self.parameter_groups()
+        factors = layer_decay_factors(len(groups), self.layer_decay)
+        return optimizer_by_group(
+            groups, lambda index: self._adam(schedule.with_share(factors[index]))
+        )
+
+    @property
+    def warm_up_share(self) -> float:
+        """Share of a training in which the learning rate rises."""
+        return self.warm_up
+
+    def _highest_rate(self) -> float:
+        """The number, or what was found."""
+        if not isinstance(self.learning_rate, str):
+            return self.learning_rate
+        if self._found_rate is not None:
+            return self._found_rate
+        return UNTRIED
+
+    def find_rate(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        validation_data: Any,
+        batch_size: int | None,
+        epochs: int,
+        verbose: Any,
+    ) -> None:
+        """Find the learning rate of the coming `fit` on held-out examples, if it is `"auto"`."""
+        if self.learning_rate != "auto":
+            return
+        reason = what_forbids_trials(self, x, y)
+        data = None if reason else in_memory(x, y, sample_weight)
+        if reason is None and data is None:
+            reason = "the data set is larger than 2 GiB in memory"
+        if data is None:
+            self._found_rate = untried(str(reason))
+            return
+        self.recipe = found_recipe(
+            self, data, validation_data, class_weight, epochs, batch_size or 32, verbose
+        )
+        self._found_rate = self.recipe.learning_rate
+        self._head_initialized = True
 
     def _adam(self, schedule: Any) -> keras.optimizers.Optimizer:
         if self.weight_decay:

@@ -34,6 +34,16 @@ def rows_of(x: Any) -> int:
     return int(keras.tree.flatten(x)[0].shape[0])
 
 
+def take_rows(x: Any, rows: np.ndarray) -> Any:
+    """Chosen rows of arrays `[rows, ...]`, or of a structure of them.
+
+    Args:
+        x: Arrays or tensors.
+        rows: Numbers of the rows, in the order wanted.
+    """
+    return keras.tree.map_structure(lambda leaf: np.asarray(leaf)[rows], x)
+
+
 def some_rows(x: Any, count: int = LOOKED_AT) -> Any:
     """Evenly spaced rows of arrays, or all of a smaller batch."""
     step = max(1, -(-rows_of(x) // count))

@@ -22,6 +22,7 @@ from keras_transgen.training.loading import files_load, loading_a_file
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.endpoints import transfer_endpoints
+from keras_transgen.transfer.fine_tuning_recipe import FineTuningRecipe
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.logits_check import (
@@ -129,6 +130,9 @@ class TransferModel(TrainerModel):
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
+        # What was tried before the first training, where the learning rate is found.
+        self.recipe: FineTuningRecipe | None = None
+        self._went_the_way = False
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
@@ -457,6 +461,19 @@ class TransferModel(TrainerModel):
         """
         return keras.optimizers.Adam(1e-3)
 
+    def optimizer_at(self, schedule: Any) -> keras.optimizers.Optimizer:
+        """The default optimizer, driven by a learning rate or a schedule of one's own.
+
+        Args:
+            schedule: Learning rate or schedule.
+        """
+        return keras.optimizers.Adam(schedule)
+
+    @property
+    def warm_up_share(self) -> float:
+        """Share of a training in which the learning rate rises, of trials too."""
+        return 0.3
+
     def default_optimizer_is_for_one_fit(self) -> bool:
         """Whether `default_optimizer` depends on the steps, so that every `fit` needs a new one."""
         return False
@@ -527,6 +544,13 @@ class TransferModel(TrainerModel):
             weights_by_class(class_weight, self.weighed_classes(class_weight))
         try:
             begins = not int(self.progress.step.numpy()) and not self._head_initialized
+            if begins and (not self.compiled or self._compiled_by_default):
+                self.find_rate(
+                    x, y, sample_weight, class_weight, validation_data, batch_size, epochs, verbose
+                )
+                begins = not self._head_initialized
+            if self.recipe is not None and self.recipe.kept_probe:
+                return self._probe_history(x, y, sample_weight, batch_size, validation_data)
             if self.head_initialization == "probe" and begins:
                 finite = take_steps(x, steps_per_epoch)
                 self.initialize_head(finite, y, sample_weight, class_weight, batch_size, verbose)
@@ -535,7 +559,8 @@ class TransferModel(TrainerModel):
             ):
                 steps = steps_per_epoch or steps_of(x, batch_size)
                 self.compile_by_default(steps, epochs - initial_epoch)
-            return super().fit(
+            start = self._start_of_the_way()
+            history = super().fit(
                 x=x,
                 y=y,
                 batch_size=batch_size,
@@ -551,8 +576,60 @@ class TransferModel(TrainerModel):
                 steps_per_epoch=steps_per_epoch,
                 **kwargs,
             )
+            self._go_part_of_the_way(start)
+            history.recipe = self.recipe
+            return history
         finally:
             self._whole_data = self._inputs_checked = False
+
+    def find_rate(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: dict[int, float] | None,
+        validation_data: Any,
+        batch_size: int | None,
+        epochs: int,
+        verbose: Any,
+    ) -> None:
+        """Find the learning rate of the coming `fit`, which gave these; a number stays as it is."""
+
+    def _start_of_the_way(self) -> list[np.ndarray] | None:
+        if self.recipe is None or self._went_the_way or self.recipe.share == 1.0:
+            return None
+        return [np.asarray(weight) for weight in self.weights]
+
+    def _go_part_of_the_way(self, start: list[np.ndarray] | None) -> None:
+        if start is not None and self.recipe is not None:
+            for weight, before in zip(self.weights, start):
+                if keras.backend.is_float_dtype(weight.dtype):
+                    after = np.asarray(weight)
+                    weight.assign(before + self.recipe.share * (after - before))
+        self._went_the_way = self.recipe is not None
+
+    def _probe_history(
+        self, x: Any, y: Any, sample_weight: Any, batch_size: int | None, validation_data: Any
+    ) -> keras.callbacks.History:
+        """The history of a training that kept the probe: one epoch, whose logs are evaluated."""
+        if not self.compiled:
+            self.compile_by_default()
+        judge = {"batch_size": batch_size, "verbose": 0, "return_dict": True}
+        logs = self.evaluate(x, y, sample_weight=sample_weight, **judge)
+        if validation_data is not None:
+            held = (
+                keras.utils.unpack_x_y_sample_weight(validation_data)
+                if isinstance(validation_data, (tuple, list))
+                else (validation_data, None, None)
+            )
+            values = self.evaluate(held[0], held[1], sample_weight=held[2], **judge)
+            logs |= {f"val_{name}": value for name, value in values.items()}
+        history = keras.callbacks.History()
+        history.set_model(self)
+        history.on_train_begin()
+        history.on_epoch_end(0, logs)
+        history.recipe = self.recipe
+        return history
 
     def initialize_head(
         self,

@@ -1,0 +1,203 @@
+"""At which rate to fine-tune, and how far to leave the probe: found on held-out examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Half decades from a rate that moves almost nothing to one that destroys.
+RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+# Shares of the way from the probe to the tuned weights that are compared.
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Steps of a short trial.
+SHORT = 12
+# Held-out examples that tell two losses apart.
+ENOUGH = 200
+# The probe is left if the held-out loss falls by more than this share of the fall's standard error.
+_CLEAR = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One rate, tried as long as the training will be.
+
+    Attributes:
+        learning_rate: Its highest learning rate.
+        losses: Mean held-out loss in nats at each of `SHARES`.
+        falls: How far each lies below the probe's, in nats.
+        errors: Standard error of each fall, over held-out examples.
+    """
+
+    learning_rate: float
+    losses: tuple[float, ...]
+    falls: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningRecipe:
+    """What was tried before a fine-tuning, and what was chosen.
+
+    Attributes:
+        learning_rate: The highest learning rate of the training.
+        share: How far the weights go from the probe's to the tuned ones, from 0 (the probe is
+            kept, and nothing trained) to 1.
+        rates: Rates of the short trials.
+        short_losses: Held-out loss after each of them, `nan` where it was not finite.
+        probe_loss: Held-out loss of the linear probe.
+        trials: The whole trials.
+        folds: Models that were trained for each whole trial; 0 where validation data judged.
+        held_out: Number of held-out examples.
+    """
+
+    learning_rate: float
+    share: float
+    rates: tuple[float, ...]
+    short_losses: tuple[float, ...]
+    probe_loss: float
+    trials: tuple[Trial, ...]
+    folds: int
+    held_out: int
+
+    @property
+    def kept_probe(self) -> bool:
+        """Whether no fine-tuning was clearly better than the probe."""
+        return self.share == 0.0
+
+    def __str__(self) -> str:
+        if self.kept_probe:
+            return f"kept the probe (held-out loss {self.probe_loss:.4g} of {self.held_out})"
+        (trial,) = [each for each in self.trials if each.learning_rate == self.learning_rate]
+        at = SHARES.index(self.share)
+        return (
+            f"learning rate {self.learning_rate:.2g}, {self.share:.0%} of the way from the probe: "
+            f"held-out loss {trial.losses[at]:.4g}, below the probe's by {trial.falls[at]:.2g} "
+            f"+- {trial.errors[at]:.1g} ({self.held_out} examples)"
+        )
+
+    def plot(self) -> Figure:
+        """Held-out losses over the rate and over the way from the probe, as a Matplotlib figure."""
+        from keras_transgen.plotting import plot_fine_tuning_recipe
+
+        return plot_fine_tuning_recipe(
+            rates=self.rates,
+            short_losses=self.short_losses,
+            shares=SHARES,
+            trials={each.learning_rate: (each.losses, each.errors) for each in self.trials},
+            probe_loss=self.probe_loss,
+            chosen=(self.learning_rate, self.share),
+        )
+
+
+def number_of_folds(rows: int, most: int) -> int:
+    """As many of five folds as hold out enough examples.
+
+    Args:
+        rows: Examples to train on.
+        most: Folds that the classes allow, five at most.
+    """
+    return max(1, min(most, math.ceil(ENOUGH / max(rows / most, 1.0))))
+
+
+def rate_of_short_trials(losses: np.ndarray) -> int:
+    """Index of the rate with the lowest held-out loss; `nan` is none.
+
+    Args:
+        losses: Mean held-out loss of each rate `[rates]`.
+    """
+    return int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+
+
+def judged(rate: float, losses: np.ndarray) -> Trial:
+    """What a whole trial says.
+
+    Args:
+        rate: Its learning rate.
+        losses: Loss of each held-out example at each share `[shares, examples]`.
+    """
+    falls = losses[0] - losses
+    count = losses.shape[1]
+    deviation = falls.std(axis=1, ddof=1) if count > 1 else np.full(len(losses), np.inf)
+    return Trial(
+        float(rate),
+        tuple(float(each) for each in losses.mean(axis=1)),
+        tuple(float(each) for each in falls.mean(axis=1)),
+        tuple(float(each) for each in deviation / np.sqrt(count)),
+    )
+
+
+def chosen(trials: tuple[Trial, ...]) -> tuple[float, float]:
+    """The rate and the share with the lowest held-out loss, or share 0 where no fall is clear.
+
+    Args:
+        trials: The whole trials.
+    """
+    loss, rate, at, trial = min(
+        (each.losses[at], each.learning_rate, at, each)
+        for each in trials
+        for at in range(len(SHARES))
+        if np.isfinite(each.losses[at])
+    )
+    del loss
+    if trial.falls[at] <= _CLEAR * trial.errors[at]:
+        return rate, 0.0
+    return rate, SHARES[at]
+
+
+def with_losses(
+    rates: tuple[float, ...],
+    short_losses: np.ndarray,
+    losses: dict[float, np.ndarray],
+    folds: int,
+) -> FineTuningRecipe:
+    """The recipe that the losses of all trials lead to.
+
+    Args:
+        rates: Rates of the short trials.
+        short_losses: Mean held-out loss of each `[rates]`.
+        losses: By the rate of each whole trial, `[shares, examples]`.
+        folds: As in `FineTuningRecipe`.
+    """
+    trials = tuple(judged(rate, each) for rate, each in losses.items())
+    rate, share = chosen(trials)
+    return FineTuningRecipe(
+        rate,
+        share,
+        tuple(rates),
+        tuple(float(each) for each in short_losses),
+        trials[0].losses[0],
+        trials,
+        folds,
+        next(iter(losses.values())).shape[1],
+    )
+
+
+def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+    """Loss of each example in nats, or its squared error in a regression.
+
+    Args:
+        logits: `[examples, outputs]`.
+        targets: `[examples, outputs]`, as `cached_features.targets_of` gives them.
+        task: Name of the task.
+    """
+    from keras_transgen.transfer.lbfgs import losses_and_slopes
+
+    logits = np.asarray(logits, "float64")
+    if task == "regression":
+        return np.square(logits - targets).sum(axis=-1)
+    return losses_and_slopes(logits, targets, independent=task == "multi_label")[0]
+
+
+def describe(recipe: FineTuningRecipe) -> dict[str, Any]:
+    """A recipe as plain numbers, for reports.
+
+    Args:
+        recipe: The recipe.
+    """
+    return {**dataclasses.asdict(recipe), "kept_probe": recipe.kept_probe}
