@@ -75,6 +75,12 @@ class TwoPlayers(TrainerModel):
             discriminator_optimizer=discriminator_optimizer,
         )
 
+    def optimized(self) -> list:
+        return [
+            (self.generator_optimizer, self.generator.trainable_variables),
+            (self.discriminator_optimizer, self.discriminator.trainable_variables),
+        ]
+
     def get_config(self) -> dict:
         return {**super().get_config(), "latent_dim": self.latent_dim, "width": self.width}
 
