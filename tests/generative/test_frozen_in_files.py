@@ -1,4 +1,4 @@
-"""A file keeps what was frozen of networks that the model itself made, and the optimizers' state."""
+"""A file keeps what was frozen of networks that the model made, and the optimizers' state."""
 
 import keras
 import numpy as np
@@ -27,7 +27,10 @@ MODELS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.long] if n == "cyclegan" else []) for n in MODELS],
+)
 def test_what_was_frozen_stays_frozen_in_a_file(name, tmp_path):
     make, data = MODELS[name]
     model = make()
