@@ -11,11 +11,7 @@ import tensorflow as tf
 from keras_transgen.generative.adversarial.batch_coupling import is_batch_coupled
 from keras_transgen.generative.adversarial.contract import Judgement, Logs
 from keras_transgen.generative.adversarial.optimizers import PlayersOptimizers, default_optimizers
-from keras_transgen.generative.adversarial.player_networks import (
-    check_networks,
-    logits_per_example,
-    what_trains,
-)
+from keras_transgen.generative.adversarial.player_networks import check_networks, logits_per_example
 from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial.steps import STEPS, regularization
 from keras_transgen.generative.generative_model import GenerativeModel
@@ -162,8 +158,6 @@ class AdversarialModel(GenerativeModel):
 
     # By network's name, whether the user gave it: a file keeps it, and others are built again.
     _handed_in: dict[str, bool]
-    # By network's name, what trained of each when the model was made.
-    _trained_at_first: dict[str, list[bool]]
 
     def check_parts(self) -> None:
         """Refuse parts of another range, and networks that end in what they are not for.
@@ -173,9 +167,6 @@ class AdversarialModel(GenerativeModel):
                 probabilities, or a generator's last activation makes values of another range.
         """
         super().check_parts()
-        self._trained_at_first = {
-            name: what_trains(getattr(self, name)) for name in self._handed_in
-        }
         for name in (name for name, given in self._handed_in.items() if given):
             if name.startswith("generator"):
                 refuse_other_range(getattr(self, name), name, self.value_range)
@@ -183,11 +174,8 @@ class AdversarialModel(GenerativeModel):
                 refuse_bounded_logits(getattr(self, name), name, "the losses apply the sigmoid")
 
     def _networks_handed_in(self) -> dict[str, Any]:
-        """What a file keeps of the networks: also those of which something was frozen since."""
         return {
-            name: keras.saving.serialize_keras_object(getattr(self, name))
-            if given or what_trains(getattr(self, name)) != self._trained_at_first[name]
-            else None
+            name: keras.saving.serialize_keras_object(getattr(self, name)) if given else None
             for name, given in self._handed_in.items()
         }
 

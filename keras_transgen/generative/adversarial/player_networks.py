@@ -129,8 +129,3 @@ def called(network: Any, inputs: Any, name: str) -> Any:
             f"The {name} must take inputs of shape {shapes}. Received: a {name} that refuses them "
             f"({str(error).splitlines()[0]})"
         ) from error
-
-
-def what_trains(network: keras.Model | None) -> list[bool]:
-    """Whether each layer in a network trains."""
-    return [] if network is None else [layer.trainable for layer in network._flatten_layers()]

@@ -264,8 +264,6 @@ class Enhancer(Pix2Pix):
             "discriminator": None,
             "adversarial_weight": 0.0,
         }
-        if not self._handed_in["generator"]:
-            config["generator"] = None
         # A model of an adversarial loss alone would be refused without it.
         config["reconstruction_weight"] = self.reconstruction_weight or 1.0
         # Without the discriminator it has fewer layers to say something of.

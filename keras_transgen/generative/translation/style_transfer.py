@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.adversarial.contract import Logs
-from keras_transgen.generative.adversarial.player_networks import called, what_trains
+from keras_transgen.generative.adversarial.player_networks import called
 from keras_transgen.generative.adversarial.steps import gradient_norm, regularization
 from keras_transgen.generative.generative_model import GenerativeModel, graph, in_parts
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
@@ -141,7 +141,6 @@ class StyleTransfer(GenerativeModel):
             )
         self._handed_in = network is not None
         self.network = network if network is not None else self._default_network()
-        self._trained_at_first = what_trains(self.network)
         self._check_network()
         self._make_targets(images)
         self._trackers = [keras.metrics.Mean(name=name) for name in _LOGS]
@@ -370,11 +369,8 @@ class StyleTransfer(GenerativeModel):
             "content_weight": weights.content,
             "style_weight": weights.style,
             "total_variation_weight": weights.total_variation,
-            # Also one of which something was frozen since it was built.
             "network": (
-                keras.saving.serialize_keras_object(self.network)
-                if self._handed_in or what_trains(self.network) != self._trained_at_first
-                else None
+                keras.saving.serialize_keras_object(self.network) if self._handed_in else None
             ),
             "value_range": self.value_range,
             "filters": self.filters,
