@@ -404,6 +404,87 @@ def _without_corruption(model: keras.Model, noise: Any) -> Any:
     return [clean[0]] * len(clean)
 
 
+def check_frozen_between_fits(case: ModelCase, tools: Tools) -> None:
+    """A layer of each optimizer is frozen between two fits, and trains again after."""
+    model = case.ready()
+    if not all(_set_learning_rate(optimizer, 0.01) for optimizer, _ in model.optimized()):
+        return
+    start = _values(model)
+    case.train(model)
+    moves = {path for path in _values(model) if _differs(start, model, path)}
+    chosen = [_a_layer_of(model, variables, moves) for _, variables in model.optimized()]
+    chosen = [layer for layer in chosen if layer is not None]
+    if not chosen and len(model.trainable_weights) <= 2:
+        # A head alone: without it nothing would train.
+        return
+    assert chosen, "nothing can be frozen, so this check cannot fail"
+    optimizers = [optimizer for optimizer, _ in model.optimized()]
+    steps = [int(optimizer.iterations.numpy()) for optimizer in optimizers]
+    slots = [_slots(optimizer) for optimizer in optimizers]
+    for layer in chosen:
+        layer.trainable = False
+    frozen = {weight.path for layer in chosen for weight in layer.weights}
+    model.make_train_function()
+    for optimizer, before in zip(optimizers, slots):
+        for key, value in _slots(optimizer).items():
+            np.testing.assert_array_equal(value, before[key], err_msg=str(key))
+
+    before = _values(model)
+    case.train(model)
+    expected = (moves & {weight.path for weight in model.trainable_weights}) - frozen
+    assert {path for path in frozen if _differs(before, model, path)} == set()
+    assert {path for path in expected if not _differs(before, model, path)} == set()
+    assert [optimizer for optimizer, _ in model.optimized()] == optimizers
+    assert [int(optimizer.iterations.numpy()) for optimizer in optimizers] == [
+        2 * count for count in steps
+    ]
+
+    for layer in chosen:
+        layer.trainable = True
+    before = _values(model)
+    case.train(model)
+    again = {weight.path for layer in chosen for weight in layer.trainable_weights}
+    assert {path for path in again if not _differs(before, model, path)} == set()
+
+
+def _values(model: keras.Model) -> dict[str, np.ndarray]:
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def _differs(before: dict[str, np.ndarray], model: keras.Model, path: str) -> bool:
+    now = next(weight for weight in model.weights if weight.path == path)
+    return not np.array_equal(before[path], now.numpy())
+
+
+def _a_layer_of(
+    model: keras.Model, variables: list[keras.Variable], moves: set[str]
+) -> keras.layers.Layer | None:
+    """A layer without layers in it, all of whose trainable weights moved, and not the only one."""
+    theirs = {id(variable) for variable in variables}
+    for layer in flat_layers(model):
+        own = layer.trainable_weights
+        alone = len(list(layer._flatten_layers())) == 1
+        if (
+            alone
+            and 0 < len(own) < len(theirs)
+            and all(id(weight) in theirs and weight.path in moves for weight in own)
+        ):
+            return layer
+    return None
+
+
+def _slots(optimizer: Any) -> dict[tuple[str, int], np.ndarray]:
+    """The state of each variable that an optimizer trains: moments and the like."""
+    variables = list(getattr(optimizer, "_trainable_variables", ()))
+    return {
+        (name, id(variable)): slot.numpy()
+        for name, value in vars(optimizer).items()
+        if name not in ("_trainable_variables", "_variables") and isinstance(value, list)
+        if len(value) == len(variables) and all(isinstance(e, keras.Variable) for e in value)
+        for variable, slot in zip(variables, value)
+    }
+
+
 def check_xla_equals_plain(case: ModelCase, tools: Tools) -> None:
     if not case.supports_xla:
         return
@@ -459,6 +540,7 @@ FAST_MODEL_CHECKS = [
 ]
 SLOW_MODEL_CHECKS = [
     check_validation_logs,
+    check_frozen_between_fits,
     check_file_in_new_process,
     check_mixed_bfloat16,
     check_mixed_float16,
@@ -568,12 +650,13 @@ LAYER_CHECKS = _parameters(
         check_symbolic_equals_eager_shape,
         *[_as_model_check(check) for check in FAST_MODEL_CHECKS[1:]],
     ],
-    [_as_model_check(check) for check in SLOW_MODEL_CHECKS[1:]],
+    [_as_model_check(check) for check in SLOW_MODEL_CHECKS[2:]],
 )
 
 # What a case adds to its family is its loss and its networks; how a step is compiled, cast, spread
 # over replicas and taken up again it shares.
 _OF_A_FAMILY = (
+    "frozen_between_fits",
     "mixed_bfloat16",
     "mixed_float16",
     "xla_equals_plain",

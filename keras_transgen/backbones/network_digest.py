@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,10 +30,38 @@ def digest_of(structure: str, weights: Iterable[keras.Variable]) -> str:
 
 
 def layer_digest(layer: keras.layers.Layer) -> str:
-    """Hash of what a layer computes: its own `digest()`, else of its structure and weights."""
+    """Hash of what a layer computes: its own `digest()`, else of its structure and weights.
+
+    A layer with a digest of its own gives what it computes in the type of its policy, which is none
+    of its network's; and what layers keep beside their weights, such as a vocabulary, counts too.
+    """
     if hasattr(layer, "digest"):
-        return layer.digest()
-    return digest_of(structure_of(layer), layer.weights)
+        policy = layer.dtype_policy.name
+        found = layer.digest()
+        return found if policy == "float32" else _hash(f"{found} {policy}")
+    found = digest_of(structure_of(layer), layer.weights)
+    assets = _assets_of(layer)
+    return _hash(f"{found} {assets}") if assets else found
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _assets_of(layer: keras.layers.Layer) -> list[str]:
+    """A hash of what each layer in this one would write into a file besides weights, in order."""
+    found = []
+    for each in layer._flatten_layers():
+        if hasattr(each, "digest") or not hasattr(each, "save_assets"):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            each.save_assets(folder)
+            files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+            found += [
+                f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                for path in files
+            ]
+    return found
 
 
 def structure_of(layer: keras.layers.Layer) -> str:

@@ -12,6 +12,7 @@ from tests.generative.adversarial.adversarial_models import IMPORTS, noise_of_ex
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
+    check_frozen_between_fits,
     check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
@@ -52,6 +53,7 @@ CASE = ModelCase(
         check_config_round_trip,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_frozen_between_fits,
         check_validation_logs,
         check_right_weights_move,
     ],

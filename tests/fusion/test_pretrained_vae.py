@@ -12,6 +12,7 @@ from tests.fusion.small_networks import small_backbone
 from tests.harness import (
     ModelCase,
     check_config_round_trip,
+    check_frozen_between_fits,
     check_mixed_bfloat16,
     check_mixed_float16,
     check_training_goes_on_from_file,
@@ -183,6 +184,7 @@ CASE = ModelCase(
         check_config_round_trip,
         check_mixed_bfloat16,
         check_mixed_float16,
+        check_frozen_between_fits,
         check_validation_logs,
         check_training_goes_on_from_file,
         check_xla_equals_plain,

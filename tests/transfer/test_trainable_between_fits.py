@@ -128,3 +128,42 @@ def test_feature_transfer_refuses_what_it_never_does():
     model.backbone.trainable = True
     with pytest.raises(ValueError, match=r"ParameterTransfer.*Received: a backbone"):
         model.fit(IMAGES, LABELS, verbose=0)
+
+
+def _vae(network):
+    return ktg.VAE((8, 8, 1), 2, encoder=network)
+
+
+def _gan(network):
+    layers = [keras.Input((8, 8, 1)), network, keras.layers.Flatten(), keras.layers.Dense(1)]
+    return ktg.GAN((8, 8, 1), 4, discriminator=keras.Sequential(layers), filters=2)
+
+
+@pytest.mark.parametrize("make", [_vae, _gan])
+def test_a_backbone_within_a_generative_model(make):
+    """Frozen up to a block, wholly and not at all, it trains what it says, at each fit."""
+    network = backbone(trainable=True)
+    model = make(network)
+    data = IMAGES if make is _vae else IMAGES * 2 - 1
+    model.compile()
+    optimizer = model.optimized()[-1][0]
+
+    def moved():
+        before = [weight.numpy() for weight in network.weights]
+        trains = {id(weight) for weight in model.trainable_variables}
+        model.fit(data, batch_size=8, verbose=0)
+        found = [not np.array_equal(a, b.numpy()) for a, b in zip(before, network.weights)]
+        assert found == [id(weight) in trains for weight in network.weights]
+        return sum(found)
+
+    assert moved() == 7
+    network.freeze_to("block_1")
+    assert moved() == 2
+    network.trainable = False
+    assert moved() == 0
+    network.trainable = True
+    assert moved() == 2
+    network.freeze_to("stem")
+    assert moved() == 4
+    assert model.optimized()[-1][0] is optimizer
+    assert int(optimizer.iterations) == 5 * 3

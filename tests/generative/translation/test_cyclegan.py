@@ -12,10 +12,12 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_frozen_between_fits,
     check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
     check_two_replicas,
+    check_validation_logs,
 )
 from tests.plotting.figure_checks import named_rows
 
@@ -63,7 +65,12 @@ CHECKS = [
     check_right_weights_move,
     *[
         pytest.param(check, marks=pytest.mark.slow)
-        for check in (check_file_in_new_process, check_two_replicas)
+        for check in (
+            check_file_in_new_process,
+            check_frozen_between_fits,
+            check_two_replicas,
+            check_validation_logs,
+        )
     ],
 ]
 

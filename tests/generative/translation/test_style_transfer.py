@@ -19,6 +19,7 @@ from tests.harness import (
     ModelCase,
     check_config_round_trip,
     check_file_in_new_process,
+    check_frozen_between_fits,
     check_mixed_bfloat16,
     check_mixed_float16,
     check_right_weights_move,
@@ -66,6 +67,7 @@ CHECKS = [
             check_file_in_new_process,
             check_mixed_bfloat16,
             check_mixed_float16,
+            check_frozen_between_fits,
             check_validation_logs,
             check_two_replicas,
         )
