@@ -2,6 +2,7 @@
 
 from keras_transgen.plotting.confusion_matrix import plot_confusion_matrix
 from keras_transgen.plotting.few_shot_chart import plot_few_shot_chart
+from keras_transgen.plotting.fine_tuning_recipe import plot_fine_tuning_recipe
 from keras_transgen.plotting.latent_map import plot_latent_map
 from keras_transgen.plotting.learning_curves import plot_learning_curves
 from keras_transgen.plotting.learning_rate_finder import plot_learning_rate_finder
@@ -17,6 +18,7 @@ __all__ = [
     "image_mosaic",
     "plot_confusion_matrix",
     "plot_few_shot_chart",
+    "plot_fine_tuning_recipe",
     "plot_latent_map",
     "plot_learning_curves",
     "plot_learning_rate_finder",

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.batches import is_arrays
 from keras_transgen.training.worker_agreement import has_several_workers
 from keras_transgen.transfer.cached_features import cache_features
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.recipe_search import find_recipe, on_the_way, put_probe
+from keras_transgen.transfer.recipe_search import find_recipe, put_probe
 from keras_transgen.transfer.training_data import as_arrays, rows_of
 
 # Where nothing could be tried: the middle of what was best in eleven tasks.
@@ -107,9 +107,11 @@ def found_recipe(
     found = cache_features(model, x, y, sample_weight, class_weight, batch_size=batch_size)
     held_out = None
     if validation_data is not None:
-        judge = keras.utils.unpack_x_y_sample_weight(validation_data) if isinstance(
-            validation_data, (tuple, list)
-        ) else keras.utils.unpack_x_y_sample_weight(in_memory(validation_data, None, None) or ())
+        judge = (
+            keras.utils.unpack_x_y_sample_weight(validation_data)
+            if isinstance(validation_data, (tuple, list))
+            else keras.utils.unpack_x_y_sample_weight(in_memory(validation_data, None, None) or ())
+        )
         if judge[0] is not None and rows_of(judge[0]) >= ENOUGH:
             held_out = (judge[0], as_arrays(judge[1]))
     weights = None if sample_weight is None and class_weight is None else found.weights

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.training.config_from_file import FileConfigError, shown
 from keras_transgen.transfer.fit_by_recipe import (
     UNTRIED,
     found_recipe,
@@ -24,6 +25,7 @@ from keras_transgen.transfer.schedules import (
 from keras_transgen.transfer.tasks import ClassificationLoss
 from keras_transgen.transfer.transfer_model import TransferModel
 
+_FOUND = "found_learning_rate"
 # Arguments of the constructor that are not `TransferModel`'s.
 SETTINGS = (
     "learning_rate",
@@ -50,9 +52,11 @@ class ParameterTransfer(TransferModel):
         num_classes: Number of classes, labels or regression outputs.
         head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"`
             with a head of one's own that is not one dense layer.
-        learning_rate: The highest learning rate of the default optimizer. Defaults to 3e-5, which
-            suits large networks and thousands of steps. A small network, or very few data, for a
-            hundred steps or so, stands still at it: ask `find_learning_rate`, or try 1e-3.
+        learning_rate: The highest learning rate of the default optimizer, or `"auto"`: the first
+            `fit` tries rates from 3e-5 to 1e-2 on held-out examples (`validation_data` of 200 or
+            more, else folds), and how far to leave the probe; `recipe` says what was found. It
+            costs some 3 to 19 trainings. Defaults to 3e-5, which suits large networks and
+            thousands of steps; a small network, or very few data, stands still at it.
         layer_decay: Factor of the learning rate from one parameter group to the one before it,
             such as 0.8; the head has the full rate. Defaults to the same rate for all.
         gradual_unfreezing: Share of the training, such as 0.5, in which the groups are unfrozen
@@ -103,7 +107,7 @@ class ParameterTransfer(TransferModel):
                 "learning_rate must be 'auto' or a number. "
                 f"Received: learning_rate={learning_rate!r}"
             )
-        warm_up_and_decay(1.0 if learning_rate == "auto" else learning_rate, 1, warm_up)
+        warm_up_and_decay(1.0 if isinstance(learning_rate, str) else learning_rate, 1, warm_up)
         ClassificationLoss(label_smoothing)
         if layer_decay is not None:
             layer_decay_factors(1, layer_decay)
@@ -244,4 +248,20 @@ class ParameterTransfer(TransferModel):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}
+        config = {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}
+        # What was found goes with the model, whose further training need not look again.
+        return config if self._found_rate is None else {**config, _FOUND: self._found_rate}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ParameterTransfer:
+        """Rebuild a model from what `get_config` gave."""
+        config = dict(config)
+        found = config.pop(_FOUND, None)
+        model = super().from_config(config)
+        if found is not None:
+            if isinstance(found, bool) or not isinstance(found, (int, float)) or not found > 0:
+                raise FileConfigError(
+                    f"{_FOUND} must be a number above zero. Received: {shown(found)}"
+                )
+            model._found_rate = float(found)
+        return model

@@ -253,8 +253,7 @@ def _splits(
         )
     count = number_of_folds(len(found.targets), len(folds))
     return [
-        (~fold, (take_rows(x, np.flatnonzero(fold)), found.targets[fold]))
-        for fold in folds[:count]
+        (~fold, (take_rows(x, np.flatnonzero(fold)), found.targets[fold])) for fold in folds[:count]
     ]
 
 

@@ -246,6 +246,8 @@ class TransferModel(TrainerModel):
             **kwargs: Keras' further arguments, unused.
         """
         (print_fn or print)(parameter_table(self, line_length))
+        if self.recipe is not None:
+            (print_fn or print)(str(self.recipe))
 
     # From raw input to logits
 

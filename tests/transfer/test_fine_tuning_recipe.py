@@ -1,0 +1,180 @@
+"""What held-out losses lead to, and a whole search on data where the answer is known."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_transgen as ktg
+from keras_transgen.transfer import ParameterTransfer
+from keras_transgen.transfer.fine_tuning_recipe import (
+    SHARES,
+    chosen,
+    held_out_losses,
+    judged,
+    number_of_folds,
+    rate_of_short_trials,
+)
+from keras_transgen.transfer.recipe_search import RATES, TrialRate, on_the_way
+from keras_transgen.transfer.schedules import warm_up_and_decay
+from tests.transfer.tiny import backbone
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "folds"),
+    [(40, 5, 5), (200, 5, 5), (300, 5, 4), (1000, 5, 1), (5000, 5, 1), (9, 3, 3)],
+)
+def test_as_many_folds_as_hold_out_two_hundred(rows, most, folds):
+    assert number_of_folds(rows, most) == folds
+
+
+def test_the_fall_and_its_error_are_paired():
+    losses = RNG.uniform(size=(len(SHARES), 50))
+    trial = judged(1e-3, losses)
+    np.testing.assert_allclose(trial.losses, losses.mean(axis=1))
+    falls = losses[0] - losses[3]
+    assert trial.falls[3] == pytest.approx(falls.mean())
+    assert trial.errors[3] == pytest.approx(np.std(falls, ddof=1) / np.sqrt(50))
+
+
+def test_the_lowest_loss_is_chosen_where_the_fall_is_clear():
+    base = RNG.uniform(1.0, 2.0, size=200)
+    noise = RNG.normal(size=200)
+    clear = np.stack([base, base - 0.1, base - 0.3, base - 0.2, base + 0.5])
+    assert chosen((judged(1e-3, clear), judged(3e-3, clear + 0.05))) == (1e-3, 0.5)
+    # The same mean fall, drowned in noise: half a standard error is not reached.
+    drowned = np.stack([base, *(base - 0.01 + 0.5 * (noise - noise.mean()),) * 4])
+    assert chosen((judged(1e-3, drowned),))[1] == 0.0
+    lost = np.stack([base, *(np.full(200, np.nan),) * 4])
+    assert chosen((judged(1e-2, lost), judged(1e-3, clear))) == (1e-3, 0.5)
+
+
+def test_rates_that_diverge_are_none():
+    assert rate_of_short_trials(np.array([0.4, 0.2, np.nan, np.inf])) == 1
+    assert rate_of_short_trials(np.array([np.nan, np.nan])) == 0
+
+
+def test_losses_are_those_of_scikit_learn():
+    from sklearn.metrics import log_loss
+
+    logits, labels = RNG.normal(size=(20, 3)), RNG.integers(0, 3, 20)
+    found = held_out_losses(logits, np.eye(3)[labels], "classification")
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert found.mean() == pytest.approx(log_loss(labels, shares, labels=[0, 1, 2]))
+
+
+@pytest.mark.parametrize("steps", [5, 40])
+def test_a_trial_has_the_rates_of_the_training(steps):
+    trial = TrialRate()
+    trial.set(0.01, steps, 0.3, decays=True)
+    expected = warm_up_and_decay(0.01, steps, 0.3)
+    for step in range(steps):
+        assert float(trial(step)) == pytest.approx(float(expected(step)), rel=1e-4)
+        assert float(trial.with_share(0.5)(step)) == pytest.approx(
+            0.5 * float(expected(step)), rel=1e-4
+        )
+
+
+def test_weights_on_the_way():
+    (found,) = on_the_way([np.array([1.0, 3.0])], [np.array([3.0, -1.0])], 0.25)
+    np.testing.assert_allclose(found, [1.5, 2.0])
+
+
+def data(rows, seed=0):
+    """Whether two places are bright alike: what no linear head on frozen features tells well."""
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, 2, (2, rows))
+    images = rng.uniform(0.0, 0.2, size=(rows, 8, 8, 1)).astype("float32")
+    for image, first, second in zip(images, one, other):
+        image[1:3, 1:3] += 0.8 * first
+        image[1:3, 5:7] += 0.8 * second
+    return images, (one + other) % 2
+
+
+def model(**options):
+    return ParameterTransfer(backbone(), 2, learning_rate="auto", seed=0, **options)
+
+
+@pytest.mark.slow
+def test_a_search_takes_a_rate_that_learns_and_says_so(tmp_path):
+    x, y = data(160)
+    tuned = model()
+    keras.utils.set_random_seed(0)
+    history = tuned.fit(x, y, epochs=10, batch_size=16, verbose=0)
+    recipe = tuned.recipe
+    assert history.recipe is recipe
+    assert recipe.rates == RATES
+    assert recipe.folds == 5
+    assert recipe.held_out == 160
+    assert not recipe.kept_probe
+    assert recipe.learning_rate >= 1e-3
+    other, truth = data(300, seed=1)
+    accuracy = (tuned.classify(other, verbose=0) == truth).mean()
+    probe = model()
+    probe.initialize_head(x, y)
+    assert accuracy > (probe.classify(other, verbose=0) == truth).mean() + 0.01
+    assert f"{recipe.learning_rate:.2g}" in str(recipe)
+    said = []
+    tuned.summary(print_fn=said.append)
+    assert said[-1] == str(recipe)
+    # What is found is not looked for again, after loading neither.
+    tuned.save(tmp_path / "tuned.keras")
+    tuned.fit(x, y, epochs=1, batch_size=16, verbose=0)
+    assert tuned.recipe is recipe
+    loaded = ktg.load_model(tmp_path / "tuned.keras")
+    loaded.fit(x, y, epochs=1, batch_size=16, verbose=0)
+    assert loaded.recipe is None
+    for one, other in zip(tuned.weights, loaded.weights):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    x = rng.uniform(0.0, 0.4, size=(120, 8, 8, 1)).astype("float32")
+    for image, label in zip(x, y):
+        image[2 + label : 4 + label, 3:5] += 0.5
+    kept = model()
+    history = kept.fit(x, y, epochs=4, verbose=0)
+    assert kept.recipe.kept_probe
+    assert "kept the probe" in str(kept.recipe)
+    probe = model()
+    probe.initialize_head(x, y)
+    for one, other in zip(kept.weights, probe.weights):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    assert history.history["accuracy"] == pytest.approx(
+        [(kept.classify(x, verbose=0) == y).mean()], abs=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_validation_data_judge_where_they_are_many():
+    x, y = data(60)
+    judge = data(220, seed=3)
+    tuned = model()
+    tuned.fit(x, y, epochs=1, verbose=0, validation_data=judge)
+    assert (tuned.recipe.folds, tuned.recipe.held_out) == (0, 220)
+    few = model()
+    few.fit(x, y, epochs=1, verbose=0, validation_data=data(30, seed=3))
+    assert (few.recipe.folds, few.recipe.held_out) == (5, 60)
+
+
+def test_what_cannot_be_tried_is_told():
+    x, y = data(16)
+    head = [keras.layers.Dense(4, "relu"), keras.layers.Dense(2)]
+    own = model(head=keras.Sequential(head), pooling="average")
+    with pytest.warns(UserWarning, match="No learning rate was tried.*linear probe"):
+        own.fit(x, y, epochs=1, verbose=0)
+    assert own.recipe is None
+    with pytest.raises(ValueError, match="'auto' or a number"):
+        ParameterTransfer(backbone(), 2, learning_rate="best")
+
+
+def test_a_class_of_one_example_cannot_be_held_out():
+    x, y = data(12)
+    y = np.zeros_like(y)
+    y[0] = 1
+    with pytest.raises(ValueError, match="two examples at least"):
+        model().fit(x, y, epochs=1, verbose=0)
