@@ -45,8 +45,8 @@ def check_call(x: Any, batch_size: int | None) -> None:
         wrong = [leaf for leaf in keras.tree.flatten(x) if leaf is None or isinstance(leaf, plain)]
         if wrong:
             raise ValueError(
-                "Data are arrays, or lists and dicts of arrays: np.asarray(x) makes one of a list of "
-                f"numbers. Received: x of type {type(x).__name__} with {len(wrong)} values of type "
+                "Data are arrays, or lists and dicts of arrays: np.asarray(x) makes one of numbers. "
+                f"Received: x of type {type(x).__name__} with {len(wrong)} values of type "
                 f"{type(wrong[0]).__name__}"
             )
     is_number = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
