@@ -88,6 +88,11 @@ class GenerativeModel(TrainerModel):
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse data that are no examples of this model; see `TrainerModel.check_data`."""
+        if isinstance(x, (list, tuple)):
+            raise ValueError(
+                f"{type(self).__name__} takes one array of examples: np.stack(x) makes one of a "
+                f"list. Received: x of type {type(x).__name__} of {len(x)}"
+            )
         self.check_examples(x)
         self.check_labels(y)
         if sample_weight is not None and not self.weighs_examples:
@@ -299,6 +304,8 @@ def sampling_seed(seed: int | None) -> tf.Tensor:
 
     `None` gives fresh draws, which `keras.utils.set_random_seed` fixes.
     """
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+        raise ValueError(f"seed must be a whole number or None. Received: seed={seed!r}")
     if seed is None:
         seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
     low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF

@@ -28,6 +28,34 @@ def is_arrays(data: Any) -> bool:
     return bool(leaves) and all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)
 
 
+def check_call(x: Any, batch_size: int | None) -> None:
+    """Refuse what is no data, in words: Keras' own would print all of it.
+
+    Args:
+        x: What `fit`, `evaluate` or `predict` was given.
+        batch_size: The same.
+
+    Raises:
+        ValueError: There are no data, or lists of numbers instead of arrays, or a batch of none.
+    """
+    if x is None:
+        raise ValueError("There are no data. Give x: arrays or a data set. Received: x=None")
+    plain = (bool, int, float, complex, str, bytes)
+    if isinstance(x, (*plain, list, tuple, dict)):
+        wrong = [leaf for leaf in keras.tree.flatten(x) if leaf is None or isinstance(leaf, plain)]
+        if wrong:
+            raise ValueError(
+                "Data are arrays, or lists and dicts of arrays: np.asarray(x) makes one. "
+                f"Received: x of type {type(x).__name__} with {len(wrong)} values of type "
+                f"{type(wrong[0]).__name__}"
+            )
+    is_number = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
+    if batch_size is not None and (not is_number or batch_size < 1):
+        raise ValueError(
+            f"batch_size must be a whole number of at least 1. Received: batch_size={batch_size!r}"
+        )
+
+
 def check_lengths(data: Any) -> int:
     """The common first dimension of arrays."""
     lengths = [int(leaf.shape[0]) for leaf in keras.tree.flatten(data) if leaf is not None]

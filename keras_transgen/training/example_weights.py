@@ -113,6 +113,11 @@ def weighed_by_class(data: Any, by_class: np.ndarray) -> tuple:
             f"{[tuple(each.shape) for each in labels if each is not None]}"
         )
     y = labels[0]
+    if not (y.dtype.is_integer or y.dtype.is_floating or y.dtype.is_bool):
+        raise ValueError(
+            "Classes weigh by their numbers. Give names numbers first: names, y = "
+            f"np.unique(labels, return_inverse=True). Received: labels of dtype {y.dtype.name}"
+        )
     numbers = tf.argmax(y, -1) if _is_rows(y) else tf.reshape(tf.cast(y, tf.int64), [-1])
     table = tf.constant(np.append(by_class, 1.0), "float32")
     known = (numbers >= 0) & (numbers < len(by_class))

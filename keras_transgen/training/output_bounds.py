@@ -44,17 +44,31 @@ _GROWING: dict[str, Callable[[float], float]] = {
 }
 
 
-def bounds_of(tensor: Any, passed: frozenset[str], depth: int = 0) -> Interval:
+def bounds_of(tensor: Any, passed: frozenset[str]) -> Interval:
     """Bounds of a tensor of a graph that is not run.
 
     Args:
         tensor: Symbolic tensor.
         passed: Kinds of operation that move values about and change none.
-        depth: Operations passed so far; the search ends somewhere.
 
     Returns:
         Lowest and highest value; infinite where nothing is known.
     """
+    return _bounds(tensor, passed, {}, 0)
+
+
+def _bounds(
+    tensor: Any, passed: frozenset[str], found: dict[str, Interval], depth: int
+) -> Interval:
+    # Once for each: layers in a row that use their input twice would double the ways.
+    if tensor.name not in found:
+        found[tensor.name] = _computed(tensor, passed, found, depth)
+    return found[tensor.name]
+
+
+def _computed(
+    tensor: Any, passed: frozenset[str], found: dict[str, Interval], depth: int
+) -> Interval:
     known = tf.get_static_value(tensor)
     if known is not None and np.size(known) and np.asarray(known).dtype.kind in "biuf":
         return float(np.min(known)), float(np.max(known))
@@ -65,7 +79,7 @@ def bounds_of(tensor: Any, passed: frozenset[str], depth: int = 0) -> Interval:
         return ANYTHING
 
     def of(position: int) -> Interval:
-        return bounds_of(operation.inputs[position], passed, depth + 1)
+        return _bounds(operation.inputs[position], passed, found, depth + 1)
 
     if kind in passed:
         return of(tensor.value_index if kind == "IdentityN" else 0)

@@ -45,6 +45,9 @@ def set_trainable_flags(model: keras.Model, flags: Any) -> None:
         )
     layers = [model, *flat_layers(model)]
     if len(layers) != len(flags["layers"]):
+        if "0" not in flags["layers"]:
+            # Layers that are made later, in `build`, and nothing frozen.
+            return
         warnings.warn(
             "The file says of more or fewer layers whether they train than the model has, so the "
             "model trains what its constructor says. Set `trainable` where it shall be otherwise. "

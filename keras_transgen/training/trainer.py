@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_transgen.training.batch_assertions import raise_own
 from keras_transgen.training.batches import (
     check_arrays,
+    check_call,
     check_weights_have_labels,
     ends_promptly,
     held_out_data,
@@ -570,6 +571,7 @@ class TrainerModel(StoredModel):
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
         refuse_hdf5_checkpoints(callbacks)
+        check_call(x, batch_size)
         if self.built and self.weights and not self.trainable_variables:
             raise ValueError(
                 "Nothing in this model trains: set trainable=True of a layer, or freeze_to(None) "
@@ -680,6 +682,7 @@ class TrainerModel(StoredModel):
         **kwargs: Any,
     ) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        check_call(x, batch_size)
         if is_arrays((x,)):
             check_weights_have_labels(y, sample_weight)
         batches, given = None, x
@@ -715,6 +718,7 @@ class TrainerModel(StoredModel):
         callbacks: Any = None,
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
+        check_call(x, batch_size)
         x = self._looked_at_to_predict(x)
         batches, given = None, x
         if steps is None:

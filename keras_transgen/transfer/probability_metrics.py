@@ -65,12 +65,15 @@ def of_logits(metrics: Any, task: str) -> Any:
         return {name: of_logits(each, task) for name, each in metrics.items()}
     if isinstance(metrics, (list, tuple)):
         return [of_logits(each, task) for each in metrics]
-    if isinstance(metrics, LogitsMetric) or str(metrics).lower() in ("accuracy", "acc"):
+    if isinstance(metrics, LogitsMetric):
         return metrics
+    if str(metrics).lower() in ("accuracy", "acc"):
+        # Keras tells by the shape of the labels, and would compare the largest of several labels.
+        several = task == "multi_label"
+        return keras.metrics.BinaryAccuracy(metrics, threshold=0.0) if several else metrics
     metric = keras.metrics.get(metrics)
     predictions, labels = _wanted(metric)
     if task == "multi_label":
-        predictions = "logits" if predictions == "classes" else predictions
         labels = "as given"
     if predictions == "logits" and labels == "as given":
         return metrics
@@ -106,7 +109,8 @@ class LogitsMetric(keras.metrics.Metric):
 
     Args:
         metric: Keras metric, which keeps the numbers; it may be asked for its result too.
-        predictions: What it wants: `"probabilities"`, `"logits"` or `"classes"`.
+        predictions: What it wants: `"probabilities"`, `"logits"` or `"classes"`; of several labels,
+            these are whether each is more probable than not.
         labels: `"rows"` for one-hot rows, `"integers"`, or `"as given"`.
         task: `"classification"` or `"multi_label"`.
 
@@ -155,7 +159,8 @@ class LogitsMetric(keras.metrics.Metric):
         if self.predictions == "logits":
             return logits
         if self.predictions == "classes":
-            return keras.ops.argmax(logits, axis=-1)
+            several = self.task == "multi_label"
+            return logits > 0.0 if several else keras.ops.argmax(logits, axis=-1)
         logits = keras.ops.cast(logits, "float32")
         is_softmax = self.task == "classification"
         return keras.ops.softmax(logits, axis=-1) if is_softmax else keras.ops.sigmoid(logits)

@@ -150,6 +150,11 @@ def test_labels_of_several_parts_have_no_classes():
         model.fit(np.ones((6, 2, 4)), np.ones((6, 2, 3)), class_weight={0: 2.0}, verbose=0)
 
 
+def test_names_have_no_numbers_to_weigh_by():
+    with pytest.raises(ValueError, match="Give names numbers first"):
+        ktg.VAE((8, 8, 1), 2).fit(IMAGES, LABELS.astype(str), class_weight={0: 2.0}, verbose=0)
+
+
 @pytest.mark.parametrize(
     "weights", [np.full(24, -1.0), np.full(24, np.nan), np.zeros(24), np.array(["a"] * 24)]
 )

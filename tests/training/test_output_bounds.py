@@ -55,6 +55,18 @@ def test_bounds(name):
         assert values.max() - values.min() > 0.9 * (high - low)
 
 
+def test_many_ways_to_one_value_are_gone_once():
+    def long(x):
+        for _ in range(60):
+            x = (x - ops.mean(x, axis=-1, keepdims=True)) * x + x
+        return x
+
+    [bounds] = output_bounds(keras.Sequential([keras.Input((4,)), Ended(long)]))
+    assert bounds == (-np.inf, np.inf)
+    ended = Ended(lambda x: ops.tanh(long(x)) + ops.sigmoid(x))
+    assert output_bounds(keras.Sequential([keras.Input((4,)), ended])) == [(-1.0, 2.0)]
+
+
 @pytest.mark.parametrize("name", ["sigmoid by hand", "half a tanh", "squares", "inverse"])
 def test_heads_of_probabilities_by_hand(name):
     with pytest.raises(ValueError, match=r"must give logits.*bounded by"):

@@ -120,6 +120,9 @@ def test_flags_of_another_structure():
     with pytest.warns(UserWarning, match="more or fewer layers"):
         set_trainable_flags(model, {"layers": "00", "weights": "0"})
     assert trainable_flags(model) == before
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        set_trainable_flags(model, {"layers": "11", "weights": "1"})
 
 
 @pytest.mark.parametrize("kind", ["transfer", "vae", "gan"])

@@ -89,6 +89,20 @@ def test_several_labels_get_sigmoids():
     assert float(auc.result()) == pytest.approx(got["auc"])
 
 
+@pytest.mark.parametrize("name", ["accuracy", "acc"])
+def test_accuracy_of_several_labels_is_of_each(name, tmp_path):
+    several = np.stack([LABELS > 0, LABELS % 2 == 0, LABELS == 2], axis=1).astype("float32")
+    model = TransferModel(backbone(), 3, task="multi_label", seed=0)
+    model.compile(metrics=[name, M.Accuracy(name="equal")])
+    got = model.evaluate(HARD, several, verbose=0, return_dict=True)
+    right = ((model.predict_probabilities(HARD, verbose=0) > 0.5) == several).mean()
+    assert got[name] == pytest.approx(right)
+    assert got["equal"] == pytest.approx(right)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert loaded.evaluate(HARD, several, verbose=0, return_dict=True) == pytest.approx(got)
+
+
 def test_weighted_metrics_weigh():
     weights = np.arange(24.0)
     model = TransferModel(backbone(), 3, seed=0)
