@@ -82,7 +82,7 @@ def weights_by_class(class_weight: Any, num_classes: int | None) -> np.ndarray:
         if not is_number or not np.isfinite(weight):
             raise ValueError(
                 "The values of class_weight must be finite numbers. Received: class_weight with "
-                f"{weight!r:.40} for class {int(each)}"
+                f"{weight if is_number else type(weight).__name__} for class {int(each)}"
             )
         weights[int(each)] = weight
     if count and (weights.min() < 0 or weights.max() == 0):
@@ -106,11 +106,11 @@ def weighed_by_class(data: Any, by_class: np.ndarray) -> tuple:
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     labels = keras.tree.flatten(y)
-    if y is None or len(labels) != 1 or len(labels[0].shape) > 2:
+    if y is None or len(labels) != 1 or (labels[0].shape.rank or 1) > 2:
         raise ValueError(
             "Classes weigh by the labels: class_weight needs data with one label an example. "
             f"Received: class_weight of {len(by_class)} classes, labels of shapes "
-            f"{[tuple(each.shape) for each in labels if each is not None]}"
+            f"{[each.shape.as_list() for each in labels if each is not None]}"
         )
     y = labels[0]
     if not (y.dtype.is_integer or y.dtype.is_floating or y.dtype.is_bool):
@@ -118,7 +118,9 @@ def weighed_by_class(data: Any, by_class: np.ndarray) -> tuple:
             "Classes weigh by their numbers. Give names numbers first: names, y = "
             f"np.unique(labels, return_inverse=True). Received: labels of dtype {y.dtype.name}"
         )
-    numbers = tf.argmax(y, -1) if _is_rows(y) else tf.reshape(tf.cast(y, tf.int64), [-1])
+    rows = tf.reshape(y, [tf.shape(y)[0], -1])
+    # A data set may not say which of the two they are before it is read.
+    numbers = tf.where(tf.shape(rows)[1] > 1, tf.argmax(rows, -1), tf.cast(rows[:, 0], tf.int64))
     table = tf.constant(np.append(by_class, 1.0), "float32")
     known = (numbers >= 0) & (numbers < len(by_class))
     weights = tf.gather(table, tf.where(known, numbers, len(by_class)))
@@ -143,7 +145,3 @@ def stop_at_wrong_weights(data: Any) -> list[tf.Operation]:
                 tf.reduce_max(weights),
             )
     return found
-
-
-def _is_rows(labels: Any) -> bool:
-    return len(labels.shape) == 2 and labels.shape[-1] not in (None, 1)

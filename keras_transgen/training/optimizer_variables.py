@@ -70,12 +70,7 @@ def _follow_each(optimizer: Any, variables: list[keras.Variable]) -> None:
 
 
 def _rebuild(optimizer: Any, variables: list[keras.Variable]) -> None:
-    config = optimizer.get_config()
-    rate = optimizer._learning_rate
-    is_function = callable(rate) and not isinstance(
-        rate, (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
-    )
-    fresh = type(optimizer).from_config({**config, "learning_rate": 0.0} if is_function else config)
+    fresh = _made_anew(optimizer)
     fresh.loss_scale_factor = optimizer.loss_scale_factor
     fresh.build(variables)
     places = {id(each): index for index, each in enumerate(variables_of(optimizer))}
@@ -92,7 +87,27 @@ def _rebuild(optimizer: Any, variables: list[keras.Variable]) -> None:
                 if slot is not None and known is not None and slot.shape == known.shape:
                     slot.assign(known.value)
     optimizer.__dict__.update(vars(fresh))
-    if is_function:
+
+
+def _made_anew(optimizer: Any) -> Any:
+    """An optimizer of the same settings that has met no variables, with the same schedule."""
+    rate = optimizer._learning_rate
+    is_number = isinstance(rate, keras.Variable)
+    if not is_number:
+        # The schedule goes along as it is: it may be of no class that a file could name.
+        optimizer._learning_rate = keras.optimizers.schedules.ExponentialDecay(0.0, 1, 1.0)
+    try:
+        config = optimizer.get_config()
+        return type(optimizer).from_config(
+            config if is_number else {**config, "learning_rate": rate}
+        )
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(
+            "This optimizer cannot follow what trains now, since it cannot be made anew from its "
+            "get_config. Give it one that its constructor takes, or compile the model anew with a "
+            f"new optimizer. Received: {type(optimizer).__name__}: {str(error)[:200]}"
+        ) from error
+    finally:
         optimizer._learning_rate = rate
 
 

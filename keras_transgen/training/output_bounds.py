@@ -120,7 +120,9 @@ def _negative(one: Interval) -> Interval:
 
 
 def _plus(one: Interval, other: Interval) -> Interval:
-    return one[0] + other[0], one[1] + other[1]
+    low, high = one[0] + other[0], one[1] + other[1]
+    # Infinity less infinity may be anything.
+    return -math.inf if math.isnan(low) else low, math.inf if math.isnan(high) else high
 
 
 def _within(one: Interval, other: Interval, pick: Callable[..., float]) -> Interval:

@@ -32,7 +32,7 @@ from keras_transgen.training.example_weights import (
     weighed_by_class,
     weights_by_class,
 )
-from keras_transgen.training.first_batch import first_batch
+from keras_transgen.training.first_batch import first_batch, looked_at_first
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -719,7 +719,7 @@ class TrainerModel(StoredModel):
     ) -> Any:
         """Predict, with the arguments and the result of `keras.Model.predict`."""
         check_call(x, batch_size)
-        x = self._looked_at_to_predict(x)
+        x, raised = self._looked_at_to_predict(x)
         batches, given = None, x
         if steps is None:
             batch_size = size_without_lost_convolutions(self, x, batch_size)
@@ -737,6 +737,8 @@ class TrainerModel(StoredModel):
         try:
             return predict()
         except tf.errors.OpError as error:
+            if raised:
+                raise raised[0] from None
             raise_own(error)
             refuse_too_few(self, given, error)
             # Of a Python generator the first batches are gone.
@@ -746,15 +748,18 @@ class TrainerModel(StoredModel):
         self.predict_function = None
         return predict()
 
-    def _looked_at_to_predict(self, x: Any) -> Any:
+    def _looked_at_to_predict(self, x: Any) -> tuple[Any, list[Exception]]:
+        """The data, of which the first batch was or will be looked at, and what that will raise."""
         if type(self).check_inputs is TrainerModel.check_inputs:
-            return x
+            return x, []
+        if isinstance(x, tf.data.Dataset):
+            return looked_at_first(x, lambda batch: self.check_inputs(batch[0]))
         first, rest = first_batch(x)
         if first is not None:
             self.check_inputs(first[0])
         elif is_arrays((x,)):
             self.check_inputs(x)
-        return rest
+        return rest, []
 
 
 def num_replicas_of(model: keras.Model) -> int:

@@ -56,12 +56,20 @@ class ClassificationLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Cross-entropy of each example, `[batch]`, in nats."""
         classes = y_pred.shape[-1]
-        if len(y_true.shape) == 2 and y_true.shape[-1] == classes and classes > 1:
-            rows = keras.ops.cast(y_true, y_pred.dtype)
+
+        def given() -> Any:
+            return keras.ops.cast(keras.ops.reshape(y_true, (-1, classes)), y_pred.dtype)
+
+        def one_hot() -> Any:
+            numbers = keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32")
+            return keras.ops.one_hot(numbers, classes, y_pred.dtype)
+
+        if len(y_true.shape) == 2 and y_true.shape[-1] is None:
+            # Rows or numbers: only the batch tells.
+            rows = keras.ops.cond(keras.ops.shape(y_true)[1] > 1, given, one_hot)
         else:
-            rows = keras.ops.one_hot(
-                keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int32"), classes, y_pred.dtype
-            )
+            are_rows = len(y_true.shape) == 2 and y_true.shape[-1] == classes and classes > 1
+            rows = given() if are_rows else one_hot()
         if self.label_smoothing:
             rows = rows * (1.0 - self.label_smoothing) + self.label_smoothing / classes
         return -keras.ops.sum(rows * keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
@@ -93,7 +101,11 @@ class Task:
 
 
 def _stops_at_classes(labels: Any, num_classes: int) -> list[tf.Operation]:
-    if len(labels.shape) == 2 and labels.shape[-1] not in (None, 1):
+    rank = labels.shape.rank
+    if rank is None or (rank == 2 and labels.shape[-1] is None):
+        # Rows or numbers, which only the batch tells.
+        return stop_at_wrong_values(tf.cast(labels, tf.float32), (0, num_classes - 1), "labels")
+    if rank == 2 and labels.shape[-1] != 1:
         return _stops_at_rows(labels, num_classes)
     return stop_at_wrong_labels(labels, num_classes)
 

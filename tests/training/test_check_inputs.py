@@ -92,3 +92,16 @@ def test_a_generator_that_yields_no_tuples():
     for run in (model.fit, model.evaluate, model.predict):
         with pytest.raises(ValueError, match=r"must yield tuples.*Received: a batch of type ndarr"):
             run((UNIT for _ in range(2)), verbose=0)
+
+
+def test_a_data_set_that_gives_its_batches_once_loses_none():
+    model = MODELS["vae"]()
+    batches = iter([UNIT[:4], UNIT[4:]])
+    data = tf.data.Dataset.from_generator(
+        lambda: batches, output_signature=tf.TensorSpec([None, 8, 8, 1])
+    )
+    np.testing.assert_allclose(
+        model.predict(data, verbose=0), model.predict(UNIT, verbose=0), atol=1e-6
+    )
+    ragged = tf.data.Dataset.from_tensors({"a": UNIT}).map(lambda each: each["a"])
+    assert model.predict(ragged, verbose=0).shape == UNIT.shape

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
-from keras_transgen.training.example_weights import weights_by_class
+from keras_transgen.training.example_weights import weighed_by_class, weights_by_class
 from keras_transgen.transfer import FeatureTransfer, StructureTransfer, TransferModel
 from tests.training.models import NetworkModel
 from tests.transfer.tiny import IMAGES, LABELS, backbone
@@ -119,6 +119,28 @@ def test_classes_weigh_in_whatever_data(data, own):
             options["sample_weight"] = pandas.Series(weights) if pandas else weights
     found = _trained("TransferModel", *given, **options)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_labels_of_a_width_that_only_batches_tell(rows):
+    by_class = np.array([0.25, 3.0, 1.0], "float32")[LABELS]
+    expected = _trained("TransferModel", IMAGES, LABELS, batch_size=10, sample_weight=by_class)
+    y = np.eye(3, dtype="float32")[LABELS] if rows else LABELS[:, None]
+    for width in (None, y.shape[1]):
+        data = tf.data.Dataset.from_generator(
+            lambda: iter([(IMAGES[i : i + 10], y[i : i + 10]) for i in (0, 10, 20)]),
+            output_signature=(
+                tf.TensorSpec([None, *IMAGES.shape[1:]]),
+                tf.TensorSpec([None, width], tf.float32 if rows else tf.int64),
+            ),
+        )
+        if not rows and width is None:
+            # Keras cannot tell which loss they need.
+            weights = weighed_by_class(next(iter(data)), np.array([0.25, 3.0, 1.0]))[2]
+            np.testing.assert_allclose(weights, by_class[:10])
+            continue
+        found = _trained("TransferModel", data, class_weight={0: 0.25, 1: 3.0})
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_weights_of_one_fit_are_not_those_of_the_next():
