@@ -113,7 +113,7 @@ def test_generators_that_see_through_a_pretrained_network(tmp_path, monkeypatch)
     # Without a discriminator, which takes most of the time to trace.
     plain = functools.partial(translation.Pix2Pix, adversarial_weight=0.0)
     monkeypatch.setattr(translation, "Pix2Pix", plain, raising=False)
-    folder, output = images(tmp_path / "pairs", 16, 3), tmp_path / "out"
+    folder, output = images(tmp_path / "pairs", 32, 3), tmp_path / "out"
     options = ("--size", 8, "--epochs", 1, "--filters", 2, "--batch-size", 2)
     result = run("train", folder, "--backbone", source, *options, "--output", output)
     assert result.exit_code == 0, result.output

@@ -70,7 +70,7 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
     monkeypatch.setattr(
         keras.applications, "VGG19", lambda **given: vgg(**{**given, "weights": None})
     )
-    folder = made / ("pairs" if "pix2pix" in line else "small")
+    folder = made / ("pairs" if "pix2pix" in line or "cyclegan" in line else "small")
     model = tmp_path / "model.keras"
     if "MODEL.keras" in line or "SAMPLES_OR_MODEL" in line:
         kind = "translate" if "translate" in line else "generate"
