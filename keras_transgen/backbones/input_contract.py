@@ -169,6 +169,8 @@ def check_structure(
         check: `InputContract.check` or `InputContract.check_form`.
     """
     if isinstance(contract, InputContract):
+        if isinstance(values, (list, tuple)) and len(values) == 1:
+            values = values[0]
         if isinstance(values, dict):
             raise ValueError(
                 "The backbone takes one tensor. Pick it from the dict. "

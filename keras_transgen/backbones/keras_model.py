@@ -124,8 +124,15 @@ class KerasBackbone(Backbone):
         trains = self.trains()
         # Somebody may have switched layers of the model since.
         self._hold_statistics()
-        outputs = self.network(inputs, training=bool(training) and trains)
+        outputs = self.network(self._as_network_takes(inputs), training=bool(training) and trains)
         return keras.tree.map_structure(self._to_compute_dtype, self._listed(outputs))
+
+    def _as_network_takes(self, inputs: Any) -> Any:
+        """A list of one where the network was made of one, else the tensor alone."""
+        if not isinstance(self._contract, InputContract):
+            return inputs
+        (single,) = keras.tree.flatten(inputs)
+        return [single] if isinstance(_input_of(self.network), (list, tuple)) else single
 
     def _listed(self, outputs: Any) -> Any:
         """A list also for one name in a list: Keras makes one output of that."""
@@ -139,7 +146,7 @@ class KerasBackbone(Backbone):
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:
         check_structure(self._contract, inputs, "inputs", InputContract.check_form)
-        outputs = self.network.compute_output_spec(inputs, training=False)
+        outputs = self.network.compute_output_spec(self._as_network_takes(inputs), training=False)
         return keras.tree.map_structure(
             lambda output: keras.KerasTensor(
                 output.shape,
@@ -304,6 +311,9 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
 
     if isinstance(structure, dict):
         return {key: contract(tensor) for key, tensor in structure.items()}
+    if isinstance(structure, (list, tuple)) and len(structure) == 1:
+        # `keras.Model(model.inputs, ...)`: Keras takes the tensor alone, too.
+        return contract(structure[0])
     if isinstance(structure, (list, tuple)):
         return [contract(tensor) for tensor in structure]
     return contract(structure)

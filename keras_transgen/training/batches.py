@@ -56,6 +56,16 @@ def check_call(x: Any, batch_size: int | None) -> None:
         )
 
 
+def check_epochs(epochs: Any) -> None:
+    """Refuse epochs that are no whole number; Keras' own error comes from within its loop.
+
+    Args:
+        epochs: What `fit` was given.
+    """
+    if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+        raise ValueError(f"epochs must be a whole number. Received: epochs={epochs!r}")
+
+
 def check_lengths(data: Any) -> int:
     """The common first dimension of arrays."""
     lengths = [int(leaf.shape[0]) for leaf in keras.tree.flatten(data) if leaf is not None]

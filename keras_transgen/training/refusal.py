@@ -15,6 +15,8 @@ from typing import Any
 from keras_transgen.datasets.printable import printable_lines
 
 _LONGEST = 10_000
+# Of what Keras says of a class or function that it does not find: it goes on with the whole file.
+_SHOWN = 300
 # What Keras says of classes and functions that nobody has registered.
 _UNKNOWN = re.compile(r"Could not locate (class|function) ('[^']{1,200}')")
 # What was told before, as Python keeps it for each place that warns.
@@ -50,7 +52,7 @@ def refusals(what: str) -> Iterator[None]:
         text = (
             f"{what} names {unknown[1]} {unknown[2]}, which is not known here. Import the file "
             "that defines and registers it, or pass it in custom_objects=, and load again. "
-            f"Received: {type(failure).__name__}: {text}"
+            f"Received: {type(failure).__name__}: {text[:_SHOWN]}"
         )
     elif not isinstance(failure, ValueError):
         text = (

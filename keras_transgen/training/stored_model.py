@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -175,11 +176,31 @@ class StoredModel(keras.Model):
                 state.assign(seed)
 
 
+@contextlib.contextmanager
+def _policy_of(config: dict[str, Any]) -> Iterator[None]:
+    """Within a `with` block Keras' policy is that of a configuration."""
+    before = keras.config.dtype_policy()
+    said = config.get("dtype")
+    if isinstance(said, dict) and said.get("class_name") == "DTypePolicy":
+        said = said.get("config", {}).get("name")
+    try:
+        policy = keras.DTypePolicy(said) if isinstance(said, str) else before
+    except (TypeError, ValueError):
+        # The constructor says what is wrong with it.
+        policy = before
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def _with_flags(make: Callable[..., Any], config: dict[str, Any]) -> Any:
     """What a function makes of a configuration, and lets train what the configuration says."""
     config = dict(config)
     flags = config.pop(_TRAINS, None)
-    with files_load():
+    # Networks that a model makes itself compute as it does, whatever the policy is today.
+    with files_load(), _policy_of(config):
         model = make(config)
     if flags is not None:
         set_trainable_flags(model, flags)

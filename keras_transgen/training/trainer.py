@@ -16,6 +16,7 @@ from keras_transgen.training.batch_assertions import raise_own
 from keras_transgen.training.batches import (
     check_arrays,
     check_call,
+    check_epochs,
     check_weights_have_labels,
     ends_promptly,
     held_out_data,
@@ -572,6 +573,7 @@ class TrainerModel(StoredModel):
         """
         refuse_hdf5_checkpoints(callbacks)
         check_call(x, batch_size)
+        check_epochs(epochs)
         if self.built and self.weights and not self.trainable_variables:
             raise ValueError(
                 "Nothing in this model trains: set trainable=True of a layer, or freeze_to(None) "

@@ -175,7 +175,8 @@ def _refuse_one_time_data(x: Any) -> None:
         raise ValueError(
             "A Python generator gives its batches once, so features cannot be extracted before "
             "training. Give arrays, a tf.data.Dataset or a keras.utils.PyDataset, or use "
-            f"head_initialization='random'. Received: x of type {type(x).__name__}"
+            f"head_initialization='random' in another kind of transfer. Received: x of type "
+            f"{type(x).__name__}"
         )
 
 

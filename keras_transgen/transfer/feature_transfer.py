@@ -47,7 +47,8 @@ class FeatureTransfer(TransferModel):
         num_classes: Number of classes, labels or regression outputs.
         classifier: `"linear"` (default), `"nearest_centroid"` or `"k_nearest_neighbours"`.
         l2: `"sweep"` (default) or the penalty: the loss gains `l2 / 2` times the squared norm of
-            the head's kernel. scikit-learn's `C` is `1 / (l2 * count)`, for three or more classes.
+            the head's kernel. scikit-learn's `C` is `1 / (l2 * count)`, for three or more classes;
+            where examples weigh, the sum of their weights stands for the count.
         k: Neighbours that vote. Defaults to 5.
         metric: Of the neighbours: `"euclidean"` (default) or `"cosine"`.
         layers: Names of the backbone's layers (`layer_names`) whose features are used together,
@@ -178,6 +179,12 @@ class FeatureTransfer(TransferModel):
         refuse_hdf5_checkpoints(callbacks)
         if class_weight is not None:
             weights_by_class(class_weight, self.weighed_classes(class_weight))
+            if self.classifier == "nearest_centroid":
+                raise ValueError(
+                    "The mean of a class is the same whatever the class weighs: leave class_weight "
+                    "out, or take classifier='linear'. Received: class_weight with "
+                    "classifier='nearest_centroid'"
+                )
         y, sample_weight = as_arrays(y), as_arrays(sample_weight)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
@@ -308,13 +315,14 @@ class FeatureTransfer(TransferModel):
         """The logs that `evaluate` would give, from features at hand."""
         self.reset_metrics()
         logs: dict[str, Any] = {}
-        has_weights = found.source.sample_weight is not None
+        has_weights = bool((found.weights != 1.0).any())
         for start in range(0, len(found.labels), 4096):
             part = slice(start, start + 4096)
             labels = keras.ops.convert_to_tensor(found.labels[part])
             weights = None
             if has_weights:
-                weights = keras.ops.convert_to_tensor(np.asarray(found.source.sample_weight[part]))
+                # Of the examples times those of their classes, as Keras logs the loss.
+                weights = keras.ops.convert_to_tensor(found.weights[part].astype("float32"))
             logits = self.head(keras.ops.convert_to_tensor(np.asarray(found.features[part])))
             loss = self.compute_loss(None, labels, logits, weights, training=False)
             self._loss_tracker.update_state(loss, sample_weight=len(found.labels[part]))

@@ -70,7 +70,7 @@ def fit_linear_probe(
             numbers, by the task.
         task: `"classification"`, `"multi_label"` or `"regression"`.
         l2: Penalty, see `LinearProbe`, or `"sweep"` (default). scikit-learn's `C` for three or
-            more classes is `1 / (l2 * count)`.
+            more classes is `1 / (l2 * count)`, with the sum of the weights for the count.
         weights: Weight of each example `[count]`. Defaults to equal ones.
         views: Rows that follow one another and show the same example. Defaults to 1.
         seed: Which examples are held out. Defaults to 0.

@@ -365,6 +365,12 @@ class TransferModel(TrainerModel):
             self.check_inputs(x)
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
+        shape = tuple(np.shape(sample_weight)) if sample_weight is not None else ()
+        if len(shape) > 1 and set(shape[1:]) != {1}:
+            raise ValueError(
+                "Each example has one weight: sample_weight of shape [count]. "
+                f"Received: sample_weight of shape {list(shape)}"
+            )
 
     def check_inputs(self, x: Any) -> None:
         """Refuse inputs that the backbone cannot take; see `TrainerModel.check_inputs`."""

@@ -1,4 +1,5 @@
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -321,3 +322,19 @@ def test_scales_of_a_network_of_any_size(sides):
 
     found = KerasBackbone(network(*sides)).layer_reductions()
     assert found == {"half": 2, "quarter": 4, "up": 2}
+
+
+def test_a_network_cut_by_its_list_of_one_input_takes_the_tensor():
+    import keras_transgen as ktg
+
+    whole = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.Dense(2)])
+    cut = keras.Model(whole.inputs, whole.layers[0].output)
+    x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+    backbone = KerasBackbone(cut)
+    np.testing.assert_allclose(backbone(x), cut.predict(x, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(backbone([x]), cut.predict(x, verbose=0), atol=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = ktg.FeatureTransfer(cut, 3)
+        model.fit(x, np.arange(12) % 3, verbose=0)
+        assert model.predict(x, verbose=0).shape == (12, 3)

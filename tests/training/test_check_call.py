@@ -48,3 +48,14 @@ def test_a_list_of_examples_is_no_array():
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(ValueError, match="whole number or None"):
         MODELS["gan"]().sample(2, seed=seed)
+
+
+@pytest.mark.parametrize("epochs", [1.5, "2", True, -1])
+def test_epochs_are_a_whole_number(epochs):
+    with pytest.raises(ValueError, match="epochs must be a whole number"):
+        MODELS["vae"]().fit(UNIT, epochs=epochs, verbose=0)
+
+
+def test_an_example_has_one_weight():
+    with pytest.raises(ValueError, match="Each example has one weight"):
+        MODELS["transfer"]().fit(UNIT, np.arange(8) % 3, sample_weight=np.ones((8, 3)), verbose=0)

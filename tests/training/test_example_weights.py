@@ -172,6 +172,21 @@ def test_labels_of_several_parts_have_no_classes():
         model.fit(np.ones((6, 2, 4)), np.ones((6, 2, 3)), class_weight={0: 2.0}, verbose=0)
 
 
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
+def test_the_loss_of_features_has_both_weights(solver):
+    own, by_class = np.linspace(0.5, 2.0, 24), np.array([1.0, 3.0, 7.0])[LABELS]
+    model = FeatureTransfer(backbone(), 3, l2=0.1, seed=0, solver=solver)
+    if solver == "sgd":
+        model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    weights = {"sample_weight": own, "class_weight": {1: 3.0, 2: 7.0}}
+    found = model.fit(IMAGES, LABELS, batch_size=24, verbose=0, **weights).history["loss"][-1]
+    p = model.predict_probabilities(IMAGES, verbose=0)[np.arange(24), LABELS]
+    assert found == pytest.approx(np.mean(-np.log(p) * own * by_class), rel=1e-4)
+    centroid = FeatureTransfer(backbone(), 3, classifier="nearest_centroid")
+    with pytest.raises(ValueError, match="same whatever the class weighs"):
+        centroid.fit(IMAGES, LABELS, class_weight={1: 2.0}, verbose=0)
+
+
 def test_names_have_no_numbers_to_weigh_by():
     with pytest.raises(ValueError, match="Give names numbers first"):
         ktg.VAE((8, 8, 1), 2).fit(IMAGES, LABELS.astype(str), class_weight={0: 2.0}, verbose=0)

@@ -202,6 +202,15 @@ class AdversarialModel(GenerativeModel):
         Raises:
             ValueError: If one optimizer is given twice.
         """
+        wrong = sorted(
+            {"optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"} & {*kwargs}
+        )
+        if any(kwargs[name] is not None for name in wrong):
+            raise ValueError(
+                f"{type(self).__name__} trains two networks by losses of its own: give compile "
+                "generator_optimizer= and discriminator_optimizer=, the constructor the losses. It "
+                f"logs its own measures. Received: {', '.join(wrong)}"
+            )
         if generator_optimizer is discriminator_optimizer and isinstance(
             generator_optimizer, keras.optimizers.Optimizer
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -127,6 +128,8 @@ class ConditionalGAN(GAN):
         self.condition_encoder = condition_encoder
         self.standardize_conditions = bool(standardize_conditions)
         self.condition_scale: ConditionScale | None = None
+        # In a namespace, since Keras would track a list.
+        self._encoder = types.SimpleNamespace(before=[])
         super().__init__(image_shape, **kwargs)
 
     # The networks
@@ -263,6 +266,33 @@ class ConditionalGAN(GAN):
                 assert self.condition_encoder is not None
                 rows = keras.tree.map_structure(tf.convert_to_tensor, some_rows(y))
                 self.condition_scale.adapt(self.condition_encoder(rows, training=False))
+
+    def _before_train_step(self) -> None:
+        super()._before_train_step()
+        # In the graph of this very step, between whose ends the encoder moves.
+        self._encoder.before = [tf.identity(each.value) for each in self._slowed()]
+
+    def _after_train_step(self, logs: dict[str, tf.Tensor]) -> None:
+        super()._after_train_step(logs)
+        if not self._encoder.before:
+            return
+        assert self.condition_scale is not None
+        share = self.condition_scale.share()
+        for variable, before in zip(self._slowed(), self._encoder.before):
+            moved = tf.cast(share, before.dtype) * (variable.value - before)
+            variable.assign(before + moved)
+        if self.average is not None:
+            self.average.remember()
+
+    def _slowed(self) -> list[keras.Variable]:
+        """What trains of an encoder whose small outputs are scaled up.
+
+        Its moves are scaled up as much, and Adam's do not shrink with the gradient: unslowed, what
+        a condition means would change faster than the generator learns it.
+        """
+        if self.condition_scale is None or self.condition_encoder is None:
+            return []
+        return self.condition_encoder.trainable_variables
 
     def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
         """Mean cross-entropy of the auxiliary classifier, over examples that kept their class."""

@@ -19,8 +19,8 @@ class ConditionScale(keras.layers.Layer):
 
     Encoders give vectors of any size: Keras' `Embedding` starts at 0.05, a recurrent layer stays in
     (-1, 1), a sentence encoder gives vectors of length one. Beside noise of unit variance a network
-    does not hear the smaller ones. The measure is taken before the first training, so that an
-    encoder that trains moves freely afterwards.
+    does not hear the smaller ones. The measure is taken before the first training; an encoder that
+    trains moves by as much less as its outputs are scaled up.
     """
 
     def __init__(self, features: int, **kwargs: Any) -> None:
@@ -57,6 +57,10 @@ class ConditionScale(keras.layers.Layer):
         self.mean.assign(mean)
         self.deviation.assign(np.maximum(deviation, _SMALLEST * deviation.max()))
         self.rows.assign(len(values))
+
+    def share(self) -> tf.Tensor:
+        """How small the encoder's outputs are, at most 1: what its moves must shrink by."""
+        return tf.minimum(1.0, tf.sqrt(tf.reduce_mean(tf.square(self.deviation.value))))
 
     def call(self, encoded: Any) -> tf.Tensor:
         return (tf.cast(encoded, tf.float32) - self.mean) / self.deviation

@@ -121,3 +121,15 @@ def test_frozen_networks_do_not_move():
     gan.fit(np.zeros((8, 5), "float32"), verbose=0)
     for old, new in zip(before, gan.discriminator.get_weights()):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"loss": "hinge"}, {"metrics": ["mae"]}, {"optimizer": "adam"}, {"loss_weights": [1]}]
+)
+@pytest.mark.parametrize("kind", ["GAN", "Pix2Pix", "CycleGAN"])
+def test_compile_names_what_two_networks_take(kind, wrong):
+    import keras_transgen as ktg
+
+    model = getattr(ktg, kind)((8, 8, 1), filters=2)
+    with pytest.raises(ValueError, match=f"generator_optimizer=.*Received: {next(iter(wrong))}"):
+        model.compile(**wrong)

@@ -97,3 +97,54 @@ def test_rows_of_a_sorted_set_are_drawn_from_all_of_it():
     chosen = some_rows(np.repeat(np.arange(10), 1000))
     assert len(chosen) == 1024
     assert np.bincount(chosen).min() > 60
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_encoder_moves_by_as_much_less_as_its_outputs_are_scaled_up(steps, monkeypatch):
+    conditions, moves, sampled = LABELS[:, None], [], []
+    for share in (None, 1.0):
+        keras.utils.set_random_seed(0)
+        gan = conditional_gan(embedding(), ema_decay=0.9)
+        if share is not None:
+            monkeypatch.setattr(ConditionScale, "share", lambda self: 1.0)
+        gan.compile(keras.optimizers.SGD(1e-2), jit_compile=False, steps_per_execution=steps)
+        before = gan.condition_encoder.get_weights()[0]
+        gan.fit(IMAGES, conditions, batch_size=32, shuffle=False, verbose=0)
+        moves.append(gan.condition_encoder.get_weights()[0] - before)
+        averages = [np.asarray(each) for each in gan.average.averages]
+        sampled.append(gan.sample(conditions[:3], seed=0))
+        for old, average in zip(averages, gan.average.averages):
+            np.testing.assert_array_equal(old, np.asarray(average))
+    # Of a uniform table, and much less than one.
+    expected = np.sqrt(np.mean(np.square(embedding().get_weights()[0].std(axis=0))))
+    assert 0.0 < expected < 0.05
+    np.testing.assert_allclose(moves[0], expected * moves[1], rtol=1e-3, atol=1e-9)
+    assert np.abs(moves[1]).max() > 1e-5
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["embedding", "lstm", "frozen lstm"])
+def test_samples_are_of_the_class_whose_condition_an_encoder_gave(kind):
+    images, labels = ktg.datasets.load_digits()
+    judge = ktg.FeatureTransfer("digits", 10)
+    judge.fit(images, labels, verbose=0)
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    # A sentence of six words for each digit.
+    words = np.random.default_rng(1).integers(1, 20, (10, 6))
+    if kind == "embedding":
+        words = np.arange(10)[:, None]
+        made = [layers.Embedding(10, 64), layers.Flatten()]
+    else:
+        made = [layers.Embedding(20, 32), layers.LSTM(32)]
+    encoder = keras.Sequential([keras.Input((words.shape[1],), dtype="int64"), *made])
+    encoder.trainable = kind != "frozen lstm"
+    gan = ktg.ConditionalGAN(
+        image_shape=(8, 8, 1), value_range=(0.0, 1.0), condition_encoder=encoder,
+        condition_shape=(words.shape[1],), filters=16, seed=0,
+    )  # fmt: skip
+    gan.fit(images, words[labels], epochs=30, batch_size=64, verbose=0)
+    asked = np.repeat(np.arange(10), 20)
+    found = judge.classify(gan.sample(words[asked], seed=0), verbose=0)
+    # Labels reach 1.00 in as many steps.
+    assert (found == asked).mean() >= 0.98
