@@ -124,7 +124,8 @@ class Bernoulli(Likelihood):
         if low < 0.0 or high > 1.0:
             raise ValueError(
                 "A Bernoulli likelihood needs values in [0, 1], or uint8 images, which are scaled. "
-                "Divide images by 255, or take likelihood='gaussian' for values without bounds. "
+                f"Divide images by {65535 if high > 255 else 255}, or take "
+                "likelihood='gaussian' for values without bounds. "
                 f"Received: {name} with values from {low:g} to {high:g}"
             )
 

@@ -95,9 +95,17 @@ def check_class_labels(labels: Any, num_classes: int, name: str) -> None:
         )
     values = np.asarray(labels)
     if values.dtype.kind not in "iu":
+        is_rows = values.ndim == 2 and values.shape[1] == num_classes and values.dtype.kind == "f"
+        how = (
+            "of names make numbers: np.unique(labels, return_inverse=True)"
+            if values.dtype.kind not in "fb"
+            else "turn one-hot rows into numbers with labels.argmax(axis=1)"
+            if is_rows
+            else "cast them with astype('int32')"
+        )
         raise ValueError(
-            f"Expected {name} as integers from 0 to {num_classes - 1}; cast them with "
-            f"astype('int32'). Received: values of type {values.dtype}"
+            f"Expected {name} as integers from 0 to {num_classes - 1}; {how}. "
+            f"Received: values of type {values.dtype}"
         )
     if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
         advice = ""

@@ -200,6 +200,8 @@ def test_grid_has_a_row_for_each_class(monkeypatch):
         (LABELS - 1, "values from -1"),
         (LABELS.astype("float32"), "astype"),
         (np.eye(3, dtype=int)[LABELS], "argmax"),
+        (np.eye(3, dtype="float32")[LABELS], "argmax"),
+        (np.array(["a", "b", "c"])[LABELS], "return_inverse"),
         (None, "Received: None"),
         (LABELS[:-1], r"\[24, 23\]"),
     ],
