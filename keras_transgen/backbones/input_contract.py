@@ -103,12 +103,12 @@ class InputContract:
         if not wrong:
             return
         if len(shape) == 4 and wrong == [3]:
-            channels = (self.shape[3], shape[3])
-            how = {
+            changes: dict[Any, str] = {
                 (3, 1): "Repeat grey images with np.repeat(x, 3, axis=-1). ",
                 (3, 4): "Drop the alpha channel with x[..., :3]. ",
                 (1, 3): "Make colours grey with x.mean(axis=-1, keepdims=True). ",
-            }.get(channels, "")
+            }
+            how = changes.get((self.shape[3], shape[3]), "")
             advice = f"The backbone takes {self.shape[3]} channels, last. {how}"
         elif len(shape) == 4 and set(wrong) <= {1, 2}:
             advice = (
