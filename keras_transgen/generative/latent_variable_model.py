@@ -13,6 +13,7 @@ from tensorflow_probability import distributions as tfd
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.importance_sampling import ImportanceSampler
 from keras_transgen.generative.likelihoods import get_likelihood
+from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.network_ends import refuse_bounded_logits
 from keras_transgen.generative.networks import (
     convolutional_decoder,
@@ -103,7 +104,7 @@ class LatentVariableModel(GenerativeModel):
         return (convolutional_decoder if images else dense_decoder)(self.latent_dim, shape)
 
     def _build_encoder(self) -> None:
-        features = self.encoder(keras.Input(self.example_shape))
+        features = called(self.encoder, keras.Input(self.example_shape), "encoder")
         shape = getattr(features, "shape", None)
         if shape is None or len(shape) < 2 or None in shape[1:]:
             raise ValueError(
@@ -115,7 +116,7 @@ class LatentVariableModel(GenerativeModel):
         self.posterior_raw_scale.build((None, width))
 
     def _build_decoder(self) -> tuple[int, ...]:
-        output = self.decoder(keras.Input((self.latent_dim,)))
+        output = called(self.decoder, keras.Input((self.latent_dim,)), "decoder")
         received = tuple(getattr(output, "shape", ()))[1:]
         expected = self.likelihood.parameter_shape()
         if not received or None in received or expected not in (None, received):

@@ -91,3 +91,16 @@ def test_a_file_of_an_earlier_version_loads_and_is_told_of(tmp_path):
     with pytest.warns(UserWarning, match="discriminator must give logits"):
         loaded = ktg.load_model(tmp_path / "old.keras")
     np.testing.assert_allclose(loaded.sample(3, seed=1), old.sample(3, seed=1), atol=1e-6)
+
+
+def test_networks_of_other_sizes_are_named_with_the_reason():
+    encoder = keras.Sequential([keras.Input((8, 8, 1)), L.Flatten(), L.Dense(4)])
+    decoder = keras.Sequential([keras.Input((3,)), L.Dense(16), L.Reshape((4, 4, 1))])
+    with pytest.raises(
+        ValueError, match=r"The encoder must take inputs of shape \[\(None, 4, 4, 1"
+    ):
+        ktg.VAE((4, 4, 1), 2, encoder=encoder)
+    with pytest.raises(ValueError, match=r"The decoder must take.*\(None, 2\)") as refused:
+        ktg.VAE((4, 4, 1), 2, decoder=decoder)
+    assert "\x1b" not in str(refused.value)
+    assert "Exception encountered" not in str(refused.value)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.networks.dcgan import dcgan_discriminator, dcgan_generator
 from keras_transgen.generative.networks.dense_gan import dense_discriminator, dense_generator
 
@@ -108,24 +109,3 @@ def check_networks(
             f"The discriminator must give logits of shape {expected}. "
             f"Received: outputs of shape {[tuple(output.shape) for output in outputs]}"
         )
-
-
-def called(network: Any, inputs: Any, name: str) -> Any:
-    """A network's symbolic outputs, or an error that names it.
-
-    Args:
-        network: To be called, and so built.
-        inputs: Symbolic inputs.
-        name: What the user calls it.
-
-    Raises:
-        ValueError: If it refuses the inputs.
-    """
-    try:
-        return network(inputs)
-    except (ValueError, TypeError) as error:
-        shapes = [tuple(each.shape) for each in keras.tree.flatten(inputs)]
-        raise ValueError(
-            f"The {name} must take inputs of shape {shapes}. Received: a {name} that refuses them "
-            f"({str(error).splitlines()[0]})"
-        ) from error

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.adversarial.contract import Logs
-from keras_transgen.generative.adversarial.player_networks import called
 from keras_transgen.generative.adversarial.steps import gradient_norm, regularization
 from keras_transgen.generative.generative_model import GenerativeModel, graph, in_parts
+from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.networks.style_network import STRIDE, style_network
 from keras_transgen.generative.one_replica import of_one_replica
 from keras_transgen.generative.translation.style_features import StyleFeatures

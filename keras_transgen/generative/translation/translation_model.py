@@ -17,9 +17,9 @@ from keras_transgen.generative.adversarial.losses import (
     border_at_zero,
     generator_sees_real,
 )
-from keras_transgen.generative.adversarial.player_networks import called
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
+from keras_transgen.generative.network_calls import called
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
