@@ -129,7 +129,8 @@ class KerasBackbone(Backbone):
 
     def _as_network_takes(self, inputs: Any) -> Any:
         """A list of one where the network was made of one, else the tensor alone."""
-        if not isinstance(self._contract, InputContract):
+        is_known = getattr(self.network, "inputs", None) is not None
+        if not is_known or not isinstance(self._contract, InputContract):
             return inputs
         (single,) = keras.tree.flatten(inputs)
         return [single] if isinstance(_input_of(self.network), (list, tuple)) else single
