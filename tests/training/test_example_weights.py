@@ -86,7 +86,7 @@ class Rows(keras.utils.PyDataset):
         return tuple(array[10 * index : 10 * index + 10] for array in self.arrays)
 
 
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("own", [pytest.param(False, marks=pytest.mark.long), True])
 @pytest.mark.parametrize("data", ["rows", "generator", "pandas", "data set", "arrays", "endless"])
 def test_classes_weigh_in_whatever_data(data, own):
     pandas = pytest.importorskip("pandas") if data == "pandas" else None

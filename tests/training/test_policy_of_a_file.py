@@ -24,7 +24,13 @@ def outputs(name, model):
     return np.asarray(model.predict(UNIT, verbose=0))
 
 
-@pytest.mark.parametrize("policies", [("mixed_bfloat16", "float32"), ("float32", "mixed_float16")])
+@pytest.mark.parametrize(
+    "policies",
+    [
+        ("mixed_bfloat16", "float32"),
+        pytest.param(("float32", "mixed_float16"), marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_policy_goes_with_the_file(name, policies, tmp_path):
     keras.config.set_dtype_policy(policies[0])

@@ -96,7 +96,7 @@ def model(**options):
     return ParameterTransfer(backbone(), 2, learning_rate="auto", seed=0, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_takes_a_rate_that_learns_and_says_so(tmp_path):
     x, y = data(160)
     tuned = model()
@@ -129,7 +129,7 @@ def test_a_search_takes_a_rate_that_learns_and_says_so(tmp_path):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     rng = np.random.default_rng(0)
     y = np.arange(120) % 2
@@ -149,7 +149,7 @@ def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_validation_data_judge_where_they_are_many():
     x, y = data(60)
     judge = data(220, seed=3)
