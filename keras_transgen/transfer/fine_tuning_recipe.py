@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -192,12 +192,3 @@ def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
     if task == "regression":
         return np.square(logits - targets).sum(axis=-1)
     return losses_and_slopes(logits, targets, independent=task == "multi_label")[0]
-
-
-def describe(recipe: FineTuningRecipe) -> dict[str, Any]:
-    """A recipe as plain numbers, for reports.
-
-    Args:
-        recipe: The recipe.
-    """
-    return {**dataclasses.asdict(recipe), "kept_probe": recipe.kept_probe}

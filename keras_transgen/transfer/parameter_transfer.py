@@ -55,8 +55,9 @@ class ParameterTransfer(TransferModel):
         learning_rate: The highest learning rate of the default optimizer, or `"auto"`: the first
             `fit` tries rates from 3e-5 to 1e-2 on held-out examples (`validation_data` of 200 or
             more, else folds), and how far to leave the probe; `recipe` says what was found. It
-            costs some 3 to 19 trainings. Defaults to 3e-5, which suits large networks and
-            thousands of steps; a small network, or very few data, stands still at it.
+            costs two trainings and six short ones for each fold. Defaults to 3e-5, which suits
+            large networks and thousands of steps; a small network, or very few data, stands still
+            at it.
         layer_decay: Factor of the learning rate from one parameter group to the one before it,
             such as 0.8; the head has the full rate. Defaults to the same rate for all.
         gradual_unfreezing: Share of the training, such as 0.5, in which the groups are unfrozen

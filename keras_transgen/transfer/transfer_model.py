@@ -21,6 +21,7 @@ from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
+from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.fine_tuning_recipe import FineTuningRecipe
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
@@ -552,13 +553,19 @@ class TransferModel(TrainerModel):
             weights_by_class(class_weight, self.weighed_classes(class_weight))
         try:
             begins = not int(self.progress.step.numpy()) and not self._head_initialized
+            known = self.recipe
             if begins and (not self.compiled or self._compiled_by_default):
                 self.find_rate(
                     x, y, sample_weight, class_weight, validation_data, batch_size, epochs, verbose
                 )
                 begins = not self._head_initialized
-            if self.recipe is not None and self.recipe.kept_probe:
-                return self._probe_history(x, y, sample_weight, batch_size, validation_data)
+            if self.recipe is not None and self.recipe is not known and self.recipe.kept_probe:
+                if class_weight is not None and y is not None:
+                    targets = targets_of(np.asarray(y), self.task, self.num_classes)
+                    sample_weight = weights_of(targets, sample_weight, class_weight)
+                return self._probe_history(
+                    x, y, sample_weight, batch_size, validation_data, callbacks
+                )
             if self.head_initialization == "probe" and begins:
                 finite = take_steps(x, steps_per_epoch)
                 self.initialize_head(finite, y, sample_weight, class_weight, batch_size, verbose)
@@ -617,7 +624,13 @@ class TransferModel(TrainerModel):
         self._went_the_way = self.recipe is not None
 
     def _probe_history(
-        self, x: Any, y: Any, sample_weight: Any, batch_size: int | None, validation_data: Any
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        batch_size: int | None,
+        validation_data: Any,
+        callbacks: Any,
     ) -> keras.callbacks.History:
         """The history of a training that kept the probe: one epoch, whose logs are evaluated."""
         if not self.compiled:
@@ -632,12 +645,22 @@ class TransferModel(TrainerModel):
             )
             values = self.evaluate(held[0], held[1], sample_weight=held[2], **judge)
             logs |= {f"val_{name}": value for name, value in values.items()}
-        history = keras.callbacks.History()
-        history.set_model(self)
-        history.on_train_begin()
-        history.on_epoch_end(0, logs)
-        history.recipe = self.recipe
-        return history
+        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        told = keras.callbacks.CallbackList(
+            [each for each in given if each is not None],
+            add_history=True,
+            model=self,
+            epochs=1,
+            steps=1,
+            verbose=0,
+        )
+        told.on_train_begin()
+        told.on_epoch_begin(0)
+        told.on_epoch_end(0, logs)
+        told.on_train_end(logs)
+        self._went_the_way = True
+        self.history.recipe = self.recipe
+        return self.history
 
     def initialize_head(
         self,

@@ -137,7 +137,10 @@ def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     for image, label in zip(x, y):
         image[2 + label : 4 + label, 3:5] += 0.5
     kept = model()
-    history = kept.fit(x, y, epochs=4, verbose=0)
+    ended = []
+    told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ended.append(logs))
+    history = kept.fit(x, y, epochs=4, verbose=0, callbacks=[told])
+    assert ended[0]["accuracy"] == history.history["accuracy"][0]
     assert kept.recipe.kept_probe
     assert "kept the probe" in str(kept.recipe)
     probe = model()
@@ -147,6 +150,12 @@ def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     assert history.history["accuracy"] == pytest.approx(
         [(kept.classify(x, verbose=0) == y).mean()], abs=1e-6
     )
+    # Whoever asks again is trained.
+    before = kept.head.get_weights()[0]
+    kept.compile(keras.optimizers.SGD(0.1))
+    kept.fit(x, y, epochs=1, verbose=0)
+    assert np.abs(before - kept.head.get_weights()[0]).max() > 1e-6
+    assert int(kept.progress.step) == 4
 
 
 @pytest.mark.long
