@@ -53,8 +53,9 @@ class ConditionalGAN(GAN):
             weights they train with the generator.
         standardize_conditions: Whether what the encoder gives is brought to zero mean and unit
             deviation before it enters the networks, by some conditions of the first `fit`: with
-            vectors as small as Keras' `Embedding` starts with, the networks would not hear them. An
-            encoder that trains then moves by as much less as its outputs are scaled up. Defaults to `True`. Models of files from before have it not.
+            vectors as small as Keras' `Embedding` starts with, the networks would not hear them.
+            An encoder that trains then moves by as much less as its outputs are scaled up.
+            Defaults to `True`. Models of files from before have it not.
         embedding_dim: Length of the embeddings. Defaults to 128.
         generator_conditioning: `"concatenation"` with the latent vector, or `"normalization"`:
             scale and offset of the batch normalization depend on the condition.
