@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,13 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SHORT = 12
 # Held-out examples that tell two losses apart.
 ENOUGH = 200
+# More of them only cost time.
+MOST_HELD_OUT = 2000
+# Steps of the longest trial.
+MOST_STEPS = 500
+# A network of this many parameters is tried on fewer folds.
+LARGE = 10**6
+FOLDS_OF_A_LARGE_NETWORK = 2
 # The probe is left if the held-out loss falls by more than this share of the fall's standard error.
 _CLEAR = 0.5
 
@@ -93,6 +100,15 @@ class FineTuningRecipe:
             probe_loss=self.probe_loss,
             chosen=(self.learning_rate, self.share),
         )
+
+
+def is_large(model: Any) -> bool:
+    """Whether passes over a model's network cost much.
+
+    Args:
+        model: A transfer model.
+    """
+    return sum(math.prod(weight.shape) for weight in model.backbone.weights) >= LARGE
 
 
 def number_of_folds(rows: int, most: int) -> int:

@@ -1,8 +1,11 @@
-"""`fit` of a transfer model that finds its learning rate, and how far to leave the probe."""
+"""What the search for a learning rate needs of the arguments of `fit`."""
 
 from __future__ import annotations
 
-import warnings
+import hashlib
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,133 +14,211 @@ import tensorflow as tf
 
 from keras_transgen.training.batches import is_arrays
 from keras_transgen.training.worker_agreement import has_several_workers
-from keras_transgen.transfer.cached_features import cache_features
+from keras_transgen.transfer.cached_features import CachedFeatures, cache_features, targets_of
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe
-from keras_transgen.transfer.training_data import as_arrays, rows_of
+from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of
+from keras_transgen.transfer.trial_journal import TrialJournal
 
-# Where nothing could be tried: the middle of what was best in eleven tasks.
-UNTRIED = 3e-4
 # Data sets up to this size in memory are read whole, so that folds can be cut.
 _LARGEST = 2**31
+_JOURNAL = "fine_tuning_trials.json"
 
 
-def what_forbids_trials(model: Any, x: Any, y: Any) -> str | None:
+def planned_steps(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int | None:
+    """Steps in a pass over data, or `None` where nothing tells.
+
+    Args:
+        x: What `fit` was given.
+        batch_size: What `fit` was given.
+        steps_per_epoch: What `fit` was given.
+    """
+    return steps_per_epoch or steps_of(x, batch_size)
+
+
+def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
     """Why rates cannot be tried on held-out examples, or `None` where they can.
 
     Args:
         model: A transfer model.
-        x: What `fit` was given.
-        y: What `fit` was given.
+        given: The arguments of `fit`.
     """
+    x, y = given["x"], given["y"]
     if has_several_workers(model.distribute_strategy):
         return "several workers train together"
     if dense_of(model.head) is None:
         return "the head is no dense layer, so there is no linear probe to start from"
     if model.head_initialization != "probe":
         return f"head_initialization={model.head_initialization!r}"
-    if not is_arrays((x, y) if y is not None else (x,)) and not isinstance(x, tf.data.Dataset):
-        return f"the data are a {type(x).__name__}, which cannot be cut into folds"
     if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY:
         return "the data set has no end"
+    if not is_arrays((x, y) if y is not None else (x,)) and not isinstance(
+        x, (tf.data.Dataset, keras.utils.PyDataset)
+    ):
+        return f"the data are a {type(x).__name__}, which cannot be cut into folds"
     return None
 
 
-def untried(reason: str) -> float:
-    """The learning rate where none could be tried, with a warning that says why.
-
-    Args:
-        reason: What `what_forbids_trials` said.
-    """
-    warnings.warn(
-        f"No learning rate was tried on held-out examples, since {reason}: {UNTRIED:g} is taken. "
-        "Give learning_rate a number to choose it.",
-        stacklevel=4,
-    )
-    return UNTRIED
-
-
-def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple | None:
-    """Arrays `(x, y, weights)` of what `fit` was given; `None` where they are too large.
+def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | None:
+    """Arrays `(x, y, weights)` of what `fit` was given, and the size of its batches if it has any.
 
     Args:
         x: Arrays, or a data set of batches with an end.
         y: Labels of arrays.
         sample_weight: Weights of arrays.
+
+    Returns:
+        `None` where the data are too large.
     """
-    if not isinstance(x, tf.data.Dataset):
-        return (x, y, sample_weight)
+    if is_arrays(x):
+        return (x, y, sample_weight), None
+    is_dataset = isinstance(x, tf.data.Dataset)
+    batches = iter(x) if is_dataset else (x[number] for number in range(x.num_batches))
     parts, size = [], 0
-    for batch in x:
-        part = keras.utils.unpack_x_y_sample_weight(batch)
-        leaves = [leaf for leaf in keras.tree.flatten(part) if leaf is not None]
-        size += sum(np.asarray(leaf).nbytes for leaf in leaves)
+    for batch in batches:
+        part = keras.tree.map_structure(
+            np.asarray, keras.utils.unpack_x_y_sample_weight(batch), none_is_leaf=False
+        )
+        size += sum(leaf.nbytes for leaf in keras.tree.flatten(part) if leaf is not None)
         if size > _LARGEST:
             return None
         parts.append(part)
-    return keras.tree.map_structure(
-        lambda *leaves: None if leaves[0] is None else np.concatenate([*map(np.asarray, leaves)]),
+    whole = keras.tree.map_structure(
+        lambda *leaves: None if leaves[0] is None else np.concatenate(leaves),
         *parts,
         none_is_leaf=True,
     )
+    return whole, rows_of(parts[0][0])
 
 
-def found_recipe(
-    model: Any,
-    data: tuple,
-    validation_data: Any,
-    class_weight: Any,
-    epochs: int,
-    batch_size: int,
-    verbose: Any,
-) -> FineTuningRecipe:
+def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | None:
     """Search for the recipe, and leave the model with the probe of all rows as its head.
 
     Args:
         model: The transfer model.
-        data: Arrays `(x, y, weights)`.
-        validation_data: What `fit` was given; judges where it has 200 examples or more.
-        class_weight: What `fit` was given.
-        epochs: Of the coming training.
-        batch_size: Examples a step.
-        verbose: What `fit` was given.
+        given: The arguments of `fit`.
+
+    Returns:
+        The recipe, or `None` where the data are too large to be read whole.
     """
-    x, y, sample_weight = data
-    found = cache_features(model, x, y, sample_weight, class_weight, batch_size=batch_size)
-    held_out = None
-    if validation_data is not None:
-        judge = (
-            keras.utils.unpack_x_y_sample_weight(validation_data)
-            if isinstance(validation_data, (tuple, list))
-            else keras.utils.unpack_x_y_sample_weight(in_memory(validation_data, None, None) or ())
-        )
-        if judge[0] is not None and rows_of(judge[0]) >= ENOUGH:
-            held_out = (judge[0], as_arrays(judge[1]))
-    weights = None if sample_weight is None and class_weight is None else found.weights
-    bar = _Bar(verbose)
+    read = in_memory(given["x"], given["y"], given["sample_weight"])
+    if read is None:
+        return None
+    (x, y, sample_weight), batches_of = read
+    batch_size = batches_of or given["batch_size"] or 32
+    y = np.asarray(y)
+    held_out = _enough_to_judge(model, given["validation_data"])
+    found = cache_features(
+        model, x, y, sample_weight, given["class_weight"], batch_size=batch_size
+    )
+    weighed = sample_weight is not None or given["class_weight"] is not None
+    data = (x, y, found.weights.astype("float32")) if weighed else (x, y)
+    passes = given["epochs"] - given["initial_epoch"]
+    steps = planned_steps(given["x"], batch_size, given["steps_per_epoch"])
+    if steps is None:
+        steps = steps_of(x, batch_size)
+    plan = {
+        "steps": int(steps or 1) * max(passes, 1),
+        "batch_size": batch_size,
+        "rates": list(model.rates_to_try()),
+    }
+    journal = TrialJournal(
+        _journal_file(given["callbacks"]), _key(model, plan, data, held_out, found)
+    )
+    bar = _Bar(given["verbose"])
     recipe = find_recipe(
         model,
-        (x, np.asarray(y)) if weights is None else (x, np.asarray(y), weights.astype("float32")),
+        data,
         found,
         held_out,
-        epochs=epochs,
+        steps=plan["steps"],
         batch_size=batch_size,
+        journal=journal,
         tell=bar,
     )
+    bar.end(recipe)
     put_probe(model, found)
     return recipe
 
 
+def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:
+    """Arrays `(x, targets)` of validation data that are enough to judge by, or `None`.
+
+    Raises:
+        ValueError: They are not of the kind that the model learns from.
+    """
+    if validation_data is None:
+        return None
+    pair: Any = validation_data
+    if not isinstance(validation_data, (tuple, list)):
+        if not isinstance(validation_data, (tf.data.Dataset, keras.utils.PyDataset)):
+            return None
+        if (
+            isinstance(validation_data, tf.data.Dataset)
+            and int(validation_data.cardinality()) == tf.data.INFINITE_CARDINALITY
+        ):
+            return None
+        read = in_memory(validation_data, None, None)
+        if read is None:
+            return None
+        pair = read[0]
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(pair))
+    y = np.asarray(as_arrays(y))
+    model.check_inputs(x)
+    model.check_labels(y, False)
+    if rows_of(x) < ENOUGH:
+        return None
+    return x, targets_of(y, model.task, model.num_classes)
+
+
+def _journal_file(callbacks: Any) -> Path | None:
+    """Where trials are written down: beside the backup that `fit` goes on from after a kill."""
+    listed = (
+        callbacks.callbacks
+        if isinstance(callbacks, keras.callbacks.CallbackList)
+        else callbacks
+        if isinstance(callbacks, (list, tuple))
+        else [callbacks]
+    )
+    for callback in listed:
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            return Path(os.fspath(callback.backup_dir), _JOURNAL)
+    return None
+
+
+def _key(
+    model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None, found: CachedFeatures
+) -> str:
+    """A digest of what the losses of trials depend on."""
+    total = hashlib.sha256(json.dumps(plan, sort_keys=True).encode())
+    total.update(model.backbone.digest().encode())
+    total.update(repr(sorted(model.trial_settings().items())).encode())
+    for leaf in keras.tree.flatten((data, held_out)):
+        if leaf is not None:
+            array = np.ascontiguousarray(leaf)
+            total.update(f"{array.dtype} {array.shape}".encode())
+            words = array.dtype.kind in "OUS"
+            total.update("\0".join(map(str, array.ravel())).encode() if words else array)
+    return total.hexdigest()
+
+
 class _Bar:
-    """Keras' progress bar over trials."""
+    """Keras' progress bar over trials, and what came of them."""
 
     def __init__(self, verbose: Any) -> None:
-        self._shown = verbose not in (0, 2)
+        self._shown = verbose not in (0, "0")
+        self._moves = self._shown and verbose != 2
         self._bar: keras.utils.Progbar | None = None
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int) -> None:
+        if self._moves:
+            if self._bar is None:
+                print("Learning rates on held-out examples:")
+                self._bar = keras.utils.Progbar(total, unit_name="trial")
+            self._bar.update(done, finalize=done >= total)
+
+    def end(self, recipe: FineTuningRecipe) -> None:
+        """Say what was chosen."""
         if self._shown:
-            self._bar = self._bar or keras.utils.Progbar(total, unit_name="trial")
-            # Fewer whole trials than foreseen, where the best rate is the highest.
-            self._bar.update(min(done, total), finalize=done >= total)
+            print(f"Chosen: {recipe}")

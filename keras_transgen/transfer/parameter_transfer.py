@@ -6,14 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_transgen.training.config_from_file import FileConfigError, shown
-from keras_transgen.transfer.fit_by_recipe import (
-    UNTRIED,
-    found_recipe,
-    in_memory,
-    untried,
-    what_forbids_trials,
-)
+from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import (
     UnfreezeAt,
@@ -23,9 +16,9 @@ from keras_transgen.transfer.schedules import (
     warm_up_and_decay,
 )
 from keras_transgen.transfer.tasks import ClassificationLoss
-from keras_transgen.transfer.transfer_model import TransferModel
 
-_FOUND = "found_learning_rate"
+# Where nothing could be tried: the middle of what was best in eleven tasks.
+UNTRIED = 3e-4
 # Arguments of the constructor that are not `TransferModel`'s.
 SETTINGS = (
     "learning_rate",
@@ -38,7 +31,7 @@ SETTINGS = (
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class ParameterTransfer(TransferModel):
+class ParameterTransfer(FineTuning):
     """Fine-tunes a whole pretrained network, by a recipe that does not harm it at the start.
 
     The head is first fitted as a linear probe on features extracted once (a random head would
@@ -94,7 +87,7 @@ class ParameterTransfer(TransferModel):
         num_classes: int | None = None,
         *,
         head_initialization: str | None = None,
-        learning_rate: float | str = 3e-5,
+        learning_rate: float | str = "auto",
         layer_decay: float | None = None,
         gradual_unfreezing: float | None = None,
         warm_up: float = 0.3,
@@ -103,12 +96,7 @@ class ParameterTransfer(TransferModel):
         **kwargs: Any,
     ) -> None:
         # Wrong values shall not wait for the first fit to be noticed.
-        if isinstance(learning_rate, str) and learning_rate != "auto":
-            raise ValueError(
-                "learning_rate must be 'auto' or a number. "
-                f"Received: learning_rate={learning_rate!r}"
-            )
-        warm_up_and_decay(1.0 if isinstance(learning_rate, str) else learning_rate, 1, warm_up)
+        warm_up_and_decay(1.0, 1, warm_up)
         ClassificationLoss(label_smoothing)
         if layer_decay is not None:
             layer_decay_factors(1, layer_decay)
@@ -117,19 +105,17 @@ class ParameterTransfer(TransferModel):
                 "gradual_unfreezing must be a share of the training, in (0, 1]. "
                 f"Received: gradual_unfreezing={gradual_unfreezing}"
             )
-        if not isinstance(learning_rate, str) and learning_rate <= 0:
-            raise ValueError(
-                f"learning_rate must be above zero. Received: learning_rate={learning_rate}"
-            )
         super().__init__(
-            backbone, num_classes, head_initialization=head_initialization or "random", **kwargs
+            backbone,
+            num_classes,
+            learning_rate=learning_rate,
+            head_initialization=head_initialization or "random",
+            **kwargs,
         )
         if head_initialization is None and (not self.built or dense_of(self.head) is not None):
             self.head_initialization = "probe"
         self._refuse_what_cannot_train()
         self.backbone.trainable = True
-        self.learning_rate = learning_rate
-        self._found_rate: float | None = None
         self.layer_decay = layer_decay
         self.gradual_unfreezing = gradual_unfreezing
         self.warm_up = warm_up
@@ -166,7 +152,7 @@ class ParameterTransfer(TransferModel):
             ValueError: Groups are to be unfrozen over a training of unknown length.
         """
         steps = steps_per_epoch * epochs if steps_per_epoch and epochs else None
-        highest = self._highest_rate()
+        highest = self.highest_rate()
         if self.layer_decay is None and self.gradual_unfreezing is None:
             return self._adam(warm_up_and_decay(highest, steps, self.warm_up))
         groups = self.parameter_groups()
@@ -207,40 +193,13 @@ class ParameterTransfer(TransferModel):
         """Share of a training in which the learning rate rises."""
         return self.warm_up
 
-    def _highest_rate(self) -> float:
-        """The number, or what was found."""
-        if not isinstance(self.learning_rate, str):
-            return self.learning_rate
-        if self._found_rate is not None:
-            return self._found_rate
+    def untried_rate(self) -> float:
+        """The middle of what was best where it was measured."""
         return UNTRIED
 
-    def find_rate(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: dict[int, float] | None,
-        validation_data: Any,
-        batch_size: int | None,
-        epochs: int,
-        verbose: Any,
-    ) -> None:
-        """Find the learning rate of the coming `fit` on held-out examples, if it is `"auto"`."""
-        if self.learning_rate != "auto":
-            return
-        reason = what_forbids_trials(self, x, y)
-        data = None if reason else in_memory(x, y, sample_weight)
-        if reason is None and data is None:
-            reason = "the data set is larger than 2 GiB in memory"
-        if data is None:
-            self._found_rate = untried(str(reason))
-            return
-        self.recipe = found_recipe(
-            self, data, validation_data, class_weight, epochs, batch_size or 32, verbose
-        )
-        self._found_rate = self.recipe.learning_rate
-        self._head_initialized = True
+    def trial_settings(self) -> dict[str, Any]:
+        """What the losses of trials depend on, beside the data and the network."""
+        return {**super().trial_settings(), **{name: getattr(self, name) for name in SETTINGS}}
 
     def _adam(self, schedule: Any) -> keras.optimizers.Optimizer:
         if self.weight_decay:
@@ -249,20 +208,4 @@ class ParameterTransfer(TransferModel):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""
-        config = {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}
-        # What was found goes with the model, whose further training need not look again.
-        return config if self._found_rate is None else {**config, _FOUND: self._found_rate}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ParameterTransfer:
-        """Rebuild a model from what `get_config` gave."""
-        config = dict(config)
-        found = config.pop(_FOUND, None)
-        model = super().from_config(config)
-        if found is not None:
-            if isinstance(found, bool) or not isinstance(found, (int, float)) or not found > 0:
-                raise FileConfigError(
-                    f"{_FOUND} must be a number above zero. Received: {shown(found)}"
-                )
-            model._found_rate = float(found)
-        return model
+        return {**super().get_config(), **{name: getattr(self, name) for name in SETTINGS}}

@@ -13,19 +13,24 @@ import tensorflow as tf
 
 from keras_transgen.transfer.cached_features import CachedFeatures
 from keras_transgen.transfer.fine_tuning_recipe import (
-    RATES,
+    FOLDS_OF_A_LARGE_NETWORK,
+    MOST_HELD_OUT,
+    MOST_STEPS,
     SHARES,
     SHORT,
     FineTuningRecipe,
     held_out_losses,
+    is_large,
     number_of_folds,
     rate_of_short_trials,
     with_losses,
 )
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.linear_probe import fit_linear_probe, held_out_folds
+from keras_transgen.transfer.learning_rate_finder import put_back
+from keras_transgen.transfer.linear_probe import LinearProbe, fit_linear_probe, held_out_folds
 from keras_transgen.transfer.schedules import LAST_SHARE
 from keras_transgen.transfer.training_data import rows_of, take_rows
+from keras_transgen.transfer.trial_journal import TrialJournal
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -70,37 +75,52 @@ class Bench:
     """A model on which trials run one after the other, each from given weights.
 
     Args:
-        model: A transfer model, compiled with an optimizer that the rate drives.
+        model: A model that fine-tunes, compiled with an optimizer that the rate drives.
         rate: That rate.
-        warm_up: Share of the steps in which it rises.
         batch_size: Examples a step.
     """
 
-    def __init__(self, model: Any, rate: TrialRate, warm_up: float, batch_size: int) -> None:
-        self._model, self._rate = model, rate
-        self._warm_up, self._batch_size = warm_up, batch_size
+    def __init__(self, model: Any, rate: TrialRate, batch_size: int) -> None:
+        self._model, self._rate, self._batch_size = model, rate, batch_size
+        self._moving = model.moving_weights()
         self._fresh = [np.asarray(each) for each in model.optimizer.variables]
-        self._moving = [
-            weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype)
-        ]
         self._step = model.make_train_function(force=True)
 
     def weights(self) -> list[np.ndarray]:
-        """The model's weights as they are."""
+        """The weights that move, as they are."""
         return [np.asarray(weight) for weight in self._moving]
 
     def put(self, weights: Sequence[np.ndarray]) -> None:
-        """Set the model's weights."""
+        """Set the weights that move."""
         for weight, value in zip(self._moving, weights):
             weight.assign(value)
+        self._model.settle_weights()
+
+    def batches(self, data: tuple) -> tf.data.Dataset:
+        """Shuffled batches of data without end, the same for every trial.
+
+        Args:
+            data: Arrays `(x, y)` or `(x, y, weights)`.
+        """
+        rows = rows_of(data)
+        order = tf.data.Dataset.range(rows).shuffle(rows, seed=0).batch(self._batch_size).repeat()
+        held = keras.tree.map_structure(tf.convert_to_tensor, data)
+        return order.map(
+            lambda numbers: keras.tree.map_structure(lambda leaf: tf.gather(leaf, numbers), held)
+        )
 
     def train(
-        self, data: tuple, start: Sequence[np.ndarray], rate: float, steps: int, decays: bool
+        self,
+        batches: tf.data.Dataset,
+        start: Sequence[np.ndarray],
+        rate: float,
+        steps: int,
+        decays: bool,
     ) -> list[np.ndarray]:
         """Train some steps.
 
         Args:
-            data: Arrays `(x, y, weights)`.
+            batches: What `batches` gave.
             start: Weights to begin with.
             rate: The highest learning rate.
             steps: How many steps.
@@ -112,26 +132,19 @@ class Bench:
         self.put(start)
         for variable, value in zip(self._model.optimizer.variables, self._fresh):
             variable.assign(value)
-        self._rate.set(rate, steps, self._warm_up, decays)
-        rows = rows_of(data)
-        order = tf.data.Dataset.range(rows).shuffle(rows, seed=0).batch(self._batch_size).repeat()
-        held = keras.tree.map_structure(tf.convert_to_tensor, data)
-        batches = order.map(
-            lambda numbers: keras.tree.map_structure(lambda leaf: tf.gather(leaf, numbers), held)
-        )
+        self._rate.set(rate, steps, self._model.warm_up_share, decays)
         strategy = self._model.distribute_strategy
         with strategy.scope():
             iterator = iter(strategy.experimental_distribute_dataset(batches))
-            taken = 0
-            while taken < steps:
+            for _ in range(steps):
                 self._step(iterator)
-                taken += 1
         return self.weights()
 
-    def logits(self, x: Any, weights: Sequence[np.ndarray]) -> np.ndarray:
-        """What the model with these weights predicts."""
+    def losses(self, x: Any, targets: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+        """Loss of each example at these weights, `[examples]`."""
         self.put(weights)
-        return np.asarray(self._model.predict(x, batch_size=128, verbose=0))
+        logits = np.asarray(self._model.predict(x, batch_size=128, verbose=0))
+        return held_out_losses(logits, targets, self._model.task)
 
 
 def find_recipe(
@@ -140,68 +153,167 @@ def find_recipe(
     found: CachedFeatures,
     held_out: tuple | None,
     *,
-    epochs: int,
+    steps: int,
     batch_size: int,
+    journal: TrialJournal | None = None,
     seed: int = 0,
-    tell: Callable[[str, int, int], None] = lambda what, done, total: None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> FineTuningRecipe:
     """Try rates on held-out examples and say which to train with; the model is put back.
 
     Short trials, of a few steps from a linear probe, tell rates that learn from rates that
-    destroy; the best of them and the next one up are tried as long as the training will be. The
-    weights on the way from the probe to what was trained are judged, too: where none of them is
-    clearly better the probe is kept.
+    destroy; the best of them and the next one up are tried as long as the training will be, 500
+    steps at most. The weights on the way from the probe to what was trained are judged, too: where
+    none of them is clearly better the probe is kept. A large network is tried on two folds at
+    most, its short trials on one.
 
     Args:
-        model: A transfer model with a dense head; built.
-        data: Arrays `(x, y, weights)` to train on.
+        model: A `FineTuning` with a dense head; built.
+        data: Arrays `(x, y)` or `(x, y, weights)` to train on.
         found: The features of `x`, with targets.
-        held_out: `(x, y)` to judge on, or `None` for folds of the data.
-        epochs: Of the coming training.
+        held_out: `(x, targets)` to judge on, or `None` for folds of the data.
+        steps: Of the coming training, on all rows.
         batch_size: Examples a step.
+        journal: Where losses are written down. Defaults to nowhere.
         seed: Of the folds.
-        tell: Called with what is done, how many trials are, and how many there will be.
+        tell: Called with how many trials are done, and how many there will be.
 
     Returns:
         The recipe.
+
+    Raises:
+        ValueError: A class has one example only, and none to hold out.
 
     Reference:
         Wortsman et al., Robust fine-tuning of zero-shot models, 2022 (weights on the way);
         Smith, Cyclical Learning Rates for Training Neural Networks, 2017 (short trials).
     """
+    journal = TrialJournal(None, "") if journal is None else journal
+    rates = model.rates_to_try()
     splits = _splits(model, data[0], found, held_out, seed)
+    in_short = splits[:1] if is_large(model) else splits
+    total = len(in_short) * len(rates) + 2 * len(splits)
+    done = 0
+
+    def told(losses: np.ndarray) -> np.ndarray:
+        nonlocal done
+        done += 1
+        tell(done, total)
+        return losses
+
     with _on_trial(model, batch_size) as bench:
         pretrained = bench.weights()
-        starts, judges = [], []
-        for train, judge in splits:
-            bench.put(pretrained)
-            put_probe(model, found, train)
-            starts.append(bench.weights())
-            judges.append(judge)
-        total = len(splits) * (len(RATES) + 2)
-        done = 0
-        short = np.zeros((len(RATES), len(splits)))
-        parts = [_part(data, train) for train, _ in splits]
-        for place, rate in enumerate(RATES):
-            for fold, (part, start, judge) in enumerate(zip(parts, starts, judges)):
-                trained = bench.train(part, start, rate, SHORT, decays=False)
-                short[place, fold] = _mean_loss(bench, model, trained, judge)
-                done += 1
-                tell(f"{SHORT} steps at {rate:.0e}", done, total)
-        sizes = np.array([len(judge[1]) for judge in judges], "float64")
-        short_losses = short @ sizes / sizes.sum()
-        best = rate_of_short_trials(short_losses)
+        folds = [_Fold(bench, model, data, found, pretrained, *split) for split in splits]
+        short = np.array(
+            [
+                np.concatenate(
+                    [
+                        told(
+                            journal.losses(
+                                f"short {rate:g} fold {number}",
+                                lambda: fold.after(rate, SHORT),  # noqa: B023
+                            )
+                        )
+                        for number, fold in enumerate(folds[: len(in_short)])
+                    ]
+                ).mean()
+                for rate in rates
+            ]
+        )
+        best = rate_of_short_trials(short)
         whole: dict[float, np.ndarray] = {}
-        for rate in dict.fromkeys((RATES[best], RATES[min(best + 1, len(RATES) - 1)])):
-            losses = []
-            for part, start, judge in zip(parts, starts, judges):
-                steps = math.ceil(rows_of(part) / batch_size) * epochs
-                trained = bench.train(part, start, rate, steps, decays=True)
-                losses.append(_losses_on_the_way(bench, model, start, trained, judge))
-                done += 1
-                tell(f"a whole training at {rate:.0e}", done, total)
-            whole[rate] = np.concatenate(losses, axis=1)
-    return with_losses(RATES, short_losses, whole, 0 if held_out is not None else len(splits))
+        for rate in rates[best : best + 2]:
+            parts = []
+            for number, fold in enumerate(folds):
+                length = min(max(round(steps * fold.share), 1), MOST_STEPS)
+                name = f"whole {rate:g} fold {number}"
+                found_losses = journal.losses(name, lambda: fold.on_the_way(rate, length))  # noqa: B023
+                parts.append(told(found_losses))
+            whole[rate] = np.concatenate(parts, axis=1)
+        tell(total, total)
+    return with_losses(rates, short, whole, 0 if held_out is not None else len(splits))
+
+
+class _Fold:
+    """Rows to train on from a probe of them, and rows to judge by."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        model: Any,
+        data: tuple,
+        found: CachedFeatures,
+        pretrained: list[np.ndarray],
+        train: np.ndarray,
+        judge: tuple,
+    ) -> None:
+        self._bench, self._model, self._pretrained, self._judge = bench, model, pretrained, judge
+        self._data = data if train.all() else take_rows(data, np.flatnonzero(train))
+        self._batches: tf.data.Dataset | None = None
+        self.share = float(train.mean())
+        self._probe = fit_linear_probe(
+            found.features[train], found.targets[train], task=model.task, weights=found.weights[train]
+        )
+
+    def _trained(self, rate: float, steps: int, decays: bool) -> tuple[list, list]:
+        self._bench.put(self._pretrained)
+        make_head(self._model, self._probe)
+        start = self._bench.weights()
+        if self._batches is None:
+            self._batches = self._bench.batches(self._data)
+        return start, self._bench.train(self._batches, start, rate, steps, decays)
+
+    def after(self, rate: float, steps: int) -> np.ndarray:
+        """Losses after a few steps at a constant rate, `[examples]`."""
+        _, trained = self._trained(rate, steps, decays=False)
+        return self._bench.losses(*self._judge, trained)
+
+    def on_the_way(self, rate: float, steps: int) -> np.ndarray:
+        """Losses between the probe and a whole training, `[shares, examples]`."""
+        start, trained = self._trained(rate, steps, decays=True)
+        return np.stack(
+            [
+                self._bench.losses(*self._judge, on_the_way(start, trained, share))
+                for share in SHARES
+            ]
+        )
+
+
+def put_probe(model: Any, found: CachedFeatures) -> None:
+    """Fit a linear probe on features, and make it the head.
+
+    Args:
+        model: The model, whose head is dense.
+        found: Features with targets and weights.
+    """
+    make_head(
+        model,
+        fit_linear_probe(found.features, found.targets, task=model.task, weights=found.weights),
+    )
+
+
+def make_head(model: Any, probe: LinearProbe) -> None:
+    """Assign a probe to the dense head of a model.
+
+    Args:
+        model: The model.
+        probe: A fitted probe.
+    """
+    dense = dense_of(model.head)
+    assert dense is not None
+    dense.kernel.assign(np.asarray(probe.kernel, "float32"))
+    dense.bias.assign(np.asarray(probe.bias, "float32"))
+
+
+def on_the_way(self, rate: float, steps: int) -> np.ndarray:
+        """Losses between the probe and a whole training, `[shares, examples]`."""
+        start, trained = self._trained(rate, steps, decays=True)
+        return np.stack(
+            [
+                self._bench.losses(*self._judge, on_the_way(start, trained, share))
+                for share in SHARES
+            ]
+        )
 
 
 def put_probe(model: Any, found: CachedFeatures, rows: np.ndarray | None = None) -> None:
@@ -239,58 +351,50 @@ def _splits(
     model: Any, x: Any, found: CachedFeatures, held_out: tuple | None, seed: int
 ) -> list[tuple[np.ndarray, tuple]]:
     """Rows to train on, and `(x, targets)` to judge on, of each fold."""
-    from keras_transgen.transfer.cached_features import targets_of
-
     if held_out is not None:
-        x, y = held_out
-        targets = targets_of(np.asarray(y), model.task, model.num_classes)
-        return [(np.ones(len(found.targets), bool), (x, targets))]
+        return [(np.ones(len(found.targets), bool), _some_of(*held_out, seed))]
     folds = held_out_folds(found.targets, model.task, 1, seed)
     if folds is None:
         raise ValueError(
-            "Each class needs two examples at least, to learn from one and to be judged by the "
-            "other. Give validation_data, or a learning_rate. Received: a class with one example"
+            "learning_rate='auto' needs two examples of each class at least, to learn from one "
+            "and to be judged by the other. Give validation_data of 200 examples or more, or a "
+            f"learning_rate. Received: {len(found.targets)} examples, "
+            f"{_of_the_rarest(found.targets, model.task)} of the rarest class"
         )
     count = number_of_folds(len(found.targets), len(folds))
+    if is_large(model):
+        count = min(count, FOLDS_OF_A_LARGE_NETWORK)
     return [
-        (~fold, (take_rows(x, np.flatnonzero(fold)), found.targets[fold])) for fold in folds[:count]
+        (~fold, _some_of(take_rows(x, np.flatnonzero(fold)), found.targets[fold], seed))
+        for fold in folds[:count]
     ]
 
 
-def _part(data: tuple, train: np.ndarray) -> tuple:
-    return data if train.all() else take_rows(data, np.flatnonzero(train))
+def _of_the_rarest(targets: np.ndarray, task: str) -> int:
+    if task != "classification":
+        return len(targets)
+    counts = np.bincount(targets.argmax(axis=1))
+    return int(counts[counts > 0].min())
 
 
-def _mean_loss(bench: Bench, model: Any, weights: list[np.ndarray], judge: tuple) -> float:
-    x, targets = judge
-    return float(held_out_losses(bench.logits(x, weights), targets, model.task).mean())
-
-
-def _losses_on_the_way(
-    bench: Bench,
-    model: Any,
-    start: list[np.ndarray],
-    trained: list[np.ndarray],
-    judge: tuple,
-) -> np.ndarray:
-    x, targets = judge
-    return np.stack(
-        [
-            held_out_losses(bench.logits(x, on_the_way(start, trained, share)), targets, model.task)
-            for share in SHARES
-        ]
-    )
+def _some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
+    """Examples to judge by, as many as tell."""
+    if len(targets) <= MOST_HELD_OUT:
+        return x, targets
+    rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:MOST_HELD_OUT])
+    return take_rows(x, rows), targets[rows]
 
 
 @contextlib.contextmanager
 def _on_trial(model: Any, batch_size: int) -> Iterator[Bench]:
     """The model compiled for trials, and put back afterwards."""
-    from keras_transgen.transfer.learning_rate_finder import put_back
-
     with put_back(model):
         rate = TrialRate()
         with model.distribute_strategy.scope():
             model.compile(optimizer=model.optimizer_at(rate), metrics=None)
         model.steps_per_execution = 1
-        yield Bench(model, rate, model.warm_up_share, batch_size)
-    model.train_function = model.predict_function = None
+        try:
+            yield Bench(model, rate, batch_size)
+        finally:
+            model.train_function = model.predict_function = None
+    model.settle_weights()

@@ -36,6 +36,7 @@ from keras_transgen.transfer.deltas.delta import (
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.deltas.delta_training import DeltaTraining
 from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
+from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -45,7 +46,7 @@ _MOST_DELTAS = 1000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class StructureTransfer(DeltaTraining, TransferModel):
+class StructureTransfer(DeltaTraining, FineTuning):
     """Keeps a pretrained network and trains a small part, or an addition, of it: a delta.
 
     | method | what trains |
@@ -82,6 +83,8 @@ class StructureTransfer(DeltaTraining, TransferModel):
         alpha: LoRA's scale is `alpha / rank`. Defaults to `rank`.
         targets: Regular expression, or several, for the paths of the parameters (for adapters: the
             names of layers) that the delta acts on. `None`: the method's own choice.
+        learning_rate: `"auto"` (default), which finds the rate and how far to leave the probe, as
+            in `ParameterTransfer`; or the highest learning rate of the default optimizer.
         head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"` for
             `"reinitialize"` and with a head of one's own that is not one dense layer.
         **kwargs: The method's further arguments (see the table), and those of `TransferModel`.
@@ -116,6 +119,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         alpha: float | None = None,
         targets: str | Sequence[str] | None = None,
         *,
+        learning_rate: float | str = "auto",
         head_initialization: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -127,7 +131,11 @@ class StructureTransfer(DeltaTraining, TransferModel):
             del arguments["rank"]
         arguments = {key: value for key, value in arguments.items() if value is not None}
         super().__init__(
-            backbone, num_classes, head_initialization=head_initialization or "random", **kwargs
+            backbone,
+            num_classes,
+            learning_rate=learning_rate,
+            head_initialization=head_initialization or "random",
+            **kwargs,
         )
         is_linear = not self.built or dense_of(self.head) is not None
         keeps_features = delta is None or delta.keeps_features
@@ -210,7 +218,8 @@ class StructureTransfer(DeltaTraining, TransferModel):
         self._after_change()
 
     def _after_change(self) -> None:
-        """Optimizers and compiled functions belong to what trained before."""
+        """Optimizers, compiled functions and a rate belong to what trained before."""
+        self.forget_recipe()
         for function in ("train_function", "test_function", "predict_function"):
             setattr(self, function, None)
         if not self.compiled:
@@ -322,18 +331,57 @@ class StructureTransfer(DeltaTraining, TransferModel):
             epochs: Epochs of the coming `fit`; `None` if not known.
         """
         delta = self.delta_set.in_force()
-        # A head that knows nothing yet would learn too slowly beside a careful delta.
-        if delta is None or self.head_initialization == "random":
-            return keras.optimizers.Adam(1e-3)
-        if delta.warm_up is None:
-            return keras.optimizers.Adam(delta.learning_rate)
+        if not self.rate_is_known:
+            # A head that knows nothing yet would learn too slowly beside a careful delta.
+            if delta is None or self.head_initialization == "random":
+                return keras.optimizers.Adam(1e-3)
+            if delta.warm_up is None:
+                return keras.optimizers.Adam(delta.learning_rate)
         steps = steps_per_epoch * epochs if steps_per_epoch and epochs else None
-        return keras.optimizers.Adam(warm_up_and_decay(delta.learning_rate, steps, delta.warm_up))
+        return keras.optimizers.Adam(
+            warm_up_and_decay(self.highest_rate(), steps, self.warm_up_share)
+        )
 
     def default_optimizer_is_for_one_fit(self) -> bool:
         """Whether a schedule is as long as one `fit`."""
         delta = self.delta_set.in_force()
-        return delta is not None and delta.warm_up is not None
+        return self.rate_is_known or (delta is not None and delta.warm_up is not None)
+
+    def untried_rate(self) -> float:
+        """The learning rate of the delta in force."""
+        delta = self.delta_set.in_force()
+        return 1e-3 if delta is None else delta.learning_rate
+
+    def rates_to_try(self) -> tuple[float, ...]:
+        """Those of the delta in force."""
+        delta = self.delta_set.in_force()
+        return super().rates_to_try() if delta is None else delta.rates
+
+    @property
+    def warm_up_share(self) -> float:
+        """Share of a training in which the learning rate rises, of trials too."""
+        delta = self.delta_set.in_force()
+        return (delta.warm_up if delta is not None else None) or 0.1
+
+    def starts_from_features(self) -> bool:
+        """Whether a delta trains that starts from the backbone's features."""
+        delta = self.delta_set.in_force()
+        if delta is None or self.delta_set.merged or self.head_initialization == "random":
+            return False
+        return delta.keeps_features
+
+    def settle_weights(self) -> None:
+        """Write the parameters that follow from the delta's variables."""
+        delta = self._parameter_delta()
+        if delta is not None:
+            with self.distribute_strategy.scope():
+                delta.write()
+
+    def trial_settings(self) -> dict[str, Any]:
+        """What the losses of trials depend on, beside the data and the network."""
+        delta = self.delta_set.in_force()
+        method = {} if delta is None else {"method": delta.method, **delta.arguments()}
+        return {**super().trial_settings(), **method}
 
     # What it is
 
@@ -379,6 +427,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
         """Rebuild a model from what `get_config` gave."""
         config = dict(config)
         deltas = config.pop("deltas", None)
+        found = cls.found_in_file(config)
         refuse_arguments(cls, config, "method", "source")
         model = cls(**arguments_from_file(cls, config, **cls.nested_arguments()))
         try:
@@ -388,6 +437,7 @@ class StructureTransfer(DeltaTraining, TransferModel):
                 "A file lists its deltas by name, method and arguments. "
                 f"Received: deltas={shown(deltas)} ({type(error).__name__}: {error!s:.80})"
             ) from None
+        model._found_rate = found
         return model
 
     def _take_up(self, deltas: Any) -> None:

@@ -23,7 +23,6 @@ from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.endpoints import transfer_endpoints
-from keras_transgen.transfer.fine_tuning_recipe import FineTuningRecipe
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
 from keras_transgen.transfer.logits_check import (
@@ -131,9 +130,6 @@ class TransferModel(TrainerModel):
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
-        # What was tried before the first training, where the learning rate is found.
-        self.recipe: FineTuningRecipe | None = None
-        self._went_the_way = False
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
@@ -247,8 +243,6 @@ class TransferModel(TrainerModel):
             **kwargs: Keras' further arguments, unused.
         """
         (print_fn or print)(parameter_table(self, line_length))
-        if self.recipe is not None:
-            (print_fn or print)(str(self.recipe))
 
     # From raw input to logits
 
@@ -470,19 +464,6 @@ class TransferModel(TrainerModel):
         """
         return keras.optimizers.Adam(1e-3)
 
-    def optimizer_at(self, schedule: Any) -> keras.optimizers.Optimizer:
-        """The default optimizer, driven by a learning rate or a schedule of one's own.
-
-        Args:
-            schedule: Learning rate or schedule.
-        """
-        return keras.optimizers.Adam(schedule)
-
-    @property
-    def warm_up_share(self) -> float:
-        """Share of a training in which the learning rate rises, of trials too."""
-        return 0.3
-
     def default_optimizer_is_for_one_fit(self) -> bool:
         """Whether `default_optimizer` depends on the steps, so that every `fit` needs a new one."""
         return False
@@ -521,7 +502,7 @@ class TransferModel(TrainerModel):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
-        epochs: int = 1,
+        epochs: int | None = None,
         verbose: Any = "auto",
         callbacks: Any = None,
         validation_split: float = 0.0,
@@ -534,6 +515,8 @@ class TransferModel(TrainerModel):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Train, with the arguments and the result of `keras.Model.fit`.
+
+        `epochs` defaults to what `default_epochs` says.
 
         Raises:
             ValueError: If the data do not fit the model, before training starts.
@@ -551,116 +534,56 @@ class TransferModel(TrainerModel):
         if class_weight is not None:
             # Before a probe extracts features.
             weights_by_class(class_weight, self.weighed_classes(class_weight))
+        if epochs is None:
+            epochs = initial_epoch + self.default_epochs(x, batch_size, steps_per_epoch)
+        given = {
+            "x": x,
+            "y": y,
+            "batch_size": batch_size,
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": callbacks,
+            "validation_split": validation_split,
+            "validation_data": validation_data,
+            "shuffle": shuffle,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            **kwargs,
+        }
         try:
-            begins = not int(self.progress.step.numpy()) and not self._head_initialized
-            known = self.recipe
-            if begins and (not self.compiled or self._compiled_by_default):
-                self.find_rate(
-                    x, y, sample_weight, class_weight, validation_data, batch_size, epochs, verbose
-                )
-                begins = not self._head_initialized
-            if self.recipe is not None and self.recipe is not known and self.recipe.kept_probe:
-                if class_weight is not None and y is not None:
-                    targets = targets_of(np.asarray(y), self.task, self.num_classes)
-                    sample_weight = weights_of(targets, sample_weight, class_weight)
-                return self._probe_history(
-                    x, y, sample_weight, batch_size, validation_data, callbacks
-                )
-            if self.head_initialization == "probe" and begins:
-                finite = take_steps(x, steps_per_epoch)
-                self.initialize_head(finite, y, sample_weight, class_weight, batch_size, verbose)
-            if not self.compiled or (
-                self._compiled_by_default and self.default_optimizer_is_for_one_fit()
-            ):
-                steps = steps_per_epoch or steps_of(x, batch_size)
-                self.compile_by_default(steps, epochs - initial_epoch)
-            start = self._start_of_the_way()
-            history = super().fit(
-                x=x,
-                y=y,
-                batch_size=batch_size,
-                epochs=epochs,
-                verbose=verbose,
-                callbacks=callbacks,
-                validation_split=validation_split,
-                validation_data=validation_data,
-                shuffle=shuffle,
-                class_weight=class_weight,
-                sample_weight=sample_weight,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch,
-                **kwargs,
-            )
-            self._go_part_of_the_way(start)
-            history.recipe = self.recipe
-            return history
+            return self.train(given)
         finally:
             self._whole_data = self._inputs_checked = False
 
-    def find_rate(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: dict[int, float] | None,
-        validation_data: Any,
-        batch_size: int | None,
-        epochs: int,
-        verbose: Any,
-    ) -> None:
-        """Find the learning rate of the coming `fit`, which gave these; a number stays as it is."""
+    def train(self, given: dict[str, Any]) -> keras.callbacks.History:
+        """What `fit` does once its data are arrays: start the head, compile if need be, train.
 
-    def _start_of_the_way(self) -> list[np.ndarray] | None:
-        if self.recipe is None or self._went_the_way or self.recipe.share == 1.0:
-            return None
-        return [np.asarray(weight) for weight in self.weights]
+        Args:
+            given: The arguments of `fit`.
+        """
+        begins = not int(self.progress.step.numpy()) and not self._head_initialized
+        if self.head_initialization == "probe" and begins:
+            finite = take_steps(given["x"], given["steps_per_epoch"])
+            names = ("y", "sample_weight", "class_weight", "batch_size", "verbose")
+            self.initialize_head(finite, *[given[name] for name in names])
+        if not self.compiled or (
+            self._compiled_by_default and self.default_optimizer_is_for_one_fit()
+        ):
+            steps = given["steps_per_epoch"] or steps_of(given["x"], given["batch_size"])
+            self.compile_by_default(steps, given["epochs"] - given["initial_epoch"])
+        return super().fit(**given)
 
-    def _go_part_of_the_way(self, start: list[np.ndarray] | None) -> None:
-        if start is not None and self.recipe is not None:
-            for weight, before in zip(self.weights, start):
-                if keras.backend.is_float_dtype(weight.dtype):
-                    after = np.asarray(weight)
-                    weight.assign(before + self.recipe.share * (after - before))
-        self._went_the_way = self.recipe is not None
+    def default_epochs(self, x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int:
+        """Epochs of a `fit` that names none: one.
 
-    def _probe_history(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        batch_size: int | None,
-        validation_data: Any,
-        callbacks: Any,
-    ) -> keras.callbacks.History:
-        """The history of a training that kept the probe: one epoch, whose logs are evaluated."""
-        if not self.compiled:
-            self.compile_by_default()
-        judge = {"batch_size": batch_size, "verbose": 0, "return_dict": True}
-        logs = self.evaluate(x, y, sample_weight=sample_weight, **judge)
-        if validation_data is not None:
-            held = (
-                keras.utils.unpack_x_y_sample_weight(validation_data)
-                if isinstance(validation_data, (tuple, list))
-                else (validation_data, None, None)
-            )
-            values = self.evaluate(held[0], held[1], sample_weight=held[2], **judge)
-            logs |= {f"val_{name}": value for name, value in values.items()}
-        given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-        told = keras.callbacks.CallbackList(
-            [each for each in given if each is not None],
-            add_history=True,
-            model=self,
-            epochs=1,
-            steps=1,
-            verbose=0,
-        )
-        told.on_train_begin()
-        told.on_epoch_begin(0)
-        told.on_epoch_end(0, logs)
-        told.on_train_end(logs)
-        self._went_the_way = True
-        self.history.recipe = self.recipe
-        return self.history
+        Args:
+            x: What `fit` was given.
+            batch_size: What `fit` was given.
+            steps_per_epoch: What `fit` was given.
+        """
+        return 1
 
     def initialize_head(
         self,

@@ -150,7 +150,7 @@ def test_probe_where_the_head_allows_it():
         ({"gradual_unfreezing": 0.0}, "share of the training"),
         ({"warm_up": 1.0}, "warm_up must be in"),
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),
-        ({"learning_rate": -1.0}, "learning_rate must be above zero"),
+        ({"learning_rate": -1.0}, "learning_rate must be 'auto', or a number above zero"),
         ({"head_initialization": "zeros"}, "head_initialization must be one of"),
     ],
 )

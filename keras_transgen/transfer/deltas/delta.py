@@ -131,6 +131,7 @@ class Delta(keras.layers.Layer):
         learning_rate: Adam's learning rate where the user gives no optimizer.
         warm_up: Share of the training in which it then rises, before it decays to almost nothing;
             `None` for a constant one.
+        rates: Learning rates that are tried on held-out examples, ascending.
         touched: The backbone's variables whose values differ from the base while it is active.
         users_own: Arguments that a file never gives.
         keeps_features: Whether it starts from the backbone's own features, so that a head fitted to
@@ -143,6 +144,8 @@ class Delta(keras.layers.Layer):
     keeps_features: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 1e-3
     warm_up: ClassVar[float | None] = None
+    # An addition that starts at nothing bears higher rates than the network's own parameters.
+    rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
     def __init__(self, backbone: Any, name: str) -> None:
         # Deltas hold parameters of float32 under every policy, as optimizers want them.
@@ -158,6 +161,11 @@ class Delta(keras.layers.Layer):
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from, as JSON values."""
         raise NotImplementedError
+
+    @classmethod
+    def from_earlier_files(cls) -> dict[str, Any]:
+        """Arguments that files of earlier versions lack, with what they meant."""
+        return {}
 
     def activate(self, base: Mapping[int, tf.Variable]) -> None:
         """Change the backbone, whose touched variables hold their base values, and train.

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_transgen.training.config_from_file import FileConfigError, shown
 from keras_transgen.training.variable_limit import limit_variables
-from keras_transgen.transfer.deltas.delta import Delta, check_from_file, make_delta
+from keras_transgen.transfer.deltas.delta import DELTAS, Delta, check_from_file, make_delta
 from keras_transgen.transfer.deltas.targets import Target
 
 # What TensorFlow takes for a scope.
@@ -116,6 +116,7 @@ class DeltaSet(keras.layers.Layer):
                 its state.
         """
         check_from_file(method, arguments)
+        arguments = {**DELTAS.find(method).from_earlier_files(), **arguments}
 
         def made() -> Delta:
             try:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.transfer.deltas.delta import Delta, check_state
 from keras_transgen.transfer.deltas.targets import Target
+from keras_transgen.transfer.fine_tuning_recipe import RATES
 
 
 class GroupDelta(Delta):
@@ -29,6 +30,7 @@ class GroupDelta(Delta):
 
     # Pretrained blocks are easily spoilt by Adam's first steps.
     warm_up = 0.1
+    rates = RATES
 
     def __init__(self, backbone: Any, name: str, first_group: int) -> None:
         super().__init__(backbone, name)

@@ -1,4 +1,4 @@
-"""(IA)^3: each output channel of a layer scaled by one learned number."""
+"""(IA)^3: activations inside a network scaled by learned numbers, one for each channel."""
 
 from __future__ import annotations
 
@@ -21,24 +21,34 @@ from keras_transgen.transfer.deltas.targets import (
     parameters_of,
 )
 
+SELECTIONS = ("paper", "outputs")
+_KEYS_AND_VALUES = re.compile(r"(?:^|[/_])(?:key|value)s?(?:_(?:dense|proj|projection))?(?:_\d+)?/")
+_ATTENTION = re.compile(r"(?:^|[/_])(?:query|key|value|attention)")
 # What kernels are called, and the biases beside them: by Keras, by TF-Slim, by Sonnet.
 _BIASES = {"kernel": ("bias",), "weights": ("biases", "bias"), "weight": ("bias",), "w": ("b",)}
 
 
 @register_delta("ia3")
 class IA3(ParameterDelta):
-    """l * (W0 x + b0), where only l, one number for each output channel, trains.
+    """Activations times l, one number for each channel; only l trains, and starts at one.
 
-    The kernel and the bias of the same layer, where it has one, are scaled: W = W0 * l and
-    b = b0 * l. l starts at one, so that nothing changes at first. The paper scales the inputs of
-    a feed-forward block's second layer, keys and values of attention; here it is the outputs of
-    every target, since convolutional networks have none of these.
+    In a network with attention it is, as in the paper, the keys and the values that are scaled,
+    and what the second layer of each feed-forward block receives: l * (W0 x + b0) for the former,
+    W0 (l * x) for the latter. A feed-forward block is two dense layers in a row, of which the
+    first widens what the second narrows again. Networks without attention, convolutional ones for
+    instance, have none of these: there the outputs of all dense and convolution layers but
+    depthwise ones are scaled.
+
+    The parameters of the layer are what is written: kernel and bias by their outputs, W = W0 * l
+    and b = b0 * l, or the kernel's rows.
 
     Args:
         backbone: The backbone, at its base.
         name: Name of the delta.
-        targets: Regular expression for the paths of the kernels, or several. `None`: the kernels
-            of all dense and convolution layers but depthwise ones.
+        targets: Regular expression for the paths of kernels whose outputs are scaled, or several.
+            `None`: see above.
+        selection: What `targets=None` takes: `"paper"` is the above, `"outputs"` scales the
+            outputs of all kernels in every network. Defaults to `"paper"`.
 
     Example:
         ```python
@@ -59,9 +69,21 @@ class IA3(ParameterDelta):
         backbone: Any,
         name: str = "ia3",
         targets: str | Sequence[str] | None = None,
+        selection: str = "paper",
     ) -> None:
+        if selection not in SELECTIONS:
+            raise ValueError(
+                f"selection must be one of {SELECTIONS}. Received: selection={selection!r}"
+            )
         self.target_patterns = targets
-        if targets is None:
+        self.selection = selection
+        # Indices of kernels whose rows are scaled, not their outputs.
+        self._by_rows: set[int] = set()
+        of_attention = keys_and_values(backbone) if selection == "paper" else []
+        if targets is None and of_attention:
+            chosen = [*of_attention, *narrowing_kernels(backbone)]
+            self._by_rows = {kernel.index for kernel in chosen[len(of_attention) :]}
+        elif targets is None:
             chosen = default_targets(
                 backbone,
                 lambda target: is_kernel(target) and not is_depthwise(target),
@@ -70,7 +92,8 @@ class IA3(ParameterDelta):
             )
         else:
             chosen = match_targets(backbone, targets, is_kernel, "kernels")
-        biases = biases_of(backbone, chosen)
+        outputs = [kernel for kernel in chosen if kernel.index not in self._by_rows]
+        biases = biases_of(backbone, outputs)
         # By the bias's index, the kernel that it is scaled with.
         self._kernels = {
             biases[kernel.index].index: kernel for kernel in chosen if kernel.index in biases
@@ -82,20 +105,68 @@ class IA3(ParameterDelta):
         """Create l, of the shape of the last axes of the kernel; a bias has its kernel's."""
         if target.index in self._kernels:
             return self._scales[self._kernels[target.index].index]
-        # A depthwise kernel ends in [channels, multiplier]: both together count its outputs.
-        shape = target.shape[-2:] if is_depthwise(target) else target.shape[-1:]
+        shape = self._scale_shape(target)
         name = target.path.replace("/", "_")
         scale = (self.add_weight(shape=shape, initializer="ones", name=f"{name}_scale"),)
         self._scales[target.index] = scale
         return scale
 
+    def _scale_shape(self, target: Target) -> tuple[int, ...]:
+        if target.index in self._by_rows:
+            return (target.shape[-2], 1)
+        # A depthwise kernel ends in [channels, multiplier]: both together count its outputs. So
+        # do the heads of attention and what each has, in the paper's places.
+        of_heads = self.selection == "paper" and _is_of_heads(target)
+        return target.shape[-2:] if is_depthwise(target) or of_heads else target.shape[-1:]
+
     def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
-        """W0 * l, or b0 * l."""
+        """W0 * l, by outputs or by rows, or b0 * l."""
         return base * tf.reshape(own[0], _as_last_axes(own[0].shape, base.shape))
 
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""
-        return {"targets": self.target_patterns}
+        return {"targets": self.target_patterns, "selection": self.selection}
+
+    @classmethod
+    def from_earlier_files(cls) -> dict[str, Any]:
+        """What a file that does not say which kernels are scaled means."""
+        return {"selection": "outputs"}
+
+
+def keys_and_values(backbone: Any) -> list[Target]:
+    """The kernels that make keys and values of attention, by their names.
+
+    Args:
+        backbone: A `keras_transgen.backbones.Backbone`.
+    """
+    return [
+        target
+        for target in parameters_of(backbone)
+        if is_kernel(target) and _KEYS_AND_VALUES.search(target.path)
+    ]
+
+
+def narrowing_kernels(backbone: Any) -> list[Target]:
+    """The second kernels of feed-forward blocks: `[wide, narrow]` right behind `[narrow, wide]`.
+
+    Args:
+        backbone: A `keras_transgen.backbones.Backbone`.
+    """
+    kernels = [
+        target
+        for target in parameters_of(backbone)
+        if is_kernel(target) and len(target.shape) == 2 and not _ATTENTION.search(target.path)
+    ]
+    return [
+        second
+        for first, second in zip(kernels, kernels[1:])
+        if second.shape == first.shape[::-1] and second.shape[0] > second.shape[1]
+    ]
+
+
+def _is_of_heads(target: Target) -> bool:
+    """Whether the kernel is `[inputs, heads, size]`, of `keras.layers.EinsumDense`."""
+    return len(target.shape) == 3 and bool(_KEYS_AND_VALUES.search(target.path))
 
 
 def biases_of(backbone: Any, kernels: Sequence[Target]) -> dict[int, Target]:

@@ -20,7 +20,10 @@ from keras_transgen.transfer.deltas.targets import (
     matrix_shape,
 )
 
-# A kernel whose two factors hold more than this share of it is not worth factors.
+SELECTIONS = ("share", "dense")
+# Two factors hold at most this share of a kernel.
+SMALL_SHARE = 1 / 16
+# In files of earlier versions: a kernel of which they held more had none.
 WORTHWHILE = 1 / 8
 
 
@@ -30,17 +33,23 @@ class LoRA(ParameterDelta):
 
     A starts at random (He, uniform) and B at zero, so that nothing changes at first.
 
-    By default the kernels of dense layers and 1x1 convolutions are adapted; where a network has
-    none, those of its other convolutions. Depthwise kernels are left alone, and so are kernels so
-    small that their factors would hold more than an eighth of them (unless all are).
+    By default the kernels of dense layers and 1x1 convolutions are adapted, and where wider ones
+    hold more of the network than these (a ResNet of 3x3 convolutions, a network for DNA) those
+    too. Depthwise kernels are left alone. A kernel of which the factors would hold more than a
+    sixteenth gets fewer columns of A, as many as keep to that; one that cannot bear a single
+    column is left alone (unless none can).
 
     Args:
         backbone: The backbone, at its base.
         name: Name of the delta.
-        rank: Columns of A and rows of B; fewer where a kernel has fewer. Defaults to 8.
+        rank: Columns of A and rows of B; fewer where a kernel has fewer, and by default in small
+            kernels. Defaults to 8.
         alpha: Numerator of the product's scale. Defaults to `rank`, which makes it 1.
         targets: Regular expression for the paths of the kernels, or several; depthwise kernels
             and embeddings may be named too. `None`: see above.
+        selection: What `targets=None` takes: `"share"` is the above. `"dense"` is what files of
+            earlier versions hold: wide kernels only where a network has no others, and none of
+            which the factors would hold more than an eighth. Defaults to `"share"`.
 
     Example:
         ```python
@@ -64,7 +73,12 @@ class LoRA(ParameterDelta):
         rank: int = 8,
         alpha: float | None = None,
         targets: str | Sequence[str] | None = None,
+        selection: str = "share",
     ) -> None:
+        if selection not in SELECTIONS:
+            raise ValueError(
+                f"selection must be one of {SELECTIONS}. Received: selection={selection!r}"
+            )
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
             raise ValueError(f"rank must be a whole number from 1 up. Received: rank={rank!r}")
         if alpha is not None and not alpha > 0:
@@ -72,10 +86,19 @@ class LoRA(ParameterDelta):
         self.rank = rank
         self.alpha = alpha
         self.target_patterns = targets
-        if targets is None:
-            chosen = _worthwhile(_default_kernels(backbone), rank)
-        else:
+        self.selection = selection
+        self._fewer = False
+        if targets is not None:
             chosen = match_targets(backbone, targets, _is_matrix, "kernels")
+        elif selection == "dense":
+            chosen = _worthwhile(_dense_kernels(backbone), rank)
+        else:
+            kernels = _default_kernels(backbone)
+            chosen = [kernel for kernel in kernels if _columns(kernel) >= 1]
+            if chosen:
+                self._fewer = True
+            else:
+                chosen = kernels
         super().__init__(backbone, name, chosen)
 
     @property
@@ -87,6 +110,8 @@ class LoRA(ParameterDelta):
         """Create A and B."""
         rows, columns = matrix_shape(target)
         rank = min(self.rank, rows, columns)
+        if self._fewer:
+            rank = min(rank, _columns(target))
         name = target.path.replace("/", "_")
         return (
             self.add_weight(shape=(rows, rank), initializer="he_uniform", name=f"{name}_a"),
@@ -100,7 +125,17 @@ class LoRA(ParameterDelta):
 
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""
-        return {"rank": self.rank, "alpha": self.alpha, "targets": self.target_patterns}
+        return {
+            "rank": self.rank,
+            "alpha": self.alpha,
+            "targets": self.target_patterns,
+            "selection": self.selection,
+        }
+
+    @classmethod
+    def from_earlier_files(cls) -> dict[str, Any]:
+        """What a file that does not say which kernels are taken means."""
+        return {"selection": "dense"}
 
 
 def _is_matrix(target: Target) -> bool:
@@ -108,6 +143,23 @@ def _is_matrix(target: Target) -> bool:
 
 
 def _default_kernels(backbone: Any) -> list[Target]:
+    kernels = default_targets(
+        backbone,
+        lambda target: is_kernel(target) and not is_depthwise(target),
+        "lora",
+        "the kernels of dense and convolution layers",
+    )
+    dense = [kernel for kernel in kernels if is_dense(kernel)]
+    of_dense = sum(kernel.size for kernel in dense)
+    return kernels if 2 * of_dense < sum(kernel.size for kernel in kernels) else dense
+
+
+def _columns(kernel: Target) -> int:
+    """Columns of A whose two factors keep to their share of a kernel."""
+    return int(SMALL_SHARE * kernel.size / sum(matrix_shape(kernel)))
+
+
+def _dense_kernels(backbone: Any) -> list[Target]:
     try:
         return default_targets(backbone, is_dense, "lora", "dense kernels")
     except ValueError:

@@ -131,3 +131,63 @@ def test_a_depthwise_layers_bias_is_scaled_too():
     scale.assign([[2.0], [3.0]])
     model.deltas["ia3"].write()
     np.testing.assert_allclose(model.backbone(x), base * [2.0, 3.0], rtol=1e-5, atol=1e-5)
+
+
+def attention_network():
+    """One block of a transformer, by Keras' own layers."""
+    inputs = keras.Input((5, 6))
+    attended = keras.layers.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
+    x = keras.layers.Add()([inputs, attended])
+    hidden = keras.layers.Dense(12, activation="gelu", name="widen")(x)
+    hidden = keras.layers.Dense(6, name="narrow")(hidden)
+    return keras.Model(inputs, keras.layers.Add()([x, hidden]), name="block")
+
+
+def by_definition(network, inputs, of_keys, of_values, of_hidden):
+    """Keys, values and the activations between the two dense layers, scaled where the paper does"""
+    weight = {each.path: each.numpy() for each in network.weights}
+
+    def heads(name):
+        made = np.einsum("btd,dhk->bthk", inputs, weight[f"attention/{name}/kernel"])
+        return made + weight[f"attention/{name}/bias"]
+
+    query, key, value = heads("query"), of_keys * heads("key"), of_values * heads("value")
+    scores = np.einsum("bqhk,bthk->bhqt", query, key) / 2.0
+    shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    mixed = np.einsum("bhqt,bthk->bqhk", shares, value)
+    attended = np.einsum("bqhk,hkd->bqd", mixed, weight["attention/attention_output/kernel"])
+    x = inputs + attended + weight["attention/attention_output/bias"]
+    hidden = keras.activations.gelu(x @ weight["widen/kernel"] + weight["widen/bias"]).numpy()
+    return x + (of_hidden * hidden) @ weight["narrow/kernel"] + weight["narrow/bias"]
+
+
+def test_in_a_transformer_keys_values_and_inner_activations_are_scaled_as_in_the_paper():
+    rng = np.random.default_rng(0)
+    network = attention_network()
+    for weight in network.weights:
+        weight.assign(rng.normal(0.0, 0.5, weight.shape))
+    inputs = rng.normal(size=(3, 5, 6)).astype("float32")
+    keys, values_, hidden = (rng.uniform(0.5, 2.0, n) for n in ((2, 4), (2, 4), (12,)))
+    expected = by_definition(network, inputs, keys, values_, hidden)
+    plain = by_definition(network, inputs, 1.0, 1.0, 1.0)
+
+    backbone = KerasBackbone(network)
+    delta = IA3(backbone)
+    # Eight numbers for the keys, eight for the values, twelve between the dense layers.
+    assert delta.count_params() == 28
+    delta.activate({each.index: tf.Variable(each.variable.value) for each in delta.touched})
+    np.testing.assert_allclose(backbone(inputs), plain, atol=1e-5)
+    by_shape = {tuple(each.shape): [] for each in delta.variables}
+    for each in delta.variables:
+        by_shape[tuple(each.shape)].append(each)
+    key, value = by_shape[2, 4]
+    key.assign(keys)
+    value.assign(values_)
+    by_shape[12, 1][0].assign(hidden[:, None])
+    delta.write()
+    np.testing.assert_allclose(backbone(inputs), expected, atol=1e-5)
+    assert np.abs(expected - plain).max() > 0.1
+    # What the convolutional networks have, and files of earlier versions mean.
+    assert IA3(KerasBackbone(attention_network()), selection="outputs").count_params() > 28
+    with pytest.raises(ValueError, match="selection must be one of"):
+        IA3(KerasBackbone(attention_network()), selection="all")

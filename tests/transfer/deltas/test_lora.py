@@ -123,19 +123,51 @@ def test_ranks(targets, rank, shapes):
 
 
 def test_by_default_dense_and_1x1_kernels():
-    delta = LoRA(BACKBONES["saved"](), rank=1)
-    assert [target.path for target in delta.touched] == KERNELS[1:]
+    # These kernels are so small that none can bear factors, so that all of the kind have them.
+    delta = LoRA(_backbone(pointwise(4)), rank=1)
+    assert [target.path for target in delta.touched] == ["narrow/kernel", "broad/kernel"]
 
 
-def test_by_default_only_kernels_worth_factors():
-    inputs = keras.Input((4, 4, 64))
-    x = keras.layers.Conv2D(8, 1, name="thin")(inputs)
-    x = keras.layers.Conv2D(64, 1, name="wide")(keras.layers.Concatenate()([x, inputs]))
-    network = keras.Model(inputs, x)
-    # wide: 72 x 64, factors of rank 1 hold 136 of 4608; thin: 64 x 8, they hold 72 of 512.
-    chosen = LoRA(_backbone(network), rank=1).touched
-    assert [target.path for target in chosen] == ["wide/kernel"]
-    assert len(LoRA(_backbone(network), rank=64).touched) == 2
+def pointwise(channels):
+    """Most of its parameters lie in 1x1 kernels."""
+    inputs = keras.Input((4, 4, channels))
+    x = keras.layers.Conv2D(2 * channels, 1, name="narrow")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, name="spatial")(x)
+    x = keras.layers.Conv2D(channels, 1, name="broad")(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", name="last")(x))
+
+
+def test_by_default_as_many_columns_as_a_sixteenth_of_the_kernel_bears():
+    delta = LoRA(_backbone(pointwise(64)), rank=4)
+    # Both kernels hold 64 * 128 = 8192 numbers: 2 columns of 64 + 128 are 384 of 512.
+    assert [tuple(each.shape) for each in delta.variables] == [(64, 2), (2, 128), (128, 2), (2, 64)]
+    assert delta.count_params() <= 2 * 8192 / 16
+    # Those that are named have the rank that is asked for.
+    named = LoRA(_backbone(pointwise(64)), rank=4, targets="narrow|broad")
+    assert [tuple(each.shape) for each in named.variables][0] == (64, 4)
+
+
+def test_by_default_wide_kernels_that_hold_most_of_the_network():
+    inputs = keras.Input((100, 16))
+    x = keras.layers.Conv1D(64, 1, name="entry")(inputs)
+    x = keras.layers.Conv1D(64, 21, padding="same", name="wide")(x)
+    x = keras.layers.Conv1D(64, 1, name="exit")(x)
+    delta = LoRA(_backbone(keras.Model(inputs, x)), rank=8)
+    # wide: 1344 x 64 numbers, a sixteenth are 5376, three columns of 1408 are 4224.
+    shapes = [tuple(each.shape) for each in delta.variables]
+    assert [target.path for target in delta.touched] == ["wide/kernel", "exit/kernel"]
+    assert shapes == [(1344, 3), (3, 64), (64, 2), (2, 64)]
+
+
+def test_files_of_earlier_versions_keep_their_kernels():
+    arguments = {"rank": 8, "alpha": None, "targets": None}
+    model = StructureTransfer(_backbone(pointwise(64)), 3, method=None, pooling="average")
+    earlier = model.delta_set.add_from_file("earlier", "lora", arguments)
+    # Eight columns hold 8 * 192 = 1536 of 8192, more than an eighth: all kernels had them then.
+    assert [tuple(each.shape) for each in earlier.variables][0] == (64, 8)
+    assert earlier.arguments()["selection"] == "dense"
+    later = model.delta_set.add_from_file("later", "lora", {**arguments, "selection": "share"})
+    assert [tuple(each.shape) for each in later.variables][0] == (64, 2)
 
 
 def _backbone(network):

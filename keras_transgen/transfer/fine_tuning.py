@@ -1,0 +1,280 @@
+"""A transfer model whose network trains, at a learning rate that is found or given."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transgen.training.config_from_file import FileConfigError, shown
+from keras_transgen.transfer.cached_features import targets_of, weights_of
+from keras_transgen.transfer.fine_tuning_recipe import RATES, FineTuningRecipe, is_large
+from keras_transgen.transfer.fit_by_recipe import found_recipe, planned_steps, what_forbids_trials
+from keras_transgen.transfer.recipe_search import on_the_way
+from keras_transgen.transfer.transfer_model import TransferModel
+
+_FOUND = "found_learning_rate"
+# Steps of a training whose epochs nobody named; passes over a large network cost more.
+STEPS, STEPS_OF_A_LARGE_NETWORK = 300, 100
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
+
+
+class FineTuning(TransferModel):
+    """Base of the kinds of transfer that train the network, or a part of it, from a linear probe.
+
+    With `learning_rate="auto"` the first `fit` of a model that its user has not compiled tries
+    rates on held-out examples, and how far to leave the probe; see `FineTuningRecipe`. Whatever is
+    fitted later goes on at the rate that was found.
+
+    Args:
+        backbone: As in `TransferModel`.
+        num_classes: As in `TransferModel`.
+        learning_rate: `"auto"`, or the highest learning rate of the default optimizer.
+        **kwargs: As in `TransferModel`.
+
+    Attributes:
+        recipe: What was tried, and what was chosen; `None` before, and where nothing was tried.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        num_classes: int | None = None,
+        *,
+        learning_rate: float | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        _check_rate(learning_rate)
+        super().__init__(backbone, num_classes, **kwargs)
+        self.learning_rate = learning_rate
+        self.recipe: FineTuningRecipe | None = None
+        self._found_rate: float | None = None
+        self._warned = False
+
+    # What a kind says of itself
+
+    def untried_rate(self) -> float:
+        """The highest learning rate where none was given and none could be tried."""
+        raise NotImplementedError
+
+    def rates_to_try(self) -> tuple[float, ...]:
+        """Learning rates of the short trials, ascending."""
+        return RATES
+
+    @property
+    def warm_up_share(self) -> float:
+        """Share of a training in which the learning rate rises, of trials too."""
+        return 0.3
+
+    def optimizer_at(self, schedule: Any) -> keras.optimizers.Optimizer:
+        """The default optimizer, driven by a learning rate or a schedule of one's own.
+
+        Args:
+            schedule: Learning rate or schedule; by group, one with a method `with_share`.
+        """
+        return keras.optimizers.Adam(schedule)
+
+    def moving_weights(self) -> list[keras.Variable]:
+        """Weights that a training moves: those that train, and statistics that follow the data."""
+        follows = self.backbone.normalization == "adapt"
+        trains = {id(weight) for weight in self.trainable_variables}
+        return [
+            weight
+            for weight in self.weights
+            if keras.backend.is_float_dtype(weight.dtype) and (follows or id(weight) in trains)
+        ]
+
+    def settle_weights(self) -> None:
+        """Bring what follows from the moving weights up to date, after they were assigned."""
+
+    def starts_from_features(self) -> bool:
+        """Whether something of the network trains, from what it had: else no rate is looked for."""
+        return True
+
+    def trial_settings(self) -> dict[str, Any]:
+        """What the losses of trials depend on, beside the data and the network."""
+        return {"dropout": self.dropout, "task": self.task, "warm_up": self.warm_up_share}
+
+    # The learning rate
+
+    @property
+    def rate_is_known(self) -> bool:
+        """Whether a learning rate was given or found."""
+        return not isinstance(self.learning_rate, str) or self._found_rate is not None
+
+    def highest_rate(self) -> float:
+        """The learning rate that was given or found, or that stands in for it."""
+        if not isinstance(self.learning_rate, str):
+            return float(self.learning_rate)
+        return self.untried_rate() if self._found_rate is None else self._found_rate
+
+    def forget_recipe(self) -> None:
+        """Find the learning rate anew in the next `fit`, as what trains has changed."""
+        self._found_rate = self.recipe = None
+
+    def default_epochs(self, x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int:
+        """Passes over the data where nobody names them: about 300 steps, from 3 to 20 passes.
+
+        A network of more than a million parameters takes about 100 steps. A model with a rate that
+        was given, or that its user compiled, takes one pass, as in Keras.
+        """
+        steps = planned_steps(x, batch_size, steps_per_epoch)
+        if not self._is_by_default() or isinstance(self.learning_rate, float) or not steps:
+            return 1
+        enough = STEPS_OF_A_LARGE_NETWORK if is_large(self) else STEPS
+        return min(max(math.ceil(enough / steps), FEWEST_EPOCHS), MOST_EPOCHS)
+
+    def _is_by_default(self) -> bool:
+        return not self.compiled or self._compiled_by_default
+
+    def _searches(self) -> bool:
+        return (
+            self.learning_rate == "auto"
+            and self._found_rate is None
+            and self._is_by_default()
+            and self.starts_from_features()
+            and not int(self.progress.step.numpy())
+        )
+
+    def train(self, given: dict[str, Any]) -> keras.callbacks.History:
+        """Find the learning rate if it is to be found, train, and go as far as is best.
+
+        Args:
+            given: The arguments of `fit`.
+        """
+        start = None
+        if self._searches():
+            reason = what_forbids_trials(self, given)
+            if reason is None:
+                self.recipe = found_recipe(self, given)
+            if self.recipe is None:
+                self._tell_untried(reason or "the data set is larger than 2 GiB in memory")
+            else:
+                self._found_rate = self.recipe.learning_rate
+                self._head_initialized = True
+                if self.recipe.kept_probe:
+                    return self._keep_probe(given)
+                start = self._values()
+        history = super().train(given)
+        if start is not None and self.recipe is not None and self.recipe.share < 1.0:
+            self._assign(on_the_way(start, self._values(), self.recipe.share))
+        history.recipe = self.recipe
+        return history
+
+    def _tell_untried(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"No learning rate was tried on held-out examples, since {reason}: "
+                f"{self.untried_rate():g} is taken. Give learning_rate a number to choose it.",
+                stacklevel=4,
+            )
+
+    def _values(self) -> list[np.ndarray]:
+        return [np.asarray(weight) for weight in self.moving_weights()]
+
+    def _assign(self, values: list[np.ndarray]) -> None:
+        for weight, value in zip(self.moving_weights(), values):
+            weight.assign(value)
+        self.settle_weights()
+
+    def _keep_probe(self, given: dict[str, Any]) -> keras.callbacks.History:
+        """The history of a training that kept the probe: one epoch, whose logs are evaluated."""
+        if not self.compiled:
+            self.compile_by_default()
+        y, sample_weight = given["y"], given["sample_weight"]
+        if given["class_weight"] is not None and y is not None:
+            targets = targets_of(np.asarray(y), self.task, self.num_classes)
+            sample_weight = weights_of(targets, sample_weight, given["class_weight"])
+        judge = {"batch_size": given["batch_size"], "verbose": 0, "return_dict": True}
+        logs = self.evaluate(given["x"], y, sample_weight=sample_weight, **judge)
+        held = given["validation_data"]
+        if held is not None:
+            is_pair = isinstance(held, (tuple, list))
+            one, other, weights = (
+                keras.utils.unpack_x_y_sample_weight(held) if is_pair else (held, None, None)
+            )
+            values = self.evaluate(one, other, sample_weight=weights, **judge)
+            logs |= {f"val_{name}": value for name, value in values.items()}
+        callbacks = given["callbacks"]
+        listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+        told = keras.callbacks.CallbackList(
+            [each for each in listed if each is not None],
+            add_history=True,
+            model=self,
+            epochs=1,
+            steps=1,
+            verbose=0,
+        )
+        told.on_train_begin()
+        told.on_epoch_begin(0)
+        told.on_epoch_end(0, logs)
+        told.on_train_end(logs)
+        self.history.recipe = self.recipe
+        return self.history
+
+    # What it is
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Print how many parameters of each group train, and what was found before a training.
+
+        Args:
+            line_length: Width of the table in characters.
+            positions: Taken for Keras' sake, and unused.
+            print_fn: Receives the text. Defaults to `print`.
+            **kwargs: Keras' further arguments, unused.
+        """
+        super().summary(line_length, positions, print_fn, **kwargs)
+        if self.recipe is not None:
+            (print_fn or print)(str(self.recipe))
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration to rebuild the model from, backbone included."""
+        config = {**super().get_config(), "learning_rate": self.learning_rate}
+        # What was found goes with the model, whose further training need not look again.
+        return config if self._found_rate is None else {**config, _FOUND: self._found_rate}
+
+    @classmethod
+    def found_in_file(cls, config: dict[str, Any]) -> float | None:
+        """Take the learning rate that was found out of what a file says.
+
+        Args:
+            config: What `get_config` gave; the rate is taken out.
+
+        Raises:
+            ValueError: It is no number above zero.
+        """
+        found = config.pop(_FOUND, None)
+        is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+        if found is not None and not (is_number and 0.0 < found < math.inf):
+            raise FileConfigError(f"{_FOUND} must be a number above zero. Received: {shown(found)}")
+        return None if found is None else float(found)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FineTuning:
+        """Rebuild a model from what `get_config` gave."""
+        config = dict(config)
+        found = cls.found_in_file(config)
+        model: Any = super().from_config(config)
+        model._found_rate = found
+        return model
+
+
+def _check_rate(learning_rate: Any) -> None:
+    is_number = isinstance(learning_rate, (int, float, np.number)) and not isinstance(
+        learning_rate, bool
+    )
+    if learning_rate != "auto" and not (is_number and 0.0 < learning_rate < math.inf):
+        raise ValueError(
+            "learning_rate must be 'auto', or a number above zero. "
+            f"Received: learning_rate={learning_rate!r}"
+        )
