@@ -18,7 +18,7 @@ from keras_transgen.transfer.transfer_model import TransferModel
 
 _FOUND = "found_learning_rate"
 # Steps of a training whose epochs nobody named; passes over a large network cost more.
-STEPS, STEPS_OF_A_LARGE_NETWORK = 300, 100
+STEPS, STEPS_OF_A_LARGE_NETWORK = 200, 100
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 
 
@@ -116,7 +116,7 @@ class FineTuning(TransferModel):
         self._found_rate = self.recipe = None
 
     def default_epochs(self, x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int:
-        """Passes over the data where nobody names them: about 300 steps, from 3 to 20 passes.
+        """Passes over the data where nobody names them: about 200 steps, from 3 to 20 passes.
 
         A network of more than a million parameters takes about 100 steps. A model with a rate that
         was given, or that its user compiled, takes one pass, as in Keras.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from keras_transgen.transfer.lbfgs import losses_and_slopes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +31,10 @@ LARGE = 10**6
 FOLDS_OF_A_LARGE_NETWORK = 2
 # The probe is left if the held-out loss falls by more than this share of the fall's standard error.
 _CLEAR = 0.5
+# A loss this many times the probe's is a hill.
+_HILL = 1.2
+# Logarithms of the factors of logits that are tried.
+_FACTORS = (-3.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Trial:
 
     Attributes:
         learning_rate: Its highest learning rate.
-        losses: Mean held-out loss in nats at each of `SHARES`.
+        losses: Mean held-out loss in nats at each of `SHARES`, at the best temperature.
         falls: How far each lies below the probe's, in nats.
         errors: Standard error of each fall, over held-out examples.
     """
@@ -130,6 +137,37 @@ def rate_of_short_trials(losses: np.ndarray) -> int:
     return int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
 
 
+def before_a_hill(losses: Sequence[float]) -> list[int]:
+    """Which shares of the way are reached without a much worse one in between.
+
+    Weights beyond a hill of the loss belong to another basin: where a training ends there it might
+    as well have ended elsewhere, which the next one, on other rows, may do.
+
+    Args:
+        losses: Mean held-out loss at each of `SHARES`.
+
+    Reference:
+        Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis, 2020.
+    """
+    reached = []
+    for place, loss in enumerate(losses):
+        if np.isfinite(loss):
+            reached.append(place)
+        if not loss <= _HILL * losses[0]:
+            break
+    return reached
+
+
+def grows_better(losses: Sequence[np.ndarray]) -> bool:
+    """Whether the last of some whole trials is better than the one before it.
+
+    Args:
+        losses: Of each trial, `[shares, examples]`, by ascending rate; two or more.
+    """
+    before, last = (each.mean(axis=1) for each in losses[-2:])
+    return min(last[before_a_hill(last)]) < min(before[before_a_hill(before)])
+
+
 def judged(rate: float, losses: np.ndarray) -> Trial:
     """What a whole trial says.
 
@@ -151,14 +189,15 @@ def judged(rate: float, losses: np.ndarray) -> Trial:
 def chosen(trials: tuple[Trial, ...]) -> tuple[float, float]:
     """The rate and the share with the lowest held-out loss, or share 0 where no fall is clear.
 
+    Shares behind a hill are none (`before_a_hill`).
+
     Args:
         trials: The whole trials.
     """
     loss, rate, at, trial = min(
         (each.losses[at], each.learning_rate, at, each)
         for each in trials
-        for at in range(len(SHARES))
-        if np.isfinite(each.losses[at])
+        for at in before_a_hill(each.losses)
     )
     del loss
     if trial.falls[at] <= _CLEAR * trial.errors[at]:
@@ -168,7 +207,7 @@ def chosen(trials: tuple[Trial, ...]) -> tuple[float, float]:
 
 def with_losses(
     rates: tuple[float, ...],
-    short_losses: np.ndarray,
+    short_losses: Sequence[float],
     losses: dict[float, np.ndarray],
     folds: int,
 ) -> FineTuningRecipe:
@@ -195,16 +234,33 @@ def with_losses(
 
 
 def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
-    """Loss of each example in nats, or its squared error in a regression.
+    """Loss of each example in nats at the best temperature, or its squared error in a regression.
+
+    A network that was tuned is surer of itself than a linear probe, or less sure where labels were
+    smoothed. That costs it likelihood though it may tell the classes better, and one number for
+    all examples, which divides the logits, sets it right.
 
     Args:
         logits: `[examples, outputs]`.
         targets: `[examples, outputs]`, as `cached_features.targets_of` gives them.
         task: Name of the task.
+
+    Reference:
+        Guo et al., On Calibration of Modern Neural Networks, 2017.
     """
-    from keras_transgen.transfer.lbfgs import losses_and_slopes
+    from scipy.optimize import minimize_scalar
 
     logits = np.asarray(logits, "float64")
     if task == "regression":
         return np.square(logits - targets).sum(axis=-1)
-    return losses_and_slopes(logits, targets, independent=task == "multi_label")[0]
+    if not np.isfinite(logits).all():
+        return np.full(len(logits), np.nan)
+
+    def losses(log_factor: float) -> np.ndarray:
+        scaled = math.exp(log_factor) * logits
+        return losses_and_slopes(scaled, targets, independent=task == "multi_label")[0]
+
+    best = minimize_scalar(
+        lambda log_factor: float(losses(log_factor).mean()), bounds=_FACTORS, method="bounded"
+    )
+    return losses(float(best.x))

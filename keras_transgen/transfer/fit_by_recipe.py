@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_transgen.training.batches import is_arrays
 from keras_transgen.training.worker_agreement import has_several_workers
-from keras_transgen.transfer.cached_features import CachedFeatures, cache_features, targets_of
+from keras_transgen.transfer.cached_features import cache_features, targets_of
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe
@@ -23,7 +23,6 @@ from keras_transgen.transfer.trial_journal import TrialJournal
 
 # Data sets up to this size in memory are read whole, so that folds can be cut.
 _LARGEST = 2**31
-_JOURNAL = "fine_tuning_trials.json"
 
 
 def planned_steps(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int | None:
@@ -123,9 +122,7 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | None:
         "batch_size": batch_size,
         "rates": list(model.rates_to_try()),
     }
-    journal = TrialJournal(
-        _journal_file(given["callbacks"]), _key(model, plan, data, held_out, found)
-    )
+    journal = TrialJournal(_backup_folder(given["callbacks"]), _key(model, plan, data, held_out))
     bar = _Bar(given["verbose"])
     recipe = find_recipe(
         model,
@@ -172,8 +169,8 @@ def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:
     return x, targets_of(y, model.task, model.num_classes)
 
 
-def _journal_file(callbacks: Any) -> Path | None:
-    """Where trials are written down: beside the backup that `fit` goes on from after a kill."""
+def _backup_folder(callbacks: Any) -> Path | None:
+    """The folder of the backup that `fit` goes on from after a kill: trials are kept there too."""
     listed = (
         callbacks.callbacks
         if isinstance(callbacks, keras.callbacks.CallbackList)
@@ -183,14 +180,12 @@ def _journal_file(callbacks: Any) -> Path | None:
     )
     for callback in listed:
         if isinstance(callback, keras.callbacks.BackupAndRestore):
-            return Path(os.fspath(callback.backup_dir), _JOURNAL)
+            return Path(os.fspath(callback.backup_dir))
     return None
 
 
-def _key(
-    model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None, found: CachedFeatures
-) -> str:
-    """A digest of what the losses of trials depend on."""
+def _key(model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None) -> str:
+    """A digest of what the outcome of trials depends on."""
     total = hashlib.sha256(json.dumps(plan, sort_keys=True).encode())
     total.update(model.backbone.digest().encode())
     total.update(repr(sorted(model.trial_settings().items())).encode())
@@ -216,9 +211,12 @@ class _Bar:
             if self._bar is None:
                 print("Learning rates on held-out examples:")
                 self._bar = keras.utils.Progbar(total, unit_name="trial")
-            self._bar.update(done, finalize=done >= total)
+            self._bar.target = total
+            self._bar.update(done, finalize=False)
 
     def end(self, recipe: FineTuningRecipe) -> None:
         """Say what was chosen."""
+        if self._bar is not None:
+            print()
         if self._shown:
             print(f"Chosen: {recipe}")

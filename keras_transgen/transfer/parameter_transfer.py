@@ -36,8 +36,12 @@ class ParameterTransfer(FineTuning):
 
     The head is first fitted as a linear probe on features extracted once (a random head would
     send large gradients through the network); then everything is tuned by Adam with a small
-    learning rate that warms up and falls along a cosine. A model that its user compiles trains
-    as it was compiled, after the same probe.
+    learning rate that warms up and falls along a cosine. The first `fit` finds this rate, and how
+    far to leave the probe, on held-out examples; where nothing is clearly better than the probe,
+    it is kept. A model that its user compiles trains as it was compiled, after the same probe.
+
+    A `fit` that names no epochs takes as many as make about 200 steps, from 3 to 20 (100 steps
+    with a network of more than a million parameters); with a rate that was given it takes one.
 
     Args:
         backbone: A backbone, or anything `keras_transgen.load_backbone` takes. It is set to
@@ -45,20 +49,21 @@ class ParameterTransfer(FineTuning):
         num_classes: Number of classes, labels or regression outputs.
         head_initialization: `"probe"` or `"random"`. Defaults to `"probe"`, and to `"random"`
             with a head of one's own that is not one dense layer.
-        learning_rate: The highest learning rate of the default optimizer, or `"auto"`: the first
-            `fit` tries rates from 3e-5 to 1e-2 on held-out examples (`validation_data` of 200 or
-            more, else folds), and how far to leave the probe; `recipe` says what was found. It
-            costs two trainings and six short ones for each fold. Defaults to 3e-5, which suits
-            large networks and thousands of steps; a small network, or very few data, stands still
-            at it.
+        learning_rate: `"auto"` (default) tries rates from 3e-5 to 1e-2 on held-out examples
+            (`validation_data` of 200 or more, else as many of five folds as hold out 200, two at
+            most with a network of more than a million parameters): twelve steps of each, then
+            whole trainings at the best and the next ones up. `recipe` says what was found. With
+            the callback `BackupAndRestore` the search goes on after a kill. A number is the
+            highest learning rate of the default optimizer, without any search.
         layer_decay: Factor of the learning rate from one parameter group to the one before it,
             such as 0.8; the head has the full rate. Defaults to the same rate for all.
         gradual_unfreezing: Share of the training, such as 0.5, in which the groups are unfrozen
             one after the other, from the output to the input. Defaults to all at once.
         warm_up: Share of the training in which the learning rate rises. Defaults to 0.3: Adam's
             first steps, of equal size for all parameters, are what harms a fitted network most.
-        label_smoothing: Of the default loss in classification. Defaults to 0.1, since a network
-            that the probe has fitted already would else only be driven to larger logits.
+        label_smoothing: Of the default loss in classification. Defaults to 0; with a learning
+            rate that was given to 0.1, since a network that the probe has fitted already would
+            else only be driven to larger logits.
         weight_decay: Of AdamW. Defaults to 0, which is Adam.
         **kwargs: As in `TransferModel`.
 
@@ -91,12 +96,14 @@ class ParameterTransfer(FineTuning):
         layer_decay: float | None = None,
         gradual_unfreezing: float | None = None,
         warm_up: float = 0.3,
-        label_smoothing: float = 0.1,
+        label_smoothing: float | None = None,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:
         # Wrong values shall not wait for the first fit to be noticed.
         warm_up_and_decay(1.0, 1, warm_up)
+        if label_smoothing is None:
+            label_smoothing = 0.0 if learning_rate == "auto" else 0.1
         ClassificationLoss(label_smoothing)
         if layer_decay is not None:
             layer_decay_factors(1, layer_decay)

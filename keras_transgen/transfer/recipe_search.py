@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from keras_transgen.transfer.fine_tuning_recipe import (
     SHARES,
     SHORT,
     FineTuningRecipe,
+    grows_better,
     held_out_losses,
     is_large,
     number_of_folds,
@@ -140,11 +142,10 @@ class Bench:
                 self._step(iterator)
         return self.weights()
 
-    def losses(self, x: Any, targets: np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-        """Loss of each example at these weights, `[examples]`."""
+    def logits(self, x: Any, weights: Sequence[np.ndarray]) -> np.ndarray:
+        """What the model predicts with these weights, float32 `[examples, outputs]`."""
         self.put(weights)
-        logits = np.asarray(self._model.predict(x, batch_size=128, verbose=0))
-        return held_out_losses(logits, targets, self._model.task)
+        return np.asarray(self._model.predict(x, batch_size=128, verbose=0), "float32")
 
 
 def find_recipe(
@@ -162,8 +163,8 @@ def find_recipe(
     """Try rates on held-out examples and say which to train with; the model is put back.
 
     Short trials, of a few steps from a linear probe, tell rates that learn from rates that
-    destroy; the best of them and the next one up are tried as long as the training will be, 500
-    steps at most. The weights on the way from the probe to what was trained are judged, too: where
+    destroy. The best of them and the next one up are tried as long as the training will be, 500
+    steps at most, and the next ones as long as they grow better: short trials prefer low rates. The weights on the way from the probe to what was trained are judged, too: where
     none of them is clearly better the probe is kept. A large network is tried on two folds at
     most, its short trials on one.
 
@@ -174,7 +175,7 @@ def find_recipe(
         held_out: `(x, targets)` to judge on, or `None` for folds of the data.
         steps: Of the coming training, on all rows.
         batch_size: Examples a step.
-        journal: Where losses are written down. Defaults to nowhere.
+        journal: Where the outcome of trials is written down. Defaults to nowhere.
         seed: Of the folds.
         tell: Called with how many trials are done, and how many there will be.
 
@@ -192,50 +193,58 @@ def find_recipe(
     rates = model.rates_to_try()
     splits = _splits(model, data[0], found, held_out, seed)
     in_short = splits[:1] if is_large(model) else splits
+    # Further whole trials follow where they grow better.
     total = len(in_short) * len(rates) + 2 * len(splits)
     done = 0
 
-    def told(losses: np.ndarray) -> np.ndarray:
+    def tried(name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         nonlocal done
+        logits = journal.array(name, compute)
         done += 1
         tell(done, total)
-        return losses
+        return logits
 
-    with _on_trial(model, batch_size) as bench:
+    def losses(logits: Sequence[np.ndarray]) -> np.ndarray:
+        joined = np.concatenate(logits)
+        targets = np.concatenate([judge[1] for _, judge in splits[: len(logits)]])
+        return held_out_losses(joined, targets, model.task)
+
+    with on_trial(model, batch_size) as bench:
         pretrained = bench.weights()
-        folds = [_Fold(bench, model, data, found, pretrained, *split) for split in splits]
-        short = np.array(
-            [
-                np.concatenate(
-                    [
-                        told(
-                            journal.losses(
-                                f"short {rate:g} fold {number}",
-                                lambda: fold.after(rate, SHORT),  # noqa: B023
-                            )
-                        )
-                        for number, fold in enumerate(folds[: len(in_short)])
-                    ]
-                ).mean()
-                for rate in rates
+        folds = [Fold(bench, model, data, found, pretrained, *split) for split in splits]
+        short = []
+        for rate in rates:
+            parts = [
+                tried(f"short_{rate:g}_{number}", functools.partial(fold.after, rate, SHORT))
+                for number, fold in enumerate(folds[: len(in_short)])
             ]
-        )
-        best = rate_of_short_trials(short)
+            short.append(losses(parts).mean())
         whole: dict[float, np.ndarray] = {}
-        for rate in rates[best : best + 2]:
+        for rate in rates[min(rate_of_short_trials(np.array(short)), len(rates) - 2) :]:
+            total = max(total, done + len(folds))
             parts = []
             for number, fold in enumerate(folds):
                 length = min(max(round(steps * fold.share), 1), MOST_STEPS)
-                name = f"whole {rate:g} fold {number}"
-                found_losses = journal.losses(name, lambda: fold.on_the_way(rate, length))  # noqa: B023
-                parts.append(told(found_losses))
-            whole[rate] = np.concatenate(parts, axis=1)
-        tell(total, total)
+                trial = functools.partial(fold.on_the_way, rate, length)
+                parts.append(tried(f"whole_{rate:g}_{number}", trial))
+            whole[rate] = np.stack([losses(at) for at in zip(*parts)])
+            if len(whole) > 1 and not grows_better(list(whole.values())):
+                break
     return with_losses(rates, short, whole, 0 if held_out is not None else len(splits))
 
 
-class _Fold:
-    """Rows to train on from a probe of them, and rows to judge by."""
+class Fold:
+    """Rows to train on from a probe of them, and rows to judge by.
+
+    Args:
+        bench: Where it trains.
+        model: The model on the bench.
+        data: All arrays, `(x, y)` or `(x, y, weights)`.
+        found: The features of all of them.
+        pretrained: Weights to start from, but for the head's.
+        train: Which rows to train on, bool `[rows]`.
+        judge: `(x, targets)` to judge by.
+    """
 
     def __init__(
         self,
@@ -255,7 +264,14 @@ class _Fold:
             found.features[train], found.targets[train], task=model.task, weights=found.weights[train]
         )
 
-    def _trained(self, rate: float, steps: int, decays: bool) -> tuple[list, list]:
+    def trained(self, rate: float, steps: int, decays: bool) -> tuple[list, list]:
+        """Weights of the probe, and after a training from there.
+
+        Args:
+            rate: The highest learning rate.
+            steps: How many steps.
+            decays: Whether the rate falls in the end.
+        """
         self._bench.put(self._pretrained)
         make_head(self._model, self._probe)
         start = self._bench.weights()
@@ -264,16 +280,16 @@ class _Fold:
         return start, self._bench.train(self._batches, start, rate, steps, decays)
 
     def after(self, rate: float, steps: int) -> np.ndarray:
-        """Losses after a few steps at a constant rate, `[examples]`."""
-        _, trained = self._trained(rate, steps, decays=False)
-        return self._bench.losses(*self._judge, trained)
+        """Logits after a few steps at a constant rate, `[examples, outputs]`."""
+        _, trained = self.trained(rate, steps, decays=False)
+        return self._bench.logits(self._judge[0], trained)
 
     def on_the_way(self, rate: float, steps: int) -> np.ndarray:
-        """Losses between the probe and a whole training, `[shares, examples]`."""
-        start, trained = self._trained(rate, steps, decays=True)
+        """Logits between the probe and a whole training, `[shares, examples, outputs]`."""
+        start, trained = self.trained(rate, steps, decays=True)
         return np.stack(
             [
-                self._bench.losses(*self._judge, on_the_way(start, trained, share))
+                self._bench.logits(self._judge[0], on_the_way(start, trained, share))
                 for share in SHARES
             ]
         )
@@ -306,11 +322,11 @@ def make_head(model: Any, probe: LinearProbe) -> None:
 
 
 def on_the_way(self, rate: float, steps: int) -> np.ndarray:
-        """Losses between the probe and a whole training, `[shares, examples]`."""
-        start, trained = self._trained(rate, steps, decays=True)
+        """Logits between the probe and a whole training, `[shares, examples, outputs]`."""
+        start, trained = self.trained(rate, steps, decays=True)
         return np.stack(
             [
-                self._bench.losses(*self._judge, on_the_way(start, trained, share))
+                self._bench.logits(self._judge[0], on_the_way(start, trained, share))
                 for share in SHARES
             ]
         )
@@ -386,8 +402,13 @@ def _some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
 
 
 @contextlib.contextmanager
-def _on_trial(model: Any, batch_size: int) -> Iterator[Bench]:
-    """The model compiled for trials, and put back afterwards."""
+def on_trial(model: Any, batch_size: int) -> Iterator[Bench]:
+    """The model compiled for trials, and put back afterwards.
+
+    Args:
+        model: A `FineTuning`.
+        batch_size: Examples a step.
+    """
     with put_back(model):
         rate = TrialRate()
         with model.distribute_strategy.scope():

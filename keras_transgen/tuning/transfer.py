@@ -61,7 +61,7 @@ class TransferHyperModel(PackageHyperModel):
     | `method` | `lora`, `ia3`, `last` (also: all that need no further network) | structure |
     | `rank` | 4, 8, 16 | a `method` that takes it |
     | `learning_rate_factor` | 0.3 to 3, log; times the method's own rate | structure |
-    | `learning_rate` | 1e-5 to 3e-4, log | parameter |
+    | `learning_rate` | 3e-5 to 3e-3, log | parameter |
     | `layer_decay` | 1, 0.9, 0.75: rate from a group to the one before | parameter |
     | `normalization` | `frozen`, `adapt` | parameter |
     | `augmentation` | `none`, `shift`: moved and zoomed a little | parameter, structure; images |
@@ -210,8 +210,7 @@ class TransferHyperModel(PackageHyperModel):
             **self._common(values),
         )
         (delta,) = model.deltas.values()
-        # On the instance: the class keeps the method's own rate.
-        setattr(delta, "learning_rate", delta.learning_rate * values["learning_rate_factor"])  # noqa: B010
+        model.learning_rate = delta.learning_rate * values["learning_rate_factor"]
         return model
 
     # Training
@@ -279,7 +278,7 @@ def _known(backbones: TrialBackbones, task: str) -> Sequence[Hyperparameter]:
         Hyperparameter("method", ("lora", "ia3", "last"), structure, plain_methods()),
         Hyperparameter("rank", (4, 8, 16), of_methods.pop("rank")),
         Hyperparameter("learning_rate_factor", log_range(0.3, 3.0, 1.0), structure),
-        Hyperparameter("learning_rate", log_range(1e-5, 3e-4, 3e-5), parameter),
+        Hyperparameter("learning_rate", log_range(3e-5, 3e-3, 3e-4), parameter),
         Hyperparameter("layer_decay", (1.0, 0.9, 0.75), parameter),
         Hyperparameter("normalization", ("frozen", "adapt"), parameter, ("frozen", "adapt")),
         Hyperparameter(

@@ -9,7 +9,9 @@ from keras_transgen.transfer import ParameterTransfer
 from keras_transgen.transfer.fine_tuning_recipe import (
     RATES,
     SHARES,
+    before_a_hill,
     chosen,
+    grows_better,
     held_out_losses,
     judged,
     number_of_folds,
@@ -56,13 +58,32 @@ def test_rates_that_diverge_are_none():
     assert rate_of_short_trials(np.array([np.nan, np.nan])) == 0
 
 
-def test_losses_are_those_of_scikit_learn():
+def test_losses_are_those_of_scikit_learn_at_the_best_temperature():
     from sklearn.metrics import log_loss
 
-    logits, labels = RNG.normal(size=(20, 3)), RNG.integers(0, 3, 20)
-    found = held_out_losses(logits, np.eye(3)[labels], "classification")
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert found.mean() == pytest.approx(log_loss(labels, shares, labels=[0, 1, 2]))
+    logits, labels = RNG.normal(size=(50, 3)), RNG.integers(0, 3, 50)
+    logits[np.arange(50), labels] += 1.0
+    found = held_out_losses(7.0 * logits, np.eye(3)[labels], "classification")
+
+    def at(factor):
+        shares = np.exp(factor * logits) / np.exp(factor * logits).sum(axis=1, keepdims=True)
+        return log_loss(labels, shares, labels=[0, 1, 2])
+
+    assert found.mean() == pytest.approx(min(map(at, np.linspace(0.1, 4.0, 2000))), rel=1e-5)
+    # How sure a model is makes no difference.
+    np.testing.assert_allclose(
+        held_out_losses(0.2 * logits, np.eye(3)[labels], "classification"), found, rtol=1e-3
+    )
+    several = held_out_losses(logits, np.eye(3)[labels], "multi_label")
+    from scipy.special import log_expit
+
+    signs = 2 * np.eye(3)[labels] - 1
+    each = [-log_expit(signs * logits * f).sum(axis=1) for f in np.linspace(0.1, 4.0, 2000)]
+    assert several.mean() == pytest.approx(min(one.mean() for one in each), rel=1e-5)
+    np.testing.assert_allclose(
+        held_out_losses(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]), "regression"), [5.0]
+    )
+    assert np.isnan(held_out_losses(np.full((3, 2), np.inf), np.eye(2)[[0, 1, 1]], "multi_label")).all()
 
 
 @pytest.mark.parametrize("steps", [5, 40])
@@ -130,6 +151,13 @@ def test_a_search_takes_a_rate_that_learns_and_says_so(tmp_path):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)
 
 
+class TooFast(ParameterTransfer):
+    """All rates that are tried destroy."""
+
+    def rates_to_try(self):
+        return (0.3, 1.0)
+
+
 @pytest.mark.long
 def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     rng = np.random.default_rng(0)
@@ -137,7 +165,7 @@ def test_a_probe_that_nothing_betters_is_kept_bit_for_bit():
     x = rng.uniform(0.0, 0.4, size=(120, 8, 8, 1)).astype("float32")
     for image, label in zip(x, y):
         image[2 + label : 4 + label, 3:5] += 0.5
-    kept = model()
+    kept = TooFast(backbone(), 2, seed=0)
     ended = []
     told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ended.append(logs))
     history = kept.fit(x, y, epochs=4, verbose=0, callbacks=[told])
@@ -188,3 +216,18 @@ def test_a_class_of_one_example_cannot_be_held_out():
     y[0] = 1
     with pytest.raises(ValueError, match="two examples of each class.*1 of the rarest"):
         model().fit(x, y, epochs=1, verbose=0)
+
+
+def test_what_lies_behind_a_hill_is_not_taken():
+    base = RNG.uniform(1.0, 2.0, size=200)
+    hill = np.stack([base, base - 0.1, 1.5 * base, base - 0.5, base - 0.9])
+    plain = np.stack([base, base - 0.05, base - 0.2, base - 0.3, base - 0.25])
+    assert before_a_hill(hill.mean(axis=1)) == [0, 1, 2]
+    assert before_a_hill(plain.mean(axis=1)) == [0, 1, 2, 3, 4]
+    assert chosen((judged(1e-3, plain), judged(3e-3, hill))) == (1e-3, 0.75)
+    assert chosen((judged(3e-3, hill),)) == (3e-3, 0.25)
+    assert not grows_better([plain, hill])
+    assert grows_better([hill, plain])
+    lost = np.full((5, 200), np.nan)
+    lost[0] = base
+    assert not grows_better([plain, lost])
