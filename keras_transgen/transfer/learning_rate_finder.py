@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from keras_transgen.training import TrainerModel
 from keras_transgen.training.batches import is_arrays
 from keras_transgen.transfer.learning_rate_suggestion import smooth, suggest_rate
 from keras_transgen.transfer.training_data import as_arrays, rows_of
+from keras_transgen.transfer.trial_rate import TrialRate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,16 +44,20 @@ class LearningRateRange:
 
     Attributes:
         learning_rates: Rates tried, ascending `[steps]`.
-        losses: Loss of the batch that each rate was tried on, before its step `[steps]`.
-        smoothed: The losses, smoothed.
-        suggestion: The rate where the smoothed loss falls fastest, or `None` where it does not fall
-            clearly; then the curve has to be read.
+        losses: Loss of the batch that each rate was tried on, before its step `[steps]`; or, with
+            validation data, the loss of these after some steps at each rate.
+        smoothed: The losses, smoothed; with validation data as they are.
+        suggestion: The rate where the smoothed loss falls fastest, or with validation data the one
+            with the lowest loss; `None` where the loss does not fall clearly: then the curve has to
+            be read.
+        loss_before: Loss of the validation data before any step; `None` without them.
     """
 
     learning_rates: np.ndarray
     losses: np.ndarray
     smoothed: np.ndarray
     suggestion: float | None
+    loss_before: float | None = None
 
     def plot(self) -> Figure:
         """The loss against the learning rate, with the suggestion, as a Matplotlib figure."""
@@ -74,9 +80,16 @@ def find_learning_rate(
     batch_size: int = 32,
     lowest: float = 1e-7,
     highest: float = 1.0,
-    steps: int = 60,
+    steps: int | None = None,
+    validation_data: Any = None,
 ) -> LearningRateRange:
     """Train a few steps with a learning rate that grows, and put everything back.
+
+    With validation data each rate, in half decades, gets some steps of its own from the weights as
+    they are, and is judged by the loss of the validation data. This is what tells something of a
+    model that is fitted already, such as one whose head is a linear probe: its training loss has
+    little left to fall. Few steps prefer low rates; over a whole training the next one up is often
+    better.
 
     Weights, optimizer, metrics, counters and random states of the model are afterwards what they
     were before, bit for bit. A model that is not compiled is tried with its defaults.
@@ -96,7 +109,9 @@ def find_learning_rate(
         batch_size: Examples a batch of arrays. Defaults to 32.
         lowest: First rate. Defaults to 1e-7.
         highest: Last rate, unless the loss diverges before. Defaults to 1.
-        steps: Rates to try, at equal ratios. Defaults to 60.
+        steps: Rates to try, at equal ratios; 60 by default. With validation data the steps of each
+            rate; 12 by default.
+        validation_data: `(x, y)`, or a data set, as `fit` takes it. Defaults to none.
 
     Returns:
         The rates, the losses, the suggestion or `None`, and a `plot()`.
@@ -121,12 +136,28 @@ def find_learning_rate(
         Smith, Cyclical Learning Rates for Training Neural Networks, 2017; the suggestion is
         fastai's "steep".
     """
+    if validation_data is not None:
+        steps = 12 if steps is None else steps
+    steps = 60 if steps is None else steps
     if not 0 < lowest < highest or steps < 5:
         raise ValueError(
             "A range needs 0 < lowest < highest and at least 5 steps. "
             f"Received: lowest={lowest}, highest={highest}, steps={steps}"
         )
     y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+    if validation_data is not None:
+        found = _by_held_out(
+            model, (x, y, sample_weight), batch_size, lowest, highest, steps, validation_data
+        )
+        if found.suggestion is None:
+            warnings.warn(
+                "No rate lowers the loss of the validation data, which is "
+                f"{found.loss_before:.4g}: the model is as good as these steps make it. "
+                f"Received: losses from {np.nanmin(found.losses):.4g} at "
+                f"{found.learning_rates[np.nanargmin(found.losses)]:.2g}",
+                stacklevel=2,
+            )
+        return found
     rates = lowest * (highest / lowest) ** (np.arange(steps) / (steps - 1))
     with put_back(model):
         if not model.compiled:
@@ -161,6 +192,74 @@ def find_learning_rate(
             stacklevel=2,
         )
     return LearningRateRange(rates, finite, smoothed, suggestion)
+
+
+def _by_held_out(
+    model: TrainerModel,
+    data: tuple,
+    batch_size: int,
+    lowest: float,
+    highest: float,
+    steps: int,
+    validation_data: Any,
+) -> LearningRateRange:
+    """Some steps of each rate from the same weights, and the loss of the validation data."""
+    count = max(2, round(2 * math.log10(highest / lowest)) + 1)
+    rates = lowest * (highest / lowest) ** (np.arange(count) / (count - 1))
+    pair = validation_data if isinstance(validation_data, (tuple, list)) else (validation_data,)
+    held = (*pair, None, None)[:3]
+
+    def loss() -> float:
+        logs = model.evaluate(
+            held[0], held[1], sample_weight=held[2], batch_size=batch_size, verbose=0,
+            return_dict=True,
+        )  # fmt: skip
+        return float(logs["loss"])
+
+    with put_back(model):
+        if not model.compiled:
+            model.compile()
+            model.steps_per_execution = 1
+        if is_arrays(data[:2]):
+            model.check_data(*data, training=True)
+        before = loss()
+        if not math.isfinite(before):
+            raise ValueError(
+                "The loss of the validation data must be finite at the start: look at the data, "
+                f"or compile with another loss. Received: a loss of {before}"
+            )
+        trial = TrialRate()
+        model.optimizer = model.prepare_optimizer(
+            _with_growing_rate(model.optimizer, trial), model.trainable_variables
+        )
+        model.train_function = None
+        step = model.make_train_function()
+        state = [*model.variables, *model.optimizer.variables]
+        values = [keras.ops.convert_to_numpy(variable.value) for variable in state]
+        batches = _batches(*data, batch_size)
+        strategy = model.distribute_strategy
+        losses = np.full(count, np.nan)
+        for place, rate in enumerate(rates):
+            for variable, value in zip(state, values):
+                variable.assign(value)
+            trial.set(float(rate), steps, 0.3, decays=False)
+            with strategy.scope():
+                iterator = iter(strategy.experimental_distribute_dataset(batches))
+                for _ in range(steps):
+                    step(iterator)
+            losses[place] = loss()
+            if not np.isfinite(losses[place]) or _has_diverged([before, losses[place]]):
+                break
+        losses[~np.isfinite(losses)] = np.nan
+    best = int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+    falls = bool(losses[best] < before)
+    return LearningRateRange(
+        rates[: place + 1],
+        losses[: place + 1],
+        losses[: place + 1],
+        float(rates[best]) if falls else None,
+        before,
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")

@@ -17,8 +17,9 @@ from keras_transgen.transfer.fine_tuning_recipe import (
     number_of_folds,
     rate_of_short_trials,
 )
-from keras_transgen.transfer.recipe_search import TrialRate, on_the_way
+from keras_transgen.transfer.recipe_search import on_the_way
 from keras_transgen.transfer.schedules import warm_up_and_decay
+from keras_transgen.transfer.trial_rate import TrialRate
 from tests.transfer.tiny import backbone
 
 RNG = np.random.default_rng(0)

@@ -159,3 +159,55 @@ def test_a_flat_curve_warns_and_says_to_read_it():
 def test_refuses_what_is_no_range(arguments):
     with pytest.raises(ValueError, match="A range needs"):
         find_learning_rate(TransferModel(backbone(), 3), IMAGES, LABELS, **arguments)
+
+
+def test_validation_losses_are_those_of_gradient_descent_from_the_same_weights():
+    model = Parabola()
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    x, y = np.full((8, 1), 2.0, "float32"), np.zeros((8, 1), "float32")
+    held = (np.full((5, 1), 3.0, "float32"), np.zeros((5, 1), "float32"))
+    options = {"batch_size": 8, "lowest": 1e-3, "highest": 1.0, "steps": 6}
+    found = find_learning_rate(model, x, y, validation_data=held, **options)
+    # Half decades; the rate rises over three steps, then stays. The training slope is 8 w, the
+    # loss of the validation data 9 w^2.
+    rates = 10.0 ** np.array([-3, -2.5, -2, -1.5, -1, -0.5, 0])
+    expected = []
+    for rate in rates:
+        point = 1.0
+        for share in (0.25, 0.5, 0.75, 1.0, 1.0, 1.0):
+            point -= rate * share * 8 * point
+        expected.append(9 * point**2)
+    count = len(found.losses)
+    np.testing.assert_allclose(found.learning_rates, rates[:count])
+    np.testing.assert_allclose(found.losses, expected[:count], rtol=1e-3)
+    assert found.loss_before == pytest.approx(9.0)
+    assert found.suggestion == pytest.approx(rates[np.argmin(expected)])
+    # It ended where the loss had diverged.
+    assert found.losses[-1] > 36.0
+    assert float(model.point.numpy()) == 1.0
+    assert found.plot().axes[0].lines
+
+
+def test_after_a_probe_the_held_out_loss_tells_a_rate_and_everything_is_put_back():
+    model = ParameterTransfer(backbone(), 3, seed=0)
+    model.initialize_head(IMAGES[:12], LABELS[:12])
+    before = state(model)
+    data = tf.data.Dataset.from_tensor_slices((IMAGES[12:], LABELS[12:])).batch(4)
+    found = find_learning_rate(
+        model, IMAGES[:12], LABELS[:12], validation_data=data, lowest=1e-4, highest=1e-2
+    )
+    assert_same(before, state(model))
+    assert not model.compiled
+    assert np.isfinite(found.losses).all()
+    if found.suggestion is not None:
+        assert found.losses.min() < found.loss_before
+
+
+def test_a_model_that_cannot_be_bettered_says_so():
+    model = Parabola()
+    model.point.assign(0.0)
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    x, y = np.ones((4, 1), "float32"), np.zeros((4, 1), "float32")
+    with pytest.warns(UserWarning, match="No rate lowers the loss of the validation data"):
+        found = find_learning_rate(model, x, y, validation_data=(x, y))
+    assert found.suggestion is None
