@@ -29,8 +29,8 @@ MOST_STEPS = 500
 # A network of this many parameters is tried on fewer folds.
 LARGE = 10**6
 FOLDS_OF_A_LARGE_NETWORK = 2
-# The probe is left if the held-out loss falls by more than this share of the fall's standard error.
-_CLEAR = 0.5
+# The probe is left if the held-out loss falls by more than so many of the fall's standard errors.
+_CLEAR = 1.5
 # A loss this many times the probe's is a hill.
 _HILL = 1.2
 # Logarithms of the factors of logits that are tried.

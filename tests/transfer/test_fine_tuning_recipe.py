@@ -47,7 +47,7 @@ def test_the_lowest_loss_is_chosen_where_the_fall_is_clear():
     noise = RNG.normal(size=200)
     clear = np.stack([base, base - 0.1, base - 0.3, base - 0.2, base + 0.5])
     assert chosen((judged(1e-3, clear), judged(3e-3, clear + 0.05))) == (1e-3, 0.5)
-    # The same mean fall, drowned in noise: half a standard error is not reached.
+    # The same mean fall, drowned in noise: one and a half standard errors are not reached.
     drowned = np.stack([base, *(base - 0.01 + 0.5 * (noise - noise.mean()),) * 4])
     assert chosen((judged(1e-3, drowned),))[1] == 0.0
     lost = np.stack([base, *(np.full(200, np.nan),) * 4])
