@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from keras_transgen.datasets.screen import Screen
 
-DEFAULT_EPOCHS = 5
 
 
 def transfer_methods() -> list[str]:
@@ -64,7 +63,10 @@ def run_transfer(
     ] = "feature",
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the images; not used by 'feature'. [default: 5]"),
+        typer.Option(
+            min=1,
+            help="Passes over the images; not used by 'feature'. [default: about 200 steps]",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/transfer"
@@ -117,7 +119,7 @@ def run_transfer(
         held_out = image_folder(validation, batch_size=batch_size, **reading)
     model = _model(method, network, len(names), rank, seed)
     output.mkdir(parents=True, exist_ok=True)
-    fit = {} if method == "feature" else {"epochs": epochs or DEFAULT_EPOCHS}
+    fit = {} if epochs is None else {"epochs": epochs}
     history = model.fit(train, validation_data=held_out, **fit)
 
     labels = np.concatenate([np.asarray(batch[1]) for batch in held_out])
@@ -128,6 +130,8 @@ def run_transfer(
     save_figure(plot_confusion_matrix(labels, predictions, names), output / "confusion_matrix.png")
     if history is not None and any(len(v) > 1 for v in history.history.values()):
         save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    if getattr(model, "recipe", None) is not None:
+        save_figure(model.recipe.plot(), output / "learning_rates.png")
     _print_report(console, report)
     say_written(console, output)
     return report
@@ -171,7 +175,16 @@ def _report(
         "validation_images": len(labels),
         "validation_accuracy": float(np.mean(labels == predictions)),
         "per_class": {name: per_class[name] for name in names},
+        **_recipe_told(model),
     }
+
+
+def _recipe_told(model: Any) -> dict[str, Any]:
+    """What was found before the training, and whether the validation images chose it."""
+    recipe = getattr(model, "recipe", None)
+    if recipe is None:
+        return {}
+    return {"recipe": str(recipe), "recipe_judged_by_validation_images": recipe.folds == 0}
 
 
 def _print_report(console: Screen, report: dict[str, Any]) -> None:
@@ -189,3 +202,10 @@ def _print_report(console: Screen, report: dict[str, Any]) -> None:
         f"{report['validation_images']} images; {report['trainable_parameters']:,} of "
         f"{report['parameters']:,} parameters trained"
     )
+    if "recipe" in report:
+        judges = (
+            "; these validation images chose it, so the accuracy on them flatters a little"
+            if report["recipe_judged_by_validation_images"]
+            else ""
+        )
+        console.print(f"Found: {report['recipe']}{judges}")

@@ -147,12 +147,11 @@ class FineTuning(TransferModel):
         """
         start = None
         if self._searches():
-            reason = what_forbids_trials(self, given)
-            if reason is None:
-                self.recipe = found_recipe(self, given)
-            if self.recipe is None:
-                self._tell_untried(reason or "the data set is larger than 2 GiB in memory")
+            found = what_forbids_trials(self, given) or found_recipe(self, given)
+            if isinstance(found, str):
+                self._tell_untried(found)
             else:
+                self.recipe = found
                 self._found_rate = self.recipe.learning_rate
                 self._head_initialized = True
                 if self.recipe.kept_probe:

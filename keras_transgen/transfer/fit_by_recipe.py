@@ -17,7 +17,7 @@ from keras_transgen.training.worker_agreement import has_several_workers
 from keras_transgen.transfer.cached_features import cache_features, targets_of
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.recipe_search import find_recipe, put_probe
+from keras_transgen.transfer.recipe_search import find_recipe, put_probe, trial_folds
 from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of
 from keras_transgen.transfer.trial_journal import TrialJournal
 
@@ -91,7 +91,7 @@ def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | 
     return whole, rows_of(parts[0][0])
 
 
-def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | None:
+def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | str:
     """Search for the recipe, and leave the model with the probe of all rows as its head.
 
     Args:
@@ -99,11 +99,11 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | None:
         given: The arguments of `fit`.
 
     Returns:
-        The recipe, or `None` where the data are too large to be read whole.
+        The recipe, or why the data allow none.
     """
     read = in_memory(given["x"], given["y"], given["sample_weight"])
     if read is None:
-        return None
+        return "the data set is larger than 2 GiB in memory"
     (x, y, sample_weight), batches_of = read
     batch_size = batches_of or given["batch_size"] or 32
     y = np.asarray(y)
@@ -111,6 +111,8 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | None:
     found = cache_features(
         model, x, y, sample_weight, given["class_weight"], batch_size=batch_size
     )
+    if held_out is None and not len(trial_folds(found.targets, model.task, 0)):
+        return "no class has two examples, one to learn from and one to be judged by"
     weighed = sample_weight is not None or given["class_weight"] is not None
     data = (x, y, found.weights.astype("float32")) if weighed else (x, y)
     passes = given["epochs"] - given["initial_epoch"]

@@ -28,7 +28,7 @@ from keras_transgen.transfer.fine_tuning_recipe import (
 )
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.learning_rate_finder import put_back
-from keras_transgen.transfer.linear_probe import LinearProbe, fit_linear_probe, held_out_folds
+from keras_transgen.transfer.linear_probe import FOLDS, LinearProbe, fit_linear_probe
 from keras_transgen.transfer.training_data import rows_of, take_rows
 from keras_transgen.transfer.trial_journal import TrialJournal
 from keras_transgen.transfer.trial_rate import TrialRate
@@ -142,9 +142,6 @@ def find_recipe(
 
     Returns:
         The recipe.
-
-    Raises:
-        ValueError: A class has one example only, and none to hold out.
 
     Reference:
         Wortsman et al., Robust fine-tuning of zero-shot models, 2022 (weights on the way);
@@ -321,6 +318,9 @@ def on_the_way(
         end: At share 1.
         share: From 0 to 1.
     """
+    if share == 0.0:
+        # Numbers that are none, at the end of the way, have no part in it.
+        return list(start)
     return [(1.0 - share) * one + share * other for one, other in zip(start, end)]
 
 
@@ -330,14 +330,7 @@ def _splits(
     """Rows to train on, and `(x, targets)` to judge on, of each fold."""
     if held_out is not None:
         return [(np.ones(len(found.targets), bool), _some_of(*held_out, seed))]
-    folds = held_out_folds(found.targets, model.task, 1, seed)
-    if folds is None:
-        raise ValueError(
-            "learning_rate='auto' needs two examples of each class at least, to learn from one "
-            "and to be judged by the other. Give validation_data of 200 examples or more, or a "
-            f"learning_rate. Received: {len(found.targets)} examples, "
-            f"{_of_the_rarest(found.targets, model.task)} of the rarest class"
-        )
+    folds = trial_folds(found.targets, model.task, seed)
     count = number_of_folds(len(found.targets), len(folds))
     if is_large(model):
         count = min(count, FOLDS_OF_A_LARGE_NETWORK)
@@ -347,11 +340,26 @@ def _splits(
     ]
 
 
-def _of_the_rarest(targets: np.ndarray, task: str) -> int:
-    if task != "classification":
-        return len(targets)
-    counts = np.bincount(targets.argmax(axis=1))
-    return int(counts[counts > 0].min())
+def trial_folds(targets: np.ndarray, task: str, seed: int) -> np.ndarray:
+    """Which rows are held out in each fold, bool `[folds, rows]`; none where there are too few.
+
+    Classes are spread evenly over the folds. The only example of a class is always trained on.
+
+    Args:
+        targets: `[rows, outputs]`.
+        task: Name of the task.
+        seed: Of the order.
+    """
+    classes = targets.argmax(axis=1) if task == "classification" else np.zeros(len(targets), int)
+    random = np.random.default_rng(seed)
+    order = [random.permutation(np.flatnonzero(classes == each)) for each in np.unique(classes)]
+    held = np.concatenate([rows for rows in order if len(rows) > 1] or [np.array([], int)])
+    count = min(FOLDS, len(held))
+    if count < 2:
+        return np.zeros((0, len(targets)), bool)
+    folds = np.zeros((count, len(targets)), bool)
+    folds[np.arange(len(held)) % count, held] = True
+    return folds
 
 
 def _some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class TrialJournal:
         file = self._folder / f"{name}.npy"
         try:
             return np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
             # Not there, or damaged: either way the trial is run.
             value = compute()
         os.makedirs(self._folder, exist_ok=True)

@@ -157,7 +157,7 @@ def test_wrong_arguments():
         vae(transfer="structure", method="adapter")
     with pytest.raises(ValueError, match=r"are for transfer='structure'.*targets"):
         vae(delta_arguments={"targets": "half"})
-    with pytest.raises(ValueError, match=r"'ia3' takes targets. Received: groups=2"):
+    with pytest.raises(ValueError, match=r"'ia3' takes targets, selection. Received: groups=2"):
         vae(transfer="structure", method="ia3", delta_arguments={"groups": 2})
     with pytest.raises(ValueError, match=r"Received: input_shape=\(8,\)"):
         PretrainedVAE(small_backbone(), (8,))

@@ -17,7 +17,7 @@ from keras_transgen.transfer.fine_tuning_recipe import (
     number_of_folds,
     rate_of_short_trials,
 )
-from keras_transgen.transfer.recipe_search import on_the_way
+from keras_transgen.transfer.recipe_search import on_the_way, trial_folds
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.trial_rate import TrialRate
 from tests.transfer.tiny import backbone
@@ -102,6 +102,8 @@ def test_a_trial_has_the_rates_of_the_training(steps):
 def test_weights_on_the_way():
     (found,) = on_the_way([np.array([1.0, 3.0])], [np.array([3.0, -1.0])], 0.25)
     np.testing.assert_allclose(found, [1.5, 2.0])
+    (found,) = on_the_way([np.array([1.0, 3.0])], [np.array([np.nan, np.inf])], 0.0)
+    np.testing.assert_allclose(found, [1.0, 3.0])
 
 
 def data(rows, seed=0):
@@ -211,12 +213,121 @@ def test_what_cannot_be_tried_is_told():
         ParameterTransfer(backbone(), 2, learning_rate="best")
 
 
-def test_a_class_of_one_example_cannot_be_held_out():
-    x, y = data(12)
-    y = np.zeros_like(y)
-    y[0] = 1
-    with pytest.raises(ValueError, match="two examples of each class.*1 of the rarest"):
-        model().fit(x, y, epochs=1, verbose=0)
+def test_folds_hold_out_every_row_once_but_the_only_one_of_its_class():
+    targets = np.eye(4)[[0] * 7 + [1] * 5 + [2] * 2 + [3]]
+    folds = trial_folds(targets, "classification", 0)
+    assert folds.shape == (5, 15)
+    np.testing.assert_array_equal(folds.sum(axis=0), [1] * 14 + [0])
+    # Whatever is held out, each class is learnt from.
+    assert all(len(np.unique(targets[~fold].argmax(axis=1))) == 4 for fold in folds)
+    assert [int(fold.sum()) for fold in folds] == [3, 3, 3, 3, 2]
+    # Fewer rows than folds, numbers to be predicted, and nothing to hold out.
+    assert trial_folds(np.eye(2)[[0, 1, 0]], "classification", 0).sum(axis=1).tolist() == [1, 1]
+    assert trial_folds(np.ones((3, 1)), "regression", 0).shape == (3, 3)
+    assert len(trial_folds(np.eye(3), "classification", 0)) == 0
+
+
+def test_one_example_of_each_class_trains_at_a_rate_that_is_told():
+    x, y = data(16)
+    rows = [int(np.flatnonzero(y == each)[0]) for each in (0, 1)]
+    alone = model()
+    with pytest.warns(UserWarning, match="no class has two examples.*0.0003 is taken"):
+        alone.fit(x[rows], y[rows], epochs=1, verbose=0)
+    assert alone.recipe is None
+    schedule = alone.optimizer._learning_rate
+    assert float(schedule(0)) == pytest.approx(3e-4)
+
+
+@pytest.mark.parametrize("wrong", ["size", "labels"])
+def test_validation_data_of_another_kind_are_refused_before_the_search(wrong):
+    x, y = data(24)
+    judge = data(220, seed=3)
+    judge = (judge[0][:, :6], judge[1]) if wrong == "size" else (judge[0], judge[1] + 5)
+    tuned = model()
+    before = tuned.get_weights()
+    with pytest.raises(ValueError, match="Received: "):
+        tuned.fit(x, y, verbose=0, validation_data=judge)
+    for one, other in zip(before, tuned.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+class Diverging(ParameterTransfer):
+    """All rates but the lowest give numbers that are none."""
+
+    def rates_to_try(self):
+        return (1e-3, 1e20, 1e30)
+
+
+@pytest.mark.long
+def test_a_grid_that_diverges_takes_what_does_not():
+    x, y = data(40)
+    tuned = Diverging(backbone(), 2, seed=0)
+    tuned.fit(x, y, epochs=2, verbose=0)
+    assert np.isnan(tuned.recipe.short_losses[1:]).all()
+    assert np.isfinite(tuned.recipe.short_losses[0])
+    assert tuned.recipe.learning_rate == 1e-3
+    assert all(np.isfinite(weight).all() for weight in tuned.get_weights())
+    assert "nan" not in str(tuned.recipe)
+
+
+class Interrupted(ParameterTransfer):
+    """The search is stopped after some trials."""
+
+    left = 0
+
+    def settle_weights(self):
+        super().settle_weights()
+        type(self).left -= 1
+        if type(self).left == 0:
+            raise KeyboardInterrupt
+
+
+def trials_written(folder):
+    return sorted(file.name for file in folder.rglob("*.npy"))
+
+
+@pytest.mark.long
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
+    x, y = data(40)
+
+    def fit(kind, folder):
+        keras.utils.set_random_seed(0)
+        made = kind(backbone(), 2, seed=0)
+        backup = keras.callbacks.BackupAndRestore(folder)
+        made.fit(x, y, epochs=2, verbose=0, callbacks=[backup])
+        return made
+
+    whole = fit(ParameterTransfer, tmp_path / "whole")
+    Interrupted.left = 30
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted, tmp_path / "parts")
+    written = trials_written(tmp_path / "parts")
+    assert 3 < len(written) < 30
+    (file,) = (tmp_path / "parts").rglob(written[0])
+    # Half a file counts as none.
+    file.write_bytes(file.read_bytes()[:50])
+    kept = {name: next((tmp_path / "parts").rglob(name)).stat().st_mtime_ns for name in written[1:]}
+    Interrupted.left = -1
+    seen = {}
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            for name in trials_written(tmp_path / "parts"):
+                seen[name] = next((tmp_path / "parts").rglob(name)).stat().st_mtime_ns
+
+    keras.utils.set_random_seed(0)
+    again = ParameterTransfer(backbone(), 2, seed=0)
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "parts")
+    again.fit(x, y, epochs=2, verbose=0, callbacks=[Look(), backup])
+    assert {name: seen[name] for name in kept} == kept
+    assert written[0] in seen
+    assert again.recipe.learning_rate == whole.recipe.learning_rate
+    assert again.recipe.share == whole.recipe.share
+    np.testing.assert_allclose(again.recipe.short_losses, whole.recipe.short_losses, rtol=1e-4)
+    for one, other in zip(again.get_weights(), whole.get_weights()):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    # What the training did not need any more is gone with the backup.
+    assert not (tmp_path / "parts").exists()
 
 
 def test_what_lies_behind_a_hill_is_not_taken():

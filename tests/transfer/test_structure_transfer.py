@@ -301,7 +301,8 @@ def test_a_delta_file_holds_the_delta_and_the_head_only(tmp_path):
     model = StructureTransfer("digits", 10, rank=8, head_initialization="random")
     model.save_delta(tmp_path / "one.delta")
     share = (tmp_path / "one.delta").stat().st_size / (4 * 139_000)
-    assert share < 0.06
+    # A sixteenth of the kernels at most, and the head.
+    assert share < 0.075
 
 
 @pytest.mark.parametrize(
