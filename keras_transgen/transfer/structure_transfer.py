@@ -51,8 +51,8 @@ class StructureTransfer(DeltaTraining, FineTuning):
 
     | method | what trains |
     | --- | --- |
-    | `"lora"` | two thin matrices for each dense or 1x1 kernel; `rank`, `alpha`, `targets` |
-    | `"ia3"` | one factor for each output channel of each kernel; `targets` |
+    | `"lora"` | two thin matrices for each kernel; `rank`, `alpha`, `targets`, `selection` |
+    | `"ia3"` | factors of activations; `targets`, `selection` |
     | `"bias"` | offsets: `bias`, `beta`; `targets` |
     | `"normalization"` | `gamma` and `beta` of normalisation layers; `targets` |
     | `"adapter"` | bottleneck layers put between the network's; `rank`, `targets`, `activation` |
