@@ -44,7 +44,7 @@ class Cell:
         x, y = READERS[self.data]()
         if not self.labels:
             order = np.random.default_rng(99).permutation(len(y))
-            fold = order[seed :: FOLDS]
+            fold = order[seed::FOLDS]
             rest = np.setdiff1d(order, fold)
             return self._ready(x, rest), y[rest], self._ready(x, fold), y[fold]
         fixed, drawn = np.random.default_rng(12345), np.random.default_rng(seed)
@@ -75,9 +75,7 @@ class Cell:
         if self.data in ("splice", "promoters"):
             return ktg.load_backbone(str(dna_network()))
         module = MOBILENET_V2 if self.data == "ants_bees" else MOBILENET_V1
-        return ktg.load_backbone(
-            str(shared("hub", module)), image_size=(self.size, self.size)
-        )
+        return ktg.load_backbone(str(shared("hub", module)), image_size=(self.size, self.size))
 
 
 FOLDS = 5

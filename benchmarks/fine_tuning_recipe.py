@@ -135,9 +135,7 @@ def main() -> None:
     dna_network()
     with ThreadPoolExecutor(int(os.environ.get("WORKERS", "2"))) as pool:
         waiting = {
-            number: [
-                pool.submit(outcome, number, draw) for draw in range(draws_of(cell.data))
-            ]
+            number: [pool.submit(outcome, number, draw) for draw in range(draws_of(cell.data))]
             for number, cell in enumerate(CELLS)
         }
         outcomes = {number: [each.result() for each in all_] for number, all_ in waiting.items()}
@@ -147,7 +145,10 @@ def main() -> None:
             "task, labels a class",
             "rows",
             "FeatureTransfer",
-            *(f"{kind} (gain; below the best of the sweep; kept)" for kind in ("ParameterTransfer", "LoRA")),
+            *(
+                f"{kind} (gain; below the best of the sweep; kept)"
+                for kind in ("ParameterTransfer", "LoRA")
+            ),
             "CPU seconds: features, ParameterTransfer, LoRA; one training",
         )
     ]
@@ -219,7 +220,9 @@ def draw_figure(found: list[dict], names: list[str]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("test accuracy above FeatureTransfer, mean of the draws, defaults only")
     axes.legend(frameon=False)
-    figure.savefig(Path(__file__).parents[1] / "docs" / "images" / "fine_tuning_recipe.png", dpi=130)
+    figure.savefig(
+        Path(__file__).parents[1] / "docs" / "images" / "fine_tuning_recipe.png", dpi=130
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from keras_transgen.datasets.screen import Screen
 
 
-
 def transfer_methods() -> list[str]:
     """What `--method` may be: the kinds without a delta, and the deltas that options can say."""
     from keras_transgen.transfer.deltas.delta import plain_methods

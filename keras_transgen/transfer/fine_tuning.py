@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from typing import Any
@@ -13,6 +14,7 @@ from keras_transgen.training.config_from_file import FileConfigError, shown
 from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.fine_tuning_recipe import RATES, FineTuningRecipe, is_large
 from keras_transgen.transfer.fit_by_recipe import found_recipe, planned_steps, what_forbids_trials
+from keras_transgen.transfer.recipe_choice import HILL, held_out_losses
 from keras_transgen.transfer.recipe_search import on_the_way
 from keras_transgen.transfer.transfer_model import TransferModel
 
@@ -145,23 +147,33 @@ class FineTuning(TransferModel):
         Args:
             given: The arguments of `fit`.
         """
-        start = None
+        start = examples = None
         if self._searches():
             found = what_forbids_trials(self, given) or found_recipe(self, given)
             if isinstance(found, str):
                 self._tell_untried(found)
             else:
-                self.recipe = found
+                self.recipe, examples = found
                 self._found_rate = self.recipe.learning_rate
                 self._head_initialized = True
                 if self.recipe.kept_probe:
                     return self._keep_probe(given)
                 start = self._values()
         history = super().train(given)
-        if start is not None and self.recipe is not None and self.recipe.share < 1.0:
+        if start is not None and self.recipe is not None:
             self._assign(on_the_way(start, self._values(), self.recipe.share))
+            if self._went_astray(*examples):
+                self._assign(start)
+                self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
+                warnings.warn(f"After the training: {self.recipe}.", stacklevel=4)
         history.recipe = self.recipe
         return history
+
+    def _went_astray(self, x: Any, targets: np.ndarray) -> bool:
+        """Whether examples that were trained on are told worse than others were by the probe."""
+        logits = np.asarray(self.predict(x, batch_size=128, verbose=0))
+        loss = held_out_losses(logits, targets, self.task).mean()
+        return self.recipe is not None and not loss <= HILL * self.recipe.probe_loss
 
     def _tell_untried(self, reason: str) -> None:
         if not self._warned:

@@ -17,7 +17,7 @@ from keras_transgen.training.worker_agreement import has_several_workers
 from keras_transgen.transfer.cached_features import cache_features, targets_of
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
-from keras_transgen.transfer.recipe_search import find_recipe, put_probe, trial_folds
+from keras_transgen.transfer.recipe_search import find_recipe, put_probe, some_of, trial_folds
 from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of
 from keras_transgen.transfer.trial_journal import TrialJournal
 
@@ -91,7 +91,9 @@ def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | 
     return whole, rows_of(parts[0][0])
 
 
-def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | str:
+def found_recipe(
+    model: Any, given: dict[str, Any]
+) -> tuple[FineTuningRecipe, tuple[Any, np.ndarray]] | str:
     """Search for the recipe, and leave the model with the probe of all rows as its head.
 
     Args:
@@ -99,7 +101,7 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | str:
         given: The arguments of `fit`.
 
     Returns:
-        The recipe, or why the data allow none.
+        The recipe, and some of the examples with their targets; or why the data allow none.
     """
     read = in_memory(given["x"], given["y"], given["sample_weight"])
     if read is None:
@@ -108,9 +110,7 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | str:
     batch_size = batches_of or given["batch_size"] or 32
     y = np.asarray(y)
     held_out = _enough_to_judge(model, given["validation_data"])
-    found = cache_features(
-        model, x, y, sample_weight, given["class_weight"], batch_size=batch_size
-    )
+    found = cache_features(model, x, y, sample_weight, given["class_weight"], batch_size=batch_size)
     if held_out is None and not len(trial_folds(found.targets, model.task, 0)):
         return "no class has two examples, one to learn from and one to be judged by"
     weighed = sample_weight is not None or given["class_weight"] is not None
@@ -138,7 +138,7 @@ def found_recipe(model: Any, given: dict[str, Any]) -> FineTuningRecipe | str:
     )
     bar.end(recipe)
     put_probe(model, found)
-    return recipe
+    return recipe, some_of(x, found.targets, 0)
 
 
 def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:

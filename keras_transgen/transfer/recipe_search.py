@@ -19,16 +19,19 @@ from keras_transgen.transfer.fine_tuning_recipe import (
     SHARES,
     SHORT,
     FineTuningRecipe,
-    grows_better,
-    held_out_losses,
     is_large,
-    number_of_folds,
-    rate_of_short_trials,
-    with_losses,
 )
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.learning_rate_finder import put_back
 from keras_transgen.transfer.linear_probe import FOLDS, LinearProbe, fit_linear_probe
+from keras_transgen.transfer.recipe_choice import (
+    grows_better,
+    guessing_losses,
+    held_out_losses,
+    number_of_folds,
+    rate_of_short_trials,
+    with_losses,
+)
 from keras_transgen.transfer.training_data import rows_of, take_rows
 from keras_transgen.transfer.trial_journal import TrialJournal
 from keras_transgen.transfer.trial_rate import TrialRate
@@ -125,9 +128,9 @@ def find_recipe(
 
     Short trials, of a few steps from a linear probe, tell rates that learn from rates that
     destroy. The best of them and the next one up are tried as long as the training will be, 500
-    steps at most, and the next ones as long as they grow better: short trials prefer low rates. The weights on the way from the probe to what was trained are judged, too: where
-    none of them is clearly better the probe is kept. A large network is tried on two folds at
-    most, its short trials on one.
+    steps at most, and the next ones as long as they grow better: short trials prefer low rates.
+    The weights on the way from the probe to what was trained are judged, too (`recipe_choice`). A
+    large network is tried on two folds at most, its short trials on one.
 
     Args:
         model: A `FineTuning` with a dense head; built.
@@ -188,7 +191,8 @@ def find_recipe(
             whole[rate] = np.stack([losses(at) for at in zip(*parts)])
             if len(whole) > 1 and not grows_better(list(whole.values())):
                 break
-    return with_losses(rates, short, whole, 0 if held_out is not None else len(splits))
+    guessing = guessing_losses(np.concatenate([judge[1] for _, judge in splits]), model.task)
+    return with_losses(rates, short, whole, guessing, 0 if held_out is not None else len(splits))
 
 
 class Fold:
@@ -219,7 +223,10 @@ class Fold:
         self._batches: tf.data.Dataset | None = None
         self.share = float(train.mean())
         self._probe = fit_linear_probe(
-            found.features[train], found.targets[train], task=model.task, weights=found.weights[train]
+            found.features[train],
+            found.targets[train],
+            task=model.task,
+            weights=found.weights[train],
         )
 
     def trained(self, rate: float, steps: int, decays: bool) -> tuple[list, list]:
@@ -279,35 +286,6 @@ def make_head(model: Any, probe: LinearProbe) -> None:
     dense.bias.assign(np.asarray(probe.bias, "float32"))
 
 
-def on_the_way(self, rate: float, steps: int) -> np.ndarray:
-        """Logits between the probe and a whole training, `[shares, examples, outputs]`."""
-        start, trained = self.trained(rate, steps, decays=True)
-        return np.stack(
-            [
-                self._bench.logits(self._judge[0], on_the_way(start, trained, share))
-                for share in SHARES
-            ]
-        )
-
-
-def put_probe(model: Any, found: CachedFeatures, rows: np.ndarray | None = None) -> None:
-    """Fit a linear probe on some of the features, and make it the head.
-
-    Args:
-        model: The model, whose head is dense.
-        found: Features with targets and weights.
-        rows: Which of them, bool `[count]`; `None` for all.
-    """
-    kept = np.ones(len(found.targets), bool) if rows is None else rows
-    probe = fit_linear_probe(
-        found.features[kept], found.targets[kept], task=model.task, weights=found.weights[kept]
-    )
-    dense = dense_of(model.head)
-    assert dense is not None
-    dense.kernel.assign(np.asarray(probe.kernel, "float32"))
-    dense.bias.assign(np.asarray(probe.bias, "float32"))
-
-
 def on_the_way(
     start: Sequence[np.ndarray], end: Sequence[np.ndarray], share: float
 ) -> list[np.ndarray]:
@@ -329,13 +307,13 @@ def _splits(
 ) -> list[tuple[np.ndarray, tuple]]:
     """Rows to train on, and `(x, targets)` to judge on, of each fold."""
     if held_out is not None:
-        return [(np.ones(len(found.targets), bool), _some_of(*held_out, seed))]
+        return [(np.ones(len(found.targets), bool), some_of(*held_out, seed))]
     folds = trial_folds(found.targets, model.task, seed)
     count = number_of_folds(len(found.targets), len(folds))
     if is_large(model):
         count = min(count, FOLDS_OF_A_LARGE_NETWORK)
     return [
-        (~fold, _some_of(take_rows(x, np.flatnonzero(fold)), found.targets[fold], seed))
+        (~fold, some_of(take_rows(x, np.flatnonzero(fold)), found.targets[fold], seed))
         for fold in folds[:count]
     ]
 
@@ -362,7 +340,7 @@ def trial_folds(targets: np.ndarray, task: str, seed: int) -> np.ndarray:
     return folds
 
 
-def _some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
+def some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
     """Examples to judge by, as many as tell."""
     if len(targets) <= MOST_HELD_OUT:
         return x, targets

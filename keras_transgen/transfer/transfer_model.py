@@ -21,7 +21,6 @@ from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
-from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head

@@ -1,4 +1,4 @@
-"""A learning rate whose height and length are set from outside, so that one graph runs all trials."""
+"""A learning rate whose height and length are set from outside: one graph runs all trials."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -159,7 +160,7 @@ def narrowing_kernels(backbone: Any) -> list[Target]:
     ]
     return [
         second
-        for first, second in zip(kernels, kernels[1:])
+        for first, second in itertools.pairwise(kernels)
         if second.shape == first.shape[::-1] and second.shape[0] > second.shape[1]
     ]
 

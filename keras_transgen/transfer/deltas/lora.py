@@ -16,8 +16,10 @@ from keras_transgen.transfer.deltas.targets import (
     is_dense,
     is_depthwise,
     is_kernel,
+    is_table,
     match_targets,
     matrix_shape,
+    parameters_of,
 )
 
 SELECTIONS = ("share", "dense")
@@ -31,13 +33,14 @@ WORTHWHILE = 1 / 8
 class LoRA(ParameterDelta):
     """W = W0 + (alpha / rank) A B, where only A `[inputs, rank]` and B `[rank, outputs]` train.
 
-    A starts at random (He, uniform) and B at zero, so that nothing changes at first.
+    A starts at random (He, uniform) and B at zero, so that nothing changes at first; by default in
+    tables of embeddings it is A that starts at zero, since only rows that occur shall change.
 
     By default the kernels of dense layers and 1x1 convolutions are adapted, and where wider ones
     hold more of the network than these (a ResNet of 3x3 convolutions, a network for DNA) those
-    too. Depthwise kernels are left alone. A kernel of which the factors would hold more than a
-    sixteenth gets fewer columns of A, as many as keep to that; one that cannot bear a single
-    column is left alone (unless none can).
+    too; so are embedding tables that hold more than all kernels. Depthwise kernels are left alone.
+    A kernel of which the factors would hold more than a sixteenth gets fewer columns of A, as many
+    as keep to that; one that cannot bear a single column is left alone (unless none can).
 
     Args:
         backbone: The backbone, at its base.
@@ -113,9 +116,12 @@ class LoRA(ParameterDelta):
         if self._fewer:
             rank = min(rank, _columns(target))
         name = target.path.replace("/", "_")
+        first, second = "he_uniform", "zeros"
+        if self._fewer and is_table(target):
+            first, second = second, first
         return (
-            self.add_weight(shape=(rows, rank), initializer="he_uniform", name=f"{name}_a"),
-            self.add_weight(shape=(rank, columns), initializer="zeros", name=f"{name}_b"),
+            self.add_weight(shape=(rows, rank), initializer=first, name=f"{name}_a"),
+            self.add_weight(shape=(rank, columns), initializer=second, name=f"{name}_b"),
         )
 
     def effective(self, base: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
@@ -149,9 +155,15 @@ def _default_kernels(backbone: Any) -> list[Target]:
         "lora",
         "the kernels of dense and convolution layers",
     )
+    tables = [target for target in parameters_of(backbone) if is_table(target)]
     dense = [kernel for kernel in kernels if is_dense(kernel)]
-    of_dense = sum(kernel.size for kernel in dense)
-    return kernels if 2 * of_dense < sum(kernel.size for kernel in kernels) else dense
+    of_dense, of_all, of_tables = (
+        sum(target.size for target in targets) for targets in (dense, kernels, tables)
+    )
+    chosen = {target.index for target in (kernels if 2 * of_dense < of_all else dense)}
+    if of_tables > of_all:
+        chosen |= {target.index for target in tables}
+    return [target for target in parameters_of(backbone) if target.index in chosen]
 
 
 def _columns(kernel: Target) -> int:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 # What has several axes and multiplies nothing: tables, and the biases of attention heads.
 _NO_KERNEL = re.compile(r"(?:embeddings?|token|bias|beta|gamma|scale|offset)$", re.IGNORECASE)
+_TABLE = re.compile(r"embeddings?(?:_\d+)?$", re.IGNORECASE)
 _SHOWN = 12
 _LONGEST = 1000
 
@@ -188,6 +189,11 @@ def _shown(targets: Sequence[Target]) -> str:
 def is_kernel(target: Target) -> bool:
     """Whether the parameter multiplies features: the weights of a dense or convolution layer."""
     return len(target.shape) >= 2 and not _NO_KERNEL.search(target.kind)
+
+
+def is_table(target: Target) -> bool:
+    """Whether the parameter is a table of embeddings `[entries, size]`."""
+    return len(target.shape) == 2 and bool(_TABLE.search(target.kind))
 
 
 def is_depthwise(target: Target) -> bool:
