@@ -36,6 +36,9 @@ CLAIMS = {
         "negatives_same_rate > negatives_head_only + 0.02",
         "negatives_same_rate > negatives_layer_wise",
         "negatives_same_rate > max(negatives_slow, negatives_fast)",
+        "negatives_by_itself > negatives_head_only + 0.02",
+        "negatives_by_itself > negatives_same_rate - 0.02",
+        "fitting_by_itself > fitting_head_only - 0.01",
     ],
     "4_lora_on_a_savedmodel": [
         "chain_rule_error < 1e-12",
