@@ -34,7 +34,9 @@ def child(side: str) -> None:
 
     def photographs(part):
         folder = shared("data", "ants_bees", part)
-        return ktg.datasets.image_folder(folder, image_size=224, crop_to_aspect_ratio=True)
+        return ktg.datasets.image_folder(
+            folder, image_size=224, crop_to_aspect_ratio=True, batch_size=16
+        )
 
     def arrays(data):
         return tuple(np.concatenate([*parts]) for parts in zip(*data.as_numpy_iterator()))

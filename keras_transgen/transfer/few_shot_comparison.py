@@ -199,19 +199,19 @@ def few_shot_evaluation(
     largest = [sample_per_class(labels, shots[-1], seed) for seed in range(seeds)]
     drawn_ever = np.unique(np.concatenate(largest))
     features = FrozenFeatures(examples)
+    measured: list[Any] = [None] * seeds
     if test is None:
         test_examples, test_features = examples, features
         measured = [_left(len(labels), drawn) for drawn in largest]
     else:
         test_examples = LabelledExamples(*(test if isinstance(test, (tuple, list)) else (test,)))
-        test_features = FrozenFeatures(test_examples, any_order=True)
-        measured = [np.arange(len(test_examples.labels))] * seeds
-    measured_ever = np.unique(np.concatenate(measured))
+        test_features = FrozenFeatures(test_examples)
     further = dict(fit_arguments or {})
     accuracies: dict[tuple[str, int], list[float]] = {}
     f1: dict[tuple[str, int], list[float]] = {}
     seconds: dict[tuple[str, int], list[float]] = {}
     trainable: dict[str, int] = {}
+    unequal = False
     for seed in range(seeds):
         draw = _Draw(examples, largest[seed])
         for count in shots:
@@ -223,7 +223,7 @@ def few_shot_evaluation(
                 model.passes_over_epochs = True
                 if test is None and keeps_features(model):
                     # In one pass with those to train on.
-                    features.extract(model, np.union1d(drawn_ever, measured_ever), batch_size)
+                    features.extract(model, np.arange(len(labels)), batch_size)
                 spent = _fit(
                     model,
                     draw,
@@ -236,10 +236,11 @@ def few_shot_evaluation(
                     **further,
                 )
                 if keeps_features(model):
-                    test_features.extract(model, measured_ever, batch_size)
+                    test_features.extract(model, measured[seed], batch_size)
                     found, expected = test_features.classify(model, measured[seed])
                 else:
                     found, expected = _classified(model, test_examples, measured[seed])
+                unequal = unequal or _is_unequal(expected)
                 accuracy = float(np.mean(found == expected))
                 accuracies.setdefault((name, count), []).append(accuracy)
                 f1.setdefault((name, count), []).append(_macro_f1(expected, found))
@@ -259,7 +260,6 @@ def few_shot_evaluation(
         for name in models
         for count in shots
     )
-    unequal = any(_is_unequal(test_examples.labels[rows]) for rows in measured)
     return FewShotEvaluation(rows, len(np.unique(labels)), unequal)
 
 
@@ -314,7 +314,7 @@ def _fit(
 
 
 def _classified(
-    model: TransferModel, examples: LabelledExamples, rows: np.ndarray
+    model: TransferModel, examples: LabelledExamples, rows: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a model takes examples for, and what they are, read together."""
     found, expected = [], []

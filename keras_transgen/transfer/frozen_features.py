@@ -29,33 +29,34 @@ class FrozenFeatures:
 
     Args:
         examples: The examples.
-        any_order: Whether a data set may give them in another order than before, since all of them
-            are measured on. Defaults to False.
     """
 
-    def __init__(self, examples: LabelledExamples, any_order: bool = False) -> None:
+    def __init__(self, examples: LabelledExamples) -> None:
         self._examples = examples
-        self._any_order = any_order
         # Of each network: for each part of the rows, their numbers and their features.
         self._found: dict[str, list[tuple[np.ndarray, CachedFeatures]]] = {}
 
-    def extract(self, model: Any, rows: np.ndarray, batch_size: int) -> None:
+    def extract(self, model: Any, rows: np.ndarray | None, batch_size: int) -> None:
         """Extract features of those rows of which no model that makes the same ones did.
+
+        All rows of a data set may come in any order, since they bring their labels.
 
         Args:
             model: A transfer model.
-            rows: Numbers of the rows, ascending, each once.
+            rows: Numbers of the rows, ascending, each once; `None` for all there are.
             batch_size: Examples a batch of arrays.
 
         Raises:
             ValueError: The data do not fit the model, or a data set changed its order.
         """
         found = self._found.setdefault(features_digest(model), [])
-        missing = np.setdiff1d(
-            rows, np.concatenate([np.empty(0, int), *(part[0] for part in found)])
-        )
-        if not len(missing):
-            return
+        missing = rows
+        if found:
+            if rows is None:
+                return
+            missing = np.setdiff1d(rows, np.concatenate([part[0] for part in found]))
+            if not len(missing):
+                return
         chosen = self._examples.chosen(missing)
         x, y = (chosen, None) if self._examples.is_data_set else chosen
         cached = cache_features(
@@ -66,7 +67,9 @@ class FrozenFeatures:
             cache_dir=getattr(model, "cache_dir", None),
             training=False,
         )
-        if not self._any_order:
+        if missing is None:
+            missing = np.arange(len(cached.labels))
+        else:
             self._examples.refuse_other_order(missing, cached.labels)
         found.append((missing, cached))
 
@@ -79,14 +82,16 @@ class FrozenFeatures:
         """
         return ExtractedRows(self._taken(features_digest(model), rows)[0])
 
-    def classify(self, model: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def classify(self, model: Any, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The classes that a model's `classify` gives, from features at hand, and the true ones.
 
         Args:
             model: A transfer model of which `keeps_features` is true.
-            rows: Numbers of the rows.
+            rows: Numbers of the rows; `None` for all that were extracted at once.
         """
         digest = features_digest(model)
+        if rows is None:
+            rows = self._found[digest][0][0]
         found, expected = [], []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             features, labels = self._taken(digest, rows[start : start + _ROWS_AT_ONCE])
@@ -99,7 +104,7 @@ class FrozenFeatures:
         parts = self._found[digest]
         first = parts[0][1].features
         features = np.empty((len(rows), *first.shape[1:]), first.dtype)
-        labels = np.empty(len(rows), self._examples.labels.dtype)
+        labels = np.empty(len(rows), parts[0][1].labels.dtype)
         for numbers, cached in parts:
             is_here = np.isin(rows, numbers)
             places = np.searchsorted(numbers, rows[is_here])
