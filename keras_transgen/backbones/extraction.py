@@ -72,6 +72,7 @@ def extract_features(
     data_key: str | None = None,
     progress: bool = True,
     compiled: dict[str, Any] | None = None,
+    watch: Callable[[Any], None] | None = None,
 ) -> Features:
     """Runs data through a frozen backbone once, a batch at a time, onto the disk.
 
@@ -101,6 +102,7 @@ def extract_features(
         progress: Show a progress bar.
         compiled: A dict, empty at first, for several calls with the same backbone and
             preprocessing: later ones find the traced function of earlier ones in it.
+        watch: Called with the inputs of each batch that is extracted, in order.
 
     Returns:
         `Features`.
@@ -124,7 +126,7 @@ def extract_features(
         ```
     """
     _check_arguments(batch_size, views, augmentation, dtype)
-    source = BatchSource(data, batch_size)
+    source = BatchSource(data, batch_size, watch)
     function = FeatureFunction(
         backbone,
         source.input_specification(),
@@ -256,7 +258,7 @@ def _write_batches(
     views, total = function.views, source.rows
     bar = keras.utils.Progbar(total, unit_name="row") if progress else None
     checked = False
-    batches = source.batches(writer.batches, writer.rows // views)
+    batches = source.watched_batches(writer.batches, writer.rows // views)
     for row, features, y, weight in _computed(function, batches, writer.rows // views):
         labels = _labels(y, row, views, "labels")
         weights = _labels(weight, row, views, "sample weights")

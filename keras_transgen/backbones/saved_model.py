@@ -17,6 +17,7 @@ from keras_transgen.backbones.adopted_variable import AdoptedVariable
 from keras_transgen.backbones.audit import audit_module, try_to_load
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.flat_function import FlatFunction
+from keras_transgen.backbones.garbage_collection import without_collection
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.layer_scales import reductions
@@ -141,7 +142,7 @@ class SavedModelBackbone(Backbone):
         self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
         self._strategy = tf.distribute.get_strategy()
-        with _one_kind_of_error(self.handle):
+        with _one_kind_of_error(self.handle), without_collection():
             self._read_module(trainable, normalization, layers, image_size)
         if digest is None:
             # What turned out to be no network leaves nothing in the store.

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -103,6 +104,7 @@ def cache_features(
     progress: bool = False,
     training: bool = True,
     compiled: dict[str, Any] | None = None,
+    watch: Callable[[Any], None] | None = None,
 ) -> CachedFeatures:
     """Run data through a model's preprocessing and backbone once, and check the labels.
 
@@ -120,6 +122,7 @@ def cache_features(
         progress: Whether to show a progress bar.
         training: Whether these data are to be trained on.
         compiled: As in `extract_features`.
+        watch: As in `extract_features`.
 
     Returns:
         The features.
@@ -147,6 +150,7 @@ def cache_features(
         data_key=data_key,
         progress=progress,
         compiled=compiled,
+        watch=watch,
     )
     model.check_labels(found.labels, training)
     labels = np.asarray(found.labels)

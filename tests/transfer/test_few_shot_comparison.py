@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import f1_score
 
-from keras_transgen.backbones import KerasBackbone
 from keras_transgen.datasets import sample_per_class
 from keras_transgen.transfer import (
     FeatureTransfer,
@@ -16,7 +15,7 @@ from keras_transgen.transfer import (
     few_shot_evaluation,
 )
 from keras_transgen.transfer.few_shot_comparison import FewShotEvaluation, FewShotRow
-from tests.transfer.tiny import IMAGES, LABELS, backbone, network
+from tests.transfer.tiny import IMAGES, LABELS, CountedRows, backbone, counting_backbone
 
 MODELS = {
     "linear": lambda: FeatureTransfer(backbone(), 3, l2=1e-3),
@@ -163,26 +162,6 @@ def test_shared_features_change_no_result():
                 assert row.accuracies[seed] == np.mean(classes == CLASSES[left]), row
                 expected = f1_score(CLASSES[left], classes, average="macro")
                 assert row.f1[seed] == pytest.approx(expected), row
-
-
-@keras.saving.register_keras_serializable(package="tests")
-class CountedRows(keras.layers.Layer):
-    """Passes its input on, and counts the rows."""
-
-    seen = 0
-
-    def call(self, x):
-        def count(rows):
-            CountedRows.seen += int(rows)
-
-        with tf.control_dependencies([tf.py_function(count, [tf.shape(x)[0]], [])]):
-            return tf.identity(x)
-
-
-def counting_backbone():
-    inputs = keras.Input((8, 8, 1))
-    counted = keras.Model(inputs, network()(CountedRows()(inputs)))
-    return KerasBackbone(counted, name="counting", value_range=(0.0, 1.0))
 
 
 def test_each_image_goes_through_a_frozen_network_once():
