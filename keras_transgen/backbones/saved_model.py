@@ -36,6 +36,7 @@ from keras_transgen.backbones.saved_model_packing import (
     other_state_digest,
     restore_from_store,
 )
+from keras_transgen.backbones.saved_model_pruning import pruned_folder
 from keras_transgen.backbones.saved_model_taps import ModuleTaps, load_tapped
 from keras_transgen.datasets.printable import printable
 from keras_transgen.training.config_from_file import (
@@ -162,7 +163,8 @@ class SavedModelBackbone(Backbone):
     ) -> None:
         folder = self._files.folder
         # Kept as an attribute, so that exports of the model find the module's resources.
-        self._module = tf.saved_model.load(str(folder))
+        with pruned_folder(folder) as pruned:
+            self._module = tf.saved_model.load(str(pruned))
         self._function = ModuleFunction(self._module, self.arguments, self.output_key)
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])
