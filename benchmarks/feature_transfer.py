@@ -103,7 +103,7 @@ def main() -> None:
                 f"{reached:.4f}",
             ),
         ],
-        f"{ratio:.1f} times faster ({work['guide'] / work['ours']:.1f} without loading the module), "
+        f"{ratio:.1f} times faster ({work['guide'] / work['ours']:.1f} after loading the module), "
         f"accuracy {reached:.3f} against {best:.3f}. " + ("Reached." if good else "Missed."),
         __file__,
     )

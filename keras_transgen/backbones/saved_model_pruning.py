@@ -64,14 +64,15 @@ def _prune(graph: Any) -> None:
     for node in objects.nodes:
         called.update(node.function.concrete_functions)
         called.add(node.bare_concrete_function.concrete_function_name)
+    library = graph.graph_def.library
+    # No object holds gradients of one's own; TensorFlow finds them by the ops that have them.
+    for gradient in library.gradient:
+        called.update((gradient.function_name, gradient.gradient_func))
+    called.update(gradient.gradient_func for gradient in library.registered_gradients)
     for name in [name for name in objects.concrete_functions if name not in called]:
         del objects.concrete_functions[name]
-    library = graph.graph_def.library
     functions = {function.signature.name: function for function in library.function}
     roots = [*called, *_named(graph.graph_def.node)]
-    for gradient in library.gradient:
-        roots += [gradient.function_name, gradient.gradient_func]
-    roots += [gradient.gradient_func for gradient in library.registered_gradients]
     reached = _reached(roots, functions)
     kept = saved_model_pb2.SavedModel().meta_graphs.add().graph_def.library
     kept.function.extend(functions[name] for name in functions if name in reached)
