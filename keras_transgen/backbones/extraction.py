@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -293,9 +294,12 @@ def _computed(
         return
     x, y, weight = first
     function.check_first(x)
-    # Alone, since it traces.
-    yield row, function(x, row), y, weight
-    row += row_count(x)
+    if function.trace():
+        batches = itertools.chain([first], batches)
+    else:
+        # Alone, since it traces.
+        yield row, function(x, row), y, weight
+        row += row_count(x)
     # The random state of an augmentation belongs to one view of one batch at a time.
     at_once = _BATCHES_AT_ONCE if function.views == 1 else 1
     waiting: collections.deque = collections.deque()
