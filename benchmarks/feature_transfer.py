@@ -1,11 +1,12 @@
 """FeatureTransfer against the Keras transfer-learning guide's frozen base, on ants and bees.
 
-Both sides end with a model from images to logits and its validation accuracy: the guide's pattern
-(base called with `training=False` inside a functional model, ten epochs of `fit` with validation)
-and one `FeatureTransfer.fit` with validation data. Both load the module first, which takes either
-side the same seconds; the goal is held against the work after that, and the whole is told too.
+Both sides load the module, end with a model from images to logits and its validation accuracy, and
+predict the validation set with it: the guide's pattern (base called with `training=False` inside a
+functional model, ten epochs of `fit` with validation) and one `FeatureTransfer.fit` with validation
+data. The goal is held against all of it, loading included.
 """
 
+import gc
 import statistics
 import time
 
@@ -41,12 +42,14 @@ def guide(base, train, validation) -> float:
         metrics=["accuracy"],
     )
     history = model.fit(train, validation_data=validation, epochs=EPOCHS, verbose=0)
+    model.predict(validation, verbose=0)
     return max(history.history["val_accuracy"])
 
 
 def ours(base, train, validation) -> float:
     model = ktg.FeatureTransfer(base, num_classes=2)
     history = model.fit(train, validation_data=validation, verbose=0)
+    model.predict(validation, verbose=0)
     return history.history["val_accuracy"][-1]
 
 
@@ -56,51 +59,63 @@ def main() -> None:
         pass  # Both sides read decoded images from memory.
     seconds = {"guide": [], "ours": []}
     loading = {"guide": [], "ours": []}
+    cpu = {"guide": [], "ours": []}
     accuracy = {"guide": [], "ours": []}
     for repeat in range(REPEATS):
         for name, side in (("guide", guide), ("ours", ours)):
             keras.utils.set_random_seed(repeat)
-            start = time.perf_counter()
+            # Or the objects of the side before are searched and freed in the time of this one.
+            base = None
+            gc.collect()
+            start, cpu_start = time.perf_counter(), time.process_time()
             base = ktg.load_backbone(str(shared("hub", MODULE)))
             loading[name].append(time.perf_counter() - start)
             start = time.perf_counter()
             accuracy[name].append(side(base, train, validation))
             seconds[name].append(time.perf_counter() - start)
+            cpu[name].append(time.process_time() - cpu_start)
             print(
                 name, repeat, f"{seconds[name][-1]:.1f} s", f"{accuracy[name][-1]:.4f}", flush=True
             )
-    ratio = statistics.median(seconds["guide"]) / statistics.median(seconds["ours"])
     whole = {
         name: statistics.median(map(sum, zip(seconds[name], loading[name]))) for name in seconds
     }
+    ratio = whole["guide"] / whole["ours"]
+    work = {name: statistics.median(seconds[name]) for name in seconds}
     best, reached = np.mean(accuracy["guide"]), np.mean(accuracy["ours"])
+    less = statistics.median(cpu["guide"]) / statistics.median(cpu["ours"])
     good = ratio >= 9 and reached >= 0.95 and best - reached <= 0.01
     publish(
         "Feature transfer against the Keras guide (ants/bees, MobileNetV2)",
-        "at least 9 times faster than 10 epochs of the guide's frozen base, validation included; "
-        "accuracy at least 0.95 and within 0.01 of the guide's",
+        "at least 9 times faster than 10 epochs of the guide's frozen base, everything counted: "
+        "loading the module, validation, and predicting the validation set; accuracy at least 0.95 "
+        "and within 0.01 of the guide's",
         [
             (
                 "side",
                 "median seconds",
-                "with loading the module",
+                "of these after loading the module",
+                "CPU seconds",
                 "validation accuracy (mean of runs)",
             ),
             (
                 f"guide, {EPOCHS} epochs, its best epoch",
-                f"{statistics.median(seconds['guide']):.1f}",
                 f"{whole['guide']:.1f}",
+                f"{work['guide']:.1f}",
+                f"{statistics.median(cpu['guide']):.1f}",
                 f"{best:.4f}",
             ),
             (
                 "FeatureTransfer",
-                f"{statistics.median(seconds['ours']):.1f}",
                 f"{whole['ours']:.1f}",
+                f"{work['ours']:.1f}",
+                f"{statistics.median(cpu['ours']):.1f}",
                 f"{reached:.4f}",
             ),
         ],
-        f"{ratio:.1f} times faster ({whole['guide'] / whole['ours']:.1f} with loading the module), "
-        f"accuracy {reached:.3f} against {best:.3f}. " + ("Reached." if good else "Missed."),
+        f"{ratio:.1f} times faster ({work['guide'] / work['ours']:.1f} after loading the module, "
+        f"{less:.1f} in CPU seconds), accuracy {reached:.3f} against {best:.3f}. "
+        + ("Reached." if good else "Missed."),
         __file__,
     )
 

@@ -13,6 +13,7 @@ SCRIPTS = (
     "fine_tuning_step.py",
     "lora.py",
     "extraction_memory.py",
+    "few_shot_memory.py",
     "ray_extraction.py",
     "vae_speed.py",
     "vae_likelihood.py",

@@ -19,6 +19,7 @@ ALLOWED = {
     "backbones/load_model.py": "into a temporary folder of its own",
     "backbones/fetched_modules.py": "into a temporary folder of its own",
     "backbones/module_store.py": "into a temporary folder of its own",
+    "backbones/saved_model_pruning.py": "into a temporary folder of its own",
     "backbones/saved_model_taps.py": "into a temporary folder of its own",
     "backbones/publishing.py": "tf.saved_model.save, a folder that TensorFlow writes",
     "distributed/packed_model.py": "into a temporary folder of its own",

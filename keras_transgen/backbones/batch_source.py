@@ -2,7 +2,7 @@
 
 import hashlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -21,10 +21,14 @@ class BatchSource:
         data: Arrays or dicts of arrays `[rows, ...]`, `(x, y)`, `(x, y, sample_weight)`, a
             `tf.data.Dataset` of batches of these, or a `keras.utils.PyDataset`.
         batch_size: Rows a batch of arrays.
+        watch: Called with `x` of each of the `watched_batches`.
     """
 
-    def __init__(self, data: Any, batch_size: int) -> None:
+    def __init__(
+        self, data: Any, batch_size: int, watch: Callable[[Any], None] | None = None
+    ) -> None:
         self._data = data
+        self._watch = watch
         self._batch_size = batch_size
         self.rows: int | None = None
         self.is_arrays = False
@@ -100,6 +104,13 @@ class BatchSource:
                 yield _slice(self._data, start, start + self._batch_size)
                 for array in keras.tree.flatten(self._data):
                     _drop_pages(array)
+
+    def watched_batches(self, first_batch: int, first_row: int) -> Iterator[tuple[Any, Any, Any]]:
+        """As `batches`, with a call of `watch` for each."""
+        for batch in self.batches(first_batch, first_row):
+            if self._watch is not None:
+                self._watch(batch[0])
+            yield batch
 
 
 def empty_data(received: str) -> ValueError:

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -72,6 +73,7 @@ def extract_features(
     data_key: str | None = None,
     progress: bool = True,
     compiled: dict[str, Any] | None = None,
+    watch: Callable[[Any], None] | None = None,
 ) -> Features:
     """Runs data through a frozen backbone once, a batch at a time, onto the disk.
 
@@ -101,6 +103,7 @@ def extract_features(
         progress: Show a progress bar.
         compiled: A dict, empty at first, for several calls with the same backbone and
             preprocessing: later ones find the traced function of earlier ones in it.
+        watch: Called with the inputs of each batch that is extracted, in order.
 
     Returns:
         `Features`.
@@ -124,7 +127,7 @@ def extract_features(
         ```
     """
     _check_arguments(batch_size, views, augmentation, dtype)
-    source = BatchSource(data, batch_size)
+    source = BatchSource(data, batch_size, watch)
     function = FeatureFunction(
         backbone,
         source.input_specification(),
@@ -256,7 +259,7 @@ def _write_batches(
     views, total = function.views, source.rows
     bar = keras.utils.Progbar(total, unit_name="row") if progress else None
     checked = False
-    batches = source.batches(writer.batches, writer.rows // views)
+    batches = source.watched_batches(writer.batches, writer.rows // views)
     for row, features, y, weight in _computed(function, batches, writer.rows // views):
         labels = _labels(y, row, views, "labels")
         weights = _labels(weight, row, views, "sample weights")
@@ -291,9 +294,12 @@ def _computed(
         return
     x, y, weight = first
     function.check_first(x)
-    # Alone, since it traces.
-    yield row, function(x, row), y, weight
-    row += row_count(x)
+    if function.trace():
+        batches = itertools.chain([first], batches)
+    else:
+        # Alone, since it traces.
+        yield row, function(x, row), y, weight
+        row += row_count(x)
     # The random state of an augmentation belongs to one view of one batch at a time.
     at_once = _BATCHES_AT_ONCE if function.views == 1 else 1
     waiting: collections.deque = collections.deque()

@@ -46,6 +46,7 @@ class FeatureFunction:
         self._seed = seed
         self._dtype = dtype
         signature = None if specification is None else [specification]
+        self._is_specified = signature is not None
         plain = tf.function(
             self._run, input_signature=signature, reduce_retracing=signature is None
         )
@@ -73,6 +74,12 @@ class FeatureFunction:
         """Whether it calls Python functions, whose code and surroundings nobody can hash."""
         functions = [self._preprocessing, self._augmentation]
         return any(f is not None and not isinstance(f, keras.layers.Layer) for f in functions)
+
+    def trace(self) -> bool:
+        """Trace the function, where it is known in advance for what; says whether it is traced."""
+        if self._is_specified:
+            self._plain.get_concrete_function()
+        return self._is_specified
 
     def check_first(self, x: Any) -> None:
         """Holds the first batch against the backbone's input contract, where it has one."""

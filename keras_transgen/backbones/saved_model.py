@@ -17,6 +17,7 @@ from keras_transgen.backbones.adopted_variable import AdoptedVariable
 from keras_transgen.backbones.audit import audit_module, try_to_load
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.flat_function import FlatFunction
+from keras_transgen.backbones.garbage_collection import without_collection
 from keras_transgen.backbones.handles import resolve
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.layer_scales import reductions
@@ -35,6 +36,7 @@ from keras_transgen.backbones.saved_model_packing import (
     other_state_digest,
     restore_from_store,
 )
+from keras_transgen.backbones.saved_model_pruning import pruned_folder
 from keras_transgen.backbones.saved_model_taps import ModuleTaps, load_tapped
 from keras_transgen.datasets.printable import printable
 from keras_transgen.training.config_from_file import (
@@ -141,7 +143,7 @@ class SavedModelBackbone(Backbone):
         self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
         self._strategy = tf.distribute.get_strategy()
-        with _one_kind_of_error(self.handle):
+        with _one_kind_of_error(self.handle), without_collection():
             self._read_module(trainable, normalization, layers, image_size)
         if digest is None:
             # What turned out to be no network leaves nothing in the store.
@@ -161,7 +163,8 @@ class SavedModelBackbone(Backbone):
     ) -> None:
         folder = self._files.folder
         # Kept as an attribute, so that exports of the model find the module's resources.
-        self._module = tf.saved_model.load(str(folder))
+        with pruned_folder(folder) as pruned:
+            self._module = tf.saved_model.load(str(pruned))
         self._function = ModuleFunction(self._module, self.arguments, self.output_key)
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2, struct_pb2
 
 from keras_transgen.backbones.flat_function import FlatFunction, shape_proto
 from keras_transgen.backbones.saved_model_function import ModuleFunction
+from keras_transgen.backbones.saved_model_pruning import link_folder
 
 _NEW_NAME = "__inference_tapped_layers"
 
@@ -85,7 +85,7 @@ class ModuleTaps:
             Path(folder, "saved_model.pb").write_bytes(self._proto.SerializeToString())
             for part in ("variables", "assets"):
                 if (self._folder / part).is_dir():
-                    _link(self._folder / part, folder / part)
+                    link_folder(self._folder / part, folder / part)
             yield folder
 
     def _tap(self, layers: Sequence[str] | None, image_size: tuple[int, int] | None) -> None:
@@ -183,11 +183,3 @@ def _list_of_tensors(outputs: Sequence[Any]) -> Any:
         spec.name, spec.dtype = output.name, output.type
         spec.shape.unknown_rank = True
     return structure
-
-
-def _link(source: Path, target: Path) -> None:
-    """A link where the file system has them, else a copy: the module is only read."""
-    try:
-        target.symlink_to(source.resolve(), target_is_directory=True)
-    except OSError:
-        shutil.copytree(source, target)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.extraction import Features, extract_features
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
@@ -31,7 +33,7 @@ class CachedFeatures:
         targets: Labels as rows `[rows, outputs]`: probabilities, zeros and ones, or numbers.
         weights: Product of the sample's and its class's weight, `[rows]`.
         views: Rows that follow one another and show the same example.
-        source: What keeps the files on the disk.
+        source: What keeps the files on the disk; `None` for features in memory.
     """
 
     features: Any
@@ -39,7 +41,18 @@ class CachedFeatures:
     targets: np.ndarray
     weights: np.ndarray
     views: int
-    source: Features
+    source: Features | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExtractedRows:
+    """Features at hand, which a model takes for `x` in place of the examples that they are of.
+
+    Attributes:
+        features: `[rows, size]`, as `cache_features` gives them for the same model.
+    """
+
+    features: np.ndarray
 
 
 class _JoinedFeatures:
@@ -63,6 +76,19 @@ class _JoinedFeatures:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def features_digest(model: FeatureModel) -> str:
+    """A digest of what a model's features depend on, besides the data.
+
+    Args:
+        model: The model.
+    """
+    joined = _JoinedFeatures(model)
+    text = f"{joined.digest()} {joined.dtype_policy.name}"
+    if model.preprocessing is not None:
+        text += f" {layer_digest(model.preprocessing)}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def cache_features(
     model: FeatureModel,
     x: Any,
@@ -78,12 +104,13 @@ def cache_features(
     progress: bool = False,
     training: bool = True,
     compiled: dict[str, Any] | None = None,
+    watch: Callable[[Any], None] | None = None,
 ) -> CachedFeatures:
     """Run data through a model's preprocessing and backbone once, and check the labels.
 
     Args:
         model: The model.
-        x: Raw input, or a data set of batches.
+        x: Raw input, or a data set of batches; or features at hand, `ExtractedRows`.
         y: Labels, where `x` does not bring them.
         sample_weight: Weight of each example, where `x` does not bring them.
         class_weight: Weight of each class.
@@ -95,6 +122,7 @@ def cache_features(
         progress: Whether to show a progress bar.
         training: Whether these data are to be trained on.
         compiled: As in `extract_features`.
+        watch: As in `extract_features`.
 
     Returns:
         The features.
@@ -107,6 +135,8 @@ def cache_features(
     else:
         # Before hours of extraction, where it is known already.
         model.check_labels(np.asarray(y), training)
+    if isinstance(x, ExtractedRows):
+        return _as_cached(model, x.features, np.asarray(y), sample_weight, class_weight, 1, None)
     data = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
     found = extract_features(
         _JoinedFeatures(model),  # type: ignore[arg-type]
@@ -120,12 +150,27 @@ def cache_features(
         data_key=data_key,
         progress=progress,
         compiled=compiled,
+        watch=watch,
     )
     model.check_labels(found.labels, training)
     labels = np.asarray(found.labels)
+    return _as_cached(
+        model, found.features, labels, found.sample_weight, class_weight, views, found
+    )
+
+
+def _as_cached(
+    model: FeatureModel,
+    features: Any,
+    labels: np.ndarray,
+    sample_weight: Any,
+    class_weight: dict[int, float] | None,
+    views: int,
+    source: Features | None,
+) -> CachedFeatures:
     targets = targets_of(labels, model.task, model.num_classes)
-    weights = weights_of(targets, found.sample_weight, class_weight)
-    return CachedFeatures(found.features, labels, targets, weights, views, found)
+    weights = weights_of(targets, sample_weight, class_weight)
+    return CachedFeatures(features, labels, targets, weights, views, source)
 
 
 def targets_of(labels: np.ndarray, task: str, outputs: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
+from keras_transgen.transfer.kept_features import BatchDigests, KeptFeatures, keep_features
 from keras_transgen.transfer.neighbours import KNearestNeighbours, NearestCentroid
 from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
@@ -129,6 +130,7 @@ class FeatureTransfer(TransferModel):
         self.data_key = data_key
         self.solver = solver
         self.fitted_l2: float | None = None
+        self._kept: KeptFeatures | None = None
         self._reading_features = False
 
     # Fitting
@@ -160,7 +162,8 @@ class FeatureTransfer(TransferModel):
             verbose: As in `keras.Model.fit`.
             callbacks: As in `keras.Model.fit`; without steps they see one epoch.
             validation_split: As in `keras.Model.fit`.
-            validation_data: As in `keras.Model.fit`. Extracted once, measured, never fitted to.
+            validation_data: As in `keras.Model.fit`. Extracted once, measured, never fitted to; a
+                `predict` of the same data that follows needs no further extraction.
             shuffle: Only for the `"sgd"` solver.
             class_weight: As in `keras.Model.fit`.
             sample_weight: As in `keras.Model.fit`.
@@ -214,12 +217,15 @@ class FeatureTransfer(TransferModel):
             **options,
         )
         measured = None
+        self._kept = None
         if validation_data is not None:
             parts = keras.utils.unpack_x_y_sample_weight(validation_data)
             if self.data_key is not None:
                 options["data_key"] = type(self.data_key)(f"{self.data_key} (validation)")
             # Whoever labels a validation set may leave classes out.
-            measured = cache_features(self, *parts, training=False, **options)
+            seen = BatchDigests()
+            measured = cache_features(self, *parts, training=False, watch=seen, **options)
+            self._kept = keep_features(self, seen, measured, options)
         if not self.compiled:
             self.compile_by_default()
         if self._chosen_solver(found) == "sgd":
@@ -328,6 +334,30 @@ class FeatureTransfer(TransferModel):
             self._loss_tracker.update_state(loss, sample_weight=len(found.labels[part]))
             logs = self.compute_metrics(None, labels, logits, weights)
         return {name: float(value) for name, value in logs.items()}
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Predict, with the arguments and the result of `keras.Model.predict`.
+
+        The validation data of the last `fit`, known by their bytes, do not go through the backbone
+        again as long as it computes the same.
+        """
+        features = None
+        if self._kept is not None and steps is None and not callbacks:
+            features = self._kept.of(self, x)
+        if features is None:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        parts = [
+            self.head(keras.ops.convert_to_tensor(features[start : start + 4096]), training=False)
+            for start in range(0, len(features), 4096)
+        ]
+        return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights; see `keras_transgen.training.TrainerModel.load_weights`."""

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_transgen.backbones import KerasBackbone
 
@@ -33,3 +34,23 @@ def network(seed: int = 3) -> keras.Model:
 
 def backbone(**kwargs) -> KerasBackbone:
     return KerasBackbone(network(), name="tiny_backbone", value_range=(0.0, 1.0), **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class CountedRows(keras.layers.Layer):
+    """Passes its input on, and counts the rows."""
+
+    seen = 0
+
+    def call(self, x):
+        def count(rows):
+            CountedRows.seen += int(rows)
+
+        with tf.control_dependencies([tf.py_function(count, [tf.shape(x)[0]], [])]):
+            return tf.identity(x)
+
+
+def counting_backbone():
+    inputs = keras.Input((8, 8, 1))
+    counted = keras.Model(inputs, network()(CountedRows()(inputs)))
+    return KerasBackbone(counted, name="counting", value_range=(0.0, 1.0))

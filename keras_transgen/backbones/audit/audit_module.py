@@ -8,8 +8,6 @@ function library is held against `allowed_ops`, whether something is seen to rea
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import itertools
 import os
 from collections import Counter
@@ -43,6 +41,7 @@ from keras_transgen.backbones.audit.wire import (
     parse_saved_model,
     read_graph_file,
 )
+from keras_transgen.backbones.garbage_collection import without_collection
 from keras_transgen.datasets.printable import printable
 
 # Finding how something is reached takes a walk through the module: enough for whoever reads it.
@@ -92,23 +91,11 @@ def audit_module(
         ```
     """
     shown = os.fspath(folder if name is None else name)
-    with _without_collection():
+    with without_collection():
         report = _report(Path(folder), shown)
     if report.unsafe and not allow_unsafe_ops:
         raise UnsafeModuleError(shown, report)
     return report
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """No search for garbage meanwhile, which thousands of messages would set off."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _report(path: Path, shown: str) -> AuditReport:
