@@ -154,7 +154,8 @@ def main() -> None:
     ]
     for row in found:
         told = [
-            f"{row[kind]:.3f} ({row[kind] - row['feature']:+.3f}; {row[f'{kind} below sweep']:.3f}; "
+            f"{row[kind]:.3f} ({row[kind] - row['feature']:+.3f}; "
+            f"{row[f'{kind} below sweep']:.3f}; "
             f"{row[f'{kind} kept']} of {row['draws']})"
             for kind in KINDS[1:]
         ]
@@ -181,8 +182,8 @@ def main() -> None:
         cost.sort()
         verdicts.append(
             f"{name}: worst {min(gains):+.3f} against FeatureTransfer (goal -0.005); at least 0.01 "
-            f"above it in {sum(each >= 0.01 for each in many)} of {len(many)} cells from 100 labels "
-            f"a class on (goal: most); below the best of the sweep {max(below):.3f} at most (goal "
+            f"above it in {sum(each >= 0.01 for each in many)} of {len(many)} cells from 100 "
+            f"labels a class on (goal: most); below the best of the sweep {max(below):.3f} at most (goal "
             f"0.02) and {sum(below) / len(below):.3f} in the mean (goal 0.01); costs "
             f"{cost[len(cost) // 2]:.0f} single trainings in the median cell."
         )

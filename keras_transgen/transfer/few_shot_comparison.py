@@ -297,7 +297,11 @@ def _fit(
             x = features.of(model, rows)
         elif starts_from_features(model):
             features.extract(model, drawn_ever, arguments["batch_size"])
-            begins_with_probe = True
+            if getattr(model, "learning_rate", None) == "auto":
+                # The search of the rate fits probes of its own.
+                model.features_at_hand = features.of(model, rows)
+            else:
+                begins_with_probe = True
     if x is None:
         x = draw.x(rows)
     started = time.monotonic()
@@ -325,14 +329,9 @@ def _classified(
 
 
 def _macro_f1(expected: np.ndarray, found: np.ndarray) -> float:
-    """Mean over the classes of F1: twice the hits, by all that are of it or were taken for it."""
-    scores = [
-        2
-        * np.sum((expected == name) & (found == name))
-        / (np.sum(expected == name) + np.sum(found == name))
-        for name in np.union1d(expected, found)
-    ]
-    return float(np.mean(scores))
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(expected, found, average="macro"))
 
 
 def _is_unequal(labels: np.ndarray) -> bool:

@@ -55,6 +55,8 @@ class FineTuning(TransferModel):
         self.recipe: FineTuningRecipe | None = None
         self._found_rate: float | None = None
         self._warned = False
+        # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
+        self.features_at_hand: Any = None
 
     # What a kind says of itself
 
@@ -147,9 +149,12 @@ class FineTuning(TransferModel):
         Args:
             given: The arguments of `fit`.
         """
-        start = examples = None
+        start, examples = None, None
         if self._searches():
-            found = what_forbids_trials(self, given) or found_recipe(self, given)
+            try:
+                found = what_forbids_trials(self, given) or found_recipe(self, given)
+            finally:
+                self.features_at_hand = None
             if isinstance(found, str):
                 self._tell_untried(found)
             else:
@@ -162,7 +167,7 @@ class FineTuning(TransferModel):
         history = super().train(given)
         if start is not None and self.recipe is not None:
             self._assign(on_the_way(start, self._values(), self.recipe.share))
-            if self._went_astray(*examples):
+            if examples is not None and self._went_astray(*examples):
                 self._assign(start)
                 self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
                 warnings.warn(f"After the training: {self.recipe}.", stacklevel=4)

@@ -110,7 +110,10 @@ def found_recipe(
     batch_size = batches_of or given["batch_size"] or 32
     y = np.asarray(y)
     held_out = _enough_to_judge(model, given["validation_data"])
-    found = cache_features(model, x, y, sample_weight, given["class_weight"], batch_size=batch_size)
+    at_hand = x if model.features_at_hand is None else model.features_at_hand
+    found = cache_features(
+        model, at_hand, y, sample_weight, given["class_weight"], batch_size=batch_size
+    )
     if held_out is None and not len(trial_folds(found.targets, model.task, 0)):
         return "no class has two examples, one to learn from and one to be judged by"
     weighed = sample_weight is not None or given["class_weight"] is not None
@@ -195,8 +198,10 @@ def _key(model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None) 
         if leaf is not None:
             array = np.ascontiguousarray(leaf)
             total.update(f"{array.dtype} {array.shape}".encode())
-            words = array.dtype.kind in "OUS"
-            total.update("\0".join(map(str, array.ravel())).encode() if words else array)
+            if array.dtype.kind in "OUS":
+                total.update("\0".join(map(str, array.ravel())).encode())
+            else:
+                total.update(array.data)
     return total.hexdigest()
 
 

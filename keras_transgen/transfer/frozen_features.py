@@ -131,15 +131,9 @@ def keeps_features(model: Any) -> bool:
 
 
 def starts_from_features(model: Any) -> bool:
-    """Whether a model's `fit` begins with a linear probe, and with nothing before it.
+    """Whether a model's `fit` begins with a linear probe.
 
     Args:
         model: A new model.
     """
-    return (
-        isinstance(model, TransferModel)
-        and model.built
-        and model.head_initialization == "probe"
-        # The search of a learning rate fits probes of its own.
-        and getattr(model, "learning_rate", None) != "auto"
-    )
+    return isinstance(model, TransferModel) and model.built and model.head_initialization == "probe"

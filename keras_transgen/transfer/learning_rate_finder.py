@@ -221,7 +221,7 @@ def _by_held_out(
             model.compile()
             model.steps_per_execution = 1
         if is_arrays(data[:2]):
-            model.check_data(*data, training=True)
+            model.check_data(data[0], data[1], data[2], training=True)
         before = loss()
         if not math.isfinite(before):
             raise ValueError(
@@ -236,7 +236,7 @@ def _by_held_out(
         step = model.make_train_function()
         state = [*model.variables, *model.optimizer.variables]
         values = [keras.ops.convert_to_numpy(variable.value) for variable in state]
-        batches = _batches(*data, batch_size)
+        batches = _batches(data[0], data[1], data[2], batch_size)
         strategy = model.distribute_strategy
         losses = np.full(count, np.nan)
         for place, rate in enumerate(rates):

@@ -307,7 +307,7 @@ def _splits(
 ) -> list[tuple[np.ndarray, tuple]]:
     """Rows to train on, and `(x, targets)` to judge on, of each fold."""
     if held_out is not None:
-        return [(np.ones(len(found.targets), bool), some_of(*held_out, seed))]
+        return [(np.ones(len(found.targets), bool), some_of(held_out[0], held_out[1], seed))]
     folds = trial_folds(found.targets, model.task, seed)
     count = number_of_folds(len(found.targets), len(folds))
     if is_large(model):
