@@ -180,7 +180,7 @@ READERS = {
 
 
 class TextNetwork(tf.Module):
-    """Strings to 128 features of norm 1, as hub modules do: hashed words, their mean, two layers."""
+    """Strings to 128 features of norm 1, as hub modules do: hashed words, a mean, two layers."""
 
     def __init__(self, layers: keras.Model) -> None:
         super().__init__()

@@ -183,8 +183,8 @@ def main() -> None:
         verdicts.append(
             f"{name}: worst {min(gains):+.3f} against FeatureTransfer (goal -0.005); at least 0.01 "
             f"above it in {sum(each >= 0.01 for each in many)} of {len(many)} cells from 100 "
-            f"labels a class on (goal: most); below the best of the sweep {max(below):.3f} at most (goal "
-            f"0.02) and {sum(below) / len(below):.3f} in the mean (goal 0.01); costs "
+            f"labels a class on (goal: most); below the best of the sweep {max(below):.3f} at most "
+            f"(goal 0.02) and {sum(below) / len(below):.3f} in the mean (goal 0.01); costs "
             f"{cost[len(cost) // 2]:.0f} single trainings in the median cell."
         )
     publish(

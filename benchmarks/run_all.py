@@ -12,6 +12,7 @@ SCRIPTS = (
     "feature_transfer.py",
     "fine_tuning_step.py",
     "lora.py",
+    "fine_tuning_recipe.py",
     "extraction_memory.py",
     "few_shot_memory.py",
     "ray_extraction.py",

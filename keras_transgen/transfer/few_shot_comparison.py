@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_transgen.datasets import sample_per_class
 from keras_transgen.transfer.feature_transfer import FeatureTransfer
+from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.frozen_features import (
     FrozenFeatures,
     keeps_features,
@@ -297,7 +298,7 @@ def _fit(
             x = features.of(model, rows)
         elif starts_from_features(model):
             features.extract(model, drawn_ever, arguments["batch_size"])
-            if getattr(model, "learning_rate", None) == "auto":
+            if isinstance(model, FineTuning) and model.finds_rate():
                 # The search of the rate fits probes of its own.
                 model.features_at_hand = features.of(model, rows)
             else:

@@ -134,7 +134,8 @@ class FineTuning(TransferModel):
     def _is_by_default(self) -> bool:
         return not self.compiled or self._compiled_by_default
 
-    def _searches(self) -> bool:
+    def finds_rate(self) -> bool:
+        """Whether the next `fit` looks for a learning rate, if its data allow it."""
         return (
             self.learning_rate == "auto"
             and self._found_rate is None
@@ -150,7 +151,7 @@ class FineTuning(TransferModel):
             given: The arguments of `fit`.
         """
         start, examples = None, None
-        if self._searches():
+        if self.finds_rate():
             try:
                 found = what_forbids_trials(self, given) or found_recipe(self, given)
             finally:

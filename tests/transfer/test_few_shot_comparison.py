@@ -118,7 +118,7 @@ METHODS = {
     ),
     "head": lambda: TransferModel(backbone(trainable=False), 3, head_initialization="probe"),
     "tuned": lambda: ParameterTransfer(backbone(), 3, learning_rate=3e-3),
-    "delta": lambda: StructureTransfer(backbone(), 3),
+    "delta": lambda: StructureTransfer(backbone(), 3, learning_rate=1e-3),
 }
 # Noise enough that no method gets all right, and classes of 8, 8 and 16 examples.
 NOISY = np.concatenate([IMAGES, IMAGES[LABELS == 2]])
