@@ -3,7 +3,7 @@
 Every model is made and fitted with nothing but its network, its classes and the data. The sweep is
 a whole training at each rate from the same probe, judged on the test rows themselves: what nobody
 can do who has no test rows. Each draw of a cell is a process of one thread, and its outcome is kept
-in a file, so that a run that was stopped goes on.
+in a file, so that a run that was stopped goes on; `--finished` publishes what is there.
 """
 
 import json
@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 DRAWS = 3
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SWEEP_RATES = {"parameter": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2), "lora": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)}
 KINDS = ("feature", "parameter", "lora")
 # Photographs are swept on the first draw alone, which the defaults are compared on, too.
@@ -74,9 +76,7 @@ def one_draw(number: int, draw: int) -> dict:
 
 def outcome(number: int, draw: int) -> dict:
     """What `one_draw` gives, in a process of its own, or its file."""
-    from few_label_cells import WORK
-
-    file = WORK / "fine_tuning_recipe" / f"{number}_{draw}.json"
+    file = file_of(number, draw)
     if not file.exists():
         threads = {f"TF_NUM_{kind}OP_THREADS": "1" for kind in ("INTRA", "INTER")}
         command = [sys.executable, __file__, str(number), str(draw)]
@@ -91,6 +91,12 @@ def outcome(number: int, draw: int) -> dict:
         partial.rename(file)
         print(file.name, done.stdout.splitlines()[-1][:300], flush=True)
     return json.loads(file.read_text())
+
+
+def file_of(number: int, draw: int) -> Path:
+    from few_label_cells import WORK
+
+    return WORK / "fine_tuning_recipe" / f"{number}_{draw}.json"
 
 
 def draws_of(data: str) -> int:
@@ -127,16 +133,25 @@ def rows(outcomes: dict[int, list[dict]]) -> Iterator[dict]:
         yield row
 
 
-def main() -> None:
+def main(finished_only: bool) -> None:
     from few_label_cells import CELLS, dna_network, text_network
     from report import publish
 
     text_network()
     dna_network()
+    wanted = {
+        number: [
+            draw
+            for draw in range(draws_of(cell.data))
+            if not finished_only or file_of(number, draw).exists()
+        ]
+        for number, cell in enumerate(CELLS)
+    }
     with ThreadPoolExecutor(int(os.environ.get("WORKERS", "2"))) as pool:
         waiting = {
-            number: [pool.submit(outcome, number, draw) for draw in range(draws_of(cell.data))]
-            for number, cell in enumerate(CELLS)
+            number: [pool.submit(outcome, number, draw) for draw in draws]
+            for number, draws in wanted.items()
+            if draws
         }
         outcomes = {number: [each.result() for each in all_] for number, all_ in waiting.items()}
     found = list(rows(outcomes))
@@ -196,13 +211,12 @@ def main() -> None:
         " ".join(verdicts),
         __file__,
     )
-    draw_figure(found, [CELLS[row["number"]].name for row in found])
+    draw_gains(found, [CELLS[row["number"]].name for row in found])
+    draw_labels(outcomes)
 
 
-def draw_figure(found: list[dict], names: list[str]) -> None:
+def draw_gains(found: list[dict], names: list[str]) -> None:
     """Gains over the probe, cell by cell."""
-    from pathlib import Path
-
     import matplotlib
 
     matplotlib.use("Agg")
@@ -221,13 +235,30 @@ def draw_figure(found: list[dict], names: list[str]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("test accuracy above FeatureTransfer, mean of the draws, defaults only")
     axes.legend(frameon=False)
-    figure.savefig(
-        Path(__file__).parents[1] / "docs" / "images" / "fine_tuning_recipe.png", dpi=130
-    )
+    figure.savefig(IMAGES / "fine_tuning_recipe.png", dpi=130)
+
+
+def draw_labels(outcomes: dict[int, list[dict]], data: str = "ag_news") -> None:
+    """Accuracy over labels a class of the three kinds, with intervals over the draws."""
+    from few_label_cells import CELLS
+
+    from keras_transgen.plotting import plot_few_shot_chart, save_figure
+
+    names = {"feature": "FeatureTransfer", "parameter": "ParameterTransfer", "lora": "LoRA"}
+    accuracies = {
+        name: {
+            CELLS[number].labels: [each[kind]["accuracy"] for each in draws]
+            for number, draws in outcomes.items()
+            if CELLS[number].data == data
+        }
+        for kind, name in names.items()
+    }
+    figure = plot_few_shot_chart(accuracies, title="AG News, a small text network, defaults only")
+    save_figure(figure, IMAGES / "fine_tuning_labels.png")
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         print(json.dumps(one_draw(int(sys.argv[1]), int(sys.argv[2]))))
     else:
-        main()
+        main("--finished" in sys.argv)
