@@ -128,6 +128,17 @@ class TrainerModel(StoredModel):
 
     # Compiling
 
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The model's own metrics, without those of compiled models that it is made of."""
+        inner = {
+            id(metric)
+            for layer in flat_layers(self)
+            if isinstance(layer, keras.Model)
+            for metric in layer.metrics
+        }
+        return [metric for metric in super().metrics if id(metric) not in inner]
+
     def compile(
         self,
         optimizer: Any = "rmsprop",

@@ -27,9 +27,10 @@ FEWEST_EPOCHS, MOST_EPOCHS = 3, 20
 class FineTuning(TransferModel):
     """Base of the kinds of transfer that train the network, or a part of it, from a linear probe.
 
-    With `learning_rate="auto"` the first `fit` of a model that its user has not compiled tries
-    rates on held-out examples, and how far to leave the probe; see `FineTuningRecipe`. Whatever is
-    fitted later goes on at the rate that was found.
+    With `learning_rate="auto"` the first `fit` of a model that its user has not compiled with an
+    optimizer tries rates on held-out examples, and how far to leave the probe; see
+    `FineTuningRecipe`. Whatever is fitted later goes on at the rate that was found, all the way; if
+    the probe was kept, at the lowest that was tried.
 
     Args:
         backbone: As in `TransferModel`.
@@ -123,16 +124,18 @@ class FineTuning(TransferModel):
         """Passes over the data where nobody names them: about 200 steps, from 3 to 20 passes.
 
         A network of more than a million parameters takes about 100 steps. A model with a rate that
-        was given, or that its user compiled, takes one pass, as in Keras.
+        was given, or that its user compiled with an optimizer, takes one pass, as in Keras.
         """
         steps = planned_steps(x, batch_size, steps_per_epoch)
-        if not self._is_by_default() or isinstance(self.learning_rate, float) or not steps:
+        if not self._is_by_default() or not isinstance(self.learning_rate, str) or not steps:
             return 1
         enough = STEPS_OF_A_LARGE_NETWORK if is_large(self) else STEPS
         return min(max(math.ceil(enough / steps), FEWEST_EPOCHS), MOST_EPOCHS)
 
     def _is_by_default(self) -> bool:
-        return not self.compiled or self._compiled_by_default
+        return (
+            not self.compiled or self._compiled_by_default or self._compiled_with_default_optimizer
+        )
 
     def finds_rate(self) -> bool:
         """Whether the next `fit` looks for a learning rate, if its data allow it."""
@@ -141,8 +144,12 @@ class FineTuning(TransferModel):
             and self._found_rate is None
             and self._is_by_default()
             and self.starts_from_features()
-            and not int(self.progress.step.numpy())
+            and not self._has_begun()
         )
+
+    def _has_begun(self) -> bool:
+        """Whether what trains has been trained already."""
+        return bool(int(self.progress.step.numpy()))
 
     def train(self, given: dict[str, Any]) -> keras.callbacks.History:
         """Find the learning rate if it is to be found, train, and go as far as is best.
@@ -151,7 +158,8 @@ class FineTuning(TransferModel):
             given: The arguments of `fit`.
         """
         start, examples = None, None
-        if self.finds_rate():
+        searches = self.finds_rate()
+        if searches:
             try:
                 found = what_forbids_trials(self, given) or found_recipe(self, given)
             finally:
@@ -163,17 +171,50 @@ class FineTuning(TransferModel):
                 self._found_rate = self.recipe.learning_rate
                 self._head_initialized = True
                 if self.recipe.kept_probe:
+                    # Whoever trains on regardless does so at the lowest rate.
+                    self._found_rate = min(self.recipe.rates)
                     return self._keep_probe(given)
                 start = self._values()
+        elif self._found_rate is not None and given["verbose"] not in (0, "0"):
+            print(f"Trains on at the learning rate that was found, {self._found_rate:.2g}")
+        self._renew_optimizer(given)
         history = super().train(given)
-        if start is not None and self.recipe is not None:
-            self._assign(on_the_way(start, self._values(), self.recipe.share))
-            if examples is not None and self._went_astray(*examples):
-                self._assign(start)
-                self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
-                warnings.warn(f"After the training: {self.recipe}.", stacklevel=4)
-        history.recipe = self.recipe
+        if start is not None and examples is not None:
+            self._go_as_far_as_is_best(start, examples, given)
+        history.recipe = self.recipe if searches else None
         return history
+
+    def _renew_optimizer(self, given: dict[str, Any]) -> None:
+        """Where a user compiled all but the optimizer: that of the coming training."""
+        if (
+            self.compiled
+            and self._compiled_with_default_optimizer
+            and not self._compiled_by_default
+        ):
+            steps = planned_steps(given["x"], given["batch_size"], given["steps_per_epoch"])
+            passes = given["epochs"] - given["initial_epoch"]
+            with self.distribute_strategy.scope():
+                self.optimizer = self.prepare_optimizer(
+                    self.default_optimizer(steps, passes), self.trainable_variables
+                )
+            self.train_function = None
+
+    def _go_as_far_as_is_best(
+        self, start: list[np.ndarray], examples: tuple, given: dict[str, Any]
+    ) -> None:
+        """Put the weights where the recipe says, or back to the probe if they went astray."""
+        assert self.recipe is not None
+        if self.recipe.share < 1.0 and not _restores_best(given["callbacks"]):
+            self._assign(on_the_way(start, self._values(), self.recipe.share))
+            if given["verbose"] not in (0, "0"):
+                print(
+                    f"The weights went {self.recipe.share:.0%} of the way from the probe; the logs "
+                    "above are those of the whole way."
+                )
+        if self._went_astray(*examples):
+            self._assign(start)
+            self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
+            warnings.warn(f"After the training: {self.recipe}.", stacklevel=5)
 
     def _went_astray(self, x: Any, targets: np.ndarray) -> bool:
         """Whether examples that were trained on are told worse than others were by the probe."""
@@ -206,6 +247,8 @@ class FineTuning(TransferModel):
         if given["class_weight"] is not None and y is not None:
             targets = targets_of(np.asarray(y), self.task, self.num_classes)
             sample_weight = weights_of(targets, sample_weight, given["class_weight"])
+        # Batches of the data are looked at, not the data: one class may fill a batch.
+        self._whole_data = False
         judge = {"batch_size": given["batch_size"], "verbose": 0, "return_dict": True}
         logs = self.evaluate(given["x"], y, sample_weight=sample_weight, **judge)
         held = given["validation_data"]
@@ -252,7 +295,7 @@ class FineTuning(TransferModel):
         """
         super().summary(line_length, positions, print_fn, **kwargs)
         if self.recipe is not None:
-            (print_fn or print)(str(self.recipe))
+            (print_fn or print)(f"Before the first training: {self.recipe}")
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the model from, backbone included."""
@@ -284,6 +327,12 @@ class FineTuning(TransferModel):
         model: Any = super().from_config(config)
         model._found_rate = found
         return model
+
+
+def _restores_best(callbacks: Any) -> bool:
+    """Whether a callback chose the weights of an epoch, which then stay."""
+    listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    return any(getattr(callback, "restore_best_weights", False) for callback in listed)
 
 
 def _check_rate(learning_rate: Any) -> None:

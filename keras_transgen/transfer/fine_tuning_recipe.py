@@ -82,14 +82,18 @@ class FineTuningRecipe:
                 f"kept the probe: the training at rate {self.learning_rate:.2g} ended far from "
                 "where its trials had ended. Give a lower learning_rate, or more examples"
             )
+        judges = f"{self.held_out} validation examples"
+        if self.folds:
+            judges = f"{self.held_out} examples in {self.folds} fold{'s' * (self.folds > 1)}"
         if self.kept_probe:
-            return f"kept the probe (held-out loss {self.probe_loss:.4g} of {self.held_out})"
+            return f"kept the probe (held-out loss* {_short(self.probe_loss)} of {judges})"
         (trial,) = [each for each in self.trials if each.learning_rate == self.learning_rate]
         at = SHARES.index(self.share)
         return (
             f"learning rate {self.learning_rate:.2g}, {self.share:.0%} of the way from the probe: "
-            f"held-out loss {trial.losses[at]:.4g}, below the probe's by {trial.falls[at]:.2g} "
-            f"+- {trial.errors[at]:.1g} ({self.held_out} examples)"
+            f"held-out loss* {_short(trial.losses[at])}, below the probe's by "
+            f"{_short(trial.falls[at])} +- {_short(trial.errors[at])} ({judges}; *at the best "
+            "temperature)"
         )
 
     def plot(self) -> Figure:
@@ -104,6 +108,14 @@ class FineTuningRecipe:
             probe_loss=self.probe_loss,
             chosen=(self.learning_rate, self.share),
         )
+
+
+def _short(number: float) -> str:
+    """A number in three digits, never as a power of ten unless it is tiny."""
+    if not math.isfinite(number) or 0.0 < abs(number) < 1e-4:
+        return f"{number:.2g}"
+    digits = max(2 - math.floor(math.log10(abs(number))), 0) if number else 0
+    return f"{number:.{min(digits, 6)}f}"
 
 
 def is_large(model: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,9 +19,11 @@ from keras_transgen.transfer.cached_features import cache_features, targets_of
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe, some_of, trial_folds
-from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of
+from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of, take_rows
 from keras_transgen.transfer.trial_journal import TrialJournal
 
+# Fewer held-out examples tell nothing.
+FEWEST_TO_JUDGE = 8
 # Data sets up to this size in memory are read whole, so that folds can be cut.
 _LARGEST = 2**31
 
@@ -52,9 +55,8 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
         return f"head_initialization={model.head_initialization!r}"
     if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY:
         return "the data set has no end"
-    if not is_arrays((x, y) if y is not None else (x,)) and not isinstance(
-        x, (tf.data.Dataset, keras.utils.PyDataset)
-    ):
+    tables = [leaf for leaf in (x, y) if leaf is not None and not hasattr(leaf, "to_numpy")]
+    if not is_arrays(tables) and not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
         return f"the data are a {type(x).__name__}, which cannot be cut into folds"
     return None
 
@@ -70,9 +72,19 @@ def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | 
     Returns:
         `None` where the data are too large.
     """
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
     if is_arrays(x):
         return (x, y, sample_weight), None
     is_dataset = isinstance(x, tf.data.Dataset)
+    if is_dataset and any(
+        spec.shape.rank == 0
+        for spec in keras.tree.flatten(x.element_spec)
+        if spec.shape.rank is not None
+    ):
+        raise ValueError(
+            f"A data set must give batches: data.batch(32). Received: elements of {x.element_spec}"
+        )
     batches = iter(x) if is_dataset else (x[number] for number in range(x.num_batches))
     parts, size = [], 0
     for batch in batches:
@@ -114,8 +126,24 @@ def found_recipe(
     found = cache_features(
         model, at_hand, y, sample_weight, given["class_weight"], batch_size=batch_size
     )
-    if held_out is None and not len(trial_folds(found.targets, model.task, 0)):
-        return "no class has two examples, one to learn from and one to be judged by"
+    counted = found.weights > 0
+    if not counted.all():
+        # What weighs nothing is neither learnt from nor judged by.
+        rows = np.flatnonzero(counted)
+        x, y = take_rows(x, rows), y[rows]
+        found = dataclasses.replace(
+            found,
+            features=found.features[rows],
+            labels=found.labels[rows],
+            targets=found.targets[rows],
+            weights=found.weights[rows],
+        )
+    if held_out is None:
+        judges = int(trial_folds(found.targets, model.task, 0).sum())
+        if not judges and model.task == "classification":
+            return "no class has two examples, one to learn from and one to be judged by"
+        if judges < FEWEST_TO_JUDGE:
+            return f"{judges} examples are too few to judge by"
     weighed = sample_weight is not None or given["class_weight"] is not None
     data = (x, y, found.weights.astype("float32")) if weighed else (x, y)
     passes = given["epochs"] - given["initial_epoch"]
@@ -129,6 +157,8 @@ def found_recipe(
     }
     journal = TrialJournal(_backup_folder(given["callbacks"]), _key(model, plan, data, held_out))
     bar = _Bar(given["verbose"])
+    # Whoever interrupts the search has the probe.
+    put_probe(model, found)
     recipe = find_recipe(
         model,
         data,
@@ -140,7 +170,6 @@ def found_recipe(
         tell=bar,
     )
     bar.end(recipe)
-    put_probe(model, found)
     return recipe, some_of(x, found.targets, 0)
 
 
@@ -214,16 +243,19 @@ class _Bar:
         self._bar: keras.utils.Progbar | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        if self._moves:
-            if self._bar is None:
-                print("Learning rates on held-out examples:")
-                self._bar = keras.utils.Progbar(total, unit_name="trial")
-            self._bar.target = total
-            self._bar.update(done, finalize=False)
+        if self._shown and self._bar is None:
+            print(
+                f"Looking for the learning rate on held-out examples: {total} trainings or some "
+                "more, most of them short. Give learning_rate a number for none."
+            )
+        if self._shown and self._bar is None:
+            self._bar = keras.utils.Progbar(None, unit_name="training")
+        if self._moves and self._bar is not None:
+            self._bar.update(done)
 
     def end(self, recipe: FineTuningRecipe) -> None:
         """Say what was chosen."""
-        if self._bar is not None:
+        if self._bar is not None and self._moves:
             print()
         if self._shown:
             print(f"Chosen: {recipe}")

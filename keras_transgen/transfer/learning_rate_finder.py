@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DIVERGED = 4.0
 # What `compile` and a training function leave on a model.
 _ATTRIBUTES = (
+    "_given_metrics",
     "compiled",
     "jit_compile",
     "loss",

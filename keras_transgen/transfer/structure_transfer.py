@@ -35,6 +35,7 @@ from keras_transgen.transfer.deltas.delta import (
 )
 from keras_transgen.transfer.deltas.delta_file import MAX_DELTA_BYTES
 from keras_transgen.transfer.deltas.delta_training import DeltaTraining
+from keras_transgen.transfer.deltas.group_delta import GroupDelta
 from keras_transgen.transfer.deltas.parameter_delta import ParameterDelta
 from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.heads import dense_of
@@ -43,6 +44,8 @@ from keras_transgen.transfer.transfer_model import TransferModel
 
 # In a file; each takes seconds to make.
 _MOST_DELTAS = 1000
+# In the place of what a delta was at first: it was trained elsewhere.
+_LOADED = "loaded"
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -143,6 +146,8 @@ class StructureTransfer(DeltaTraining, FineTuning):
             self.head_initialization = "probe"
         self.delta_set = DeltaSet(self.backbone, self._head_weights)
         self._first_states: dict[int, str] = {}
+        # What was found for each delta, by its name; of which the file keeps the rate.
+        self._found: dict[str | None, tuple[Any, float | None]] = {}
         if method is not None:
             self.add_delta(method, method, **arguments)
 
@@ -196,9 +201,11 @@ class StructureTransfer(DeltaTraining, FineTuning):
         """
         if name == self.delta_set.active:
             return
+        self._found[self.delta_set.active] = (self.recipe, self._found_rate)
         with self.distribute_strategy.scope():
             self.delta_set.activate(name)
         self._after_change()
+        self.recipe, self._found_rate = self._found.get(name, (None, None))
 
     def merge(self) -> None:
         """Make the delta in force part of the backbone, which then stands by itself.
@@ -313,6 +320,7 @@ class StructureTransfer(DeltaTraining, FineTuning):
         name = saved.name if name is None else name
         with self.distribute_strategy.scope():
             delta = self.delta_set.add_from_file(name, saved.method, saved.arguments, saved.state)
+            self._first_states[id(delta)] = _LOADED
             self.delta_set.activate(name)
             if head:
                 self.delta_set.set_head(saved.head)
@@ -369,6 +377,14 @@ class StructureTransfer(DeltaTraining, FineTuning):
         if delta is None or self.delta_set.merged or self.head_initialization == "random":
             return False
         return delta.keeps_features
+
+    def _has_begun(self) -> bool:
+        """Whether the delta in force has been trained, here or before it was loaded."""
+        delta = self.delta_set.in_force()
+        first = self._first_states.get(id(delta))
+        if delta is None or first is None or isinstance(delta, GroupDelta):
+            return super()._has_begun()
+        return _state_of(delta) != first
 
     def settle_weights(self) -> None:
         """Write the parameters that follow from the delta's variables."""

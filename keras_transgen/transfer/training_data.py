@@ -69,6 +69,8 @@ def steps_of(x: Any, batch_size: int | None) -> int | None:
         return steps if steps > 0 else None
     if isinstance(x, keras.utils.PyDataset):
         return x.num_batches
+    if hasattr(x, "to_numpy"):
+        return math.ceil(len(x) / (batch_size or 32))
     if not is_arrays(x):
         return None
     return math.ceil(rows_of(x) / (batch_size or 32))

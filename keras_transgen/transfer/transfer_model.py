@@ -123,6 +123,7 @@ class TransferModel(TrainerModel):
         self.head_initialization = head_initialization
         self._own_head = head is not None
         self._compiled_by_default = False
+        self._compiled_with_default_optimizer = False
         self._given_metrics = types.SimpleNamespace()
         # For whoever gives many models the same arguments: epochs without a use are no error.
         self.passes_over_epochs = False
@@ -433,6 +434,7 @@ class TransferModel(TrainerModel):
         if not loading_a_file():
             refuse_loss_of_probabilities(loss, self.task)
         self._compiled_by_default = False
+        self._compiled_with_default_optimizer = optimizer is None
         metrics = self._task.metrics() if metrics == "default" else metrics
         weighted = kwargs.pop("weighted_metrics", None)
         # In a namespace, since Keras would track what is in a list.
