@@ -55,8 +55,9 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
         return f"head_initialization={model.head_initialization!r}"
     if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY:
         return "the data set has no end"
-    tables = [leaf for leaf in (x, y) if leaf is not None and not hasattr(leaf, "to_numpy")]
-    if not is_arrays(tables) and not isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
+    others = [leaf for leaf in (x, y) if leaf is not None and not hasattr(leaf, "to_numpy")]
+    is_data_set = isinstance(x, (tf.data.Dataset, keras.utils.PyDataset))
+    if others and not is_arrays(others) and not is_data_set:
         return f"the data are a {type(x).__name__}, which cannot be cut into folds"
     return None
 

@@ -27,6 +27,7 @@ DIVERGED = 4.0
 # What `compile` and a training function leave on a model.
 _ATTRIBUTES = (
     "_given_metrics",
+    "_head_initialized",
     "compiled",
     "jit_compile",
     "loss",
@@ -101,7 +102,8 @@ def find_learning_rate(
     the rate at which steps begin to harm.
 
     Args:
-        model: A model with one optimizer, such as a transfer model. Where the optimizer has
+        model: A model with one optimizer, such as a transfer model; with validation data one that
+            begins with a linear probe is tried from there. Where the optimizer has
             several rates (by layer), they keep their proportions, and the highest of them is the
             one that is reported.
         x: Arrays, or a `tf.data.Dataset` or `keras.utils.PyDataset` of batches.
@@ -223,6 +225,11 @@ def _by_held_out(
             model.steps_per_execution = 1
         if is_arrays(data[:2]):
             model.check_data(data[0], data[1], data[2], training=True)
+        if getattr(model, "head_initialization", None) == "probe" and not int(
+            model.progress.step.numpy()
+        ):
+            # As the training will.
+            model.initialize_head(data[0], data[1], data[2], batch_size=batch_size)
         before = loss()
         if not math.isfinite(before):
             raise ValueError(

@@ -417,3 +417,94 @@ class Astray(ParameterTransfer):
 
     def default_optimizer(self, steps_per_epoch=None, epochs=None):
         return keras.optimizers.SGD(30.0)
+
+
+class Fast(ParameterTransfer):
+    """Two rates are tried."""
+
+    def rates_to_try(self):
+        return (1e-3, 3e-3)
+
+
+@pytest.mark.long
+def test_rows_sorted_by_class_may_keep_the_probe():
+    x, y = data(96)
+    order = np.argsort(y, kind="stable")
+    kept = TooFast(backbone(), 2, seed=0)
+    history = kept.fit(x[order], y[order], epochs=1, verbose=0)
+    assert kept.recipe.kept_probe
+    accuracy = (kept.classify(x, verbose=0) == y).mean()
+    assert history.history["accuracy"] == pytest.approx([accuracy], abs=1e-6)
+
+
+@pytest.mark.long
+def test_metrics_alone_leave_the_search_to_the_model():
+    x, y = data(60)
+    named = Fast(backbone(), 2, seed=0)
+    named.compile(metrics=[keras.metrics.SparseCategoricalAccuracy(name="right")])
+    history = named.fit(x, y, epochs=2, verbose=0)
+    assert named.recipe is not None
+    assert set(history.history) == {"loss", "right"}
+    if not named.recipe.kept_probe:
+        steps = [float(named.optimizer._learning_rate(step)) for step in range(4)]
+        assert max(steps) == pytest.approx(named.recipe.learning_rate, rel=1e-3)
+    own = Fast(backbone(), 2, seed=0)
+    own.compile("adam")
+    own.fit(x, y, verbose=0)
+    assert own.recipe is None
+
+
+@pytest.mark.long
+def test_rows_of_no_weight_and_tables_and_data_sets_are_tried_alike():
+    import pandas as pd
+    import tensorflow as tf
+
+    x, y = data(60)
+    flat = keras.Sequential([keras.Input((64,)), keras.layers.Dense(8, "relu")])
+
+    def fitted(*given, **options):
+        keras.utils.set_random_seed(0)
+        network = keras.models.clone_model(flat)
+        network.set_weights(flat.get_weights())
+        made = Fast(network, 2, seed=0)
+        made.fit(*given, epochs=1, verbose=0, **options)
+        return made.recipe
+
+    rows = x.reshape(60, 64)
+    plain = fitted(rows, y)
+    assert plain.held_out == 60
+    table = fitted(pd.DataFrame(rows), pd.Series(y))
+    np.testing.assert_allclose(table.short_losses, plain.short_losses, rtol=1e-4)
+    batches = fitted(tf.data.Dataset.from_tensor_slices((rows, y)).batch(32))
+    np.testing.assert_allclose(batches.short_losses, plain.short_losses, rtol=1e-4)
+    more = np.concatenate([rows, 9.0 * rows[:20]]), np.concatenate([y, 1 - y[:20]])
+    weighed = fitted(*more, sample_weight=np.array([1.0] * 60 + [0.0] * 20))
+    assert weighed.held_out == 60
+    np.testing.assert_allclose(weighed.short_losses, plain.short_losses, rtol=1e-3)
+
+
+def test_a_data_set_without_batches_says_what_to_do():
+    import tensorflow as tf
+
+    x, y = data(16)
+    with pytest.raises(ValueError, match=r"must give batches: data.batch\(32\)"):
+        model().fit(tf.data.Dataset.from_tensor_slices((x, y)), verbose=0)
+
+
+@pytest.mark.long
+def test_each_delta_finds_a_rate_of_its_own():
+    x, y = data(60)
+    several = ktg.StructureTransfer(backbone(), 2, method="bias", seed=0)
+    several.fit(x, y, epochs=1, verbose=0)
+    first = several.recipe
+    several.add_delta("other", "normalization")
+    assert several.recipe is None
+    several.fit(x, y, epochs=1, verbose=0)
+    assert several.recipe is not None
+    assert several.recipe is not first
+    several.set_delta("bias")
+    assert several.recipe is first
+    # What was trained is not looked into again.
+    before = several.recipe
+    assert several.fit(x, y, epochs=1, verbose=0).recipe is None
+    assert several.recipe is before
