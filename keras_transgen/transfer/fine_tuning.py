@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import types
 import warnings
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from keras_transgen.training.batches import check_call, check_epochs
 from keras_transgen.training.config_from_file import FileConfigError, shown
 from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.fine_tuning_recipe import RATES, FineTuningRecipe, is_large
 from keras_transgen.transfer.fit_by_recipe import found_recipe, planned_steps, what_forbids_trials
 from keras_transgen.transfer.recipe_choice import HILL, held_out_losses
 from keras_transgen.transfer.recipe_search import on_the_way
+from keras_transgen.transfer.training_data import take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
 
 _FOUND = "found_learning_rate"
@@ -56,6 +61,8 @@ class FineTuning(TransferModel):
         self.recipe: FineTuningRecipe | None = None
         self._found_rate: float | None = None
         self._warned = False
+        # Where the training of a recipe began, while it is not over.
+        self._pending: types.SimpleNamespace | None = None
         # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
         self.features_at_hand: Any = None
 
@@ -118,7 +125,7 @@ class FineTuning(TransferModel):
 
     def forget_recipe(self) -> None:
         """Find the learning rate anew in the next `fit`, as what trains has changed."""
-        self._found_rate = self.recipe = None
+        self._found_rate = self.recipe = self._pending = None
 
     def default_epochs(self, x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int:
         """Passes over the data where nobody names them: about 200 steps, from 3 to 20 passes.
@@ -157,9 +164,9 @@ class FineTuning(TransferModel):
         Args:
             given: The arguments of `fit`.
         """
-        start, examples = None, None
-        searches = self.finds_rate()
+        searches = self.finds_rate() and given["epochs"] > given["initial_epoch"]
         if searches:
+            _check_arguments(given)
             try:
                 found = what_forbids_trials(self, given) or found_recipe(self, given)
             finally:
@@ -168,19 +175,26 @@ class FineTuning(TransferModel):
                 self._tell_untried(found)
             else:
                 self.recipe, examples = found
-                self._found_rate = self.recipe.learning_rate
+                # Whoever trains on after a kept probe does so at the lowest rate.
+                kept = self.recipe.kept_probe
+                self._found_rate = min(self.recipe.rates) if kept else self.recipe.learning_rate
                 self._head_initialized = True
-                if self.recipe.kept_probe:
-                    # Whoever trains on regardless does so at the lowest rate.
-                    self._found_rate = min(self.recipe.rates)
-                    return self._keep_probe(given)
-                start = self._values()
+                self._pending = types.SimpleNamespace(start=self._values(), examples=examples)
+        elif self._pending is not None:
+            # The training that the search was for was interrupted: this one is in its place.
+            searches = True
         elif self._found_rate is not None and given["verbose"] not in (0, "0"):
             print(f"Trains on at the learning rate that was found, {self._found_rate:.2g}")
-        self._renew_optimizer(given)
-        history = super().train(given)
-        if start is not None and examples is not None:
-            self._go_as_far_as_is_best(start, examples, given)
+        pending = self._pending
+        if pending is not None and self.recipe is not None and self.recipe.kept_probe:
+            self._assign(pending.start)
+            history = self._keep_probe(given)
+        else:
+            self._renew_optimizer(given)
+            history = super().train(given)
+            if pending is not None:
+                self._go_as_far_as_is_best(pending.start, pending.examples, given)
+        self._pending = None
         history.recipe = self.recipe if searches else None
         return history
 
@@ -250,13 +264,18 @@ class FineTuning(TransferModel):
         # Batches of the data are looked at, not the data: one class may fill a batch.
         self._whole_data = False
         judge = {"batch_size": given["batch_size"], "verbose": 0, "return_dict": True}
-        logs = self.evaluate(given["x"], y, sample_weight=sample_weight, **judge)
+        x = take_steps(given["x"], given["steps_per_epoch"])
+        logs = self.evaluate(x, y, sample_weight=sample_weight, **judge)
         held = given["validation_data"]
         if held is not None:
             is_pair = isinstance(held, (tuple, list))
             one, other, weights = (
                 keras.utils.unpack_x_y_sample_weight(held) if is_pair else (held, None, None)
             )
+            judge |= {
+                "steps": given.get("validation_steps"),
+                "batch_size": given.get("validation_batch_size") or given["batch_size"],
+            }
             values = self.evaluate(one, other, sample_weight=weights, **judge)
             logs |= {f"val_{name}": value for name, value in values.items()}
         callbacks = given["callbacks"]
@@ -265,15 +284,14 @@ class FineTuning(TransferModel):
             [each for each in listed if each is not None],
             add_history=True,
             model=self,
-            epochs=1,
+            epochs=given["initial_epoch"] + 1,
             steps=1,
             verbose=0,
         )
         told.on_train_begin()
-        told.on_epoch_begin(0)
-        told.on_epoch_end(0, logs)
+        told.on_epoch_begin(given["initial_epoch"])
+        told.on_epoch_end(given["initial_epoch"], logs)
         told.on_train_end(logs)
-        self.history.recipe = self.recipe
         return self.history
 
     # What it is
@@ -329,6 +347,38 @@ class FineTuning(TransferModel):
         return model
 
 
+def _check_arguments(given: dict[str, Any]) -> None:
+    """Refuse before a long search what the training would refuse after it.
+
+    Raises:
+        ValueError: Data, batch size, epochs or callbacks are none.
+    """
+    check_call(given["x"], given["batch_size"])
+    check_epochs(given["epochs"])
+    _refuse_unknown(given)
+    callbacks = given["callbacks"]
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return
+    listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    wrong = [
+        each for each in listed if not isinstance(each, (keras.callbacks.Callback, type(None)))
+    ]
+    if wrong:
+        raise ValueError(
+            "callbacks must be Keras callbacks. "
+            f"Received: a {type(wrong[0]).__name__} among {len(listed)}"
+        )
+    if given["y"] is not None and isinstance(given["x"], (tf.data.Dataset, keras.utils.PyDataset)):
+        raise ValueError("A data set brings its labels: leave y out. Received: a data set, and y")
+
+
+def _refuse_unknown(given: dict[str, Any]) -> None:
+    known = inspect.signature(keras.Model.fit).parameters
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise TypeError(f"fit() got an unexpected keyword argument {unknown[0]!r}")
+
+
 def _restores_best(callbacks: Any) -> bool:
     """Whether a callback chose the weights of an epoch, which then stay."""
     listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
@@ -336,10 +386,13 @@ def _restores_best(callbacks: Any) -> bool:
 
 
 def _check_rate(learning_rate: Any) -> None:
+    if isinstance(learning_rate, str) and learning_rate == "auto":
+        return
     is_number = isinstance(learning_rate, (int, float, np.number)) and not isinstance(
         learning_rate, bool
     )
-    if learning_rate != "auto" and not (is_number and 0.0 < learning_rate < math.inf):
+    # 1e38 is more than any optimizer bears, and less than float32 holds.
+    if not (is_number and 0.0 < learning_rate < 1e38):
         raise ValueError(
             "learning_rate must be 'auto', or a number above zero. "
             f"Received: learning_rate={learning_rate!r}"

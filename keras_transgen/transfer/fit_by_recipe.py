@@ -13,13 +13,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.training.batches import is_arrays
 from keras_transgen.training.worker_agreement import has_several_workers
-from keras_transgen.transfer.cached_features import cache_features, targets_of
+from keras_transgen.transfer.cached_features import (
+    cache_features,
+    features_digest,
+    targets_of,
+)
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe, some_of, trial_folds
-from keras_transgen.transfer.training_data import as_arrays, rows_of, steps_of, take_rows
+from keras_transgen.transfer.training_data import (
+    as_arrays,
+    rows_of,
+    steps_of,
+    take_rows,
+    take_steps,
+)
 from keras_transgen.transfer.trial_journal import TrialJournal
 
 # Fewer held-out examples tell nothing.
@@ -53,7 +64,10 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
         return "the head is no dense layer, so there is no linear probe to start from"
     if model.head_initialization != "probe":
         return f"head_initialization={model.head_initialization!r}"
-    if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY:
+    endless = (
+        isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.INFINITE_CARDINALITY
+    )
+    if endless and not given["steps_per_epoch"]:
         return "the data set has no end"
     others = [leaf for leaf in (x, y) if leaf is not None and not hasattr(leaf, "to_numpy")]
     is_data_set = isinstance(x, (tf.data.Dataset, keras.utils.PyDataset))
@@ -62,8 +76,10 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
     return None
 
 
-def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | None:
+def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | str:
     """Arrays `(x, y, weights)` of what `fit` was given, and the size of its batches if it has any.
+
+    The rows of a data set come in the order of their digests, the same whatever order it gives.
 
     Args:
         x: Arrays, or a data set of batches with an end.
@@ -71,22 +87,21 @@ def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | 
         sample_weight: Weights of arrays.
 
     Returns:
-        `None` where the data are too large.
+        Or why they cannot be read whole.
+
+    Raises:
+        ValueError: The data set gives no batches, or no labels.
     """
     if hasattr(x, "to_numpy"):
         x = x.to_numpy()
     if is_arrays(x):
         return (x, y, sample_weight), None
-    is_dataset = isinstance(x, tf.data.Dataset)
-    if is_dataset and any(
-        spec.shape.rank == 0
-        for spec in keras.tree.flatten(x.element_spec)
-        if spec.shape.rank is not None
-    ):
+    is_data_set = isinstance(x, tf.data.Dataset)
+    if is_data_set and any(spec.shape.rank == 0 for spec in keras.tree.flatten(x.element_spec)):
         raise ValueError(
             f"A data set must give batches: data.batch(32). Received: elements of {x.element_spec}"
         )
-    batches = iter(x) if is_dataset else (x[number] for number in range(x.num_batches))
+    batches = iter(x) if is_data_set else (x[number] for number in range(x.num_batches))
     parts, size = [], 0
     for batch in batches:
         part = keras.tree.map_structure(
@@ -94,14 +109,36 @@ def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | 
         )
         size += sum(leaf.nbytes for leaf in keras.tree.flatten(part) if leaf is not None)
         if size > _LARGEST:
-            return None
+            return "the data set is larger than 2 GiB in memory"
         parts.append(part)
+    if not parts:
+        raise ValueError("The data set must give at least one batch. Received: none")
+    shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(part[0])) for part in parts}
+    if len(shapes) > 1:
+        return "batches differ in the shape of their examples"
     whole = keras.tree.map_structure(
         lambda *leaves: None if leaves[0] is None else np.concatenate(leaves),
         *parts,
         none_is_leaf=True,
     )
-    return whole, rows_of(parts[0][0])
+    rows = rows_of(whole[0])
+    leaves = [leaf for leaf in keras.tree.flatten(whole) if leaf is not None]
+    digests = [
+        hashlib.sha256(b"".join(_bytes(leaf[row]) for leaf in leaves)).digest()
+        for row in range(rows)
+    ]
+    order = np.array(sorted(range(rows), key=digests.__getitem__))
+    ordered = keras.tree.map_structure(
+        lambda leaf: None if leaf is None else leaf[order], whole, none_is_leaf=True
+    )
+    return ordered, rows_of(parts[0][0])
+
+
+def _bytes(values: Any) -> bytes:
+    array = np.ascontiguousarray(values)
+    if array.dtype.kind in "OUS":
+        return "\0".join(map(str, array.ravel())).encode()
+    return array.tobytes()
 
 
 def found_recipe(
@@ -116,13 +153,17 @@ def found_recipe(
     Returns:
         The recipe, and some of the examples with their targets; or why the data allow none.
     """
-    read = in_memory(given["x"], given["y"], given["sample_weight"])
-    if read is None:
-        return "the data set is larger than 2 GiB in memory"
+    x = take_steps(given["x"], given["steps_per_epoch"])
+    read = in_memory(x, given["y"], given["sample_weight"])
+    if isinstance(read, str):
+        return read
     (x, y, sample_weight), batches_of = read
     batch_size = batches_of or given["batch_size"] or 32
+    if y is None:
+        model.check_labels(y, True)
     y = np.asarray(y)
-    held_out = _enough_to_judge(model, given["validation_data"])
+    validation_data = take_steps(given["validation_data"], given.get("validation_steps"))
+    held_out = _enough_to_judge(model, validation_data)
     at_hand = x if model.features_at_hand is None else model.features_at_hand
     found = cache_features(
         model, at_hand, y, sample_weight, given["class_weight"], batch_size=batch_size
@@ -192,10 +233,12 @@ def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:
         ):
             return None
         read = in_memory(validation_data, None, None)
-        if read is None:
+        if isinstance(read, str):
             return None
         pair = read[0]
     x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(pair))
+    if y is None:
+        model.check_labels(y, False)
     y = np.asarray(as_arrays(y))
     model.check_inputs(x)
     model.check_labels(y, False)
@@ -222,16 +265,21 @@ def _backup_folder(callbacks: Any) -> Path | None:
 def _key(model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None) -> str:
     """A digest of what the outcome of trials depends on."""
     total = hashlib.sha256(json.dumps(plan, sort_keys=True).encode())
-    total.update(model.backbone.digest().encode())
-    total.update(repr(sorted(model.trial_settings().items())).encode())
+    settings = {
+        **model.trial_settings(),
+        "features": features_digest(model),
+        "augmentation": model.augmentation and layer_digest(model.augmentation),
+        "head": model.head.get_config(),
+        "outputs": model.num_classes,
+        "policy": model.dtype_policy.name,
+        "trains": [weight.shape for weight in model.trainable_variables],
+    }
+    total.update(repr(sorted(settings.items())).encode())
     for leaf in keras.tree.flatten((data, held_out)):
         if leaf is not None:
             array = np.ascontiguousarray(leaf)
             total.update(f"{array.dtype} {array.shape}".encode())
-            if array.dtype.kind in "OUS":
-                total.update("\0".join(map(str, array.ravel())).encode())
-            else:
-                total.update(array.data)
+            total.update(_bytes(array))
     return total.hexdigest()
 
 

@@ -259,7 +259,12 @@ def _by_held_out(
             if not np.isfinite(losses[place]) or _has_diverged([before, losses[place]]):
                 break
         losses[~np.isfinite(losses)] = np.nan
-    best = int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+    if not np.isfinite(losses).any():
+        raise ValueError(
+            "No rate gave a finite loss of the validation data: lower them. "
+            f"Received: lowest={lowest:g}, highest={highest:g}"
+        )
+    best = int(np.nanargmin(losses))
     falls = bool(losses[best] < before)
     return LearningRateRange(
         rates[: place + 1],
@@ -339,8 +344,8 @@ def put_back(model: TrainerModel) -> Iterator[None]:
     finally:
         for variable, value in zip(variables, values):
             variable.assign(value)
-        for name, value in attributes.items():
-            setattr(model, name, value)
+        # Past Keras' tracking, which would count metrics twice.
+        model.__dict__.update(attributes)
 
 
 def _metric_variables(model: TrainerModel) -> list[keras.Variable]:

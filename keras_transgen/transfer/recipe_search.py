@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -50,6 +51,16 @@ class Bench:
         self._model, self._rate, self._batch_size = model, rate, batch_size
         self._moving = model.moving_weights()
         self._fresh = [np.asarray(each) for each in model.optimizer.variables]
+        # Seeds and counters, on which noise depends: each trial has the same.
+        moving = {id(weight) for weight in self._moving}
+        self._states = [
+            weight
+            for weight in (*model.variables, *vars(model.progress).values())
+            if isinstance(weight, keras.Variable)
+            and id(weight) not in moving
+            and not keras.backend.is_float_dtype(weight.dtype)
+        ]
+        self._first = [keras.ops.convert_to_numpy(weight.value) for weight in self._states]
         self._step = model.make_train_function(force=True)
 
     def weights(self) -> list[np.ndarray]:
@@ -62,14 +73,19 @@ class Bench:
             weight.assign(value)
         self._model.settle_weights()
 
-    def batches(self, data: tuple) -> tf.data.Dataset:
-        """Shuffled batches of data without end, the same for every trial.
+    def batches(self, data: tuple, steps: int) -> tf.data.Dataset:
+        """Shuffled batches of data, the same for every trial.
 
         Args:
             data: Arrays `(x, y)` or `(x, y, weights)`.
+            steps: How many there are at least.
         """
-        rows = rows_of(data)
-        order = tf.data.Dataset.range(rows).shuffle(rows, seed=0).batch(self._batch_size).repeat()
+        rows, random = rows_of(data), np.random.default_rng(0)
+        passes = math.ceil(steps / math.ceil(rows / self._batch_size))
+        orders = np.stack([random.permutation(rows) for _ in range(passes)])
+        order = tf.data.Dataset.from_tensor_slices(orders).flat_map(
+            lambda each: tf.data.Dataset.from_tensor_slices(each).batch(self._batch_size)
+        )
         held = keras.tree.map_structure(tf.convert_to_tensor, data)
         return order.map(
             lambda numbers: keras.tree.map_structure(lambda leaf: tf.gather(leaf, numbers), held)
@@ -97,6 +113,8 @@ class Bench:
         """
         self.put(start)
         for variable, value in zip(self._model.optimizer.variables, self._fresh):
+            variable.assign(value)
+        for variable, value in zip(self._states, self._first):
             variable.assign(value)
         self._rate.set(rate, steps, self._model.warm_up_share, decays)
         strategy = self._model.distribute_strategy
@@ -158,9 +176,11 @@ def find_recipe(
     total = len(in_short) * len(rates) + 2 * len(splits)
     done = 0
 
-    def tried(name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    def tried(name: str, fold: int, compute: Callable[[], np.ndarray]) -> np.ndarray:
         nonlocal done
-        logits = journal.array(name, compute)
+        shape = splits[fold][1][1].shape
+        shape = shape if name == "short" else (len(SHARES), *shape)
+        logits = journal.array(f"{name}_{rate:g}_{fold}", shape, compute)
         done += 1
         tell(done, total)
         return logits
@@ -176,7 +196,7 @@ def find_recipe(
         short = []
         for rate in rates:
             parts = [
-                tried(f"short_{rate:g}_{number}", functools.partial(fold.after, rate, SHORT))
+                tried("short", number, functools.partial(fold.after, rate, SHORT))
                 for number, fold in enumerate(folds[: len(in_short)])
             ]
             short.append(losses(parts).mean())
@@ -187,7 +207,7 @@ def find_recipe(
             for number, fold in enumerate(folds):
                 length = min(max(round(steps * fold.share), 1), MOST_STEPS)
                 trial = functools.partial(fold.on_the_way, rate, length)
-                parts.append(tried(f"whole_{rate:g}_{number}", trial))
+                parts.append(tried("whole", number, trial))
             whole[rate] = np.stack([losses(at) for at in zip(*parts)])
             if len(whole) > 1 and not grows_better(list(whole.values())):
                 break
@@ -220,7 +240,8 @@ class Fold:
     ) -> None:
         self._bench, self._model, self._pretrained, self._judge = bench, model, pretrained, judge
         self._data = data if train.all() else take_rows(data, np.flatnonzero(train))
-        self._batches: tf.data.Dataset | None = None
+        self._batches: Any = None
+        self._steps = 0
         self.share = float(train.mean())
         self._probe = fit_linear_probe(
             found.features[train],
@@ -240,8 +261,8 @@ class Fold:
         self._bench.put(self._pretrained)
         make_head(self._model, self._probe)
         start = self._bench.weights()
-        if self._batches is None:
-            self._batches = self._bench.batches(self._data)
+        if steps > self._steps:
+            self._batches, self._steps = self._bench.batches(self._data, steps), steps
         return start, self._bench.train(self._batches, start, rate, steps, decays)
 
     def after(self, rate: float, steps: int) -> np.ndarray:

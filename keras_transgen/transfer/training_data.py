@@ -19,7 +19,7 @@ LOOKED_AT = 64
 def as_arrays(values: Any) -> Any:
     """Lists of numbers as an array; anything else as it is."""
     is_list = isinstance(values, (list, tuple)) and not any(
-        hasattr(each, "shape") for each in values
+        getattr(each, "shape", ()) != () for each in values
     )
     return np.asarray(values) if is_list else values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import zipfile
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +11,15 @@ import numpy as np
 
 from keras_transgen.training.whole_file import write_whole
 
+# What NumPy says of a file that is not there, cut short, or none of its own.
+_NO_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError)
+
 
 class TrialJournal:
     """Arrays by trial: those that were written down are taken, others computed and written down.
 
-    Each is a file of its own, moved into place when it is whole. One that cannot be read is
-    computed again.
+    Each is a file of its own, moved into place when it is whole. One that cannot be read, or is not
+    of the shape, is computed again.
 
     Args:
         folder: Where they lie; `None` keeps nothing.
@@ -26,21 +29,27 @@ class TrialJournal:
     def __init__(self, folder: Path | None, key: str) -> None:
         self._folder = None if folder is None else folder / f"fine_tuning_trials_{key[:16]}"
 
-    def array(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """What a trial gave.
+    def array(
+        self, name: str, shape: tuple[int, ...], compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """What a trial gave, float32.
 
         Args:
             name: Name of the trial, fit for a file.
+            shape: The shape that it has.
             compute: Runs the trial.
         """
         if self._folder is None:
             return compute()
         file = self._folder / f"{name}.npy"
         try:
-            return np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            # Not there, or damaged: either way the trial is run.
-            value = compute()
+            # Mapped: what a header claims costs nothing before it is looked at.
+            kept = np.lib.format.open_memmap(file, mode="r")
+        except _NO_ARRAY:
+            kept = None
+        if kept is not None and kept.shape == tuple(shape) and kept.dtype == np.float32:
+            return np.array(kept)
+        value = np.asarray(compute(), "float32")
         os.makedirs(self._folder, exist_ok=True)
         write_whole(os.fspath(file), lambda beside: _write(beside, value))
         return value

@@ -7,6 +7,7 @@ import pytest
 import keras_transgen as ktg
 from keras_transgen.transfer import ParameterTransfer
 from keras_transgen.transfer.fine_tuning_recipe import RATES, SHARES
+from keras_transgen.transfer.fit_by_recipe import in_memory
 from keras_transgen.transfer.recipe_choice import (
     chosen,
     grows_better,
@@ -169,7 +170,7 @@ def test_a_search_takes_a_rate_that_learns_and_says_so(tmp_path):
     assert f"{recipe.learning_rate:.2g}" in str(recipe)
     said = []
     tuned.summary(print_fn=said.append)
-    assert said[-1] == str(recipe)
+    assert said[-1] == f"Before the first training: {recipe}"
     # What is found is not looked for again, after loading neither.
     tuned.save(tmp_path / "tuned.keras")
     tuned.fit(x, y, epochs=1, batch_size=16, verbose=0)
@@ -475,8 +476,10 @@ def test_rows_of_no_weight_and_tables_and_data_sets_are_tried_alike():
     assert plain.held_out == 60
     table = fitted(pd.DataFrame(rows), pd.Series(y))
     np.testing.assert_allclose(table.short_losses, plain.short_losses, rtol=1e-4)
-    batches = fitted(tf.data.Dataset.from_tensor_slices((rows, y)).batch(32))
-    np.testing.assert_allclose(batches.short_losses, plain.short_losses, rtol=1e-4)
+    slices = tf.data.Dataset.from_tensor_slices((rows, y))
+    batches, others = (fitted(slices.shuffle(60, seed=seed).batch(32)) for seed in (1, 2))
+    assert batches.held_out == 60
+    np.testing.assert_allclose(batches.short_losses, others.short_losses, rtol=1e-4)
     more = np.concatenate([rows, 9.0 * rows[:20]]), np.concatenate([y, 1 - y[:20]])
     weighed = fitted(*more, sample_weight=np.array([1.0] * 60 + [0.0] * 20))
     assert weighed.held_out == 60
@@ -508,3 +511,120 @@ def test_each_delta_finds_a_rate_of_its_own():
     before = several.recipe
     assert several.fit(x, y, epochs=1, verbose=0).recipe is None
     assert several.recipe is before
+
+
+@pytest.mark.long
+def test_metrics_are_the_models_own_after_an_evaluation_and_a_search():
+    x, y = data(90)
+    tuned = Fast(backbone(), 2, seed=0)
+    tuned.evaluate(x, y, verbose=0)
+    tuned.fit(x, y, batch_size=30, epochs=3, verbose=0)
+    accuracy = tuned.evaluate(x, y, verbose=0, return_dict=True)["accuracy"]
+    assert accuracy == pytest.approx((tuned.classify(x, verbose=0) == y).mean())
+    names = [metric.name for metric in tuned.metrics]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"callbacks": [3]}, ValueError, "must be Keras callbacks.*a int among 1"),
+        ({"epochs": 1.5}, ValueError, "epochs"),
+        ({"foo": 3}, TypeError, "unexpected keyword argument 'foo'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_the_search(arguments, error, message):
+    x, y = data(24)
+    tuned = Fast(backbone(), 2, seed=0)
+    before = tuned.get_weights()
+    with pytest.raises(error, match=message):
+        tuned.fit(x, y, verbose=0, **arguments)
+    for one, other in zip(before, tuned.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.long
+def test_data_without_a_known_end_and_validation_steps():
+    import tensorflow as tf
+
+    x, y = data(40)
+    signature = (tf.TensorSpec((None, 8, 8, 1)), tf.TensorSpec((None,), tf.int64))
+
+    def endless():
+        while True:
+            yield x, y
+
+    data_set = tf.data.Dataset.from_generator(endless, output_signature=signature)
+    kept = TooFast(backbone(), 2, seed=0)
+    kept.fit(
+        data_set,
+        steps_per_epoch=1,
+        epochs=1,
+        verbose=0,
+        validation_data=data_set,
+        validation_steps=1,
+    )
+    assert kept.recipe.held_out == 40
+    # Nothing of a training of no epochs is looked for.
+    idle = Fast(backbone(), 2, seed=0)
+    idle.fit(x, y, epochs=2, initial_epoch=2, verbose=0)
+    assert idle.recipe is None
+
+
+def test_examples_of_several_lengths_train_at_a_rate_that_is_told():
+    import tensorflow as tf
+
+    inputs = keras.Input((None,), dtype="int32")
+    hidden = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(10, 8)(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(8)(hidden))
+
+    def texts():
+        for length in range(3, 9):
+            yield np.ones((10, length), "int32"), np.arange(10) % 3
+
+    batches = tf.data.Dataset.from_generator(
+        texts,
+        output_signature=(tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None,), tf.int64)),
+    )
+    padded = ParameterTransfer(network, 3)
+    with pytest.warns(UserWarning, match="batches differ in the shape of their examples"):
+        padded.fit(batches, epochs=1, verbose=0)
+    assert padded.recipe is None
+
+
+@pytest.mark.long
+def test_an_interrupted_training_ends_where_it_would_have_ended():
+    x, y = data(160)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise KeyboardInterrupt
+
+    def fit(*callbacks):
+        keras.utils.set_random_seed(0)
+        tuned = model()
+        for callback in callbacks:
+            with pytest.raises(KeyboardInterrupt):
+                tuned.fit(x, y, epochs=5, batch_size=16, verbose=0, callbacks=[callback])
+        tuned.fit(x, y, epochs=5, batch_size=16, verbose=0)
+        return tuned
+
+    plain, stopped = fit(), fit(Stop())
+    assert not plain.recipe.kept_probe
+    assert stopped.recipe == plain.recipe
+    for one, other in zip(plain.get_weights(), stopped.get_weights()):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+@pytest.mark.long
+def test_a_shuffled_data_set_gives_the_rows_in_one_order():
+    import tensorflow as tf
+
+    x, y = data(40)
+    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(40).batch(16)
+    (first, size), (second, _) = (in_memory(shuffled, None, None) for _ in range(2))
+    assert size == 16
+    for one, other in zip(first[:2], second[:2]):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(np.sort(first[0].sum((1, 2, 3))), np.sort(x.sum((1, 2, 3))))
