@@ -57,7 +57,9 @@ class FineTuning(TransferModel):
     ) -> None:
         _check_rate(learning_rate)
         super().__init__(backbone, num_classes, **kwargs)
-        self.learning_rate = learning_rate
+        self.learning_rate: float | str = (
+            learning_rate if isinstance(learning_rate, str) else float(learning_rate)
+        )
         self.recipe: FineTuningRecipe | None = None
         self._found_rate: float | None = None
         self._warned = False
@@ -227,6 +229,7 @@ class FineTuning(TransferModel):
                 )
         if self._went_astray(*examples):
             self._assign(start)
+            self._found_rate = min(self.recipe.rates)
             self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
             warnings.warn(f"After the training: {self.recipe}.", stacklevel=5)
 
