@@ -12,7 +12,6 @@ import numpy as np
 
 from keras_transgen.datasets import sample_per_class
 from keras_transgen.transfer.feature_transfer import FeatureTransfer
-from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.frozen_features import (
     FrozenFeatures,
     keeps_features,
@@ -290,7 +289,6 @@ def _fit(
     """Train on drawn examples, from shared features where a model allows it; gives the seconds."""
     labels = draw.examples.labels[rows]
     x: Any = None
-    begins_with_probe = False
     # Held-out rows are split off the examples themselves, and views are augmented draw by draw.
     if not arguments.get("validation_split"):
         if type(model) is FeatureTransfer and keeps_features(model) and model.views == 1:
@@ -298,22 +296,10 @@ def _fit(
             x = features.of(model, rows)
         elif starts_from_features(model):
             features.extract(model, drawn_ever, arguments["batch_size"])
-            if isinstance(model, FineTuning) and model.finds_rate():
-                # The search of the rate fits probes of its own.
-                model.features_at_hand = features.of(model, rows)
-            else:
-                begins_with_probe = True
+            model.features_at_hand = features.of(model, rows)
     if x is None:
         x = draw.x(rows)
     started = time.monotonic()
-    if begins_with_probe:
-        model.initialize_head(
-            features.of(model, rows),
-            labels,
-            arguments.get("sample_weight"),
-            arguments.get("class_weight"),
-            arguments["batch_size"],
-        )
     model.fit(x, labels, **arguments)
     return time.monotonic() - started
 

@@ -65,8 +65,6 @@ class FineTuning(TransferModel):
         self._warned = False
         # Where the training of a recipe began, while it is not over.
         self._pending: types.SimpleNamespace | None = None
-        # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
-        self.features_at_hand: Any = None
 
     # What a kind says of itself
 
@@ -169,10 +167,7 @@ class FineTuning(TransferModel):
         searches = self.finds_rate() and given["epochs"] > given["initial_epoch"]
         if searches:
             _check_arguments(given)
-            try:
-                found = what_forbids_trials(self, given) or found_recipe(self, given)
-            finally:
-                self.features_at_hand = None
+            found = what_forbids_trials(self, given) or found_recipe(self, given)
             if isinstance(found, str):
                 self._tell_untried(found)
             else:

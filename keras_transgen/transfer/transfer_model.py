@@ -130,6 +130,8 @@ class TransferModel(TrainerModel):
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
+        # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
+        self.features_at_hand: Any = None
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
@@ -557,6 +559,7 @@ class TransferModel(TrainerModel):
             return self.train(given)
         finally:
             self._whole_data = self._inputs_checked = False
+            self.features_at_hand = None
 
     def train(self, given: dict[str, Any]) -> keras.callbacks.History:
         """What `fit` does once its data are arrays: start the head, compile if need be, train.
@@ -568,7 +571,8 @@ class TransferModel(TrainerModel):
         if self.head_initialization == "probe" and begins:
             finite = take_steps(given["x"], given["steps_per_epoch"])
             names = ("y", "sample_weight", "class_weight", "batch_size", "verbose")
-            self.initialize_head(finite, *[given[name] for name in names])
+            at_hand = finite if self.features_at_hand is None else self.features_at_hand
+            self.initialize_head(at_hand, *[given[name] for name in names])
         if not self.compiled or (
             self._compiled_by_default and self.default_optimizer_is_for_one_fit()
         ):

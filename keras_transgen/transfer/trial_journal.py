@@ -51,10 +51,10 @@ class TrialJournal:
             return np.array(kept)
         value = np.asarray(compute(), "float32")
         os.makedirs(self._folder, exist_ok=True)
-        write_whole(os.fspath(file), lambda beside: _write(beside, value))
+
+        def write(beside: str) -> None:
+            with open(beside, "wb") as opened:
+                np.save(opened, value, allow_pickle=False)
+
+        write_whole(os.fspath(file), write)
         return value
-
-
-def _write(path: str, value: np.ndarray) -> None:
-    with open(path, "wb") as file:
-        np.save(file, value, allow_pickle=False)
