@@ -170,7 +170,7 @@ def main(finished_only: bool) -> None:
     for row in found:
         told = [
             f"{row[kind]:.3f} ({row[kind] - row['feature']:+.3f}; "
-            f"{row[f'{kind} below sweep']:.3f}; "
+            f"{_or_nothing(row, f'{kind} below sweep')}; "
             f"{row[f'{kind} kept']} of {row['draws']})"
             for kind in KINDS[1:]
         ]
@@ -181,7 +181,7 @@ def main(finished_only: bool) -> None:
                 str(row["rows"]),
                 f"{row['feature']:.3f}",
                 *told,
-                f"{costs}; {row['parameter one training']:.0f}",
+                f"{costs}; {_or_nothing(row, 'parameter one training', 0)}",
             )
         )
     verdicts = []
@@ -192,15 +192,17 @@ def main(finished_only: bool) -> None:
             for row in found
             if CELLS[row["number"]].labels == 0 or CELLS[row["number"]].labels >= 100
         ]
-        below = [row[f"{kind} below sweep"] for row in found]
-        cost = [row[f"{kind} seconds"] / row[f"{kind} one training"] for row in found]
+        swept = [row for row in found if f"{kind} below sweep" in row]
+        below = [row[f"{kind} below sweep"] for row in swept]
+        cost = [row[f"{kind} seconds"] / row[f"{kind} one training"] for row in swept]
         cost.sort()
         verdicts.append(
             f"{name}: worst {min(gains):+.3f} against FeatureTransfer (goal -0.005); at least 0.01 "
             f"above it in {sum(each >= 0.01 for each in many)} of {len(many)} cells from 100 "
             f"labels a class on (goal: most); below the best of the sweep {max(below):.3f} at most "
             f"(goal 0.02) and {sum(below) / len(below):.3f} in the mean (goal 0.01); costs "
-            f"{cost[len(cost) // 2]:.0f} single trainings in the median cell."
+            f"{cost[len(cost) // 2]:.0f} single trainings in the median cell, compiling included. "
+            + _verdict(gains, many, below)
         )
     publish(
         "Fine-tuning by default against the linear probe, and against a sweep of rates",
@@ -213,6 +215,20 @@ def main(finished_only: bool) -> None:
     )
     draw_gains(found, [CELLS[row["number"]].name for row in found])
     draw_labels(outcomes)
+
+
+def _verdict(gains: list[float], many: list[float], below: list[float]) -> str:
+    goals = {
+        "against FeatureTransfer": min(gains) >= -0.005,
+        "from 100 labels on": 2 * sum(each >= 0.01 for each in many) > len(many),
+        "in every cell of the sweep": max(below) <= 0.02,
+        "in its mean": sum(below) / len(below) <= 0.01,
+    }
+    return "; ".join(f"{name}: {'reached' if held else 'missed'}" for name, held in goals.items())
+
+
+def _or_nothing(row: dict, key: str, digits: int = 3) -> str:
+    return f"{row[key]:.{digits}f}" if key in row else "not swept"
 
 
 def draw_gains(found: list[dict], names: list[str]) -> None:
