@@ -362,7 +362,16 @@ def trial_folds(targets: np.ndarray, task: str, seed: int) -> np.ndarray:
 
 
 def some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
-    """Examples to judge by, as many as tell."""
+    """Examples to judge by, 2,000 at most.
+
+    Args:
+        x: Arrays.
+        targets: Their targets `[rows, outputs]`.
+        seed: Of the choice.
+
+    Returns:
+        Some of both, in their order.
+    """
     if len(targets) <= MOST_HELD_OUT:
         return x, targets
     rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:MOST_HELD_OUT])
