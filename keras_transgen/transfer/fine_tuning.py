@@ -15,12 +15,11 @@ import tensorflow as tf
 
 from keras_transgen.training.batches import check_call, check_epochs
 from keras_transgen.training.config_from_file import FileConfigError, shown
-from keras_transgen.transfer.cached_features import targets_of, weights_of
 from keras_transgen.transfer.fine_tuning_recipe import RATES, FineTuningRecipe, is_large
 from keras_transgen.transfer.fit_by_recipe import found_recipe, planned_steps, what_forbids_trials
+from keras_transgen.transfer.kept_probe import history_of_kept_probe
 from keras_transgen.transfer.recipe_choice import HILL, held_out_losses
 from keras_transgen.transfer.recipe_search import on_the_way
-from keras_transgen.transfer.training_data import take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
 
 _FOUND = "found_learning_rate"
@@ -185,7 +184,9 @@ class FineTuning(TransferModel):
         pending = self._pending
         if pending is not None and self.recipe is not None and self.recipe.kept_probe:
             self._assign(pending.start)
-            history = self._keep_probe(given)
+            # Batches of the data are looked at, not the data: one class may fill a batch.
+            self._whole_data = False
+            history = history_of_kept_probe(self, given)
         else:
             self._renew_optimizer(given)
             history = super().train(given)
@@ -228,10 +229,10 @@ class FineTuning(TransferModel):
             self.recipe = dataclasses.replace(self.recipe, share=0.0, went_astray=True)
             warnings.warn(f"After the training: {self.recipe}.", stacklevel=5)
 
-    def _went_astray(self, x: Any, targets: np.ndarray) -> bool:
+    def _went_astray(self, x: Any, targets: np.ndarray, weights: np.ndarray) -> bool:
         """Whether examples that were trained on are told worse than others were by the probe."""
         logits = np.asarray(self.predict(x, batch_size=128, verbose=0))
-        loss = held_out_losses(logits, targets, self.task).mean()
+        loss = held_out_losses(logits, targets, self.task, weights).mean()
         return self.recipe is not None and not loss <= HILL * self.recipe.probe_loss
 
     def _tell_untried(self, reason: str) -> None:
@@ -250,47 +251,6 @@ class FineTuning(TransferModel):
         for weight, value in zip(self.moving_weights(), values):
             weight.assign(value)
         self.settle_weights()
-
-    def _keep_probe(self, given: dict[str, Any]) -> keras.callbacks.History:
-        """The history of a training that kept the probe: one epoch, whose logs are evaluated."""
-        if not self.compiled:
-            self.compile_by_default()
-        y, sample_weight = given["y"], given["sample_weight"]
-        if given["class_weight"] is not None and y is not None:
-            targets = targets_of(np.asarray(y), self.task, self.num_classes)
-            sample_weight = weights_of(targets, sample_weight, given["class_weight"])
-        # Batches of the data are looked at, not the data: one class may fill a batch.
-        self._whole_data = False
-        judge = {"batch_size": given["batch_size"], "verbose": 0, "return_dict": True}
-        x = take_steps(given["x"], given["steps_per_epoch"])
-        logs = self.evaluate(x, y, sample_weight=sample_weight, **judge)
-        held = given["validation_data"]
-        if held is not None:
-            is_pair = isinstance(held, (tuple, list))
-            one, other, weights = (
-                keras.utils.unpack_x_y_sample_weight(held) if is_pair else (held, None, None)
-            )
-            judge |= {
-                "steps": given.get("validation_steps"),
-                "batch_size": given.get("validation_batch_size") or given["batch_size"],
-            }
-            values = self.evaluate(one, other, sample_weight=weights, **judge)
-            logs |= {f"val_{name}": value for name, value in values.items()}
-        callbacks = given["callbacks"]
-        listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-        told = keras.callbacks.CallbackList(
-            [each for each in listed if each is not None],
-            add_history=True,
-            model=self,
-            epochs=given["initial_epoch"] + 1,
-            steps=1,
-            verbose=0,
-        )
-        told.on_train_begin()
-        told.on_epoch_begin(given["initial_epoch"])
-        told.on_epoch_end(given["initial_epoch"], logs)
-        told.on_train_end(logs)
-        return self.history
 
     # What it is
 

@@ -20,13 +20,14 @@ from keras_transgen.transfer.cached_features import (
     cache_features,
     features_digest,
     targets_of,
+    weights_of,
 )
 from keras_transgen.transfer.fine_tuning_recipe import ENOUGH, FineTuningRecipe
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe, some_of, trial_folds
+from keras_transgen.transfer.rows_in_memory import bytes_of, in_memory
 from keras_transgen.transfer.training_data import (
     as_arrays,
-    rows_of,
     steps_of,
     take_rows,
     take_steps,
@@ -35,8 +36,6 @@ from keras_transgen.transfer.trial_journal import TrialJournal
 
 # Fewer held-out examples tell nothing.
 FEWEST_TO_JUDGE = 8
-# Data sets up to this size in memory are read whole, so that folds can be cut.
-_LARGEST = 2**31
 
 
 def planned_steps(x: Any, batch_size: int | None, steps_per_epoch: int | None) -> int | None:
@@ -76,74 +75,9 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
     return None
 
 
-def in_memory(x: Any, y: Any, sample_weight: Any) -> tuple[tuple, int | None] | str:
-    """Arrays `(x, y, weights)` of what `fit` was given, and the size of its batches if it has any.
-
-    The rows of a data set come in the order of their digests, the same whatever order it gives.
-
-    Args:
-        x: Arrays, or a data set of batches with an end.
-        y: Labels of arrays.
-        sample_weight: Weights of arrays.
-
-    Returns:
-        Or why they cannot be read whole.
-
-    Raises:
-        ValueError: The data set gives no batches, or no labels.
-    """
-    if hasattr(x, "to_numpy"):
-        x = x.to_numpy()
-    if is_arrays(x):
-        return (x, y, sample_weight), None
-    is_data_set = isinstance(x, tf.data.Dataset)
-    if is_data_set and any(spec.shape.rank == 0 for spec in keras.tree.flatten(x.element_spec)):
-        raise ValueError(
-            f"A data set must give batches: data.batch(32). Received: elements of {x.element_spec}"
-        )
-    batches = iter(x) if is_data_set else (x[number] for number in range(x.num_batches))
-    parts, size = [], 0
-    for batch in batches:
-        part = keras.tree.map_structure(
-            np.asarray, keras.utils.unpack_x_y_sample_weight(batch), none_is_leaf=False
-        )
-        size += sum(leaf.nbytes for leaf in keras.tree.flatten(part) if leaf is not None)
-        if size > _LARGEST:
-            return "the data set is larger than 2 GiB in memory"
-        parts.append(part)
-    if not parts:
-        raise ValueError("The data set must give at least one batch. Received: none")
-    shapes = {tuple(leaf.shape[1:] for leaf in keras.tree.flatten(part[0])) for part in parts}
-    if len(shapes) > 1:
-        return "batches differ in the shape of their examples"
-    whole = keras.tree.map_structure(
-        lambda *leaves: None if leaves[0] is None else np.concatenate(leaves),
-        *parts,
-        none_is_leaf=True,
-    )
-    rows = rows_of(whole[0])
-    leaves = [leaf for leaf in keras.tree.flatten(whole) if leaf is not None]
-    digests = [
-        hashlib.sha256(b"".join(_bytes(leaf[row]) for leaf in leaves)).digest()
-        for row in range(rows)
-    ]
-    order = np.array(sorted(range(rows), key=digests.__getitem__))
-    ordered = keras.tree.map_structure(
-        lambda leaf: None if leaf is None else leaf[order], whole, none_is_leaf=True
-    )
-    return ordered, rows_of(parts[0][0])
-
-
-def _bytes(values: Any) -> bytes:
-    array = np.ascontiguousarray(values)
-    if array.dtype.kind in "OUS":
-        return "\0".join(map(str, array.ravel())).encode()
-    return array.tobytes()
-
-
 def found_recipe(
     model: Any, given: dict[str, Any]
-) -> tuple[FineTuningRecipe, tuple[Any, np.ndarray]] | str:
+) -> tuple[FineTuningRecipe, tuple[Any, np.ndarray, np.ndarray]] | str:
     """Search for the recipe, and leave the model with the probe of all rows as its head.
 
     Args:
@@ -151,7 +85,7 @@ def found_recipe(
         given: The arguments of `fit`.
 
     Returns:
-        The recipe, and some of the examples with their targets; or why the data allow none.
+        The recipe, and some of the examples, targets and weights; or why the data allow none.
     """
     x = take_steps(given["x"], given["steps_per_epoch"])
     read = in_memory(x, given["y"], given["sample_weight"])
@@ -163,7 +97,7 @@ def found_recipe(
         model.check_labels(y, True)
     y = np.asarray(y)
     validation_data = take_steps(given["validation_data"], given.get("validation_steps"))
-    held_out = _enough_to_judge(model, validation_data)
+    held_out = _enough_to_judge(model, validation_data, given["class_weight"])
     at_hand = x if model.features_at_hand is None else model.features_at_hand
     found = cache_features(
         model, at_hand, y, sample_weight, given["class_weight"], batch_size=batch_size
@@ -212,11 +146,11 @@ def found_recipe(
         tell=bar,
     )
     bar.end(recipe)
-    return recipe, some_of(x, found.targets, 0)
+    return recipe, some_of(x, found.targets, found.weights, 0)
 
 
-def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:
-    """Arrays `(x, targets)` of validation data that are enough to judge by, or `None`.
+def _enough_to_judge(model: Any, validation_data: Any, class_weight: Any) -> tuple | None:
+    """Arrays `(x, targets, weights)` of validation data that are enough to judge by, or `None`.
 
     Raises:
         ValueError: They are not of the kind that the model learns from.
@@ -236,15 +170,20 @@ def _enough_to_judge(model: Any, validation_data: Any) -> tuple | None:
         if isinstance(read, str):
             return None
         pair = read[0]
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(tuple(pair))
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(pair))
     if y is None:
         model.check_labels(y, False)
     y = np.asarray(as_arrays(y))
     model.check_inputs(x)
     model.check_labels(y, False)
-    if rows_of(x) < ENOUGH:
+    targets = targets_of(y, model.task, model.num_classes)
+    weights = weights_of(targets, sample_weight, class_weight)
+    rows = np.flatnonzero(weights)
+    if len(rows) < ENOUGH:
         return None
-    return x, targets_of(y, model.task, model.num_classes)
+    if len(rows) < len(weights):
+        x, targets, weights = take_rows(x, rows), targets[rows], weights[rows]
+    return x, targets, weights
 
 
 def _backup_folder(callbacks: Any) -> Path | None:
@@ -279,7 +218,7 @@ def _key(model: Any, plan: dict[str, Any], data: tuple, held_out: tuple | None) 
         if leaf is not None:
             array = np.ascontiguousarray(leaf)
             total.update(f"{array.dtype} {array.shape}".encode())
-            total.update(_bytes(array))
+            total.update(bytes_of(array))
     return total.hexdigest()
 
 
@@ -297,10 +236,11 @@ class _Bar:
                 f"Looking for the learning rate on held-out examples: {total} trainings or some "
                 "more, most of them short. Give learning_rate a number for none."
             )
-        if self._shown and self._bar is None:
-            self._bar = keras.utils.Progbar(None, unit_name="training")
+            self._bar = keras.utils.Progbar(total, unit_name="training")
         if self._moves and self._bar is not None:
-            self._bar.update(done)
+            # More than was foreseen, where rates grow better.
+            self._bar.target = total
+            self._bar.update(done, finalize=False)
 
     def end(self, recipe: FineTuningRecipe) -> None:
         """Say what was chosen."""

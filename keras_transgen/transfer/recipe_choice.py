@@ -156,7 +156,9 @@ def with_losses(
     )
 
 
-def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.ndarray:
+def held_out_losses(
+    logits: np.ndarray, targets: np.ndarray, task: str, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Loss of each example in nats at the best temperature, or its squared error in a regression.
 
     A network that was tuned is surer of itself than a linear probe, or less sure where labels were
@@ -168,6 +170,7 @@ def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
         logits: `[examples, outputs]`.
         targets: `[examples, outputs]`, as `cached_features.targets_of` gives them.
         task: Name of the task.
+        weights: Of each example `[examples]`; their mean counts as one. Defaults to equal ones.
 
     Reference:
         Guo et al., On Calibration of Modern Neural Networks, 2017; Platt, Probabilistic Outputs for
@@ -176,8 +179,9 @@ def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
     from scipy.optimize import minimize_scalar
 
     logits = np.asarray(logits, "float64")
+    shares = _shares(weights, len(targets))
     if task == "regression":
-        return np.square(logits - targets).sum(axis=-1)
+        return shares * np.square(logits - targets).sum(axis=-1)
     if not np.isfinite(logits).all():
         return np.full(len(logits), np.nan)
     independent = task == "multi_label"
@@ -186,26 +190,34 @@ def held_out_losses(logits: np.ndarray, targets: np.ndarray, task: str) -> np.nd
     smoothed = (1.0 - unsure) * targets + unsure * anything
     best = minimize_scalar(
         lambda log_factor: float(
-            losses_and_slopes(math.exp(log_factor) * logits, smoothed, independent)[0].mean()
+            shares @ losses_and_slopes(math.exp(log_factor) * logits, smoothed, independent)[0]
         ),
         bounds=_FACTORS,
         method="bounded",
     )
-    return losses_and_slopes(math.exp(float(best.x)) * logits, targets, independent)[0]
+    return shares * losses_and_slopes(math.exp(float(best.x)) * logits, targets, independent)[0]
 
 
-def guessing_losses(targets: np.ndarray, task: str) -> np.ndarray:
+def _shares(weights: np.ndarray | None, count: int) -> np.ndarray:
+    return np.ones(count) if weights is None else np.asarray(weights, "float64") / np.mean(weights)
+
+
+def guessing_losses(
+    targets: np.ndarray, task: str, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Loss of each example for one who knows how often each class occurs, and nothing else.
 
     Args:
         targets: `[examples, outputs]`.
         task: Name of the task.
+        weights: As in `held_out_losses`.
     """
-    mean = targets.mean(axis=0)
+    weights = _shares(weights, len(targets))
+    mean = np.average(targets, axis=0, weights=weights)
     if task == "regression":
-        return np.square(targets - mean).sum(axis=-1)
+        return weights * np.square(targets - mean).sum(axis=-1)
     shares = np.clip(mean, 1e-9, 1.0 - 1e-9)
     if task == "multi_label":
         logits = np.broadcast_to(np.log(shares / (1.0 - shares)), targets.shape)
-        return losses_and_slopes(np.array(logits), targets, True)[0]
-    return -targets @ np.log(shares)
+        return weights * losses_and_slopes(np.array(logits), targets, True)[0]
+    return weights * (-targets @ np.log(shares))

@@ -154,7 +154,7 @@ def find_recipe(
         model: A `FineTuning` with a dense head; built.
         data: Arrays `(x, y)` or `(x, y, weights)` to train on.
         found: The features of `x`, with targets.
-        held_out: `(x, targets)` to judge on, or `None` for folds of the data.
+        held_out: `(x, targets, weights)` to judge on, or `None` for folds of the data.
         steps: Of the coming training, on all rows.
         batch_size: Examples a step.
         journal: Where the outcome of trials is written down. Defaults to nowhere.
@@ -187,8 +187,11 @@ def find_recipe(
 
     def losses(logits: Sequence[np.ndarray]) -> np.ndarray:
         joined = np.concatenate(logits)
-        targets = np.concatenate([judge[1] for _, judge in splits[: len(logits)]])
-        return held_out_losses(joined, targets, model.task)
+        return held_out_losses(joined, *judged_by(splits[: len(logits)]))
+
+    def judged_by(splits: Sequence[tuple]) -> tuple[np.ndarray, str, np.ndarray]:
+        targets, weights = (np.concatenate([judge[k] for _, judge in splits]) for k in (1, 2))
+        return targets, model.task, weights
 
     with on_trial(model, batch_size) as bench:
         pretrained = bench.weights()
@@ -211,7 +214,7 @@ def find_recipe(
             whole[rate] = np.stack([losses(at) for at in zip(*parts)])
             if len(whole) > 1 and not grows_better(list(whole.values())):
                 break
-    guessing = guessing_losses(np.concatenate([judge[1] for _, judge in splits]), model.task)
+    guessing = guessing_losses(*judged_by(splits))
     return with_losses(rates, short, whole, guessing, 0 if held_out is not None else len(splits))
 
 
@@ -225,7 +228,7 @@ class Fold:
         found: The features of all of them.
         pretrained: Weights to start from, but for the head's.
         train: Which rows to train on, bool `[rows]`.
-        judge: `(x, targets)` to judge by.
+        judge: `(x, targets, weights)` to judge by.
     """
 
     def __init__(
@@ -326,15 +329,21 @@ def on_the_way(
 def _splits(
     model: Any, x: Any, found: CachedFeatures, held_out: tuple | None, seed: int
 ) -> list[tuple[np.ndarray, tuple]]:
-    """Rows to train on, and `(x, targets)` to judge on, of each fold."""
+    """Rows to train on, and `(x, targets, weights)` to judge on, of each fold."""
     if held_out is not None:
-        return [(np.ones(len(found.targets), bool), some_of(held_out[0], held_out[1], seed))]
+        x, targets, weights = held_out
+        return [(np.ones(len(found.targets), bool), some_of(x, targets, weights, seed))]
     folds = trial_folds(found.targets, model.task, seed)
     count = number_of_folds(len(found.targets), len(folds))
     if is_large(model):
         count = min(count, FOLDS_OF_A_LARGE_NETWORK)
     return [
-        (~fold, some_of(take_rows(x, np.flatnonzero(fold)), found.targets[fold], seed))
+        (
+            ~fold,
+            some_of(
+                take_rows(x, np.flatnonzero(fold)), found.targets[fold], found.weights[fold], seed
+            ),
+        )
         for fold in folds[:count]
     ]
 
@@ -361,21 +370,24 @@ def trial_folds(targets: np.ndarray, task: str, seed: int) -> np.ndarray:
     return folds
 
 
-def some_of(x: Any, targets: np.ndarray, seed: int) -> tuple[Any, np.ndarray]:
+def some_of(
+    x: Any, targets: np.ndarray, weights: np.ndarray, seed: int
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """Examples to judge by, 2,000 at most.
 
     Args:
         x: Arrays.
         targets: Their targets `[rows, outputs]`.
+        weights: Their weights `[rows]`.
         seed: Of the choice.
 
     Returns:
-        Some of both, in their order.
+        Some of all three, in their order.
     """
     if len(targets) <= MOST_HELD_OUT:
-        return x, targets
+        return x, targets, weights
     rows = np.sort(np.random.default_rng(seed).permutation(len(targets))[:MOST_HELD_OUT])
-    return take_rows(x, rows), targets[rows]
+    return take_rows(x, rows), targets[rows], weights[rows]
 
 
 @contextlib.contextmanager

@@ -54,11 +54,11 @@ class StructureTransfer(DeltaTraining, FineTuning):
 
     | method | what trains |
     | --- | --- |
-    | `"lora"` | two thin matrices for each kernel; `rank`, `alpha`, `targets`, `selection` |
+    | `"lora"` | two thin matrices a kernel; `rank`, `alpha`, `targets`, `selection`, `seed` |
     | `"ia3"` | factors of activations; `targets`, `selection` |
     | `"bias"` | offsets: `bias`, `beta`; `targets` |
     | `"normalization"` | `gamma` and `beta` of normalisation layers; `targets` |
-    | `"adapter"` | bottleneck layers put between the network's; `rank`, `targets`, `activation` |
+    | `"adapter"` | bottlenecks behind layers; `rank`, `targets`, `activation`, `seed` |
     | `"last"` | the last `groups` of the backbone's parameter groups |
     | `"reinitialize"` | the structure with fresh parameters; `from_group`, `seed` |
     | `"copy"` | all, from the parameters of another network that fit; `source` |

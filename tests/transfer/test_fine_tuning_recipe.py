@@ -7,7 +7,6 @@ import pytest
 import keras_transgen as ktg
 from keras_transgen.transfer import ParameterTransfer
 from keras_transgen.transfer.fine_tuning_recipe import RATES, SHARES
-from keras_transgen.transfer.fit_by_recipe import in_memory
 from keras_transgen.transfer.recipe_choice import (
     chosen,
     grows_better,
@@ -19,6 +18,7 @@ from keras_transgen.transfer.recipe_choice import (
     rate_of_short_trials,
 )
 from keras_transgen.transfer.recipe_search import on_the_way, trial_folds
+from keras_transgen.transfer.rows_in_memory import in_memory
 from keras_transgen.transfer.schedules import warm_up_and_decay
 from keras_transgen.transfer.trial_rate import TrialRate
 from tests.transfer.tiny import backbone
@@ -389,6 +389,23 @@ def test_guessing_is_by_the_shares_of_the_classes():
     assert guessing_losses(numbers, "regression").mean() == pytest.approx(numbers.var(axis=0).sum())
 
 
+@pytest.mark.parametrize("task", ["classification", "multi_label", "regression"])
+def test_an_example_that_weighs_three_times_is_three_examples(task):
+    logits, targets = RNG.normal(size=(60, 3)), np.eye(3)[RNG.integers(0, 3, 60)]
+    times = np.where(targets[:, 0] == 1, 3, 1)
+    repeated = np.repeat(logits, times, axis=0), np.repeat(targets, times, axis=0)
+    weighed, many = (
+        held_out_losses(logits, targets, task, times).mean(),
+        held_out_losses(*repeated, task).mean(),
+    )
+    # The example more that sets the temperature is one among 60, or among more.
+    assert weighed == pytest.approx(many, rel=1e-3 if task != "regression" else 1e-9)
+    assert abs(held_out_losses(logits, targets, task).mean() - many) > 10 * abs(weighed - many)
+    assert guessing_losses(targets, task, times).mean() == pytest.approx(
+        guessing_losses(repeated[1], task).mean(), rel=1e-9
+    )
+
+
 def test_where_all_are_told_rightly_the_losses_are_not_zero():
     labels = np.arange(100) % 10
     sure, surer = (held_out_losses(k * np.eye(10)[labels], np.eye(10)[labels], "classification")
@@ -484,6 +501,16 @@ def test_rows_of_no_weight_and_tables_and_data_sets_are_tried_alike():
     weighed = fitted(*more, sample_weight=np.array([1.0] * 60 + [0.0] * 20))
     assert weighed.held_out == 60
     np.testing.assert_allclose(weighed.short_losses, plain.short_losses, rtol=1e-3)
+    # Validation examples that weigh nothing are not judged by, whatever they are.
+    held = np.concatenate([rows] * 4), np.concatenate([y] * 4)
+    judged = fitted(rows, y, validation_data=held)
+    wrong = (np.concatenate([held[0], rows]), np.concatenate([held[1], 1 - y]))
+    zeros = np.array([2.0] * 240 + [0.0] * 60)
+    without = fitted(rows, y, validation_data=(*wrong, zeros))
+    assert without.held_out == judged.held_out == 240
+    np.testing.assert_allclose(without.short_losses, judged.short_losses, rtol=1e-5)
+    by_class = fitted(rows, y, class_weight={0: 1.0, 1: 20.0}, validation_data=held)
+    assert by_class.probe_loss != pytest.approx(judged.probe_loss, rel=0.1)
 
 
 def test_a_data_set_without_batches_says_what_to_do():

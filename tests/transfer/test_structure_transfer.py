@@ -495,3 +495,25 @@ def test_lora_on_ants_and_bees(shared_folder):
 
 def test_module_folder_is_made_once():
     assert module_folder() == module_folder()
+
+
+@pytest.mark.parametrize("method", ["lora", "adapter"])
+def test_what_starts_at_random_starts_by_the_seed(method):
+    def started(seed, before):
+        keras.utils.set_random_seed(before)
+        delta = StructureTransfer(keras_backbone(), 3, method, 2, seed=seed).deltas[method]
+        return np.concatenate([variable.numpy().ravel() for variable in delta.variables])
+
+    one = started(4, 1)
+    np.testing.assert_array_equal(started(4, 2), one)
+    assert not np.array_equal(started(5, 1), one)
+    assert not np.array_equal(started(None, 1), started(None, 2))
+    # Each place has numbers of its own, with one variance.
+    first, *others = (
+        variable.numpy()
+        for variable in StructureTransfer(keras_backbone(), 3, method, 2, seed=4)
+        .deltas[method]
+        .variables
+        if np.any(variable.numpy())
+    )
+    assert all(not np.array_equal(first.ravel()[:4], each.ravel()[:4]) for each in others)

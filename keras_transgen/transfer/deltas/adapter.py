@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class BottleneckAdapter(keras.layers.Layer):
     Args:
         width: Size of the bottleneck.
         activation: Keras activation within it. Defaults to `"gelu"`.
+        seed: Of the first layer's start. `None` draws one by Keras' own generator.
         **kwargs: `name` and `dtype`, as in `keras.layers.Layer`.
 
     Example:
@@ -40,11 +42,20 @@ class BottleneckAdapter(keras.layers.Layer):
         Houlsby et al., Parameter-Efficient Transfer Learning for NLP, 2019.
     """
 
-    def __init__(self, width: int, activation: str = "gelu", **kwargs: Any) -> None:
+    def __init__(
+        self, width: int, activation: str = "gelu", seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.width = width
         self.activation = activation
-        self.down = keras.layers.Dense(width, activation, dtype=self.dtype_policy, name="down")
+        self.seed = seed
+        self.down = keras.layers.Dense(
+            width,
+            activation,
+            kernel_initializer=keras.initializers.GlorotUniform(seed),
+            dtype=self.dtype_policy,
+            name="down",
+        )
 
     def build(self, input_shape: Any) -> None:
         """Create the two dense layers for the inputs' last axis."""
@@ -71,7 +82,8 @@ class BottleneckAdapter(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the layer from."""
-        return {**super().get_config(), "width": self.width, "activation": self.activation}
+        own = {"width": self.width, "activation": self.activation, "seed": self.seed}
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> BottleneckAdapter:
@@ -95,6 +107,8 @@ class Adapter(Delta):
             several. `None`: behind every residual sum (`keras.layers.Add`); in a network without
             one behind every dense and convolution layer.
         activation: Keras activation in the bottleneck. Defaults to `"gelu"`.
+        seed: Of the first layers' start; by default that of `StructureTransfer`. `None` draws one
+            by Keras' own generator.
 
     Example:
         ```python
@@ -118,6 +132,7 @@ class Adapter(Delta):
         rank: int = 8,
         targets: str | Sequence[str] | None = None,
         activation: str = "gelu",
+        seed: int | None = None,
     ) -> None:
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
             raise ValueError(f"rank must be a whole number from 1 up. Received: rank={rank!r}")
@@ -126,6 +141,7 @@ class Adapter(Delta):
         self.rank = rank
         self.target_patterns = targets
         self.activation = activation
+        self.seed = seed
         self.adapters: list[BottleneckAdapter] = []
         # In a namespace, which Keras does not look into: the adapted network shares the backbone's
         # layers, which are not the delta's.
@@ -176,7 +192,8 @@ class Adapter(Delta):
     def _adapter(self, place: str, dtype: Any) -> BottleneckAdapter:
         # Slashes cannot be part of a layer's name, though Keras' own applications have some.
         name = f"{self.name}_{place}".replace("/", "_")
-        return BottleneckAdapter(self.rank, self.activation, dtype=dtype, name=name)
+        seed = self.seed if self.seed is None else self.seed + zlib.crc32(place.encode())
+        return BottleneckAdapter(self.rank, self.activation, seed, dtype=dtype, name=name)
 
     def features(self, backbone: Any, inputs: Any, training: bool | None) -> Any:
         """The backbone's output with the adapters; the base computes in inference mode."""
@@ -191,7 +208,12 @@ class Adapter(Delta):
 
     def arguments(self) -> dict[str, Any]:
         """The arguments to make the delta again from."""
-        return {"rank": self.rank, "targets": self.target_patterns, "activation": self.activation}
+        return {
+            "rank": self.rank,
+            "targets": self.target_patterns,
+            "activation": self.activation,
+            "seed": self.seed,
+        }
 
     def named_variables(self) -> list[tuple[str, keras.Variable]]:
         """The adapters' weights, named by the adapter's place and their own."""

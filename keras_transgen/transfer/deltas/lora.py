@@ -53,6 +53,8 @@ class LoRA(ParameterDelta):
         selection: What `targets=None` takes: `"share"` is the above. `"dense"` is what files of
             earlier versions hold: wide kernels only where a network has no others, and none of
             which the factors would hold more than an eighth. Defaults to `"share"`.
+        seed: Of what starts at random; by default that of `StructureTransfer`. `None` draws one by
+            Keras' own generator.
 
     Example:
         ```python
@@ -77,6 +79,7 @@ class LoRA(ParameterDelta):
         alpha: float | None = None,
         targets: str | Sequence[str] | None = None,
         selection: str = "share",
+        seed: int | None = None,
     ) -> None:
         if selection not in SELECTIONS:
             raise ValueError(
@@ -90,6 +93,7 @@ class LoRA(ParameterDelta):
         self.alpha = alpha
         self.target_patterns = targets
         self.selection = selection
+        self.seed = seed
         self._fewer = False
         if targets is not None:
             chosen = match_targets(backbone, targets, _is_matrix, "kernels")
@@ -116,7 +120,8 @@ class LoRA(ParameterDelta):
         if self._fewer:
             rank = min(rank, _columns(target))
         name = target.path.replace("/", "_")
-        first, second = "he_uniform", "zeros"
+        own_seed = None if self.seed is None else self.seed + target.index
+        first, second = keras.initializers.HeUniform(own_seed), "zeros"
         if self._fewer and is_table(target):
             first, second = second, first
         return (
@@ -136,6 +141,7 @@ class LoRA(ParameterDelta):
             "alpha": self.alpha,
             "targets": self.target_patterns,
             "selection": self.selection,
+            "seed": self.seed,
         }
 
     @classmethod
