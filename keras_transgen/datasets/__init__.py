@@ -1,5 +1,6 @@
 """The embedded default data and small readers. Importing this room does not import TensorFlow."""
 
+from keras_transgen.datasets.as_arrays import as_arrays
 from keras_transgen.datasets.by_class import sample_per_class, stratified_split
 from keras_transgen.datasets.digits import load_digits, load_digits_split
 from keras_transgen.datasets.idx import load_idx_folder, read_idx
@@ -10,6 +11,7 @@ from keras_transgen.datasets.image_pairs import image_pairs
 
 __all__ = [
     "ImageIndex",
+    "as_arrays",
     "image_folder",
     "image_folder_split",
     "image_pairs",

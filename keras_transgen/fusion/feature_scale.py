@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.training.batches import ends_promptly
+from keras_transgen.training.entrance import FIT_DATA
 
 # A feature that varies less than this, relative to the others, counts as constant.
 _SMALLEST = 1e-6
@@ -101,6 +103,7 @@ class StandardisedFeatures(GenerativeModel):
         with self.distribute_strategy.scope():
             self.feature_scale.adapt(features)
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model, after `adapt(x)` if there was none; see `keras.Model.fit`."""
         if not self.feature_scale.adapted:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.fusion.feature_scale import (
     StandardisedFeatures,
     checked_feature_dim,
@@ -16,6 +17,7 @@ from keras_transgen.fusion.generated_data import checked_classes
 from keras_transgen.generative import VAE
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.serving import SEED, stateless_seed
+from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.training.serving import Endpoint
 
 
@@ -89,6 +91,7 @@ class FeatureVAE(StandardisedFeatures, VAE):
 
     # Fitting
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model, after `adapt(x)` if there was none; see `VAE.fit`.
 
@@ -157,6 +160,7 @@ class FeatureVAE(StandardisedFeatures, VAE):
         drawn = self.likelihood.distribution(self._parameters(z)).sample(seed=seed)
         return self.feature_scale.inverse(drawn)
 
+    @takes_any_data("x")
     def log_likelihood(self, x: Any, *args: Any, **kwargs: Any) -> tf.Tensor:
         """Estimate log p(x) of features in their own scale; see `VAE.log_likelihood`.
 

@@ -10,11 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.architecture_record import architecture_record, check_architecture
 from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import ends_promptly
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 
 _LARGEST_BYTE = 255.0
 _ARCHITECTURE = "architecture"
@@ -223,11 +225,16 @@ class GenerativeModel(TrainerModel):
         """
         refuse_other_ranges(self, self.value_range)
 
+    def input_rank(self) -> int | None:
+        """Dimensions of a batch of examples."""
+        return 1 + len(self.example_shape)
+
     def check_labels(self, y: Any) -> None:
         """Refuse labels or conditions that do not fit; the default takes any and ignores them."""
 
     # fit and evaluate
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model; compiles it with its defaults if `compile` has not been called.
 
@@ -240,6 +247,7 @@ class GenerativeModel(TrainerModel):
         self._compile_if_needed()
         return super().fit(x, y, *args, **kwargs)
 
+    @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         self._compile_if_needed()

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.generative_model import GenerativeModel, sampling_seed
 from keras_transgen.generative.importance_sampling import ImportanceSampler
 from keras_transgen.generative.likelihoods import get_likelihood
@@ -160,6 +161,7 @@ class LatentVariableModel(GenerativeModel):
         """Refuse what is no example of this model; see `TrainerModel.check_inputs`."""
         self.check_examples(x)
 
+    @takes_any_data("x")
     def encode(self, x: Any) -> tfd.MultivariateNormalDiag:
         """The posterior q(z|x).
 
@@ -223,6 +225,7 @@ class LatentVariableModel(GenerativeModel):
         ]
         return tf.concat(parts, axis=0)
 
+    @takes_any_data("x")
     def reconstruct(self, x: Any) -> tf.Tensor:
         """Encode examples and decode the posterior's mean.
 
@@ -237,6 +240,7 @@ class LatentVariableModel(GenerativeModel):
         """
         return self._decoded_mean(self.encode(x).mean())
 
+    @takes_any_data("a", "b")
     def interpolate(self, a: Any, b: Any, steps: int = 8) -> tf.Tensor:
         """Go in a straight line through the latent space from examples to others.
 
@@ -260,6 +264,7 @@ class LatentVariableModel(GenerativeModel):
         start, end = (self.encode(x).mean()[:, tf.newaxis] for x in (a, b))
         return self._decoded_mean(start + share * (end - start))
 
+    @takes_any_data("x")
     def traverse(
         self,
         x: Any = None,
@@ -297,6 +302,7 @@ class LatentVariableModel(GenerativeModel):
         to = tf.cast(tf.reshape(values, [1, -1, 1]), tf.float32) * moved
         return self._decoded_mean(start[:, tf.newaxis, tf.newaxis] * (1.0 - moved) + to)
 
+    @takes_any_data("x")
     def log_likelihood(
         self, x: Any, num_samples: int = 500, seed: int | None = 0, batch_size: int = 100
     ) -> tf.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.active_units_metric import ActiveUnits
 from keras_transgen.generative.beta_schedules import Schedule
 from keras_transgen.generative.kl import kl_by_group, sum_with_free_bits
@@ -20,6 +21,7 @@ from keras_transgen.generative.priors import Prior
 from keras_transgen.training import loss_weight
 from keras_transgen.training.compilation import prefers_xla
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 
@@ -194,6 +196,7 @@ class VAE(LatentVariableModel):
             optimizer, initial_scale=max(1.0, _LOSS_SCALE_OF_MEANS / 2.0**halvings)
         )
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model, with the arguments of `keras.Model.fit`; see `GenerativeModel.fit`."""
         y = _labels_for_weights(x, y, kwargs.get("sample_weight"))
@@ -204,6 +207,7 @@ class VAE(LatentVariableModel):
                 kwargs["validation_data"] = (held_out[0], labels, held_out[2])
         return super().fit(x, y, *args, **kwargs)
 
+    @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         y = _labels_for_weights(x, y, kwargs.get("sample_weight"))

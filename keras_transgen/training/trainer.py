@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.training.batch_assertions import raise_own
 from keras_transgen.training.batches import (
     check_arrays,
@@ -27,6 +28,7 @@ from keras_transgen.training.batches import (
 )
 from keras_transgen.training.compilation import compiled, flat_layers, resolve_jit_compile
 from keras_transgen.training.config_from_file import check_objects
+from keras_transgen.training.entrance import FIT_DATA, PARTS, TakesAnyData
 from keras_transgen.training.example_weights import (
     check_sample_weight,
     stop_at_wrong_weights,
@@ -60,7 +62,7 @@ from keras_transgen.training.worker_agreement import agree_on_fit, has_several_w
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class TrainerModel(StoredModel):
+class TrainerModel(TakesAnyData, StoredModel):
     """A `keras.Model` whose `fit` works compiled, on several replicas and on several machines.
 
     It is used like any Keras model; every model of the package is one. As it stands it trains
@@ -550,6 +552,7 @@ class TrainerModel(StoredModel):
 
     # fit, evaluate, predict
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self,
         x: Any = None,
@@ -682,6 +685,7 @@ class TrainerModel(StoredModel):
         guard.watch(given)
         return [guard, EpochMarker(), *given, EpochResumer(given)]
 
+    @takes_any_data(*PARTS)
     def evaluate(
         self,
         x: Any = None,
@@ -722,6 +726,7 @@ class TrainerModel(StoredModel):
             refuse_too_few(self, given, error)
             raise
 
+    @takes_any_data("x")
     def predict(
         self,
         x: Any,

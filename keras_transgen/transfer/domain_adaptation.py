@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import as_arrays, takes_any_data
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested
+from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.trainer import batch_size_of
 from keras_transgen.transfer.maximum_mean_discrepancy import MaximumMeanDiscrepancy
@@ -93,6 +95,7 @@ class DomainAdaptation(ParameterTransfer):
         self._discrepancy_tracker = keras.metrics.Mean(name=_LOG)
         self._target: Any = None
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self, x: Any = None, y: Any = None, *args: Any, target: Any = None, **kwargs: Any
     ) -> keras.callbacks.History:
@@ -110,6 +113,7 @@ class DomainAdaptation(ParameterTransfer):
             ValueError: If there is no target, or the data do not fit the model, before training
                 starts.
         """
+        target = as_arrays(target, "target", self.input_rank(), self.takes_several_inputs())
         if target is None or not is_in_memory(target):
             raise ValueError(
                 "DomainAdaptation needs unlabelled examples of the target domain as an array: "

@@ -16,8 +16,11 @@ from keras_transgen.backbones import (
     SavedModelBackbone,
     load_backbone,
 )
+from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
+from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
@@ -25,7 +28,7 @@ from keras_transgen.transfer.head_fitting import fit_dense_head
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.kept_features import BatchDigests, KeptFeatures, keep_features
 from keras_transgen.transfer.neighbours import KNearestNeighbours, NearestCentroid
-from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
+from keras_transgen.transfer.training_data import is_in_memory, take_steps
 from keras_transgen.transfer.transfer_model import TransferModel
 
 CLASSIFIERS = ("linear", "nearest_centroid", "k_nearest_neighbours")
@@ -106,6 +109,8 @@ class FeatureTransfer(TransferModel):
                 "views of 2 or more go with augmentation=, and 1 without: the first view is the "
                 f"plain one. Received: views={views}, augmentation={kwargs.get('augmentation')!r}"
             )
+        if num_classes is None and kwargs.get("class_names") is not None:
+            num_classes = len(checked_class_names(kwargs["class_names"], 1))
         backbone = load_backbone(backbone)
         if layers is not None:
             backbone = _with_layers(backbone, list(layers))
@@ -135,6 +140,7 @@ class FeatureTransfer(TransferModel):
 
     # Fitting
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self,
         x: Any = None,
@@ -188,7 +194,7 @@ class FeatureTransfer(TransferModel):
                     "out, or take classifier='linear'. Received: class_weight with "
                     "classifier='nearest_centroid'"
                 )
-        y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+        validation_data = self.with_labels_alike(y, validation_data)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
                 (x, y, sample_weight), validation_split
@@ -335,6 +341,7 @@ class FeatureTransfer(TransferModel):
             logs = self.compute_metrics(None, labels, logits, weights)
         return {name: float(value) for name, value in logs.items()}
 
+    @takes_any_data("x")
     def predict(
         self,
         x: Any,

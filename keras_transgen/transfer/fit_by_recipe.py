@@ -27,7 +27,6 @@ from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.recipe_search import find_recipe, put_probe, some_of, trial_folds
 from keras_transgen.transfer.rows_in_memory import bytes_of, in_memory
 from keras_transgen.transfer.training_data import (
-    as_arrays,
     steps_of,
     take_rows,
     take_steps,
@@ -173,7 +172,7 @@ def _enough_to_judge(model: Any, validation_data: Any, class_weight: Any) -> tup
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(tuple(pair))
     if y is None:
         model.check_labels(y, False)
-    y = np.asarray(as_arrays(y))
+    y = np.asarray(y)
     model.check_inputs(x)
     model.check_labels(y, False)
     targets = targets_of(y, model.task, model.num_classes)

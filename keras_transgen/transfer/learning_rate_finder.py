@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batches import is_arrays
 from keras_transgen.transfer.learning_rate_suggestion import smooth, suggest_rate
-from keras_transgen.transfer.training_data import as_arrays, rows_of
+from keras_transgen.transfer.training_data import rows_of
 from keras_transgen.transfer.trial_rate import TrialRate
 
 if TYPE_CHECKING:
@@ -147,7 +147,11 @@ def find_learning_rate(
             "A range needs 0 < lowest < highest and at least 5 steps. "
             f"Received: lowest={lowest}, highest={highest}, steps={steps}"
         )
-    y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+    given = {"x": x, "y": y, "sample_weight": sample_weight, "validation_data": validation_data}
+    x, y, sample_weight, validation_data = (
+        value if value is None else model.entered(name, value, name != "validation_data")
+        for name, value in given.items()
+    )
     if validation_data is not None:
         found = _by_held_out(
             model, (x, y, sample_weight), batch_size, lowest, highest, steps, validation_data

@@ -16,14 +16,6 @@ from keras_transgen.training.example_weights import check_sample_weight as check
 LOOKED_AT = 64
 
 
-def as_arrays(values: Any) -> Any:
-    """Lists of numbers as an array; anything else as it is."""
-    is_list = isinstance(values, (list, tuple)) and not any(
-        getattr(each, "shape", ()) != () for each in values
-    )
-    return np.asarray(values) if is_list else values
-
-
 def is_in_memory(x: Any, y: Any = None) -> bool:
     """Whether data are arrays, so that all of them can be looked at."""
     return is_arrays((x, y))
@@ -74,6 +66,44 @@ def steps_of(x: Any, batch_size: int | None) -> int | None:
     if not is_arrays(x):
         return None
     return math.ceil(rows_of(x) / (batch_size or 32))
+
+
+def are_rows_of_classes(labels: Any, num_classes: int) -> bool | None:
+    """Whether labels are rows of probabilities; `None` where they are no array.
+
+    Args:
+        labels: Numbers of classes `[count]`, or rows `[count, num_classes]`.
+        num_classes: Number of classes.
+    """
+    if not is_arrays(labels) or keras.tree.is_nested(labels) or num_classes < 2:
+        return None
+    return len(labels.shape) == 2 and labels.shape[1] == num_classes
+
+
+def labels_in_form(labels: Any, as_rows: bool | None, num_classes: int) -> Any:
+    """Labels as numbers or as rows, whichever a model's metrics were made for.
+
+    Args:
+        labels: Numbers of classes `[count]`, or rows `[count, num_classes]`.
+        as_rows: What `are_rows_of_classes` said of the labels that were trained on.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: Probabilities, where numbers are wanted.
+    """
+    are_rows = are_rows_of_classes(labels, num_classes)
+    if None in (as_rows, are_rows) or as_rows == are_rows:
+        return labels
+    values = np.asarray(labels)
+    if as_rows:
+        check_class_labels(values, num_classes, False)
+        return np.eye(num_classes, dtype="float32")[values.reshape(-1)]
+    if not np.isin(values, (0, 1)).all() or not (values.sum(axis=1) == 1).all():
+        raise ValueError(
+            "Rows of probabilities go with a model that was trained on rows; this one was on "
+            f"numbers of classes. Received: labels of shape {list(values.shape)}"
+        )
+    return values.argmax(axis=1)
 
 
 def check_class_labels(labels: Any, num_classes: int, whole: bool = True) -> None:

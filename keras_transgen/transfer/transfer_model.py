@@ -12,10 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
+from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.entrance import FIT_DATA, PARTS, NamesClasses
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
@@ -32,8 +35,9 @@ from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.probability_metrics import of_logits
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
-    as_arrays,
+    are_rows_of_classes,
     is_in_memory,
+    labels_in_form,
     some_rows,
     steps_of,
     take_steps,
@@ -44,7 +48,7 @@ _LAYERS = ("backbone", "head", "preprocessing", "augmentation")
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class TransferModel(TrainerModel):
+class TransferModel(NamesClasses, TrainerModel):
     """A pretrained network with a head for a new task; base of the three kinds of transfer.
 
     As it stands it trains the head, and of the backbone what its `trainable` and `freeze_to` say.
@@ -72,6 +76,8 @@ class TransferModel(TrainerModel):
         normalize_features: Divide each of the backbone's outputs by its norm. Defaults to False.
         head_initialization: `"random"` (default) or `"probe"`: before the first training, the
             head is fitted as a linear probe on features extracted once.
+        class_names: Names of the classes, in the order of their numbers, instead of `num_classes`
+            or with it. Labels may then be names; those that are names give them too, sorted.
         seed: Seed of noise and of the order of examples.
         **kwargs: `name`, `dtype` and `trainable`, as in `keras.Model`.
 
@@ -105,9 +111,12 @@ class TransferModel(TrainerModel):
         pooling: str | None = None,
         normalize_features: bool = False,
         head_initialization: str = "random",
+        class_names: Any = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if num_classes is None and class_names is not None:
+            num_classes = len(checked_class_names(class_names, 1))
         if head_initialization not in HEAD_INITIALIZATIONS:
             raise ValueError(
                 f"head_initialization must be one of {HEAD_INITIALIZATIONS}. "
@@ -130,6 +139,7 @@ class TransferModel(TrainerModel):
         self._whole_data = False
         self._inputs_checked = False
         self._head_initialized = False
+        self._labels_are_rows: bool | None = None
         # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
         self.features_at_hand: Any = None
         self.backbone = load_backbone(backbone)
@@ -147,6 +157,7 @@ class TransferModel(TrainerModel):
         )
         self._num_classes: Any = num_classes
         self._build_head()
+        self.set_class_names(class_names)
 
     def _checked_count(self, num_classes: int | None) -> int | None:
         if num_classes is None and self.task == "regression" and not self._own_head:
@@ -303,23 +314,51 @@ class TransferModel(TrainerModel):
         logits = self.predict(x, **kwargs)
         return keras.ops.convert_to_numpy(self._task.probabilities(logits))
 
-    def classify(self, x: Any, **kwargs: Any) -> np.ndarray:
+    def classify(self, x: Any, names: bool = False, **kwargs: Any) -> np.ndarray:
         """The most probable class; with multiple labels, those more probable than not.
 
         Args:
             x: Raw input, as `predict` takes it.
+            names: Whether to give the names of classes instead of their numbers.
             **kwargs: As in `predict`.
 
         Returns:
-            int64 `[count]`, or for multiple labels bool `[count, num_classes]`.
+            int64 `[count]`, or for multiple labels bool `[count, num_classes]`. With `names`
+            strings `[count]`, or for multiple labels an array of tuples of strings.
 
         Raises:
-            ValueError: A regression has no classes.
+            ValueError: A regression has no classes, or the model knows no names.
         """
+        known = np.array(self._names_needed("names=True")) if names else None
         probabilities = self.predict_probabilities(x, **kwargs)
         if self.task == "multi_label":
-            return probabilities > 0.5
-        return probabilities.argmax(axis=-1)
+            chosen = probabilities > 0.5
+            if known is None:
+                return chosen
+            several = np.empty(len(chosen), object)
+            several[:] = [tuple(known[row].tolist()) for row in chosen]
+            return several
+        numbers = probabilities.argmax(axis=-1)
+        return numbers if known is None else known[numbers]
+
+    # The entrance of data
+
+    def input_rank(self) -> int | None:
+        """Dimensions of a batch, where there is one input that nothing prepares."""
+        shape = getattr(self.backbone.input_contract, "shape", None)
+        return None if shape is None or self.preprocessing is not None else len(shape)
+
+    def takes_several_inputs(self) -> bool:
+        """Whether the backbone has several inputs."""
+        return isinstance(self.backbone.input_contract, (list, tuple, dict))
+
+    def count_of_classes(self) -> int | None:
+        """The number of classes; `None` for a regression."""
+        return None if self.task == "regression" else self._num_classes
+
+    def knows_classes_by_number(self) -> bool:
+        """Whether a training has begun."""
+        return self._head_initialized or bool(int(self.progress.step.numpy()))
 
     # The training core's hooks
 
@@ -500,6 +539,7 @@ class TransferModel(TrainerModel):
             super().compile_from_config(config)
         self._compiled_by_default = by_default
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self,
         x: Any = None,
@@ -527,7 +567,7 @@ class TransferModel(TrainerModel):
         """
         self.refuse_probabilities()
         refuse_hdf5_checkpoints(callbacks)
-        y, sample_weight = as_arrays(y), as_arrays(sample_weight)
+        validation_data = self.with_labels_alike(y, validation_data)
         self._whole_data = is_in_memory(x, y)
         if self._whole_data and validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_last(
@@ -560,6 +600,24 @@ class TransferModel(TrainerModel):
         finally:
             self._whole_data = self._inputs_checked = False
             self.features_at_hand = None
+
+    def with_labels_alike(self, y: Any, held_out: Any) -> Any:
+        """Held-out data whose labels, numbers or rows, are in the form of those that came first.
+
+        Args:
+            y: Labels to train on, of which the form is remembered.
+            held_out: As `validation_data` of `fit`.
+        """
+        if self.task != "classification" or self._num_classes is None:
+            return held_out
+        if y is not None:
+            self._labels_are_rows = are_rows_of_classes(y, self._num_classes)
+        if not isinstance(held_out, (tuple, list)) or len(held_out) < 2:
+            return held_out
+        x, labels, *weights = held_out
+        if self._labels_are_rows is None:
+            self._labels_are_rows = are_rows_of_classes(labels, self._num_classes)
+        return (x, labels_in_form(labels, self._labels_are_rows, self._num_classes), *weights)
 
     def train(self, given: dict[str, Any]) -> keras.callbacks.History:
         """What `fit` does once its data are arrays: start the head, compile if need be, train.
@@ -626,11 +684,13 @@ class TransferModel(TrainerModel):
         )
         self._inputs_checked = self._head_initialized = True
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+    @takes_any_data(*PARTS)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""
         if not self.compiled:
             self.compile_by_default()
-        return super().evaluate(*args, **kwargs)
+        _, y = self.with_labels_alike(None, (x, y))
+        return super().evaluate(x, y, *args, **kwargs)
 
     # Saving and serving
 
@@ -652,6 +712,8 @@ class TransferModel(TrainerModel):
             "num_classes": self._num_classes,
             "seed": self._seed,
         }
+        if self.class_names is not None:
+            config["class_names"] = list(self.class_names)
         for name in _LAYERS:
             layer = getattr(self, name)
             if name != "head" or self._own_head:

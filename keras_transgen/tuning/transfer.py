@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 
 from keras_transgen.training.batches import split_last
+from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.transfer import (
     FeatureTransfer,
     ParameterTransfer,
@@ -19,7 +20,7 @@ from keras_transgen.transfer import (
 )
 from keras_transgen.transfer.deltas.delta import methods_by_argument, plain_methods
 from keras_transgen.transfer.parameter_transfer import SETTINGS
-from keras_transgen.transfer.training_data import as_arrays, is_in_memory, take_steps
+from keras_transgen.transfer.training_data import is_in_memory, take_steps
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.package_hyper_model import (
     BATCH_SIZE,
@@ -218,16 +219,24 @@ class TransferHyperModel(PackageHyperModel):
     def train(
         self, model: Any, values: dict[str, Any], x: Any, y: Any, **kwargs: Any
     ) -> keras.callbacks.History:
-        y = as_arrays(y)
+        # By what they are before they enter, a data set is known again.
+        named = (x, y, kwargs.get("validation_data"))
+        kwargs |= {"x": x, "y": y}
+        for name in FIT_DATA:
+            if kwargs.get(name) is not None:
+                kwargs[name] = model.entered(name, kwargs[name], name != "validation_data")
+        x, y = kwargs.pop("x"), kwargs.pop("y")
         share = kwargs.pop("validation_split", 0.0)
         if share and kwargs.get("validation_data") is None and is_in_memory(x, y):
             # Held out here, so that what is extracted for the probe is what is trained on.
-            parts = (x, y, as_arrays(kwargs.pop("sample_weight", None)))
+            parts = (x, y, kwargs.pop("sample_weight", None))
             (x, y, weight), kwargs["validation_data"] = split_last(parts, share)
             if weight is not None:
                 kwargs["sample_weight"] = weight
         steps = kwargs.get("steps_per_epoch")
-        place = self._features.place(x, y, kwargs.get("validation_data"), steps)
+        held_out = kwargs.get("validation_data")
+        known = (x, y, held_out) if is_in_memory(x, y) else named
+        place = self._features.place(*known, steps)
         if isinstance(model, FeatureTransfer):
             # The search's epochs are for all its models; one that solves for its head needs none.
             model.passes_over_epochs = True

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.generative.adversarial.condition_checks import (
     check_class_labels,
     check_condition_arguments,
@@ -30,6 +32,7 @@ from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested
+from keras_transgen.training.entrance import PARTS, NamesClasses
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class ConditionalGAN(GAN):
+class ConditionalGAN(NamesClasses, GAN):
     """A GAN that makes examples for a condition, by `fit(images, conditions)`.
 
     A condition is a class (`num_classes`), a vector (`condition_shape`) or anything that a Keras
@@ -56,6 +59,8 @@ class ConditionalGAN(GAN):
             vectors as small as Keras' `Embedding` starts with, the networks would not hear them.
             An encoder that trains then moves by as much less as its outputs are scaled up.
             Defaults to `True`. Models of files from before have it not.
+        class_names: Names of the classes, in the order of their numbers, instead of `num_classes`
+            or with it; `fit` and `sample` then take names, too. Labels that are names give them.
         embedding_dim: Length of the embeddings. Defaults to 128.
         generator_conditioning: `"concatenation"` with the latent vector, or `"normalization"`:
             scale and offset of the batch normalization depend on the condition.
@@ -107,8 +112,11 @@ class ConditionalGAN(GAN):
         auxiliary_classifier: bool = False,
         unlabelled_probability: float = 0.0,
         standardize_conditions: bool = True,
+        class_names: Any = None,
         **kwargs: Any,
     ) -> None:
+        if num_classes is None and class_names is not None:
+            num_classes = len(checked_class_names(class_names))
         check_condition_arguments(
             num_classes,
             condition_shape,
@@ -120,6 +128,7 @@ class ConditionalGAN(GAN):
         )
         # Set first, since the base's constructor builds the networks and needs them.
         self.num_classes = num_classes
+        self.set_class_names(class_names)
         self.condition_shape = None if condition_shape is None else tuple(condition_shape)
         self.embedding_dim = embedding_dim
         self.generator_conditioning = generator_conditioning
@@ -311,6 +320,27 @@ class ConditionalGAN(GAN):
 
     # Data
 
+    def count_of_classes(self) -> int | None:
+        """The number of classes; `None` where conditions are no classes."""
+        return self.num_classes
+
+    def knows_classes_by_number(self) -> bool:
+        """Whether a training has begun."""
+        return bool(int(self.progress.step.numpy()))
+
+    def entered(self, name: str, value: Any, training: bool) -> Any:
+        """An argument as arrays; conditions are what labels are in `fit`."""
+        return super().entered("y" if name == "condition" else name, value, training)
+
+    def entered_labels(self, labels: Any, training: bool) -> Any:
+        """Conditions as arrays; names and one-hot rows become numbers of classes."""
+        found = super().entered_labels(labels, training)
+        if self.num_classes is None or np.ndim(found) != 2 or np.shape(found)[1] == 1:
+            return found
+        rows = np.asarray(found)
+        is_one_hot = rows.shape[1] == self.num_classes and np.isin(rows, (0, 1)).all()
+        return rows.argmax(axis=1) if is_one_hot and (rows.sum(axis=1) == 1).all() else found
+
     def check_labels(self, y: Any) -> None:
         """Refuse conditions that are none of this model's."""
         self._check_conditions(y, "conditions (the second argument of fit)")
@@ -327,6 +357,7 @@ class ConditionalGAN(GAN):
         shape = getattr(self.condition_encoder, "input_shape", None)
         return tuple(shape[1:]) if isinstance(shape, tuple) else None
 
+    @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         if isinstance(x, (np.ndarray, tf.Tensor)):
@@ -340,6 +371,7 @@ class ConditionalGAN(GAN):
         latent, condition = inputs
         return self._by_average(latent, (condition,))
 
+    @takes_any_data("condition")
     def sample(
         self,
         condition: Any = None,
@@ -391,6 +423,7 @@ class ConditionalGAN(GAN):
         parts = (placeholder, np.ones(count, bool))
         return self._sampled(self._latent(count, seed), parts, batch_size)
 
+    @takes_any_data("images", "condition")
     def discriminate(self, images: Any, condition: Any = None, batch_size: int = 128) -> np.ndarray:
         """The discriminator's probability that images are real, given their conditions.
 
@@ -504,6 +537,7 @@ class ConditionalGAN(GAN):
             "auxiliary_classifier": self.has_class_logits,
             "unlabelled_probability": self._drop_probability,
             "standardize_conditions": self.standardize_conditions,
+            **({} if self.class_names is None else {"class_names": list(self.class_names)}),
         }
 
     @classmethod

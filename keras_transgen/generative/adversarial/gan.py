@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
 from keras_transgen.generative.adversarial.augmentation import augmentation_layer
 from keras_transgen.generative.adversarial.gradient_penalties import (
@@ -226,6 +227,7 @@ class GAN(AdversarialModel):
     def _sampling_function(self) -> Callable[..., tf.Tensor]:
         return graph(self._by_average)
 
+    @takes_any_data("images")
     def discriminate(self, images: Any, batch_size: int = 128) -> np.ndarray:
         """The discriminator's probability that images are real.
 

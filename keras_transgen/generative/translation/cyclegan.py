@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.contract import Logs
 from keras_transgen.generative.adversarial.losses import AdversarialLoss
 from keras_transgen.generative.adversarial.player_networks import known_shape
@@ -34,6 +35,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
@@ -277,6 +279,7 @@ class CycleGAN(TranslationModel):
             )
         self.check_examples(y, "images of B (the second part of the data)", self.target_shape)
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self,
         x: Any = None,
@@ -313,6 +316,7 @@ class CycleGAN(TranslationModel):
         data = unpaired_batches(x, y, batch_size, progress)
         return super().fit(data, None, None, epochs, shuffle=False, **kwargs)
 
+    @takes_any_data(*PARTS)
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any:
@@ -337,6 +341,7 @@ class CycleGAN(TranslationModel):
         with averaged(self.average):
             return make(self.scaled(images), training=False)
 
+    @takes_any_data("images")
     def a_to_b(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of A into images of B.
 
@@ -354,6 +359,7 @@ class CycleGAN(TranslationModel):
         self.average_what_was_loaded()
         return in_parts(self._making["ab"], (images,), batch_size)
 
+    @takes_any_data("images")
     def b_to_a(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Turn images of B into images of A; see `a_to_b`."""
         self.check_examples(images, "images", self.target_shape)
@@ -364,6 +370,7 @@ class CycleGAN(TranslationModel):
     def _making(self) -> dict[str, Callable[..., tf.Tensor]]:
         return {way: graph(functools.partial(self._made, way)) for way in ("ab", "ba")}
 
+    @takes_any_data("images")
     def translation_grid(self, images: Any, direction: str = "a_to_b") -> Figure:
         """Images, what the model makes of them, and what it makes of that on the way back.
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.losses import AdversarialLoss
 from keras_transgen.generative.adversarial.steps import Logs
 from keras_transgen.generative.config_values import serialized
@@ -203,6 +204,7 @@ class Enhancer(Pix2Pix):
 
     # Using the model
 
+    @takes_any_data("images")
     def degrade(self, images: Any, seed: int | None = None) -> np.ndarray:
         """Spoil clean images as training does: inputs for `enhance`, `predict` and `translate`.
 
@@ -226,6 +228,7 @@ class Enhancer(Pix2Pix):
             parts.append(self._spoilt(clean, own).numpy())
         return np.concatenate(parts)
 
+    @takes_any_data("images")
     def enhance(self, images: Any, batch_size: int = 16) -> np.ndarray:
         """Make spoilt images better.
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.contract import Judgement, Logs
 from keras_transgen.generative.adversarial.losses import AdversarialLoss
 from keras_transgen.generative.adversarial.player_networks import known_shape
@@ -33,6 +34,7 @@ from keras_transgen.generative.translation.translation_model import (
     check_translator,
 )
 from keras_transgen.plotting.translations import plot_translations
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
@@ -325,6 +327,7 @@ class Pix2Pix(TranslationModel):
             )
         self.check_examples(y, _TARGETS, self.target_shape)
 
+    @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train the model on inputs and targets, or on a data set of `(inputs, targets)` batches.
 
@@ -336,6 +339,7 @@ class Pix2Pix(TranslationModel):
         check_pairs(x, y, type(self).__name__)
         return super().fit(x, y, *args, **kwargs)
 
+    @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
         check_pairs(x, y, type(self).__name__)
@@ -355,6 +359,7 @@ class Pix2Pix(TranslationModel):
         with averaged(self.average):
             return self.generate(masks, (images,), training=False)
 
+    @takes_any_data("images")
     def translate(self, images: Any, seed: int | None = None, batch_size: int = 16) -> np.ndarray:
         """Make images of images, with the generator's noise.
 
@@ -383,6 +388,7 @@ class Pix2Pix(TranslationModel):
 
         return graph(made)
 
+    @takes_any_data("inputs", "targets")
     def translation_grid(self, inputs: Any, targets: Any = None, seed: int | None = None) -> Figure:
         """Inputs in a row, what the model makes of them below, and the targets if there are any.
 

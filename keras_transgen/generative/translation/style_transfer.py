@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.contract import Logs
 from keras_transgen.generative.adversarial.steps import gradient_norm, regularization
 from keras_transgen.generative.generative_model import GenerativeModel, graph, in_parts
@@ -274,6 +275,7 @@ class StyleTransfer(GenerativeModel):
         first = tf.one_hot(tf.zeros([tf.shape(images)[0]], tf.int32), self.num_styles)
         return self._painted(images, first, training=False)
 
+    @takes_any_data("images")
     def stylize(
         self, images: Any, style: int | Sequence[float] = 0, batch_size: int = 16
     ) -> np.ndarray:
@@ -327,6 +329,7 @@ class StyleTransfer(GenerativeModel):
 
         return graph(painted)
 
+    @takes_any_data("images")
     def style_grid(self, images: Any) -> Figure:
         """Images in a row, and below them a row for each style.
 

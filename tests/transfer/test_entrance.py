@@ -1,0 +1,209 @@
+"""The one entrance: every form of data gives the numbers of plain arrays, at every method."""
+
+import functools
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import keras_transgen as ktg
+from keras_transgen.transfer import FeatureTransfer, TransferModel, find_learning_rate
+from tests.transfer.tiny import IMAGES, LABELS, backbone
+
+NAMES = ("ant", "bee", "crow")
+WORDS = np.array(NAMES)[LABELS]
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    @property
+    def num_batches(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = slice(8 * index, 8 * index + 8)
+        return self.x[rows], self.y[rows]
+
+
+def sliced(x, y):
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+
+
+def generated(x, y):
+    return (Batches(x, y)[index] for index in range(3))
+
+
+FORMS = {
+    "lists": (IMAGES.tolist(), LABELS.tolist()),
+    "rows": (list(IMAGES), list(LABELS)),
+    "tensors": (tf.constant(IMAGES), tf.constant(LABELS)),
+    "series": (IMAGES, pd.Series(LABELS)),
+    "nullable": (IMAGES, pd.Series(LABELS, dtype="Int64")),
+    "categories": (IMAGES, pd.Series(LABELS).astype("category")),
+    "names": (IMAGES, WORDS),
+    "list of names": (IMAGES, WORDS.tolist()),
+    "bytes": (IMAGES, [each.encode() for each in WORDS]),
+    "name tensor": (IMAGES, tf.constant(WORDS)),
+    "named categories": (IMAGES, pd.Series(WORDS).astype("category")),
+    "frame": (IMAGES, pd.DataFrame({"label": WORDS})),
+    "one-hot": (IMAGES, np.eye(3)[LABELS]),
+    "data set": (sliced(IMAGES, LABELS), None),
+    "data set of names": (sliced(IMAGES, WORDS), None),
+    "PyDataset of names": (Batches(IMAGES, WORDS), None),
+}
+
+
+@functools.cache
+def plain():
+    model = TransferModel(backbone(), 3, seed=0)
+    keras.utils.set_random_seed(0)
+    model.head.kernel.assign(np.random.default_rng(0).normal(size=model.head.kernel.shape))
+    return model, model.evaluate(IMAGES, LABELS, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_evaluate_says_the_same_of_every_form(form):
+    model, expected = plain()
+    model.class_names = NAMES
+    x, y = FORMS[form]
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fit_and_validation_take_every_form(form):
+    def fitted(x, y, held_out):
+        model = FeatureTransfer(backbone(), 3, seed=0, l2=0.1)
+        return model, model.fit(x, y, validation_data=held_out, verbose=0).history
+
+    x, y = FORMS[form]
+    model, found = fitted(x, y, x if y is None else (x, y))
+    _, expected = fitted(IMAGES, LABELS, (IMAGES, LABELS))
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
+    assert model.class_names == (NAMES if "name" in form or form in ("bytes", "frame") else None)
+
+
+def test_generators_are_read_once_and_need_names():
+    model = TransferModel(backbone(), class_names=NAMES, seed=0)
+    assert model.num_classes == 3
+    model.fit(generated(IMAGES, WORDS), verbose=0)
+    expected = model.evaluate(IMAGES, LABELS, batch_size=8, verbose=0)
+    found = model.evaluate(generated(IMAGES, WORDS), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="gives its batches once: give class_names"):
+        TransferModel(backbone(), 3).fit(generated(IMAGES, WORDS), verbose=0)
+
+
+def test_predictions_have_names_and_files_keep_them(tmp_path):
+    model = FeatureTransfer(backbone(), 3)
+    with pytest.raises(ValueError, match="does not know the names"):
+        model.classify(IMAGES, names=True)
+    model.fit(IMAGES, pd.Series(WORDS), verbose=0)
+    numbers = model.classify(list(IMAGES), verbose=0)
+    names = model.classify(IMAGES, names=True, verbose=0)
+    np.testing.assert_array_equal(names, np.array(NAMES)[numbers])
+    model.save(tmp_path / "m.keras")
+    loaded = ktg.load_model(tmp_path / "m.keras")
+    assert loaded.class_names == NAMES
+    np.testing.assert_array_equal(loaded.classify(IMAGES, verbose=0), numbers)
+
+
+def test_several_labels_have_several_names():
+    model = TransferModel(backbone(), task="multi_label", class_names=NAMES)
+    chosen = model.predict(IMAGES, verbose=0) > 0
+    found = model.classify(IMAGES, names=True, verbose=0)
+    assert [list(each) for each in found] == [
+        [name for name, is_so in zip(NAMES, row) if is_so] for row in chosen
+    ]
+
+
+def test_a_folders_names_are_taken_over():
+    data = sliced(IMAGES, LABELS)
+    data.class_names = list(NAMES)
+    model = TransferModel(backbone(), 3)
+    model.fit(data, verbose=0)
+    assert model.class_names == NAMES
+    data.class_names = ["one", "two"]
+    other = TransferModel(backbone(), 3)
+    other.fit(data, verbose=0)
+    assert other.class_names is None
+
+
+def test_weights_by_name_are_weights_by_number():
+    def loss(labels, class_weight):
+        model = TransferModel(backbone(), class_names=NAMES, seed=0)
+        model.head.kernel.assign(np.random.default_rng(0).normal(size=model.head.kernel.shape))
+        return model.fit(IMAGES, labels, class_weight=class_weight, verbose=0).history["loss"]
+
+    assert loss(WORDS, {"bee": 5.0}) == pytest.approx(loss(LABELS, {1: 5.0}), rel=1e-6)
+    assert loss(WORDS, {"bee": 5.0}) != pytest.approx(loss(LABELS, None), rel=1e-2)
+
+
+def test_validation_labels_take_the_form_of_the_others():
+    rows = np.eye(3)[LABELS]
+
+    def logs(y, held_out):
+        model = TransferModel(backbone(), 3, seed=0)
+        model.head.kernel.assign(np.random.default_rng(0).normal(size=model.head.kernel.shape))
+        history = model.fit(IMAGES, y, validation_data=(IMAGES, held_out), verbose=0).history
+        return [history["val_loss"][0], history["val_accuracy"][0]]
+
+    expected = logs(LABELS, LABELS)
+    for y, held_out in ((LABELS, rows), (rows, LABELS), (rows, rows)):
+        np.testing.assert_allclose(logs(y, held_out), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="trained on rows"):
+        logs(LABELS, np.full((24, 3), 1 / 3))
+
+
+@pytest.mark.filterwarnings("ignore:The range test suggests no rate")
+def test_a_rate_is_looked_for_on_every_form():
+    def rates(x, y):
+        model = TransferModel(backbone(), class_names=NAMES, seed=0)
+        model.head.kernel.assign(np.random.default_rng(0).normal(size=model.head.kernel.shape))
+        return find_learning_rate(model, x, y, batch_size=8, steps=6, lowest=1e-4).losses
+
+    expected = rates(IMAGES, LABELS)
+    np.testing.assert_allclose(rates(IMAGES.tolist(), WORDS.tolist()), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.fit(IMAGES, [*WORDS[:-1], "dog"], verbose=0), "num_classes=3.*4 names"),
+        (lambda m: m.evaluate(IMAGES, WORDS, verbose=0), "does not know the names"),
+        (lambda m: m.fit(IMAGES, [*LABELS[:-1], None], verbose=0), "missing in y.*row 23"),
+        (lambda m: m.predict([*IMAGES[:-1], "x"], verbose=0), "words in row 23"),
+        (lambda m: m.set_class_names(["a", "b"]), "every class, 3 in all"),
+    ],
+)
+def test_wrong_labels_say_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(TransferModel(backbone(), 3))
+
+
+def test_names_after_numbers_must_be_said():
+    model = TransferModel(backbone(), 3)
+    model.fit(IMAGES, LABELS, verbose=0)
+    with pytest.raises(ValueError, match="learnt classes by their numbers"):
+        model.fit(IMAGES, WORDS, verbose=0)
+    model.set_class_names(NAMES)
+    model.fit(IMAGES, WORDS, verbose=0)
+
+
+def test_numbers_to_predict_have_no_names():
+    with pytest.raises(ValueError, match="Only classes have names"):
+        TransferModel(backbone(), 1, task="regression", class_names=["a"])
+
+
+def test_a_strangers_file_says_names_and_nothing_else():
+    config = TransferModel(backbone(), 3, class_names=NAMES).get_config()
+    assert TransferModel.from_config(dict(config)).class_names == NAMES
+    for wrong in (["a", "b"], "abc", [1, 2, 3], {"class_name": "x"}):
+        with pytest.raises(ValueError, match=r"class_names|names"):
+            TransferModel.from_config({**config, "class_names": wrong})
