@@ -225,9 +225,9 @@ class GenerativeModel(TrainerModel):
         """
         refuse_other_ranges(self, self.value_range)
 
-    def input_rank(self) -> int | None:
-        """Dimensions of a batch of examples."""
-        return 1 + len(self.example_shape)
+    def batch_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch of examples."""
+        return (None, *self.example_shape)
 
     def check_labels(self, y: Any) -> None:
         """Refuse labels or conditions that do not fit; the default takes any and ignores them."""

@@ -28,8 +28,8 @@ PARTS = FIT_DATA[:3]
 class TakesAnyData:
     """What a model makes of the data in its arguments, before anything looks at them."""
 
-    def input_rank(self) -> int | None:
-        """Dimensions of a batch of inputs, the batch's own included; `None` if not known."""
+    def batch_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch of inputs, `None` where any size will do; `None` if not known."""
         return None
 
     def takes_several_inputs(self) -> bool:
@@ -65,7 +65,9 @@ class TakesAnyData:
             return self.entered_batches(value, training)
         if name == "sample_weight":
             return as_arrays(value, name)
-        return as_arrays(value, name, self.input_rank(), self.takes_several_inputs())
+        shape = self.batch_shape()
+        rank = None if shape is None else len(shape)
+        return as_arrays(value, name, rank, self.takes_several_inputs())
 
     def entered_labels(self, labels: Any, training: bool) -> Any:
         """Labels as arrays or tensors."""
@@ -76,8 +78,12 @@ class TakesAnyData:
         return class_weight
 
     def entered_batches(self, data: Any, training: bool) -> Any:
-        """A data set or generator whose batches the model takes."""
-        return data
+        """A data set or generator whose batches the model takes.
+
+        Raises:
+            ValueError: The shape of its examples has no known number of dimensions, here neither.
+        """
+        return _of_known_rank(data, self.batch_shape())
 
 
 class NamesClasses(TakesAnyData):
@@ -166,6 +172,7 @@ class NamesClasses(TakesAnyData):
 
     def entered_batches(self, data: Any, training: bool) -> Any:
         """A data set or generator of numbered labels; a data set's own names are taken over."""
+        data = super().entered_batches(data, training)
         if self.count_of_classes() is None:
             return data
         named = getattr(data, "class_names", None)
@@ -191,6 +198,35 @@ class NamesClasses(TakesAnyData):
 def is_batches(value: Any) -> bool:
     """Whether a value gives batches: a data set or a generator."""
     return isinstance(value, (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType))
+
+
+def _of_known_rank(data: Any, shape: tuple[int | None, ...] | None) -> Any:
+    """A data set whose inputs have as many dimensions as the model's; `decode_image` says none."""
+    if not isinstance(data, tf.data.Dataset):
+        return data
+    spec = data.element_spec
+    inputs = spec[0] if isinstance(spec, tuple) else spec
+    if not isinstance(inputs, tf.TensorSpec) or inputs.shape.rank is not None:
+        return data
+    if shape is None:
+        raise ValueError(
+            "The shape of examples must have a known number of dimensions: "
+            "data.map(lambda x, y: (tf.ensure_shape(x, [None, height, width, 3]), y)). "
+            f"Received: a data set with inputs of shape {inputs.shape}"
+        )
+
+    def ensured(first: Any, *rest: Any) -> Any:
+        first = tf.ensure_shape(first, shape)
+        return (first, *rest) if isinstance(spec, tuple) else first
+
+    return _with_attributes_of(data, data.map(ensured))
+
+
+def _with_attributes_of(data: tf.data.Dataset, changed: tf.data.Dataset) -> tf.data.Dataset:
+    for attribute in ("class_names", "file_paths"):
+        if hasattr(data, attribute):
+            setattr(changed, attribute, getattr(data, attribute))
+    return changed
 
 
 def _labels_of(spec: Any) -> Any:
@@ -228,11 +264,7 @@ def _with_numbers(data: Any, names: tuple[str, ...]) -> Any:
             found = tf.numpy_function(numbered, [y], tf.int64)
             return (x, tf.ensure_shape(found, y.shape), *weights)
 
-        changed = data.map(look_up)
-        for attribute in ("class_names", "file_paths"):
-            if hasattr(data, attribute):
-                setattr(changed, attribute, getattr(data, attribute))
-        return changed
+        return _with_attributes_of(data, data.map(look_up))
 
     def changed_batch(batch: Any) -> tuple:
         x, y, *weights = batch

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.datasets.as_arrays import as_arrays, takes_any_data
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.entrance import FIT_DATA
@@ -113,7 +113,7 @@ class DomainAdaptation(ParameterTransfer):
             ValueError: If there is no target, or the data do not fit the model, before training
                 starts.
         """
-        target = as_arrays(target, "target", self.input_rank(), self.takes_several_inputs())
+        target = self.entered("target", target, True)
         if target is None or not is_in_memory(target):
             raise ValueError(
                 "DomainAdaptation needs unlabelled examples of the target domain as an array: "

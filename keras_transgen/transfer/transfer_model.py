@@ -343,10 +343,10 @@ class TransferModel(NamesClasses, TrainerModel):
 
     # The entrance of data
 
-    def input_rank(self) -> int | None:
-        """Dimensions of a batch, where there is one input that nothing prepares."""
+    def batch_shape(self) -> tuple[int | None, ...] | None:
+        """Shape of a batch, where there is one input that nothing prepares."""
         shape = getattr(self.backbone.input_contract, "shape", None)
-        return None if shape is None or self.preprocessing is not None else len(shape)
+        return None if shape is None or self.preprocessing is not None else (None, *shape[1:])
 
     def takes_several_inputs(self) -> bool:
         """Whether the backbone has several inputs."""

@@ -207,3 +207,29 @@ def test_a_strangers_file_says_names_and_nothing_else():
     for wrong in (["a", "b"], "abc", [1, 2, 3], {"class_name": "x"}):
         with pytest.raises(ValueError, match=r"class_names|names"):
             TransferModel.from_config({**config, "class_names": wrong})
+
+
+def test_examples_whose_dimensions_nobody_says_are_those_of_the_backbone():
+    def read(content, label):
+        return tf.image.convert_image_dtype(tf.io.decode_image(content), tf.float32), label
+
+    grey = np.round(IMAGES * 255).astype("uint8")
+    files = [tf.io.encode_png(each).numpy() for each in grey]
+    data = tf.data.Dataset.from_tensor_slices((files, LABELS)).map(read).batch(8)
+    assert data.element_spec[0].shape.rank is None
+    model = FeatureTransfer(backbone(), 3, l2=0.1)
+    found = model.fit(data, validation_data=data, verbose=0).history
+    expected = FeatureTransfer(backbone(), 3, l2=0.1).fit(
+        (grey / 255).astype("float32"), LABELS, verbose=0
+    )
+    assert found["loss"] == pytest.approx(expected.history["loss"], rel=1e-4)
+    assert found["val_loss"] == pytest.approx(found["loss"], rel=1e-4)
+    trained = TransferModel(backbone(), 3)
+    trained.fit(data, verbose=0)
+    assert trained.predict(data.map(lambda x, y: x), verbose=0).shape == (24, 3)
+    prepared = TransferModel(backbone(), 3, preprocessing=keras.layers.Rescaling(1.0))
+    with pytest.raises(ValueError, match="ensure_shape"):
+        prepared.fit(data, verbose=0)
+    colour = data.map(lambda x, y: (tf.concat([x, x], axis=-1), y))
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="not compatible"):
+        trained.fit(colour, verbose=0)
