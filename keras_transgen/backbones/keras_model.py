@@ -11,6 +11,7 @@ from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.input_contract import InputContract, check_structure
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.network_digest import structure_of
+from keras_transgen.backbones.padding_mask import mask_of, with_mask
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
@@ -142,7 +143,7 @@ class KerasBackbone(Backbone):
 
     def _to_compute_dtype(self, output: Any) -> Any:
         if keras.backend.is_float_dtype(keras.backend.standardize_dtype(output.dtype)):
-            return keras.ops.cast(output, self.compute_dtype)
+            return with_mask(keras.ops.cast(output, self.compute_dtype), mask_of(output))
         return output
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None) -> Any:

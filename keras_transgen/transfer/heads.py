@@ -7,7 +7,19 @@ from typing import Any
 
 import keras
 
-POOLINGS = ("average", "max", "none")
+from keras_transgen.backbones.padding_mask import fits, masked_centre, masked_max, masked_mean
+
+POOLINGS = ("average", "max", "flatten", "centre", "none")
+
+
+def _centre(part: Any, axes: tuple[int, ...]) -> Any:
+    for axis in reversed(axes):
+        part = keras.ops.take(part, (keras.ops.shape(part)[axis] - 1) // 2, axis=axis)
+    return part
+
+
+_PLAIN = {"average": keras.ops.mean, "max": keras.ops.max, "centre": _centre}
+_MASKED = {"average": masked_mean, "max": masked_max, "centre": masked_centre}
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -15,8 +27,10 @@ class FeatureJoin(keras.layers.Layer):
     """Pool each feature map over its positions and join all of them to one vector an example.
 
     Args:
-        pooling: `"average"` (default) or `"max"` over all axes between the first and the last, or
-            `"none"`: a single output passes as it is.
+        pooling: `"average"` (default) or `"max"` over all axes between the first and the last;
+            `"centre"`, the position in the middle, the earlier of two; `"flatten"`, all positions
+            side by side; or `"none"`: a single output passes as it is. Positions that Keras masks
+            as padding do not count (`"flatten"` cannot leave them out, and refuses a mask).
         normalize: Whether each output is divided by its Euclidean norm before joining, so that
             layers of other sizes and scales weigh the same (Head2Toe). Defaults to False.
         **kwargs: `name` and `dtype`, as in `keras.layers.Layer`.
@@ -41,25 +55,37 @@ class FeatureJoin(keras.layers.Layer):
         super().__init__(**kwargs)
         self.pooling = pooling
         self.normalize = normalize
+        self.supports_masking = pooling == "none"
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         """Join features.
 
         Args:
             inputs: Features `[batch, ..., size]`, or a list or dict of them.
+            mask: Which positions count, bool `[batch, length]`, in the structure of the inputs.
+                Keras hands over what the features carry.
         """
         parts = keras.tree.flatten(inputs)
         if self.pooling == "none" and len(parts) == 1 and not self.normalize:
             return parts[0]
-        parts = [self._vector(part) for part in parts]
+        masks = [None] * len(parts)
+        if mask is not None:
+            masks = keras.tree.flatten(mask)
+        parts = [self._vector(part, its) for part, its in zip(parts, masks)]
         return parts[0] if len(parts) == 1 else keras.ops.concatenate(parts, axis=-1)
 
-    def _vector(self, part: Any) -> Any:
-        if len(part.shape) > 2 and self.pooling != "none":
+    def _vector(self, part: Any, mask: Any) -> Any:
+        if len(part.shape) > 2 and self.pooling in _MASKED and fits(mask, part):
+            part = _MASKED[self.pooling](part, mask)
+        elif mask is not None and self.pooling == "flatten":
+            raise ValueError(
+                "pooling='flatten' keeps every position, and some of these are padding: use "
+                "'average', 'max' or 'centre'. Received: features with a mask"
+            )
+        elif len(part.shape) > 2 and self.pooling in _PLAIN:
             axes = tuple(range(1, len(part.shape) - 1))
-            reduce = keras.ops.mean if self.pooling == "average" else keras.ops.max
-            part = reduce(part, axis=axes)
+            part = _PLAIN[self.pooling](part, axes)
         elif len(part.shape) != 2:
             part = keras.ops.reshape(part, (keras.ops.shape(part)[0], -1))
         return keras.ops.normalize(part, axis=-1) if self.normalize else part

@@ -71,8 +71,9 @@ class TransferModel(NamesClasses, TrainerModel):
         augmentation: Keras layer, model or list of layers that alters raw input at random, in
             `fit` only. It runs before the preprocessing, and outside what XLA compiles.
         dropout: Share of the features left out before the default head in training. Default 0.
-        pooling: How feature maps become vectors: `"average"`, `"max"` or `"none"`. The default is
-            `"average"`, and `"none"` with a head of one's own.
+        pooling: How feature maps and sequences become vectors: `"average"`, `"max"`, `"centre"`,
+            `"flatten"` or `"none"`; see `FeatureJoin`. What Keras masks as padding does not count.
+            The default is `"average"`, and `"none"` with a head of one's own.
         normalize_features: Divide each of the backbone's outputs by its norm. Defaults to False.
         head_initialization: `"random"` (default) or `"probe"`: before the first training, the
             head is fitted as a linear probe on features extracted once.

@@ -56,3 +56,24 @@ def test_refuses_what_is_no_head():
         default_head(3, dropout=1.0)
     with pytest.raises(ValueError, match="pooling must be one of"):
         FeatureJoin("sum")
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "centre"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_a_padded_sequence_is_the_sequence(pooling, normalize):
+    rng = np.random.default_rng(0)
+    sequences = rng.normal(size=(3, 6, 4)).astype("float32")
+    join = FeatureJoin(pooling, normalize)
+    mask = np.arange(6) < np.array([[6], [1], [4]])
+    found = join([sequences, sequences[:, :, 0]], mask=[keras.ops.convert_to_tensor(mask), None])
+    for row, sequence, length in zip(found, sequences, (6, 1, 4)):
+        alone = join([sequence[None, :length], sequence[None, :, 0]])
+        np.testing.assert_allclose(row, alone[0], rtol=1e-5)
+
+
+def test_centre_and_flatten_of_maps():
+    maps = np.arange(2 * 4 * 5 * 3, dtype="float32").reshape(2, 4, 5, 3)
+    np.testing.assert_array_equal(FeatureJoin("centre")(maps), maps[:, 1, 2])
+    np.testing.assert_array_equal(FeatureJoin("flatten")(maps), maps.reshape(2, -1))
+    with pytest.raises(ValueError, match="use 'average', 'max' or 'centre'"):
+        FeatureJoin("flatten")(maps[:, :, 0], mask=keras.ops.ones((2, 4), "bool"))
