@@ -154,8 +154,11 @@ class NamesClasses(TakesAnyData):
         found = labels if isinstance(labels, tf.Tensor) else as_arrays(labels, "y")
         if isinstance(found, tf.Tensor):
             if found.dtype != tf.string:
-                return found
+                return tf.cast(found, tf.int64) if found.dtype.is_bool else found
             found = found.numpy()
+        if isinstance(found, np.ndarray) and found.dtype.kind == "b":
+            # Yes and no are classes 1 and 0.
+            return found.astype("int64")
         if not isinstance(found, np.ndarray) or not are_names(found):
             return found
         if self.class_names is None and training:
@@ -175,6 +178,7 @@ class NamesClasses(TakesAnyData):
         data = super().entered_batches(data, training)
         if self.count_of_classes() is None:
             return data
+        data = _with_whole_numbers(data)
         named = getattr(data, "class_names", None)
         if not isinstance(data, tf.data.Dataset):
             batch, data = first_batch(data)
@@ -227,6 +231,14 @@ def _with_attributes_of(data: tf.data.Dataset, changed: tf.data.Dataset) -> tf.d
         if hasattr(data, attribute):
             setattr(changed, attribute, getattr(data, attribute))
     return changed
+
+
+def _with_whole_numbers(data: Any) -> Any:
+    """A data set whose labels that are yes and no are 1 and 0."""
+    if not isinstance(data, tf.data.Dataset) or _labels_of(data.element_spec) != tf.bool:
+        return data
+    changed = data.map(lambda x, y, *weights: (x, tf.cast(y, tf.int64), *weights))
+    return _with_attributes_of(data, changed)
 
 
 def _labels_of(spec: Any) -> Any:

@@ -20,6 +20,7 @@ from keras_transgen.transfer.fit_by_recipe import found_recipe, planned_steps, w
 from keras_transgen.transfer.kept_probe import history_of_kept_probe
 from keras_transgen.transfer.recipe_choice import HILL, held_out_losses
 from keras_transgen.transfer.recipe_search import on_the_way
+from keras_transgen.transfer.training_data import counted_steps, is_in_memory, steps_of
 from keras_transgen.transfer.transfer_model import TransferModel
 
 _FOUND = "found_learning_rate"
@@ -132,8 +133,10 @@ class FineTuning(TransferModel):
         A network of more than a million parameters takes about 100 steps. A model with a rate that
         was given, or that its user compiled with an optimizer, takes one pass, as in Keras.
         """
-        steps = planned_steps(x, batch_size, steps_per_epoch)
-        if not self._is_by_default() or not isinstance(self.learning_rate, str) or not steps:
+        if not self._is_by_default() or not isinstance(self.learning_rate, str):
+            return 1
+        steps = steps_per_epoch or counted_steps(x, batch_size)
+        if not steps:
             return 1
         enough = STEPS_OF_A_LARGE_NETWORK if is_large(self) else STEPS
         return min(max(math.ceil(enough / steps), FEWEST_EPOCHS), MOST_EPOCHS)
@@ -166,6 +169,8 @@ class FineTuning(TransferModel):
         searches = self.finds_rate() and given["epochs"] > given["initial_epoch"]
         if searches:
             _check_arguments(given)
+            if not self.compiled or self._compiled_by_default:
+                _refuse_other_schedules(given["callbacks"])
             found = what_forbids_trials(self, given) or found_recipe(self, given)
             if isinstance(found, str):
                 self._tell_untried(found)
@@ -189,12 +194,23 @@ class FineTuning(TransferModel):
             history = history_of_kept_probe(self, given)
         else:
             self._renew_optimizer(given)
-            history = super().train(given)
+            history = self._trained(given)
             if pending is not None:
                 self._go_as_far_as_is_best(pending.start, pending.examples, given)
         self._pending = None
         history.recipe = self.recipe if searches else None
         return history
+
+    def _trained(self, given: dict[str, Any]) -> keras.callbacks.History:
+        """Train; a training that failed before its first step leaves nothing of its search."""
+        before = int(self.progress.step.numpy())
+        try:
+            return super().train(given)
+        except BaseException:
+            if self._pending is not None and int(self.progress.step.numpy()) == before:
+                self._assign(self._pending.start)
+                self.forget_recipe()
+            raise
 
     def _renew_optimizer(self, given: dict[str, Any]) -> None:
         """Where a user compiled all but the optimizer: that of the coming training."""
@@ -313,6 +329,15 @@ def _check_arguments(given: dict[str, Any]) -> None:
     """
     check_call(given["x"], given["batch_size"])
     check_epochs(given["epochs"])
+    wanted, there = given["steps_per_epoch"], None
+    if is_in_memory(given["x"]):
+        there = steps_of(given["x"], given["batch_size"])
+    if wanted and there and wanted > there:
+        raise ValueError(
+            "An epoch of arrays has as many steps as they have batches: leave steps_per_epoch out, "
+            "or hand over an endless data set. "
+            f"Received: steps_per_epoch={wanted}, arrays of {there} batches"
+        )
     _refuse_unknown(given)
     callbacks = given["callbacks"]
     if isinstance(callbacks, keras.callbacks.CallbackList):
@@ -328,6 +353,19 @@ def _check_arguments(given: dict[str, Any]) -> None:
         )
     if given["y"] is not None and isinstance(given["x"], (tf.data.Dataset, keras.utils.PyDataset)):
         raise ValueError("A data set brings its labels: leave y out. Received: a data set, and y")
+
+
+def _refuse_other_schedules(callbacks: Any) -> None:
+    """Refuse callbacks that set a learning rate which a schedule gives already."""
+    listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    setters = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+    wrong = [type(each).__name__ for each in listed if isinstance(each, setters)]
+    if wrong:
+        raise ValueError(
+            "The default optimizer has a schedule of its own, which rises and falls: leave the "
+            "callback out, or compile the model with an optimizer whose learning rate is a number. "
+            f"Received: {', '.join(wrong)}"
+        )
 
 
 def _refuse_unknown(given: dict[str, Any]) -> None:

@@ -214,6 +214,12 @@ def _by_held_out(
     count = max(2, round(2 * math.log10(highest / lowest)) + 1)
     rates = lowest * (highest / lowest) ** (np.arange(count) / (count - 1))
     pair = validation_data if isinstance(validation_data, (tuple, list)) else (validation_data,)
+    endless = tf.data.INFINITE_CARDINALITY
+    if isinstance(pair[0], tf.data.Dataset) and int(pair[0].cardinality()) == endless:
+        raise ValueError(
+            "Expected validation data that end: leave out .repeat(), or take some of them, "
+            "data.take(10). Received: an endless data set"
+        )
     held = (*pair, None, None)[:3]
 
     def loss() -> float:

@@ -49,6 +49,18 @@ def take_steps(x: Any, steps: int | None) -> Any:
     return x
 
 
+def counted_steps(x: Any, batch_size: int | None) -> int | None:
+    """Steps in an epoch over data; a data set that does not say is read to its end.
+
+    Args:
+        x: As in `steps_of`.
+        batch_size: As in `steps_of`.
+    """
+    if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == tf.data.UNKNOWN_CARDINALITY:
+        return int(x.reduce(np.int64(0), lambda count, _: count + 1)) or None
+    return steps_of(x, batch_size)
+
+
 def steps_of(x: Any, batch_size: int | None) -> int | None:
     """Steps in an epoch over data, or `None` where only their end would tell.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transgen.datasets.printable import printable
 from keras_transgen.training.whole_file import write_whole
 
+_PREFIX = "fine_tuning_trials_"
 # What NumPy says of a file that is not there, cut short, or none of its own.
 _NO_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError)
 
@@ -23,11 +25,23 @@ class TrialJournal:
 
     Args:
         folder: Where they lie; `None` keeps nothing.
-        key: Digest of everything that the arrays depend on; other keys have other files.
+        key: Digest of everything that the arrays depend on.
+
+    Raises:
+        ValueError: The folder is of trials of another key, whose training would be gone on with.
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
-        self._folder = None if folder is None else folder / f"fine_tuning_trials_{key[:16]}"
+        name = f"{_PREFIX}{key[:16]}"
+        self._folder = None if folder is None else folder / name
+        if folder is not None and folder.is_dir():
+            others = [each for each in folder.glob(f"{_PREFIX}*") if each.name != name]
+            if others and not (folder / name).exists():
+                raise ValueError(
+                    "This backup is of a training on other data or with other settings: delete its "
+                    "folder, or name another one. "
+                    f"Received: backup_dir={printable(str(folder))!r}"
+                )
 
     def array(
         self, name: str, shape: tuple[int, ...], compute: Callable[[], np.ndarray]

@@ -655,3 +655,86 @@ def test_a_shuffled_data_set_gives_the_rows_in_one_order():
     for one, other in zip(first[:2], second[:2]):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_allclose(np.sort(first[0].sum((1, 2, 3))), np.sort(x.sum((1, 2, 3))))
+
+
+def small_network():
+    keras.utils.set_random_seed(0)
+    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(4, "relu")])
+
+
+def test_epochs_of_a_data_set_that_does_not_say_its_length_are_those_of_one_that_does():
+    import tensorflow as tf
+
+    x, y = data(60)
+    known = tf.data.Dataset.from_tensor_slices((x.reshape(60, 64), y)).batch(10)
+    unknown = known.filter(lambda *_: True)
+    model = ParameterTransfer(small_network(), 2)
+    assert int(unknown.cardinality()) < 0
+    assert (
+        model.default_epochs(unknown, None, None) == model.default_epochs(known, None, None) == 20
+    )
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        keras.callbacks.LearningRateScheduler(lambda _, rate: rate),
+        keras.callbacks.ReduceLROnPlateau(),
+    ],
+)
+def test_callbacks_that_set_a_rate_are_refused_before_the_search(callback):
+    x, y = data(60)
+    model = ParameterTransfer(small_network(), 2)
+    with pytest.raises(ValueError, match=f"schedule of its own.*{type(callback).__name__}"):
+        model.fit(x.reshape(60, 64), y, callbacks=[callback], verbose=0)
+    assert model.recipe is None
+
+
+def test_more_steps_than_the_arrays_have_are_refused_before_the_search():
+    x, y = data(60)
+    with pytest.raises(ValueError, match="steps_per_epoch=50, arrays of 2 batches"):
+        ParameterTransfer(small_network(), 2).fit(
+            x.reshape(60, 64), y, steps_per_epoch=50, verbose=0
+        )
+
+
+def test_a_training_that_fails_at_once_leaves_nothing_of_its_search():
+    class Fails(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            raise RuntimeError("at once")
+
+    x, y = data(60)
+    model = Fast(small_network(), 2, seed=0)
+    with pytest.raises(RuntimeError, match="at once"):
+        model.fit(x.reshape(60, 64), y, callbacks=[Fails()], verbose=0)
+    assert model.recipe is None
+    assert model.finds_rate()
+
+
+def test_a_backup_of_other_data_is_not_gone_on_with(tmp_path):
+    class Stops(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    x, y = data(60)
+    x = x.reshape(60, 64)
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    with pytest.raises(KeyboardInterrupt):
+        Fast(small_network(), 2, seed=0).fit(x, y, callbacks=[backup(), Stops()], verbose=0)
+    with pytest.raises(ValueError, match="training on other data"):
+        Fast(small_network(), 2, seed=0).fit(x, 1 - y, callbacks=[backup()], verbose=0)
+    Fast(small_network(), 2, seed=0).fit(x, y, callbacks=[backup()], verbose=0)
+
+
+def test_yes_and_no_are_classes():
+    x, y = data(60)
+    fitted = [
+        ParameterTransfer(small_network(), 2, learning_rate=1e-3, seed=0).fit(
+            x.reshape(60, 64), labels, verbose=0
+        ).history["loss"]
+        for labels in (y, y.astype(bool), y.astype(bool).tolist())
+    ]  # fmt: skip
+    np.testing.assert_allclose(fitted[1:], [fitted[0]] * 2, rtol=1e-6)

@@ -211,3 +211,10 @@ def test_a_model_that_cannot_be_bettered_says_so():
     with pytest.warns(UserWarning, match="No rate lowers the loss of the validation data"):
         found = find_learning_rate(model, x, y, validation_data=(x, y))
     assert found.suggestion is None
+
+
+def test_validation_data_without_an_end_are_refused():
+    x, y = np.ones((8, 8, 8, 1), "float32"), np.arange(8) % 2
+    endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(4).repeat()
+    with pytest.raises(ValueError, match=r"leave out .repeat\(\)"):
+        find_learning_rate(TransferModel(backbone(), 2), x, y, validation_data=endless)

@@ -1,6 +1,7 @@
 """What was written down is taken, what is damaged or of another search is not."""
 
 import numpy as np
+import pytest
 
 from keras_transgen.transfer.trial_journal import TrialJournal
 
@@ -22,10 +23,12 @@ def test_a_trial_is_run_once_for_each_key(tmp_path):
         found = TrialJournal(tmp_path, "a" * 64).array("short_0.001_0", (2, 2), compute)
         np.testing.assert_array_equal(found, [[1.0, np.nan], [3.0, np.inf]])
     assert len(calls) == 1
-    TrialJournal(tmp_path, "b" * 64).array("short_0.001_0", (2, 2), compute)
     TrialJournal(tmp_path, "a" * 64).array("short_0.001_1", (2, 2), compute)
     TrialJournal(None, "a" * 64).array("short_0.001_0", (2, 2), compute)
-    assert len(calls) == 4
+    assert len(calls) == 3
+    # The backup beside it is of the training that those trials led to.
+    with pytest.raises(ValueError, match="training on other data"):
+        TrialJournal(tmp_path, "b" * 64)
 
 
 def test_damaged_files_and_objects_in_them_are_computed_again(tmp_path):
