@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.datasets.whole_file import write_whole
 
 # What NumPy says of a file that is not there, cut short, or none of its own.
 _NO_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError)
