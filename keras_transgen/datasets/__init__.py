@@ -7,9 +7,11 @@ from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
+from keras_transgen.datasets.text_table import TextTable, text_table
 
 __all__ = [
     "ImageIndex",
+    "TextTable",
     "image_folder",
     "image_folder_split",
     "image_pairs",
@@ -20,5 +22,6 @@ __all__ = [
     "read_idx",
     "sample_per_class",
     "stratified_split",
+    "text_table",
     "unreadable_images",
 ]
