@@ -1,5 +1,6 @@
 """The embedded default data and small readers. Importing this room does not import TensorFlow."""
 
+from keras_transgen.datasets.audio_folder import AudioFolder, audio_folder
 from keras_transgen.datasets.by_class import sample_per_class, stratified_split
 from keras_transgen.datasets.digits import load_digits, load_digits_split
 from keras_transgen.datasets.idx import load_idx_folder, read_idx
@@ -8,10 +9,14 @@ from keras_transgen.datasets.image_folder import image_folder, image_folder_spli
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
 from keras_transgen.datasets.text_table import TextTable, text_table
+from keras_transgen.datasets.wave_file import Wave, read_wav, write_wav
 
 __all__ = [
+    "AudioFolder",
     "ImageIndex",
     "TextTable",
+    "Wave",
+    "audio_folder",
     "image_folder",
     "image_folder_split",
     "image_pairs",
@@ -20,8 +25,10 @@ __all__ = [
     "load_digits_split",
     "load_idx_folder",
     "read_idx",
+    "read_wav",
     "sample_per_class",
     "stratified_split",
     "text_table",
     "unreadable_images",
+    "write_wav",
 ]

@@ -46,7 +46,8 @@ def number_labels(
                 )
     elif len(classes) < 2:
         raise ValueError(
-            "Expected at least two classes; pass class_names where only some of them are here. "
+            "Expected examples of at least two classes. Look whether this is the column or part of "
+            "the name that says the class, and pass class_names= if others are known. "
             f"Received: {len(names)} example(s) of the class {printable(classes[0])!r}"
         )
     return np.array([number[name] for name in names], "int64"), classes
