@@ -3,16 +3,22 @@
 from keras_transgen.datasets.audio_folder import AudioFolder, audio_folder
 from keras_transgen.datasets.by_class import sample_per_class, stratified_split
 from keras_transgen.datasets.digits import load_digits, load_digits_split
+from keras_transgen.datasets.fasta import FastaRecord, read_fasta
 from keras_transgen.datasets.idx import load_idx_folder, read_idx
 from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
+from keras_transgen.datasets.one_hot_sequences import DNA, PROTEIN, RNA, one_hot_sequences
 from keras_transgen.datasets.text_table import TextTable, text_table
 from keras_transgen.datasets.wave_file import Wave, read_wav, write_wav
 
 __all__ = [
+    "DNA",
+    "PROTEIN",
+    "RNA",
     "AudioFolder",
+    "FastaRecord",
     "ImageIndex",
     "TextTable",
     "Wave",
@@ -24,6 +30,8 @@ __all__ = [
     "load_digits",
     "load_digits_split",
     "load_idx_folder",
+    "one_hot_sequences",
+    "read_fasta",
     "read_idx",
     "read_wav",
     "sample_per_class",
