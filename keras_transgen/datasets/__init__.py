@@ -2,6 +2,7 @@
 
 from keras_transgen.datasets.audio_folder import AudioFolder, audio_folder
 from keras_transgen.datasets.by_class import sample_per_class, stratified_split
+from keras_transgen.datasets.coco_boxes import coco_boxes
 from keras_transgen.datasets.digits import load_digits, load_digits_split
 from keras_transgen.datasets.fasta import FastaRecord, read_fasta
 from keras_transgen.datasets.idx import load_idx_folder, read_idx
@@ -11,6 +12,7 @@ from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
 from keras_transgen.datasets.one_hot_sequences import DNA, PROTEIN, RNA, one_hot_sequences
 from keras_transgen.datasets.text_table import TextTable, text_table
+from keras_transgen.datasets.voc_boxes import voc_boxes
 from keras_transgen.datasets.wave_file import Wave, read_wav, write_wav
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "TextTable",
     "Wave",
     "audio_folder",
+    "coco_boxes",
     "image_folder",
     "image_folder_split",
     "image_pairs",
@@ -38,5 +41,6 @@ __all__ = [
     "stratified_split",
     "text_table",
     "unreadable_images",
+    "voc_boxes",
     "write_wav",
 ]

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from keras_transgen.datasets.image_file import is_special_file, open_plain_file
+from keras_transgen.datasets.image_file import open_plain_file
 from keras_transgen.datasets.printable import printable
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -30,9 +30,8 @@ def file_content(path: str | os.PathLike[str], max_bytes: int, reader: str) -> b
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "nothing there"
-        if is_special_file(path):
-            kind = "a pipe, socket or device"
+        there = "a folder" if path.is_dir() else "a pipe, socket or device"
+        kind = there if path.exists() else "nothing there"
         raise FileNotFoundError(f"{reader} expected a file. Received: {printable(path)} ({kind})")
     with open_plain_file(path) as file:
         packed = file.read(2) == _GZIP_MAGIC
