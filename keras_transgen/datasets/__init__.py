@@ -10,6 +10,7 @@ from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
+from keras_transgen.datasets.midi_file import read_midi, write_midi
 from keras_transgen.datasets.one_hot_sequences import DNA, PROTEIN, RNA, one_hot_sequences
 from keras_transgen.datasets.text_table import TextTable, text_table
 from keras_transgen.datasets.voc_boxes import voc_boxes
@@ -36,11 +37,13 @@ __all__ = [
     "one_hot_sequences",
     "read_fasta",
     "read_idx",
+    "read_midi",
     "read_wav",
     "sample_per_class",
     "stratified_split",
     "text_table",
     "unreadable_images",
     "voc_boxes",
+    "write_midi",
     "write_wav",
 ]
