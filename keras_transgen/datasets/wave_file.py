@@ -19,6 +19,8 @@ from keras_transgen.datasets.whole_file import write_whole
 
 MAX_BYTES = 2**30
 MAX_SAMPLE_RATE = 1_000_000
+# The filter is twenty times as long as the larger number of the reduced ratio of two rates.
+_LARGEST_RATIO = 100_000
 _BITS = (8, 16, 24, 32)
 # The header has four bytes for the length, and counts itself.
 _LONGEST = 2**32 - 2**10
@@ -87,6 +89,12 @@ def read_wav(
             f"Received: {printable(path)} with {len(integers)} at {own_rate:,}"
         )
     ratio = Fraction(sample_rate or own_rate, own_rate)
+    if max(ratio.numerator, ratio.denominator) > _LARGEST_RATIO:
+        raise ValueError(
+            f"Expected sample rates whose ratio is of numbers up to {_LARGEST_RATIO:,}. Give the "
+            f"file's own, or a rate that shares factors with it. Received: {printable(path)} at "
+            f"{own_rate:,}, and sample_rate={sample_rate}"
+        )
     channels = 1 if integers.ndim == 1 else integers.shape[1]
     # While it is resampled and averaged, all channels are there.
     expected = int(4 * channels * len(integers) * max(Fraction(1), ratio))

@@ -192,6 +192,17 @@ def test_what_a_sound_costs_is_bounded(tmp_path):
         read_wav(path, 8000, max_bytes=10**6)
 
 
+@pytest.mark.timeout(20)
+def test_a_filter_for_rates_without_a_common_factor_is_bounded(tmp_path):
+    path = write(tmp_path, riff(form(PCM, 16, rate=999_983), DATA))
+    with pytest.raises(ValueError, match=r"ratio.*a\.wav at 999,983, and sample_rate=8000"):
+        read_wav(path, 8000)
+    assert len(read_wav(path).samples) == 200
+    # A step of the sound card beside the rate that was meant.
+    path = write(tmp_path, riff(form(PCM, 16, rate=44_101), DATA))
+    assert len(read_wav(path, 44_100).samples) == 200
+
+
 def test_arguments_are_checked(tmp_path, monkeypatch):
     path = write(tmp_path, riff(form(PCM, 16), DATA))
     for rate in (0, -1, 8000.0, True, 2_000_000):
