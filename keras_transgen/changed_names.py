@@ -52,6 +52,7 @@ MOVED: dict[str, str] = {
     "training.epoch_shuffle": "training.batches",
     "training.fit_data": "training.batches",
     "training.iterator_end": "training.batches",
+    "training.whole_file": "datasets.whole_file",
     "training.worker_statistics": "training.moving_statistics",
     "transfer.data_checks": "transfer.training_data",
     "transfer.feature": "transfer.feature_transfer",

@@ -22,9 +22,9 @@ ALLOWED = {
     "backbones/saved_model_pruning.py": "into a temporary folder of its own",
     "backbones/saved_model_taps.py": "into a temporary folder of its own",
     "backbones/publishing.py": "tf.saved_model.save, a folder that TensorFlow writes",
+    "datasets/whole_file.py": "beside",
     "distributed/packed_model.py": "into a temporary folder of its own",
     "plotting/appearance.py": "into memory",
-    "training/whole_file.py": "beside",
     "tuning/worker_watch.py": "signs of life inside Keras Tuner's own folder",
 }
 

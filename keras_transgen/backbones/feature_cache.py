@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from keras_transgen.backbones.folder_removal import remove_folder
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.datasets.whole_file import write_whole
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"

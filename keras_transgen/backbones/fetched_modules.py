@@ -30,7 +30,7 @@ from keras_transgen.backbones.saved_model_folder import (
     check_saved_model_folder,
 )
 from keras_transgen.datasets.printable import printable
-from keras_transgen.training.whole_file import write_whole_text
+from keras_transgen.datasets.whole_file import write_whole_text
 
 _MOST_ENTRIES = 100_000
 _DIGEST_SUFFIX = ".sha256"

@@ -47,7 +47,7 @@ from keras_transgen.backbones.saved_model_folder import (
     HandleError,
     check_saved_model_folder,
 )
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.datasets.whole_file import write_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ABANDONED_AFTER = 24 * 3600.0

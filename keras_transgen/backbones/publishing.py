@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from keras_transgen.backbones.parameter_groups import ParameterGroup
+from keras_transgen.datasets.whole_file import refuse_links_in
 from keras_transgen.training.serving import named_specs
-from keras_transgen.training.whole_file import refuse_links_in
 
 
 class Publishable(Protocol):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_transgen.datasets.whole_file import refuse_links_below
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.plotting.save_figure import save_figure
-from keras_transgen.training.whole_file import refuse_links_below
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.datasets.whole_file import refuse_links_below
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.training import write_whole, write_whole_text
-from keras_transgen.training.whole_file import refuse_links_below
 
 _FOLDER = "projector"
 # A browser refuses larger images, so larger data go without pictures.

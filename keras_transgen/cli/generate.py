@@ -58,9 +58,9 @@ def run_train(
     import numpy as np
 
     from keras_transgen.callbacks import SampleGrid
+    from keras_transgen.datasets.whole_file import refuse_links_below
     from keras_transgen.plotting import plot_learning_curves, save_figure
     from keras_transgen.training import write_whole_json
-    from keras_transgen.training.whole_file import refuse_links_below
 
     keras.utils.set_random_seed(seed)
     conditional = model == "conditional-gan"

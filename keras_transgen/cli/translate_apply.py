@@ -41,7 +41,7 @@ def run_apply(
 
     import keras_transgen as ktg
     from keras_transgen.datasets import index_images
-    from keras_transgen.training.whole_file import refuse_links_below, write_whole
+    from keras_transgen.datasets.whole_file import refuse_links_below, write_whole
 
     model = ktg.load_model(model_file)
     apply = _application(model, model_file, backwards, seed)

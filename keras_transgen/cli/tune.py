@@ -105,8 +105,8 @@ def run_tune(
     import keras
     import keras_tuner
 
+    from keras_transgen.datasets.whole_file import refuse_links_in
     from keras_transgen.training import write_whole_json
-    from keras_transgen.training.whole_file import refuse_links_in
 
     # The tuner writes into its folder as it finds it.
     refuse_links_in(output, output / _SEARCH)

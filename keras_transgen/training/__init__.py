@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from keras_transgen.datasets.whole_file import write_whole, write_whole_json, write_whole_text
 from keras_transgen.public_names import lazy_names
-from keras_transgen.training.whole_file import write_whole, write_whole_json, write_whole_text
 
 if TYPE_CHECKING:
     from keras_transgen.training.gradients import apply_gradients as apply_gradients

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_transgen.training.whole_file import refuse_links_in, write_whole
+from keras_transgen.datasets.whole_file import refuse_links_in, write_whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 
+from keras_transgen.datasets.whole_file import write_whole
 from keras_transgen.training.loading import files_load
 from keras_transgen.training.progress import Progress
 from keras_transgen.training.refusal import refusals
@@ -19,7 +20,6 @@ from keras_transgen.training.replica_noise import seed_states
 from keras_transgen.training.serving import Endpoint, write_litert, write_saved_model
 from keras_transgen.training.trainable_flags import set_trainable_flags, trainable_flags
 from keras_transgen.training.weight_file import check_weights_at
-from keras_transgen.training.whole_file import write_whole
 
 _PROGRESS = "training_progress"
 _SEEDS = "seed_generator_states"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transgen.datasets.printable import printable
-from keras_transgen.training.whole_file import write_whole
+from keras_transgen.datasets.whole_file import write_whole
 
 _PREFIX = "fine_tuning_trials_"
 # What NumPy says of a file that is not there, cut short, or none of its own.

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from keras_transgen.training import write_whole
-from keras_transgen.training.whole_file import (
+from keras_transgen.datasets.whole_file import (
     refuse_links_below,
     refuse_links_in,
+    write_whole,
     write_whole_text,
 )
 

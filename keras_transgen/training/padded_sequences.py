@@ -1,0 +1,84 @@
+"""Sequences of several lengths as one array and their lengths, on their way through `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# The keys of a dict that no network's inputs are likely to have.
+_VALUES, _LENGTHS = "padded sequences", "sequence lengths"
+
+
+def is_padded(x: Any) -> bool:
+    """Whether data are what `padded` gives."""
+    return isinstance(x, dict) and set(x) == {_VALUES, _LENGTHS}
+
+
+def padded(ragged: Any) -> dict[str, Any]:
+    """Ragged sequences as an array with zeros (or empty words) behind their ends, and lengths.
+
+    Args:
+        ragged: A `tf.RaggedTensor` `[batch, length, ...]`, whose lengths alone differ.
+
+    Raises:
+        ValueError: More than the lengths differ.
+    """
+    if ragged.ragged_rank != 1:
+        raise ValueError(
+            "Examples may differ in their first dimension alone, their length. "
+            f"Received: a ragged tensor of shape {ragged.shape.as_list()}"
+        )
+    return {_VALUES: ragged.to_tensor(), _LENGTHS: ragged.row_lengths()}
+
+
+def values_and_mask(x: Any) -> tuple[Any, Any]:
+    """The array of padded sequences, and which positions count, bool `[batch, length]`.
+
+    Args:
+        x: What `padded` gave, or anything else, of which everything counts: the mask is `None`.
+    """
+    if not is_padded(x):
+        return x, None
+    values = x[_VALUES]
+    positions = keras.ops.arange(keras.ops.shape(values)[1])
+    lengths = keras.ops.cast(x[_LENGTHS], "int32")
+    return values, keras.ops.cast(positions, "int32")[None] < lengths[:, None]
+
+
+def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows of each length and their sequences, without padding, from short to long.
+
+    Args:
+        x: What `padded` gave.
+
+    Raises:
+        ValueError: A sequence is empty.
+    """
+    values, lengths = (np.asarray(x[key]) for key in (_VALUES, _LENGTHS))
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        raise ValueError(
+            "Every sequence must have at least one element. "
+            f"Received: {len(empty)} empty ones, the first in row {empty[0]}"
+        )
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        yield rows, values[rows, :length]
+
+
+def ragged_inputs(data: tf.data.Dataset) -> bool:
+    """Whether the inputs of a data set are ragged."""
+    spec = data.element_spec
+    return isinstance(spec[0] if isinstance(spec, tuple) else spec, tf.RaggedTensorSpec)
+
+
+def with_padded_inputs(data: tf.data.Dataset) -> tf.data.Dataset:
+    """A data set of ragged inputs, padded within each batch."""
+    is_tuple = isinstance(data.element_spec, tuple)
+    if not is_tuple:
+        return data.map(padded)
+    return data.map(lambda x, *rest: (padded(x), *rest))
