@@ -51,6 +51,7 @@ class Backbone(keras.layers.Layer):
             )
         # Networks cast their own inputs: a float16 policy must not coarsen images on the way in.
         super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
         self._normalization = normalization
         self._frozen_to = frozen_to
         self._asked_trainable = bool(trainable)
@@ -173,6 +174,14 @@ class Backbone(keras.layers.Layer):
     def resource_holder(self) -> Any:
         """The object whose tables and assets a module of the network needs."""
         return self
+
+    def carries_masks(self) -> bool:
+        """Whether the network can be told, by Keras' masks, which positions are padding."""
+        return False
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None but the masks that the network gave its outputs itself."""
+        return
 
     def check_inputs(self, inputs: Any, name: str = "x") -> None:
         """Hold data against the input contract before anything runs.

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,6 +91,10 @@ class KerasBackbone(Backbone):
         self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
         self.set_up()
 
+    def carries_masks(self) -> bool:
+        """Whether every layer of the network knows Keras' masks and hands them on."""
+        return _carries_masks(self.network)
+
     def _normalization_layers(self) -> list[keras.layers.BatchNormalization]:
         return [
             layer
@@ -125,7 +130,12 @@ class KerasBackbone(Backbone):
         trains = self.trains()
         # Somebody may have switched layers of the model since.
         self._hold_statistics()
-        outputs = self.network(self._as_network_takes(inputs), training=bool(training) and trains)
+        with warnings.catch_warnings():
+            # A model warns that the mask of its inputs ends there, whatever its layers do with it.
+            warnings.filterwarnings("ignore", ".*was passed an input with a mask attached")
+            outputs = self.network(
+                self._as_network_takes(inputs), training=bool(training) and trains
+            )
         return keras.tree.map_structure(self._to_compute_dtype, self._listed(outputs))
 
     def _as_network_takes(self, inputs: Any) -> Any:
@@ -283,6 +293,13 @@ def _cut(model: keras.Model, output_layers: str | list[str]) -> keras.Model:
     return keras.Model(
         _input_of(model), outputs[0] if isinstance(output_layers, str) else outputs, name=model.name
     )
+
+
+def _carries_masks(layer: keras.layers.Layer) -> bool:
+    if isinstance(layer, (keras.Sequential, keras.Model)):
+        return bool(layer.layers) and all(map(_carries_masks, layer.layers))
+    is_input = isinstance(layer, keras.layers.InputLayer)
+    return is_input or layer.supports_masking or bool(getattr(layer, "mask_zero", False))
 
 
 def _all_parameters(network: keras.Model) -> list[keras.Variable]:

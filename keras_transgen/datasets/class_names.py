@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -41,11 +42,18 @@ def checked_class_names(names: Any, least: int = 2) -> tuple[str, ...]:
 
 
 def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Names in order: as numbers, where all of them are numbers."""
+    """Each name once: by value if all of them are numbers, otherwise as text."""
     found = set(names)
-    if all(each.removeprefix("-").isdecimal() for each in found):
-        return tuple(sorted(found, key=lambda each: (int(each), each)))
+    if all(map(_is_number, found)):
+        return tuple(sorted(found, key=lambda name: (float(name), name)))
     return tuple(sorted(found))
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
 
 
 def are_names(labels: Any) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from keras_transgen.datasets.class_names import sorted_names
 from keras_transgen.datasets.printable import printable
 
 
@@ -51,18 +51,3 @@ def number_labels(
             f"Received: {len(names)} example(s) of the class {printable(classes[0])!r}"
         )
     return np.array([number[name] for name in names], "int64"), classes
-
-
-def sorted_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Each name once: by value if all of them are numbers, otherwise as text."""
-    found = set(names)
-    if all(map(_is_number, found)):
-        return tuple(sorted(found, key=lambda name: (float(name), name)))
-    return tuple(sorted(found))
-
-
-def _is_number(name: str) -> bool:
-    try:
-        return math.isfinite(float(name))
-    except ValueError:
-        return False

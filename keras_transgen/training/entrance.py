@@ -19,6 +19,7 @@ from keras_transgen.datasets.class_names import (
     sorted_names,
 )
 from keras_transgen.training.first_batch import first_batch
+from keras_transgen.training.padded_sequences import padded, ragged_inputs, with_padded_inputs
 
 # Arguments of `fit`, `evaluate` and `predict` that hold data, in the order in which they are read.
 FIT_DATA = ("x", "y", "sample_weight", "class_weight", "validation_data")
@@ -31,6 +32,10 @@ class TakesAnyData:
     def batch_shape(self) -> tuple[int | None, ...] | None:
         """Shape of a batch of inputs, `None` where any size will do; `None` if not known."""
         return None
+
+    def takes_sequences(self) -> bool:
+        """Whether examples may differ in their length."""
+        return False
 
     def takes_several_inputs(self) -> bool:
         """Whether a list of arrays is one array an input, rather than one an example."""
@@ -67,7 +72,18 @@ class TakesAnyData:
             return as_arrays(value, name)
         shape = self.batch_shape()
         rank = None if shape is None else len(shape)
-        return as_arrays(value, name, rank, self.takes_several_inputs())
+        found = as_arrays(value, name, rank, self.takes_several_inputs())
+        if not isinstance(found, tf.RaggedTensor):
+            return found
+        self._refuse_lengths(name)
+        return keras.tree.map_structure(np.asarray, padded(found))
+
+    def _refuse_lengths(self, name: str) -> None:
+        if not self.takes_sequences():
+            raise ValueError(
+                f"{type(self).__name__} takes examples of one shape. "
+                f"Received: {name} with examples of several lengths"
+            )
 
     def entered_labels(self, labels: Any, training: bool) -> Any:
         """Labels as arrays or tensors."""
@@ -83,6 +99,9 @@ class TakesAnyData:
         Raises:
             ValueError: The shape of its examples has no known number of dimensions, here neither.
         """
+        if isinstance(data, tf.data.Dataset) and ragged_inputs(data):
+            self._refuse_lengths("x")
+            return _with_attributes_of(data, with_padded_inputs(data))
         return _of_known_rank(data, self.batch_shape())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,6 +11,13 @@ import tensorflow as tf
 
 # The keys of a dict that no network's inputs are likely to have.
 _VALUES, _LENGTHS = "padded sequences", "sequence lengths"
+
+
+class Masked(NamedTuple):
+    """Prepared sequences and which of their positions count."""
+
+    values: Any
+    mask: Any
 
 
 def is_padded(x: Any) -> bool:
@@ -39,8 +46,11 @@ def values_and_mask(x: Any) -> tuple[Any, Any]:
     """The array of padded sequences, and which positions count, bool `[batch, length]`.
 
     Args:
-        x: What `padded` gave, or anything else, of which everything counts: the mask is `None`.
+        x: What `padded` gave, `Masked`, or anything else, of which everything counts: the mask is
+            `None`.
     """
+    if isinstance(x, Masked):
+        return x
     if not is_padded(x):
         return x, None
     values = x[_VALUES]
@@ -68,6 +78,34 @@ def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         yield rows, values[rows, :length]
+
+
+def read_whole(data: tf.data.Dataset) -> tuple[dict[str, Any], Any, Any]:
+    """All sequences, labels and weights of a data set of padded batches, padded alike.
+
+    Args:
+        data: Gives `(x, y)` or `(x, y, sample_weight)`, `x` as `padded` makes it.
+    """
+    sequences: list[np.ndarray] = []
+    others: list[tuple] = []
+    for x, *rest in data:
+        values, lengths = np.asarray(x[_VALUES]), np.asarray(x[_LENGTHS])
+        sequences += [row[:length] for row, length in zip(values, lengths)]
+        others.append(tuple(map(np.asarray, rest)))
+    lengths = np.array([len(each) for each in sequences])
+    whole = np.zeros((len(sequences), lengths.max(), *sequences[0].shape[1:]), sequences[0].dtype)
+    for row, sequence in zip(whole, sequences):
+        row[: len(sequence)] = sequence
+    y, *weights = (np.concatenate(each) for each in zip(*others))
+    return {_VALUES: whole, _LENGTHS: lengths}, y, weights[0] if weights else None
+
+
+def gives_padded(data: Any) -> bool:
+    """Whether a data set's inputs are what `padded` gives."""
+    if not isinstance(data, tf.data.Dataset):
+        return False
+    spec = data.element_spec
+    return is_padded(spec[0] if isinstance(spec, tuple) else spec)
 
 
 def ragged_inputs(data: tf.data.Dataset) -> bool:

@@ -16,6 +16,13 @@ import tensorflow as tf
 from keras_transgen.backbones.extraction import Features, extract_features
 from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.training.example_weights import weights_by_class
+from keras_transgen.training.padded_sequences import (
+    by_length,
+    gives_padded,
+    is_padded,
+    read_whole,
+    values_and_mask,
+)
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
 
@@ -66,7 +73,7 @@ class _JoinedFeatures:
         return self._model.features(x, training=False, prepared=True)
 
     def check_inputs(self, x: Any) -> None:
-        self._model.backbone.check_inputs(x)
+        self._model.backbone.check_inputs(values_and_mask(x)[0])
 
     def digest(self) -> str:
         join = self._model.feature_join.get_config()
@@ -130,6 +137,10 @@ def cache_features(
     Raises:
         ValueError: The data or labels do not fit the model.
     """
+    # What prepares inputs is not told of masks.
+    carries = model.backbone.carries_masks() and model.preprocessing is None
+    if gives_padded(x) and not carries:
+        x, y, sample_weight = read_whole(x)
     if y is None:
         _refuse_one_time_data(x)
     else:
@@ -137,6 +148,16 @@ def cache_features(
         model.check_labels(np.asarray(y), training)
     if isinstance(x, ExtractedRows):
         return _as_cached(model, x.features, np.asarray(y), sample_weight, class_weight, 1, None)
+    if is_padded(x) and not carries:
+        features = _features_by_length(
+            model,
+            x,
+            cache_dir=cache_dir,
+            batch_size=batch_size,
+            preprocessing=model.preprocessing,
+            compiled=compiled,
+        )
+        return _as_cached(model, features, np.asarray(y), sample_weight, class_weight, 1, None)
     data = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
     found = extract_features(
         _JoinedFeatures(model),  # type: ignore[arg-type]
@@ -157,6 +178,19 @@ def cache_features(
     return _as_cached(
         model, found.features, labels, found.sample_weight, class_weight, views, found
     )
+
+
+def _features_by_length(model: FeatureModel, x: Any, **options: Any) -> np.ndarray:
+    """Features of sequences, each length by itself, so that no padding is seen."""
+    found: np.ndarray | None = None
+    for rows, sequences in by_length(x):
+        part = extract_features(_JoinedFeatures(model), sequences, **options).features  # type: ignore[arg-type]
+        if found is None:
+            count = len(next(iter(keras.tree.flatten(x))))
+            found = np.empty((count, *part.shape[1:]), part.dtype)
+        found[rows] = part
+    assert found is not None
+    return found
 
 
 def _as_cached(

@@ -20,8 +20,9 @@ from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import arguments_from_file
-from keras_transgen.training.entrance import FIT_DATA
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.example_weights import weights_by_class
+from keras_transgen.training.padded_sequences import gives_padded, is_padded
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.cached_features import CachedFeatures, FeatureBatches, cache_features
 from keras_transgen.transfer.head_fitting import fit_dense_head
@@ -365,6 +366,20 @@ class FeatureTransfer(TransferModel):
             for start in range(0, len(features), 4096)
         ]
         return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+
+    @takes_any_data(*PARTS)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""
+        carries = self.backbone.carries_masks()
+        if carries or not (is_padded(x) or gives_padded(x)):
+            return super().evaluate(x, y, *args, **kwargs)
+        if not self.compiled:
+            self.compile_by_default()
+        _, y = self.with_labels_alike(None, (x, y))
+        logs = self._measure(
+            cache_features(self, x, y, kwargs.get("sample_weight"), training=False)
+        )
+        return logs if kwargs.get("return_dict") else list(logs.values())
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights; see `keras_transgen.training.TrainerModel.load_weights`."""

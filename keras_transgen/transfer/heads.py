@@ -55,7 +55,7 @@ class FeatureJoin(keras.layers.Layer):
         super().__init__(**kwargs)
         self.pooling = pooling
         self.normalize = normalize
-        self.supports_masking = pooling == "none"
+        self.supports_masking = True
         self.built = True
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -89,6 +89,10 @@ class FeatureJoin(keras.layers.Layer):
         elif len(part.shape) != 2:
             part = keras.ops.reshape(part, (keras.ops.shape(part)[0], -1))
         return keras.ops.normalize(part, axis=-1) if self.normalize else part
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None but the one that features bring, where they pass as they are."""
+        return
 
     def get_config(self) -> dict[str, Any]:
         """Configuration to rebuild the layer from."""

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones import ParameterGroup, load_backbone
+from keras_transgen.backbones.padding_mask import with_mask
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training import TrainerModel
@@ -22,6 +23,7 @@ from keras_transgen.training.entrance import FIT_DATA, PARTS, NamesClasses
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
+from keras_transgen.training.padded_sequences import Masked, by_length, is_padded, values_and_mask
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.endpoints import transfer_endpoints
@@ -284,9 +286,26 @@ class TransferModel(NamesClasses, TrainerModel):
         Returns:
             Features `[batch, size]`.
         """
+        inputs, mask = values_and_mask(inputs)
         if not prepared and self.preprocessing is not None:
             inputs = self.preprocessing(inputs, training=False)
+        if mask is not None:
+            self.refuse_unmasked()
+            inputs = with_mask(inputs, mask)
         return self.feature_join(self._backbone_outputs(inputs, training))
+
+    def refuse_unmasked(self) -> None:
+        """Refuse padded sequences where the backbone cannot be told what is padding.
+
+        Raises:
+            ValueError: Some of its layers know no masks.
+        """
+        if not self.backbone.carries_masks():
+            raise ValueError(
+                "This backbone cannot be told what is padding, so sequences of several lengths "
+                "would disturb each other. FeatureTransfer extracts each length by itself; or give "
+                f"batches of one length each. Received: backbone {self.backbone.name!r}"
+            )
 
     def features_state(self) -> str:
         """A digest of what the features depend on besides the backbone; empty for nothing."""
@@ -353,6 +372,11 @@ class TransferModel(NamesClasses, TrainerModel):
         """Whether the backbone has several inputs."""
         return isinstance(self.backbone.input_contract, (list, tuple, dict))
 
+    def takes_sequences(self) -> bool:
+        """Whether the backbone takes inputs of any length."""
+        shape = self.batch_shape()
+        return self.preprocessing is not None or shape is None or None in shape[1:2]
+
     def count_of_classes(self) -> int | None:
         """The number of classes; `None` for a regression."""
         return None if self.task == "regression" else self._num_classes
@@ -368,12 +392,12 @@ class TransferModel(NamesClasses, TrainerModel):
 
         Random layers draw other numbers inside a compiled function, and some cannot be compiled.
         """
-        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        x, mask = values_and_mask(keras.utils.unpack_x_y_sample_weight(data)[0])
         if training and self.augmentation is not None:
             x = self.augmentation(x, training=True)
         if self.preprocessing is not None:
             x = self.preprocessing(x, training=False)
-        return x
+        return x if mask is None else Masked(x, mask)
 
     def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
         """Take one training step on prepared input."""
@@ -411,6 +435,7 @@ class TransferModel(NamesClasses, TrainerModel):
 
     def check_inputs(self, x: Any) -> None:
         """Refuse inputs that the backbone cannot take; see `TrainerModel.check_inputs`."""
+        x, _ = values_and_mask(x)
         if self.preprocessing is not None:
             x = self.preprocessing(some_rows(x), training=False)
         self.backbone.check_inputs(x)
@@ -684,6 +709,23 @@ class TransferModel(NamesClasses, TrainerModel):
             data_key=data_key,
         )
         self._inputs_checked = self._head_initialized = True
+
+    @takes_any_data("x")
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Predict, with the arguments and the result of `keras.Model.predict`.
+
+        Sequences of several lengths go each length by itself where the backbone cannot be told
+        what is padding.
+        """
+        if not is_padded(x) or self.backbone.carries_masks():
+            return super().predict(x, *args, **kwargs)
+        found: Any = None
+        for rows, sequences in by_length(x):
+            part = super().predict(sequences, *args, **kwargs)
+            if found is None:
+                found = np.empty((len(keras.tree.flatten(x)[0]), *part.shape[1:]), part.dtype)
+            found[rows] = part
+        return found
 
     @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
