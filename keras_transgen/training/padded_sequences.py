@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -78,6 +78,36 @@ def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         yield rows, values[rows, :length]
+
+
+def in_their_rows(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """What was computed of each length by itself, in the order of the rows, zeros behind the ends.
+
+    Args:
+        parts: Rows and their values, `[rows, ...]` or `[rows, length, ...]`.
+    """
+    shape = np.max([values.shape[1:] for _, values in parts], axis=0)
+    count = sum(len(rows) for rows, _ in parts)
+    found = np.zeros((count, *shape), parts[0][1].dtype)
+    for rows, values in parts:
+        if values.ndim == 1:
+            found[rows] = values
+        else:
+            found[rows, : values.shape[1]] = values
+    return found
+
+
+def with_padded_labels(data: tf.data.Dataset, value: int) -> tf.data.Dataset:
+    """A data set whose ragged labels are padded within each batch.
+
+    Args:
+        data: Of `(x, y)` or `(x, y, sample_weight)`.
+        value: What stands behind the ends.
+    """
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2 or not isinstance(spec[1], tf.RaggedTensorSpec):
+        return data
+    return data.map(lambda x, y, *weights: (x, y.to_tensor(value), *weights))
 
 
 def read_whole(data: tf.data.Dataset) -> tuple[dict[str, Any], Any, Any]:

@@ -269,7 +269,7 @@ class TrainerModel(TakesAnyData, StoredModel):
     def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
         """Take one training step on a replica's batch and return its logs."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        size = batch_size_of(x)
+        size = self.counted(x, y, sample_weight)
         weight = loss_weight(size, self.optimizer)
         loss_function = functools.partial(self._supervised_loss, x, y, sample_weight, True)
         gradients, loss, y_pred = self.gradients_of(loss_function, self.trainable_variables, weight)
@@ -281,7 +281,7 @@ class TrainerModel(TakesAnyData, StoredModel):
         """Evaluate a replica's batch and return its logs."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         loss, y_pred = self.replica_function(self._supervised_loss)(x, y, sample_weight, False)
-        self._loss_tracker.update_state(loss, sample_weight=batch_size_of(x))
+        self._loss_tracker.update_state(loss, sample_weight=self.counted(x, y, sample_weight))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
@@ -349,6 +349,28 @@ class TrainerModel(TakesAnyData, StoredModel):
         """Apply a replica's gradients; see `keras_transgen.training.apply_gradients`."""
         apply_gradients(optimizer, gradients, variables)
 
+    def counted(self, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
+        """What a replica's mean loss is a mean over, a scalar: the number of its examples.
+
+        By it the replicas' gradients weigh, and the steps' losses in the mean that is logged. A
+        model whose loss is a mean over something else, such as what is no padding, overrides it.
+
+        Args:
+            x: The replica's inputs.
+            y: Their labels.
+            sample_weight: Their weights.
+        """
+        return batch_size_of(x)
+
+    def weighed_by_class(self, data: Any, by_class: np.ndarray) -> tuple:
+        """A batch with the weights that the classes of its labels have.
+
+        Args:
+            data: The replica's batch.
+            by_class: `[num_classes]`.
+        """
+        return weighed_by_class(data, by_class)
+
     def track_loss(self, loss: tf.Tensor, batch_size: tf.Tensor | int) -> dict[str, tf.Tensor]:
         """Count a replica's mean loss in that of the epoch, which is logged as `loss`.
 
@@ -380,7 +402,7 @@ class TrainerModel(TakesAnyData, StoredModel):
         """One step on one replica: noise drawn outside, then the step, compiled if it is alone."""
         checks = self._stop_at_misfits(data)
         if self._weights_by_class is not None:
-            data = weighed_by_class(data, self._weights_by_class)
+            data = self.weighed_by_class(data, self._weights_by_class)
         seed = replica_seed(self.progress.seed.value, self.progress.step.value)
         noise = self.draw_noise(data, seed, training=True)
         whole = bool(self.jit_compile) and num_replicas() == 1

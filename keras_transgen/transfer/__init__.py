@@ -7,6 +7,7 @@ from keras_transgen.public_names import lazy_names
 __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "class_report": "report_by_class",
         "copy_parameters": "deltas.copy",
         "DomainAdaptation": "domain_adaptation",
         "FeatureTransfer": "feature_transfer",

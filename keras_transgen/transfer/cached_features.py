@@ -19,12 +19,14 @@ from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.padded_sequences import (
     by_length,
     gives_padded,
+    in_their_rows,
     is_padded,
     read_whole,
     values_and_mask,
 )
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
+from keras_transgen.transfer.sequence_labels import positions_as_rows
 
 # Rows that lie together on the disk are read together; blocks and the rows within are shuffled.
 _BLOCK_ROWS = 4096
@@ -182,15 +184,13 @@ def cache_features(
 
 def _features_by_length(model: FeatureModel, x: Any, **options: Any) -> np.ndarray:
     """Features of sequences, each length by itself, so that no padding is seen."""
-    found: np.ndarray | None = None
-    for rows, sequences in by_length(x):
-        part = extract_features(_JoinedFeatures(model), sequences, **options).features  # type: ignore[arg-type]
-        if found is None:
-            count = len(next(iter(keras.tree.flatten(x))))
-            found = np.empty((count, *part.shape[1:]), part.dtype)
-        found[rows] = part
-    assert found is not None
-    return found
+    joined: Any = _JoinedFeatures(model)
+    return in_their_rows(
+        [
+            (rows, np.asarray(extract_features(joined, sequences, **options).features))
+            for rows, sequences in by_length(x)
+        ]
+    )
 
 
 def _as_cached(
@@ -202,7 +202,12 @@ def _as_cached(
     views: int,
     source: Features | None,
 ) -> CachedFeatures:
-    targets = targets_of(labels, model.task, model.num_classes)
+    if model.task == "sequence_labelling":
+        # Each position is a row of its own, and a class to tell.
+        features, labels, sample_weight = positions_as_rows(features, labels, sample_weight)
+        targets = targets_of(labels, "classification", model.num_classes)
+    else:
+        targets = targets_of(labels, model.task, model.num_classes)
     weights = weights_of(targets, sample_weight, class_weight)
     return CachedFeatures(features, labels, targets, weights, views, source)
 

@@ -232,7 +232,8 @@ class FeatureTransfer(TransferModel):
             # Whoever labels a validation set may leave classes out.
             seen = BatchDigests()
             measured = cache_features(self, *parts, training=False, watch=seen, **options)
-            self._kept = keep_features(self, seen, measured, options)
+            if self.task != "sequence_labelling":
+                self._kept = keep_features(self, seen, measured, options)
         if not self.compiled:
             self.compile_by_default()
         if self._chosen_solver(found) == "sgd":

@@ -58,6 +58,8 @@ def what_forbids_trials(model: Any, given: dict[str, Any]) -> str | None:
     x, y = given["x"], given["y"]
     if has_several_workers(model.distribute_strategy):
         return "several workers train together"
+    if model.task == "sequence_labelling":
+        return "each position has a label, so that examples cannot be held out by their classes"
     if dense_of(model.head) is None:
         return "the head is no dense layer, so there is no linear probe to start from"
     if model.head_initialization != "probe":

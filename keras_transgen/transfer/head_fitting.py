@@ -66,7 +66,7 @@ def fit_dense_head(
     probe = fit_linear_probe(
         found.features,
         found.targets,
-        task=model.task,
+        task="classification" if model.task == "sequence_labelling" else model.task,
         l2=l2,
         weights=found.weights,
         views=found.views,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_transgen.transfer.logits_check import from_logits, function_name
+from keras_transgen.transfer.sequence_labels import CountedAccuracy
 
 _OF_ONE_CLASS = (
     *(keras.metrics.FalsePositives, keras.metrics.FalseNegatives),
@@ -58,7 +59,7 @@ def of_logits(metrics: Any, task: str) -> Any:
     Returns:
         The same structure.
     """
-    if task == "regression" or metrics is None:
+    if task == "regression" or metrics is None or isinstance(metrics, CountedAccuracy):
         return metrics
     is_description = isinstance(metrics, dict) and "class_name" in metrics
     if isinstance(metrics, dict) and not is_description:
@@ -69,6 +70,8 @@ def of_logits(metrics: Any, task: str) -> Any:
         return metrics
     if str(metrics).lower() in ("accuracy", "acc"):
         # Keras tells by the shape of the labels, and would compare the largest of several labels.
+        if task == "sequence_labelling":
+            return CountedAccuracy(metrics)
         several = task == "multi_label"
         return keras.metrics.BinaryAccuracy(metrics, threshold=0.0) if several else metrics
     metric = keras.metrics.get(metrics)

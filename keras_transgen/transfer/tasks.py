@@ -11,6 +11,12 @@ import tensorflow as tf
 
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels, stop_at_wrong_values
 from keras_transgen.training.registry import Registry
+from keras_transgen.transfer.sequence_labels import (
+    CountedAccuracy,
+    SequenceLabellingLoss,
+    check_sequence_labels,
+    stops_at_sequence_labels,
+)
 from keras_transgen.transfer.training_data import (
     check_class_labels,
     check_multi_labels,
@@ -90,6 +96,7 @@ class Task:
         check: Called with labels, the number of outputs, and whether these are all labels.
         stops: What a step waits for, given a batch's labels and the number of outputs.
         probabilities: Turns logits into probabilities; `None` where there are none.
+        of_positions: Whether a prediction is one for each position of a sequence.
     """
 
     name: str
@@ -98,6 +105,7 @@ class Task:
     check: Callable[[Any, int, bool], None]
     stops: Callable[[Any, int], list[tf.Operation]]
     probabilities: Callable[[Any], Any] | None
+    of_positions: bool = False
 
 
 def _stops_at_classes(labels: Any, num_classes: int) -> list[tf.Operation]:
@@ -138,6 +146,15 @@ TASKS |= {
             check_multi_labels,
             _stops_at_rows,
             keras.ops.sigmoid,
+        ),
+        Task(
+            "sequence_labelling",
+            SequenceLabellingLoss,
+            lambda: [CountedAccuracy()],
+            check_sequence_labels,
+            stops_at_sequence_labels,
+            lambda logits: keras.ops.softmax(logits, axis=-1),
+            of_positions=True,
         ),
         Task(
             "regression",

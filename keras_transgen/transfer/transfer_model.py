@@ -23,7 +23,14 @@ from keras_transgen.training.entrance import FIT_DATA, PARTS, NamesClasses
 from keras_transgen.training.example_weights import check_sample_weight, weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
-from keras_transgen.training.padded_sequences import Masked, by_length, is_padded, values_and_mask
+from keras_transgen.training.padded_sequences import (
+    Masked,
+    by_length,
+    in_their_rows,
+    is_padded,
+    values_and_mask,
+    with_padded_labels,
+)
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.endpoints import transfer_endpoints
@@ -35,6 +42,11 @@ from keras_transgen.transfer.logits_check import (
 )
 from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.probability_metrics import of_logits
+from keras_transgen.transfer.sequence_labels import (
+    NOT_COUNTED,
+    counted_weights,
+    weighed_positions,
+)
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     are_rows_of_classes,
@@ -66,7 +78,8 @@ class TransferModel(NamesClasses, TrainerModel):
         head: Keras layer, model or list of layers from features to logits. The default is one
             dense layer in float32.
         task: `"classification"` (default; integer labels or rows of probabilities),
-            `"multi_label"` (zeros and ones, `[batch, num_classes]`) or `"regression"`.
+            `"multi_label"` (zeros and ones, `[batch, num_classes]`), `"sequence_labelling"` (an
+            integer for each position, `[batch, length]`; -1 is not counted) or `"regression"`.
         preprocessing: Keras layer, model or list of layers that makes the backbone's input of raw
             input (`keras.layers.Rescaling`, `Resizing`, `TextVectorization`, ...); part of the
             model, so `predict` takes raw input.
@@ -148,8 +161,13 @@ class TransferModel(NamesClasses, TrainerModel):
         self.backbone = load_backbone(backbone)
         self.preprocessing = as_layer(preprocessing, "preprocessing")
         self.augmentation = as_layer(augmentation, "augmentation")
+        if self._task.of_positions and pooling not in (None, "none"):
+            raise ValueError(
+                "Every position has a label of its own, so positions are not pooled: leave pooling "
+                f"out. Received: pooling={pooling!r}, task={task!r}"
+            )
         self.feature_join = FeatureJoin(
-            pooling or ("none" if self._own_head else "average"),
+            pooling or ("none" if self._own_head or self._task.of_positions else "average"),
             normalize_features,
             dtype="float32",
             name="feature_join",
@@ -167,7 +185,7 @@ class TransferModel(NamesClasses, TrainerModel):
             return 1
         if num_classes is None and self._own_head:
             return None
-        least = 2 if self.task == "classification" else 1
+        least = 2 if self.task in ("classification", "sequence_labelling") else 1
         if isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)):
             raise ValueError(
                 "num_classes must be given as a whole number, or a head of one's own. "
@@ -191,9 +209,11 @@ class TransferModel(NamesClasses, TrainerModel):
         if not self.head.built:
             self.head.build(features.shape)
         logits = self.head.compute_output_spec(features)
-        if len(logits.shape) != 2 or self._num_classes not in (None, logits.shape[-1]):
+        rank = 3 if self._task.of_positions else 2
+        if len(logits.shape) != rank or self._num_classes not in (None, logits.shape[-1]):
+            form = "[batch, length, num_classes]" if rank == 3 else "[batch, num_classes]"
             raise ValueError(
-                "The head must give logits [batch, num_classes]. "
+                f"The head must give logits {form}. "
                 f"Received: a head with outputs of shape {tuple(logits.shape)}, "
                 f"num_classes={self._num_classes}"
             )
@@ -230,7 +250,7 @@ class TransferModel(NamesClasses, TrainerModel):
 
     @property
     def task(self) -> str:
-        """`"classification"`, `"multi_label"` or `"regression"`."""
+        """`"classification"`, `"multi_label"`, `"sequence_labelling"` or `"regression"`."""
         return self._task.name
 
     @property
@@ -343,8 +363,9 @@ class TransferModel(NamesClasses, TrainerModel):
             **kwargs: As in `predict`.
 
         Returns:
-            int64 `[count]`, or for multiple labels bool `[count, num_classes]`. With `names`
-            strings `[count]`, or for multiple labels an array of tuples of strings.
+            int64 `[count]`, or for multiple labels bool `[count, num_classes]`, or for sequences
+            `[count, length]`. With `names` strings in their place, or for multiple labels an array
+            of tuples of strings.
 
         Raises:
             ValueError: A regression has no classes, or the model knows no names.
@@ -385,7 +406,36 @@ class TransferModel(NamesClasses, TrainerModel):
         """Whether a training has begun."""
         return self._head_initialized or bool(int(self.progress.step.numpy()))
 
+    def entered_labels(self, labels: Any, training: bool) -> Any:
+        """Labels as arrays or tensors of numbers; those of sequences end in -1."""
+        found = super().entered_labels(labels, training)
+        if not self._task.of_positions or not isinstance(found, tf.RaggedTensor):
+            return found
+        if found.dtype == tf.string:
+            words = found.flat_values.numpy()
+            found = found.with_flat_values(super().entered_labels(words, training))
+        return found.to_tensor(NOT_COUNTED).numpy()
+
+    def entered_batches(self, data: Any, training: bool) -> Any:
+        """A data set or generator of numbered labels; those of sequences end in -1."""
+        data = super().entered_batches(data, training)
+        if self._task.of_positions and isinstance(data, tf.data.Dataset):
+            return with_padded_labels(data, NOT_COUNTED)
+        return data
+
     # The training core's hooks
+
+    def counted(self, x: Any, y: Any, sample_weight: Any) -> tf.Tensor:
+        """The number of examples, or of positions that have a label, by their weights."""
+        if not self._task.of_positions:
+            return super().counted(x, y, sample_weight)
+        mask = values_and_mask(x)[1]
+        return tf.reduce_sum(counted_weights(y, mask, sample_weight))
+
+    def weighed_by_class(self, data: Any, by_class: np.ndarray) -> tuple:
+        """A batch with the weights that the classes of its labels have."""
+        weighed = weighed_positions if self._task.of_positions else super().weighed_by_class
+        return weighed(data, by_class)
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
         """Prepare the batch outside what XLA compiles: augmentation if training, and preprocessing.
@@ -427,7 +477,7 @@ class TransferModel(NamesClasses, TrainerModel):
         self.check_labels(y, self._whole_data and training)
         check_sample_weight(sample_weight)
         shape = tuple(np.shape(sample_weight)) if sample_weight is not None else ()
-        if len(shape) > 1 and set(shape[1:]) != {1}:
+        if len(shape) > 1 and set(shape[1:]) != {1} and not self._task.of_positions:
             raise ValueError(
                 "Each example has one weight: sample_weight of shape [count]. "
                 f"Received: sample_weight of shape {list(shape)}"
@@ -454,8 +504,8 @@ class TransferModel(NamesClasses, TrainerModel):
         return found
 
     def weighed_classes(self, class_weight: Any) -> int | None:
-        """The number of classes, in a classification."""
-        if self.task != "classification":
+        """The number of classes, where each example or position has one."""
+        if self.task not in ("classification", "sequence_labelling"):
             raise ValueError(
                 "class_weight is for examples of one class each. Weigh the examples: use "
                 f"sample_weight. Received: class_weight with task={self.task!r}"
@@ -719,13 +769,10 @@ class TransferModel(NamesClasses, TrainerModel):
         """
         if not is_padded(x) or self.backbone.carries_masks():
             return super().predict(x, *args, **kwargs)
-        found: Any = None
+        parts = []
         for rows, sequences in by_length(x):
-            part = super().predict(sequences, *args, **kwargs)
-            if found is None:
-                found = np.empty((len(keras.tree.flatten(x)[0]), *part.shape[1:]), part.dtype)
-            found[rows] = part
-        return found
+            parts.append((rows, super().predict(sequences, *args, **kwargs)))
+        return in_their_rows(parts)
 
     @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
