@@ -7,6 +7,7 @@ from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
+from keras_transgen.datasets.viewed_image import read_image
 
 __all__ = [
     "ImageIndex",
@@ -18,6 +19,7 @@ __all__ = [
     "load_digits_split",
     "load_idx_folder",
     "read_idx",
+    "read_image",
     "sample_per_class",
     "stratified_split",
     "unreadable_images",
