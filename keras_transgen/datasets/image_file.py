@@ -25,6 +25,8 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 _BYTES_PER_PIXEL = 8
 # Profiles, previews, and what cameras write.
 _METADATA = 2**22
+# Cameras write some sixty, within 64 kB.
+_MOST_EXIF_ENTRIES, _MOST_EXIF_BYTES = 512, 2**20
 # Floats, and integers of 32 or of 16 signed bits.
 _RANGELESS = ("F", "I")
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
@@ -42,11 +44,11 @@ class UnreadableImageError(ValueError):
 
 def open_plain_file(path: str | os.PathLike[str]) -> io.FileIO:
     """Opens a file for reading, unbuffered, and never waits for one."""
-    file = io.FileIO(os.open(path, _FLAGS))
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    number = os.open(path, _FLAGS)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
         raise OSError("it is no plain file, but a folder, pipe, socket or device")
-    return file
+    return io.FileIO(number)
 
 
 @contextmanager
@@ -95,6 +97,8 @@ def orientation(image: Image) -> int:
     """How a viewer turns the image, from 1 (not at all) to 8, by its Exif or XMP entry."""
     from PIL import ExifTags
 
+    if not _modest_exif(image.info.get("exif", b"")):
+        return 1
     try:
         found = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -132,6 +136,15 @@ def image_stream(source: ImageSource, max_pixels: int = MAX_PIXELS) -> IO[bytes]
         stream.close()
         raise ValueError(f"{size:,} bytes, far more than max_pixels={max_pixels:,} take")
     return stream
+
+
+def _modest_exif(content: bytes) -> bool:
+    """Whether so few entries can be read: each may say that all the bytes are its own."""
+    content = content.removeprefix(b"Exif\0\0")
+    order: Any = "little" if content.startswith(b"II") else "big"
+    start = int.from_bytes(content[4:8], order)
+    entries = int.from_bytes(content[start : start + 2], order)
+    return len(content) <= _MOST_EXIF_BYTES and entries <= _MOST_EXIF_ENTRIES
 
 
 def _refuse_large(image: Image, max_pixels: int) -> None:

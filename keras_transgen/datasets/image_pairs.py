@@ -138,12 +138,13 @@ def _refuse_other_shapes(paths: Sequence[str], max_pixels: int) -> None:
     for path in paths:
         height, width = height_and_width(path, max_pixels)
         if width != 2 * height:
-            others.append(f"{printable(path)} ({width} x {height})")
+            others.append(f"{printable(path)} of {width} x {height} pixels")
     if others:
         more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
         raise ValueError(
-            "image_pairs expected two squares side by side in every file, twice as wide as high. "
-            "Single images are no pairs (image_folder reads them); pass square_halves=False for "
-            f"halves of another shape. Received: {len(others)} other(s) of {len(paths)}: "
-            f"{'; '.join(others[:_NAMED])}{more} (width x height in pixels)"
+            "image_pairs expected two images side by side in every file, both square: twice as "
+            "wide as high. Single images are no pairs (image_folder reads them); pass "
+            "square_halves=False (--any-shape) for halves of another shape. "
+            f"Received: {len(others)} other(s) of {len(paths)} (width x height): "
+            f"{'; '.join(others[:_NAMED])}{more}"
         )

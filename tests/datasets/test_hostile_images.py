@@ -256,6 +256,73 @@ def test_what_unpacks_beside_the_pixels(folder, between):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120 * 1024
 
 
+def tiff(width, height, data, **tags):
+    """A deflated TIFF with whatever tags."""
+    numbers = {"ImageWidth": 256, "ImageLength": 257, "BitsPerSample": 258, "Compression": 259,
+               "PhotometricInterpretation": 262, "StripOffsets": 273, "RowsPerStrip": 278,
+               "StripByteCounts": 279, "TileWidth": 322, "TileLength": 323, "TileOffsets": 324,
+               "TileByteCounts": 325}  # fmt: skip
+    packed = zlib.compress(data, 9)
+    given = {"ImageWidth": width, "ImageLength": height, "BitsPerSample": 8, "Compression": 8,
+             "PhotometricInterpretation": 1, **tags}  # fmt: skip
+    kind = "Tile" if "TileWidth" in tags else "Strip"
+    given |= {f"{kind}Offsets": 400, f"{kind}ByteCounts": len(packed)}
+    entries = sorted((numbers[name], value) for name, value in given.items())
+    head = b"II*\0" + struct.pack("<LH", 8, len(entries))
+    head += b"".join(struct.pack("<HHLL", number, 4, 1, value) for number, value in entries)
+    return (head + bytes(4)).ljust(400, b"\0") + packed
+
+
+@pytest.mark.parametrize(
+    ("content", "refused"),
+    [
+        (tiff(20_000, 20_000, bytes(10**6), RowsPerStrip=20_000), True),
+        (tiff(8, 8, bytes(10**6), TileWidth=32_000, TileLength=32_000), True),
+        (tiff(8, 8, bytes(10**8), RowsPerStrip=2**31 - 1), False),
+        (tiff(8, 8, bytes(10**6), RowsPerStrip=8), False),
+    ],
+    ids=["pixels", "tiles", "rows", "data"],
+)
+def test_what_a_tiff_unpacks_to(folder, content, refused):
+    (folder / "1.tif").write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if refused:
+        with pytest.raises(ValueError, match=r"1\.tif"):
+            image_folder(folder, 8, labelled=False)
+        unseen = image_folder(folder, 8, labelled=False, check="none")
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"1\.tif"):
+            list(unseen)
+    else:
+        assert not read_image(folder / "1.tif").any()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
+def test_pages_of_a_tiff_that_lead_back(folder):
+    content = bytearray(tiff(8, 8, bytes(64), RowsPerStrip=8))
+    count = content[8]
+    content[10 + 12 * count : 14 + 12 * count] = struct.pack("<L", 8)
+    (folder / "1.tif").write_bytes(content)
+    assert read_image(folder / "1.tif").shape == (8, 8, 3)
+
+
+def exif_bomb(entries):
+    """Entries that all say that the same sixty kilobytes are theirs."""
+    data = struct.pack("<LH", 8, entries)
+    data += b"".join(
+        struct.pack("<HHLL", 0x1000 + number, 7, 60_000, 100) for number in range(entries)
+    )
+    return b"Exif\0\0II*\0" + data.ljust(64_000, b"\0")
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+def test_exif_that_grows(folder, kind):
+    path = saved(folder / f"1.{kind}", (40, 30), exif=exif_bomb(5000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(list(image_folder(folder, 8, 1, labelled=False))) == 2
+    assert read_image(path).shape == (30, 40, 3)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024
+
+
 @pytest.mark.parametrize("name", SAVED)
 def test_a_damaged_picture_is_named(tmp_path, name):
     content = saved(tmp_path / f"a.{name}", (70, 30), **SAVED[name]).read_bytes()
