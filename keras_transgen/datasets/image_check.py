@@ -97,7 +97,8 @@ def _look(source: ImageSource, thorough: bool, max_pixels: int) -> Look:
         with opened_image(source, max_pixels) as image:
             plain = fits and orientation(image) == 1
             kind = "JPEG" if image.format == "MPO" else str(image.format)
-        if not thorough and _looks_whole(kind, tail):
+        # A JPEG with an unusual header is decoded.
+        if not thorough and (_looks_whole(kind, tail) if kind != "JPEG" else header is not None):
             return Look("", plain)
         read_image(source, max_pixels=max_pixels)
         if kind != "JPEG":

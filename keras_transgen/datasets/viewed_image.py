@@ -50,7 +50,7 @@ def read_image(
         background: Red, green and blue from 0 to 255 behind what is transparent. Defaults to
             white.
         max_pixels: Most pixels; more are refused by the header, before they are decoded.
-            Defaults to 67 million (2^26).
+            Defaults to 67 million (2^26); above 178 million Pillow's own limit holds.
         name: What errors call the image. Defaults to the path.
 
     Returns:
@@ -73,26 +73,17 @@ def read_image(
         assert read_image(file.getvalue(), background=(9, 8, 7))[0, 0].tolist() == [9, 8, 7]
         ```
     """
-    return image_and_alpha(source, background, max_pixels, name)[0]
-
-
-def image_and_alpha(
-    source: ImageSource,
-    background: Sequence[int] = WHITE,
-    max_pixels: int = MAX_PIXELS,
-    name: str | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """`read_image`, and uint8 `[height, width]`: 0 where only the background is seen."""
-    from PIL import Image
-
     colour = checked_background(background)
-    with opened_image(source, max_pixels, name) as opened:
-        image = _upright(opened)
-        if image.mode == "RGB":
-            return np.asarray(image), np.full(image.size[::-1], 255, "uint8")
-        behind = Image.new("RGBA", image.size, (*colour, 255))
-        seen = Image.alpha_composite(behind, image).convert("RGB")
-        return np.asarray(seen), np.asarray(image.getchannel("A"))
+    with opened_image(source, max_pixels, name) as image:
+        return np.array(_over(_upright(image), colour))
+
+
+def image_and_alpha(source: ImageSource) -> tuple[np.ndarray, np.ndarray]:
+    """`read_image`, and uint8 `[height, width]`: 0 where only the background is seen."""
+    with opened_image(source) as image:
+        seen = _upright(image)
+        alpha = np.asarray(seen.convert("RGBA").getchannel("A"))
+        return np.asarray(_over(seen, WHITE)), alpha
 
 
 def checked_background(background: Sequence[int]) -> Background:
@@ -111,6 +102,15 @@ def checked_background(background: Sequence[int]) -> Background:
         )
     red, green, blue = (int(each) for each in numbers)
     return red, green, blue
+
+
+def _over(image: Image, background: Background) -> Image:
+    from PIL import Image as pillow
+
+    if image.mode == "RGB":
+        return image
+    behind = pillow.new("RGBA", image.size, (*background, 255))
+    return pillow.alpha_composite(behind, image).convert("RGB")
 
 
 def _upright(image: Image) -> Image:

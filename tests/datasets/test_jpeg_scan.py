@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_transgen.datasets import image_folder, unreadable_images
@@ -121,6 +122,32 @@ def test_unusual_headers_are_not_plain_or_say_the_size_that_pillow_says(place):
             continue
         with Image.open(io.BytesIO(other)) as image:
             assert image.size == (found.width, found.height)
+
+
+@pytest.mark.parametrize("kind", ["plain", "progressive", "optimized", "restarts"])
+def test_tensorflow_decodes_what_is_plain(tmp_path, kind):
+    """Any byte of the header may be wrong: the file is no plain one then, or decoded."""
+    content = jpeg(scene((24, 16)), **KINDS[kind])
+    start, refused = content.index(b"\xff\xda") + 14, 0
+    random = np.random.default_rng(0)
+    for place in range(2, start):
+        for value in (0, 255, int(random.integers(256))):
+            other = content[:place] + bytes([value]) + content[place + 1 :]
+            found = plain_jpeg(other, other[-64:])
+            if found is None:
+                refused += 1
+            else:
+                shape = tf.io.decode_jpeg(other, channels=3).shape
+                assert shape == (found.height, found.width, 3)
+    assert refused > start / 2
+
+
+def test_a_damaged_header_is_named_by_the_quick_check(tmp_path):
+    content = jpeg(scene())
+    place = content.index(b"\xff\xc4") + 5
+    (tmp_path / "1.jpg").write_bytes(content[:place] + b"\xff" * 16 + content[place + 16 :])
+    with pytest.raises(ValueError, match=r"1 unreadable of 1: .*1\.jpg"):
+        image_folder(tmp_path, 8, labelled=False)
 
 
 @pytest.mark.shared_data
