@@ -119,11 +119,16 @@ def _upright(image: Image) -> Image:
 
     tiles: Any = getattr(image, "tile", None)
     rawmode = str(tiles[0][3]) if image.format == "PNG" and tiles else ""
-    tags = dict(getattr(image, "tag_v2", {}))
+    tags: Any = getattr(image, "tag_v2", {})
+    bits, photometric = tags.get(_BITS_PER_SAMPLE), tags.get(_PHOTOMETRIC)
     image.load()
     _correct_transparency(image, rawmode)
     turned = _UPRIGHT.get(orientation(image))
-    seen = _sixteen_bits(image, tags) if image.mode.startswith("I") else _eight_bits(image)
+    seen = (
+        _sixteen_bits(image, bits, photometric)
+        if image.mode.startswith("I")
+        else _eight_bits(image)
+    )
     return seen if turned is None else seen.transpose(Transpose[turned])
 
 
@@ -139,14 +144,14 @@ def _eight_bits(image: Image) -> Image:
     return image.convert("RGBA" if transparent else "RGB")
 
 
-def _sixteen_bits(image: Image, tags: dict[int, object]) -> Image:
+def _sixteen_bits(image: Image, bits: Any, photometric: Any) -> Image:
     """Grey of up to 16 bits, which Pillow would cut off at 255."""
     from PIL import Image as pillow
 
     numbers = np.asarray(image)
-    highest = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
+    highest = 4095 if bits == (12,) else 65535
     table = np.rint(np.minimum(np.arange(2**16) * (255.0 / highest), 255.0)).astype("uint8")
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    if photometric == _WHITE_IS_ZERO:
         table = 255 - table
     grey = pillow.fromarray(table[np.clip(numbers, 0, 65535)])
     transparent = image.info.get("transparency")
