@@ -44,7 +44,7 @@ def found_files(root: str, groups: Sequence[str]) -> list[FoundFile]:
     seen: set[tuple[int, int]] = set()
     links: list[tuple[str, str]] = []
     if groups:
-        seen.add(_place(os.stat(root)))
+        seen.add(_place(os.stat(root), root))
     for group in groups or ("",):
         folder = os.path.join(root, group) if group else root
         if group and os.path.islink(folder):
@@ -97,7 +97,7 @@ def _walk(
                 f"Expected images not more than {_DEEPEST} folders deep. "
                 f"Received: {printable(parent, 300)}"
             )
-        place = _place(os.stat(parent))
+        place = _place(os.stat(parent), parent)
         if place in seen:
             continue
         seen.add(place)
@@ -121,8 +121,9 @@ def _file(group: str, entry: os.DirEntry[str], links: int) -> FoundFile:
         # A link to nothing: reading it says so, by name.
         found = entry.stat(follow_symlinks=False)
     special = not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode))
-    return FoundFile(entry.path, _place(found), group, links, special)
+    return FoundFile(entry.path, _place(found, entry.path), group, links, special)
 
 
-def _place(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _place(found: os.stat_result, path: str) -> tuple[int, int]:
+    # Some network file systems number nothing: there every path is a file of its own.
+    return found.st_dev, found.st_ino or hash(path)

@@ -29,7 +29,8 @@ _METADATA = 2**22
 _MOST_EXIF_ENTRIES, _MOST_EXIF_BYTES = 512, 2**20
 # Floats, and integers of 32 or of 16 signed bits.
 _RANGELESS = ("F", "I")
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
+# Tags of a TIFF.
+_WIDTH, _LENGTH, _TILE_WIDTH, _TILE_LENGTH = 256, 257, 322, 323
 # Neither waiting for a pipe's writer, nor changing line ends.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -110,9 +111,10 @@ def orientation(image: Image) -> int:
 def height_and_width(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """The size of an image file as a viewer shows it, by its header."""
     with opened_image(path, max_pixels) as image:
-        # Pillow has turned the size of a TIFF by then.
-        turned = orientation(image) > 4 and image.format != "TIFF"
-        return (image.width, image.height) if turned else (image.height, image.width)
+        # Of a TIFF the tags, since the size may be turned already.
+        tags: Any = getattr(image, "tag_v2", {})
+        width, height = tags.get(_WIDTH, image.width), tags.get(_LENGTH, image.height)
+        return (width, height) if orientation(image) > 4 else (height, width)
 
 
 def image_stream(source: ImageSource, max_pixels: int = MAX_PIXELS) -> IO[bytes]:
