@@ -29,6 +29,8 @@ _UPRIGHT = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+# Of a PNG's grey of less than 8 bits.
+_HIGHEST = {"1": 1, "L;2": 3, "L;4": 15}
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 
 
@@ -164,7 +166,7 @@ def _sixteen_bits(image: Image, bits: Any, photometric: Any) -> Image:
 def _correct_transparency(image: Image, rawmode: str) -> None:
     """A PNG's transparent colour in the bits of the file: Pillow keeps it so, and scales pixels."""
     found = image.info.get("transparency")
-    if isinstance(found, int) and rawmode in ("L;2", "L;4"):
-        image.info["transparency"] = found * 255 // (3 if rawmode == "L;2" else 15)
+    if isinstance(found, int) and rawmode in _HIGHEST:
+        image.info["transparency"] = min(found, _HIGHEST[rawmode]) * 255 // _HIGHEST[rawmode]
     elif isinstance(found, tuple) and rawmode == "RGB;16B":
         image.info["transparency"] = tuple(each >> 8 for each in found)
