@@ -9,6 +9,7 @@ from pathlib import Path
 SCRIPTS = (
     "import_time.py",
     "module_loading.py",
+    "image_reading.py",
     "feature_transfer.py",
     "fine_tuning_step.py",
     "lora.py",

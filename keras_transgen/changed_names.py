@@ -31,6 +31,7 @@ MOVED: dict[str, str] = {
     "backbones.module_taps": "backbones.saved_model_taps",
     "cli.tune_search": "cli.tune",
     "datasets.few_shot": "datasets.by_class",
+    "datasets.image_size": "datasets.image_file",
     "datasets.stratified_split": "datasets.by_class",
     "distributed.actors": "distributed.ray_extra",
     "distributed.feature_extraction": "distributed.ray_extraction",

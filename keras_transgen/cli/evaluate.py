@@ -10,7 +10,9 @@ from rich.table import Table
 
 from keras_transgen.cli.image_input import image_input, open_backbone
 from keras_transgen.cli.options import (
+    Check,
     ImageSize,
+    SkipBroken,
     UnsafeOps,
     loading_console,
     refuse_output,
@@ -38,13 +40,15 @@ def run_evaluate(
     ] = 1000,
     seed: Annotated[int, seed_option("Of these samples.")] = 0,
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, float]:
     """Fréchet and kernel distance, precision and recall of samples against real images."""
     if output is not None:
         refuse_output(output, folder=False)
     console = loading_console()
-    from keras_transgen.datasets import image_folder, index_images
+    from keras_transgen.datasets import image_folder
     from keras_transgen.evaluation import SampleQuality
     from keras_transgen.training import write_whole_json
 
@@ -54,19 +58,22 @@ def run_evaluate(
     reading = image_input(extractor, image_size, side).options()
     low, high = reading["value_range"]
     quality = SampleQuality(extractor, value_range=(low, high), image_size=reading["image_size"])
-    for folder in (real,) if samples is not None else (real, generated):
-        found = len(index_images(folder, labelled=False).paths)
+    reading.update(labelled=False, check=check, skip_broken=skip_broken)
+    folders = (real,) if samples is not None else (real, generated)
+    images = {folder: image_folder(folder, **reading) for folder in folders}
+    for folder, data in images.items():
+        found = len(data.file_paths)
         if found <= NEIGHBOURS:
             raise ValueError(
                 f"Precision and recall look at the {NEIGHBOURS} nearest images of each "
                 f"image, so a folder must hold {NEIGHBOURS + 1} at least. "
                 f"Received: {found} in {folder}"
             )
-    quality.update_real(image_folder(real, labelled=False, **reading))
+    quality.update_real(images[real])
     if samples is not None:
         quality.update_generated(*samples)
     else:
-        quality.update_generated(image_folder(generated, labelled=False, **reading))
+        quality.update_generated(images[generated])
     metrics = quality.result(k=NEIGHBOURS).metrics()
     table = Table(title=f"{generated} against {real}")
     table.add_column("metric")

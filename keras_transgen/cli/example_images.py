@@ -15,6 +15,8 @@ def example_images(
     value_range: tuple[float, float],
     seed: int,
     shuffle: bool = False,
+    check: str = "quick",
+    skip_broken: bool = False,
 ) -> tuple[Any, list[str]]:
     """A data set of single images with labels, and the classes.
 
@@ -46,6 +48,8 @@ def example_images(
         color_mode=color,
         shuffle=shuffle,
         seed=seed,
+        check=check,
+        skip_broken=skip_broken,
     )
     if not labelled:
         data = data.map(lambda image: (image, tf.constant(0, tf.int64)))

@@ -10,7 +10,9 @@ import typer
 from keras_transgen.cli.image_input import image_input, open_backbone
 from keras_transgen.cli.options import (
     BatchSize,
+    Check,
     ImageSize,
+    SkipBroken,
     Source,
     UnsafeOps,
     loading_console,
@@ -42,11 +44,19 @@ def run_extract(
     workers: Annotated[
         int | None, typer.Option(min=1, help="With --ray: processes that hold the backbone.")
     ] = None,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Path:
     """Write the features of a folder of images to a file."""
     if workers is not None and not ray:
         raise ValueError(f"--workers is an option of --ray. Received: --workers {workers}")
+    if ray and (skip_broken or check != "quick"):
+        raise ValueError(
+            "With --ray images are looked at while they are read, and broken ones are named; "
+            f"leave out --check and --skip-broken. Received: --check {check}"
+            f"{' --skip-broken' * skip_broken}"
+        )
     if ray:
         return _extract_with_ray(
             backbone, images, output, image_size, batch_size, workers, allow_unsafe_ops
@@ -68,20 +78,26 @@ def run_extract(
         images,
         batch_size=batch_size,
         labelled=labelled,
+        check=check,
+        skip_broken=skip_broken,
         **image_input(network, image_size, images).options(),
     )
     extracted = extract_features(network, data, batch_size=batch_size)
-    arrays: dict[str, Any] = {"files": np.array(index.paths), "digest": np.array(network.digest())}
+    arrays: dict[str, Any] = {
+        "files": np.array(data.file_paths),
+        "digest": np.array(network.digest()),
+    }
     if isinstance(extracted.features, dict):
         arrays.update({f"features_{name}": value for name, value in extracted.features.items()})
     else:
         arrays["features"] = extracted.features
     if labelled:
-        arrays["labels"] = np.asarray(index.labels)
+        label_of = dict(zip(index.paths, np.asarray(index.labels)))
+        arrays["labels"] = np.array([label_of[path] for path in data.file_paths])
         arrays["class_names"] = np.array(index.class_names)
     write_whole(str(output), lambda path: np.savez(path, **arrays))
     shapes = {name: value.shape for name, value in arrays.items() if name.startswith("features")}
-    console.print(f"{len(index.paths)} images, {shapes} -> {output}", highlight=False)
+    console.print(f"{len(data.file_paths)} images, {shapes} -> {output}", highlight=False)
     return output
 
 

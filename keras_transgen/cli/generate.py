@@ -11,6 +11,8 @@ from keras_transgen.cli.example_images import example_images
 from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
+    Check,
+    SkipBroken,
     loading_console,
     refuse_output,
     say_written,
@@ -50,6 +52,8 @@ def run_train(
         "runs/generate"
     ),
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
 ) -> Any:
     """Train a VAE, a GAN or a conditional GAN."""
     refuse_output(output)
@@ -66,7 +70,9 @@ def run_train(
     conditional = model == "conditional-gan"
     refuse_links_below(output, output / "samples" / "epoch_0001.png")
     value_range = (0.0, 1.0) if model == "vae" else (-1.0, 1.0)
-    data, names = example_images(images, size, color, conditional, value_range, seed, shuffle=True)
+    data, names = example_images(
+        images, size, color, conditional, value_range, seed, True, check, skip_broken
+    )
     first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
     made = _model(model, real[0].shape[1:], latent_dim, len(names))

@@ -71,13 +71,17 @@ def image_input(backbone: Any, image_size: int | None, images: str | Path | int)
 
 
 def side_of_data(images: str | Path) -> int:
-    """The shorter side of a folder's first image, from 8 to 224 pixels."""
+    """The shorter side of a folder's first image that can be opened, from 8 to 224 pixels."""
     from keras_transgen.datasets import index_images
-    from keras_transgen.datasets.image_size import height_and_width
+    from keras_transgen.datasets.image_file import height_and_width
 
-    found = height_and_width(index_images(images, labelled=False).paths[0])
-    # Reading it says what is wrong with one that has no size.
-    return max(_SMALLEST, min(_LARGEST, *(found or (_LARGEST, _LARGEST))))
+    for path in index_images(images, labelled=False).paths:
+        try:
+            return max(_SMALLEST, min(_LARGEST, *height_and_width(path)))
+        except (OSError, ValueError):
+            # Whether it may be left out, and what is wrong with it, is said where it is read.
+            continue
+    return _LARGEST
 
 
 def open_backbone(source: str, allow_unsafe_ops: bool) -> Any:

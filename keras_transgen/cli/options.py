@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,6 +44,19 @@ def seed_option(help: str) -> Any:
     return typer.Option(help=help, min=0, max=2**32 - 1)
 
 
+Check = Annotated[
+    Literal["quick", "thorough", "none"],
+    typer.Option(
+        help="Look for images that cannot be read, before the work: at their ends, by decoding "
+        "every one, or not at all."
+    ),
+]
+SkipBroken = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken", help="Leave out images that --check finds broken; they are named."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1)]
 UnsafeOps = Annotated[
     bool,

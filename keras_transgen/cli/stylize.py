@@ -85,16 +85,17 @@ def run_stylize(
 def read_image(path: Path, size: int | None) -> np.ndarray:
     """An image file as uint8 `[height, width, 3]`; `size` is its longer side, if not its own."""
     import numpy as np
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    from keras_transgen.datasets.image_file import read_picture
+    from keras_transgen.datasets import read_image as read_file
 
-    image = ImageOps.exif_transpose(read_picture(path)).convert("RGB")
+    pixels = read_file(path)
     if size is not None:
+        image = Image.fromarray(pixels)
         scale = size / max(image.size)
         width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
+    return pixels
 
 
 def _opened(backbone: str, allow_unsafe_ops: bool) -> Any:

@@ -12,7 +12,9 @@ from typer.core import TyperCommand
 from keras_transgen.cli.image_input import image_input, open_backbone
 from keras_transgen.cli.options import (
     BatchSize,
+    Check,
     ImageSize,
+    SkipBroken,
     Source,
     UnsafeOps,
     loading_console,
@@ -80,6 +82,8 @@ def run_transfer(
         int, typer.Option(min=1, help="Rank of LoRA's matrices, width of an adapter.")
     ] = 8,
     seed: Annotated[int, seed_option("Of the split, the head and the training.")] = 0,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train a classifier for a folder of images on a pretrained network."""
@@ -105,6 +109,7 @@ def run_transfer(
     names = list(index_images(images).class_names or ())
     network = open_backbone(backbone, allow_unsafe_ops)
     reading = image_input(network, image_size, images).options()
+    reading.update(check=check, skip_broken=skip_broken)
     if validation is None:
         train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
     else:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_transgen.cli.options import loading_console, refuse_output, seed_option
+from keras_transgen.cli.options import (
+    Check,
+    SkipBroken,
+    loading_console,
+    refuse_output,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +38,8 @@ def run_apply(
         bool, typer.Option("--backwards", help="For a CycleGAN: from B to A.")
     ] = False,
     seed: Annotated[int | None, seed_option("Makes the noise of a Pix2Pix reproducible.")] = None,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
 ) -> list[Path]:
     """Turn every image of a folder into what the model makes of it."""
     refuse_output(output)
@@ -40,13 +48,17 @@ def run_apply(
     import numpy as np
 
     import keras_transgen as ktg
-    from keras_transgen.datasets import index_images
+    from keras_transgen.datasets.image_file import MAX_PIXELS
+    from keras_transgen.datasets.image_index import list_images
+    from keras_transgen.datasets.readable_images import readable_images
     from keras_transgen.datasets.whole_file import refuse_links_below, write_whole
 
     model = ktg.load_model(model_file)
     apply = _application(model, model_file, backwards, seed)
     low, high = model.value_range or (0.0, 1.0)
-    paths = [Path(path) for path in index_images(images, labelled=False).paths]
+    index = list_images(images, False, "translate apply")
+    found = readable_images(index, check, skip_broken, MAX_PIXELS, "translate apply")
+    paths = [Path(path) for path in found.index.paths]
     targets = _targets(paths, Path(images).expanduser(), output)
     for target in targets:
         refuse_links_below(output, target)
@@ -109,13 +121,14 @@ def _enhancing(model: Any) -> Callable[[Path], np.ndarray]:
 def _pixels(path: Path, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """uint8 `[height, width, channels]`, and where pixels are transparent `[height, width, 1]`."""
     import numpy as np
+    from PIL import Image
 
-    from keras_transgen.datasets.image_file import read_picture
+    from keras_transgen.datasets.viewed_image import image_and_alpha
 
-    image = read_picture(path).convert("RGBA")
-    alpha = np.asarray(image)[..., 3:]
-    colours = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    return colours.reshape(*alpha.shape[:2], channels), alpha == 0
+    colours, alpha = image_and_alpha(path)
+    if channels == 1:
+        colours = np.asarray(Image.fromarray(colours).convert("L"))[..., None]
+    return colours, alpha[..., None] == 0
 
 
 def _resized(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_transgen.cli.options import (
+    Check,
+    SkipBroken,
     UnsafeOps,
     loading_console,
     refuse_output,
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 BATCH_SIZES = {"pix2pix": 4, "cyclegan": 1, "enhance": 16}
 HELD_OUT = 10
 SHOWN = 8
-# Of a pair of two upright images, 3 by 4, side by side.
-_WIDER = 1.2
 _SHUFFLED = 1000
 
 
@@ -76,6 +76,14 @@ def run_train(
         "runs/translate"
     ),
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
+    any_shape: Annotated[
+        bool,
+        typer.Option(
+            "--any-shape", help="Pairs side by side need not be two squares; they are stretched."
+        ),
+    ] = False,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
@@ -108,11 +116,20 @@ def run_train(
     )
     made = _model(model, size, {**generators, **width, "seed": seed}, task, factor, sigma)
     batch_size = batch_size or BATCH_SIZES[model]
+    reading = {"check": check, "skip_broken": skip_broken, "any_shape": any_shape}
     if model == "cyclegan":
-        train, held_out, count = _two_sets(images, others, size, direction, batch_size, seed)
+        train, held_out, count = _two_sets(
+            images, others, size, direction, batch_size, seed, reading
+        )
     else:
         train, held_out, count = _one_set(
-            images, validation, size, direction if model == "pix2pix" else None, batch_size, seed
+            images,
+            validation,
+            size,
+            direction if model == "pix2pix" else None,
+            batch_size,
+            seed,
+            reading,
         )
     report: dict[str, Any] = {"model": model, "image_size": size, "images": count}
     if backbone is not None:
@@ -183,14 +200,18 @@ def _one_set(
     direction: str | None,
     batch_size: int,
     seed: int,
+    reading: dict[str, Any] | None = None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
     """Training and validation batches of a folder, and how many images there are to train on."""
     import tensorflow as tf
 
-    plain = _read(folder, size, direction)
+    def read(folder: Path, **varied: Any) -> tf.data.Dataset:
+        return _read(folder, size, direction, **varied, **(reading or {}))
+
+    plain = read(folder)
     count = len(plain.file_paths)
     if validation is not None:
-        held_out, train = _read(validation, size, direction), _read(folder, size, direction, seed)
+        held_out, train = read(validation), read(folder, seed=seed)
         return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count
     if count < 2:
         raise ValueError(
@@ -199,7 +220,7 @@ def _one_set(
         )
     held_out = plain.shard(HELD_OUT, 0)
     # In the folder's order while numbered, in another one in every epoch after that.
-    train = _read(folder, size, direction, seed, shuffle=False).enumerate()
+    train = read(folder, seed=seed, shuffle=False).enumerate()
     train = train.filter(lambda number, _: number % HELD_OUT != 0).map(lambda _, item: item)
     train = train.shuffle(min(count, _SHUFFLED), seed=seed)
     held = -(-count // HELD_OUT)
@@ -209,43 +230,35 @@ def _one_set(
 
 
 def _two_sets(
-    images: Path, others: Path | None, size: int, direction: str, batch_size: int, seed: int
+    images: Path,
+    others: Path | None,
+    size: int,
+    direction: str,
+    batch_size: int,
+    seed: int,
+    reading: dict[str, Any] | None = None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
     """Batches `(a, b)` of images that chance brings together, and the first images in order."""
     import tensorflow as tf
 
+    def read(folder: Path, **varied: Any) -> tf.data.Dataset:
+        side_by_side = direction if others is None else None
+        return _read(folder, size, side_by_side, **varied, **(reading or {}))
+
     if others is None:
-        plain = _read(images, size, direction)
-        sides = [
-            _read(images, size, direction, seed + side).map(_taking(side)) for side in range(2)
-        ]
+        plain = read(images)
+        sides = [read(images, seed=seed + side).map(_taking(side)) for side in range(2)]
         counts = [len(plain.file_paths)] * 2
     else:
-        first, second = (_read(folder, size, None) for folder in (images, others))
+        first, second = (read(folder) for folder in (images, others))
         plain = tf.data.Dataset.zip(first, second)
-        sides = [_read(folder, size, None, seed) for folder in (images, others)]
+        sides = [read(folder, seed=seed) for folder in (images, others)]
         counts = [len(first.file_paths), len(second.file_paths)]
     count = max(counts)
     # The shorter set begins again until the longer one is through.
     sides = [side if own == count else side.repeat() for side, own in zip(sides, counts)]
     train = tf.data.Dataset.zip(*sides).take(count).batch(batch_size).prefetch(1)
     return train, plain.batch(batch_size), count
-
-
-def _refuse_single_images(folder: Path) -> None:
-    """Two images side by side are wider than high; of a square one the halves are no pair."""
-    from keras_transgen.datasets import index_images
-    from keras_transgen.datasets.image_size import height_and_width
-
-    first = index_images(folder, labelled=False).paths[0]
-    size = height_and_width(first)
-    if size is not None and size[1] < _WIDER * size[0]:
-        raise ValueError(
-            "One folder for pix2pix or cyclegan holds pairs, two images side by side in one file, "
-            "which is about twice as wide as high. Single images are two folders for --model "
-            "cyclegan, or one of clean ones for --model enhance. "
-            f"Received: {first} of {size[1]} x {size[0]} pixels (width x height)"
-        )
 
 
 def _taking(side: int) -> Any:
@@ -258,6 +271,9 @@ def _read(
     direction: str | None,
     seed: int | None = None,
     shuffle: bool = True,
+    check: str = "quick",
+    skip_broken: bool = False,
+    any_shape: bool = False,
 ) -> tf.data.Dataset:
     """Single images, or single pairs where there is a direction; varied where there is a seed."""
     import tensorflow as tf
@@ -265,11 +281,22 @@ def _read(
     from keras_transgen.datasets import image_folder, image_pairs
 
     varied = seed is not None
-    order: dict[str, Any] = {"shuffle": varied and shuffle, "seed": seed or 0}
+    options: dict[str, Any] = {
+        "shuffle": varied and shuffle,
+        "seed": seed or 0,
+        "check": check,
+        "skip_broken": skip_broken,
+    }
     if direction is not None:
-        _refuse_single_images(folder)
         return image_pairs(
-            folder, size, batch_size=None, direction=direction, flip=varied, jitter=varied, **order
+            folder,
+            size,
+            batch_size=None,
+            direction=direction,
+            flip=varied,
+            jitter=varied,
+            square_halves=not any_shape,
+            **options,
         )
     data = image_folder(
         folder,
@@ -278,7 +305,7 @@ def _read(
         labelled=False,
         value_range=(-1.0, 1.0),
         crop_to_aspect_ratio=True,
-        **order,
+        **options,
     )
     if not varied:
         return data

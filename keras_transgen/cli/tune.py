@@ -14,6 +14,8 @@ import typer
 from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
+    Check,
+    SkipBroken,
     loading_console,
     progress_bar,
     refuse_output,
@@ -79,6 +81,8 @@ def run_tune(
     ] = "digits",
     batch_size: BatchSize = 32,
     seed: Annotated[int, seed_option("Of the search, the split and the training.")] = 0,
+    check: Check = "quick",
+    skip_broken: SkipBroken = False,
 ) -> dict[str, Any]:
     """Search for the best model of a folder; run again to go on where a search stopped."""
     if "KERASTUNER_ORACLE_IP" in os.environ:
@@ -113,11 +117,11 @@ def run_tune(
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(
-            images, backbone or (), given, size, batch_size, seed
+            images, backbone or (), given, size, batch_size, seed, check, skip_broken
         )
     else:
         search, data, names = search_for_generation(
-            task, images, given, size, color, extractor, batch_size, seed
+            task, images, given, size, color, extractor, batch_size, seed, check, skip_broken
         )
     tuners = {
         "random": keras_tuner.RandomSearch,

@@ -20,6 +20,8 @@ def search_for_transfer(
     size: int | None,
     batch_size: int,
     seed: int,
+    check: str = "quick",
+    skip_broken: bool = False,
 ) -> Search:
     """A search for the best transfer, the arguments of `tuner.search`, and the classes.
 
@@ -50,7 +52,8 @@ def search_for_transfer(
             f"Received: {', '.join(f'{name}: {each}' for name, each in wanted.items())}"
         )
     (reading,) = set(wanted.values())
-    x, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading.options())
+    options = {**reading.options(), "check": check, "skip_broken": skip_broken}
+    x, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **options)
     return search, {"x": x, "validation_data": held_out}, names
 
 
@@ -63,13 +66,17 @@ def search_for_generation(
     extractor: str,
     batch_size: int,
     seed: int,
+    check: str = "quick",
+    skip_broken: bool = False,
 ) -> Search:
     """A search for the best generative model, the arguments of `tuner.search`, and the classes."""
     import keras_transgen as ktg
 
     value_range = (0.0, 1.0) if task == "vae" else (-1.0, 1.0)
     labelled = task == "conditional-gan"
-    every, names = example_images(images, size, color, labelled, value_range, seed)
+    every, names = example_images(
+        images, size, color, labelled, value_range, seed, False, check, skip_broken
+    )
     shape = tuple(every.element_spec[0].shape)
     count = int(every.cardinality())
     left = count - -(-count // _HELD_OUT)

@@ -14,6 +14,7 @@ from keras_transgen.datasets.image_pairs import image_pairs
 from keras_transgen.datasets.midi_file import read_midi, write_midi
 from keras_transgen.datasets.one_hot_sequences import DNA, PROTEIN, RNA, one_hot_sequences
 from keras_transgen.datasets.text_table import TextTable, text_table
+from keras_transgen.datasets.viewed_image import read_image
 from keras_transgen.datasets.voc_boxes import voc_boxes
 from keras_transgen.datasets.wave_file import Wave, read_wav, write_wav
 
@@ -39,6 +40,7 @@ __all__ = [
     "one_hot_sequences",
     "read_fasta",
     "read_idx",
+    "read_image",
     "read_midi",
     "read_wav",
     "sample_per_class",

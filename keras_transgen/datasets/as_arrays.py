@@ -43,7 +43,7 @@ def as_arrays(values: Any, name: str = "x", rank: int | None = None, several: bo
     """
     if isinstance(values, dict):
         return {key: as_arrays(each, f"{name}[{key!r}]") for key, each in values.items()}
-    if several and isinstance(values, (list, tuple)):
+    if several and isinstance(values, (list, tuple)) and all(map(_is_whole, values)):
         return type(values)(
             as_arrays(each, f"{name}[{place}]") for place, each in enumerate(values)
         )
@@ -186,6 +186,11 @@ def _kind(value: Any) -> str:
     if hasattr(value, "__array_interface__"):
         return "an array"
     return f"an object of type {type(value).__name__}"
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a part of a list is data by itself, rather than one row."""
+    return isinstance(value, dict) or hasattr(value, "to_numpy") or _dimensions(value) > 0
 
 
 def _dimensions(value: Any) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transgen.datasets.image_check import unreadable_images
-from keras_transgen.datasets.image_file import read_picture
 from keras_transgen.datasets.printable import printable
+from keras_transgen.datasets.viewed_image import read_image
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -168,7 +168,7 @@ def _refuse_unreadable(paths: list[str]) -> None:
 def _pixels(image: BoxedImage, size: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image
 
-    picture = read_picture(image.path).convert("RGB")
+    picture = Image.fromarray(read_image(image.path))
     height, width = image.size
     if picture.size != (width, height):
         raise ValueError(

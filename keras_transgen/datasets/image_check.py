@@ -1,37 +1,58 @@
 """Find the images that cannot be read, by name, before a training run meets them."""
 
+from __future__ import annotations
+
 import os
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import IO
 
-from keras_transgen.datasets.image_file import open_plain_file
-from keras_transgen.datasets.image_size import HEAD_BYTES, MAX_PIXELS, too_many_pixels
+from keras_transgen.datasets.image_file import (
+    MAX_PIXELS,
+    ImageSource,
+    UnreadableImageError,
+    image_stream,
+    opened_image,
+    orientation,
+)
+from keras_transgen.datasets.jpeg_header import HEAD_BYTES, TAIL_BYTES, plain_jpeg
+from keras_transgen.datasets.jpeg_scan import jpeg_damage
 from keras_transgen.datasets.printable import printable
+from keras_transgen.datasets.viewed_image import read_image
 
-# What a whole file of each format begins with, and has in so many of its last bytes.
-_TAIL_BYTES = 64
-_WHOLE_FILE_MARKS = {
-    b"\xff\xd8\xff": (b"\xff\xd9", _TAIL_BYTES),
-    b"\x89PNG\r\n\x1a\n": (b"IEND", _TAIL_BYTES),
-    b"GIF8": (b"\x3b", 1),
-}
+# What a whole file of each format has in so many of its last bytes.
+_TAILS = {"JPEG": (b"\xff\xd9", TAIL_BYTES), "PNG": (b"IEND", TAIL_BYTES), "GIF": (b"\x3b", 1)}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a file has shown.
+
+    Attributes:
+        reason: Why it cannot be read; empty if it can.
+        plain: Whether TensorFlow reads it as it is shown: a whole JPEG, grey or in colour, that
+            no viewer turns.
+    """
+
+    reason: str
+    plain: bool = False
 
 
 def unreadable_images(
     paths: Iterable[str], thorough: bool = True, max_pixels: int = MAX_PIXELS
 ) -> dict[str, str]:
-    """The images among `paths` that TensorFlow cannot decode, with the reason of each.
-
-    `tf.data` reports a broken image without its name, in the middle of an epoch; this names it.
+    """The images among `paths` that cannot be read, with the reason of each.
 
     Args:
         paths: Image files.
-        thorough: `True`, the default, decodes every file. `False` reads the first and last bytes
-            of each and decodes those that look broken: this finds empty and truncated files and
-            files that are no images, at a thousandth of the cost.
+        thorough: `True`, the default, decodes every file, and looks for damage among the pixels
+            of a JPEG. Not found is damage after which a JPEG still has as many pixels as it
+            should, such as single bits that changed; formats with checksums (PNG) have no such
+            gap. `False` reads the header and the last bytes of each and decodes those that
+            look broken: this finds empty and truncated files and files that are no images, at a
+            fraction of the cost.
         max_pixels: Images of more pixels, by their header, are not decoded and count as
             unreadable. Defaults to 67 million (2^26).
 
@@ -46,58 +67,55 @@ def unreadable_images(
         ```
     """
     names = list(paths)
-    check = partial(_reason, thorough=thorough, max_pixels=max_pixels)
+    looks = look_at_images(names, thorough, max_pixels)
+    return {name: look.reason for name, look in zip(names, looks) if look.reason}
+
+
+def look_at_images(
+    sources: Sequence[ImageSource], thorough: bool = False, max_pixels: int = MAX_PIXELS
+) -> list[Look]:
+    """A look at each of them, several at a time."""
+    look = partial(_look, thorough=thorough, max_pixels=max_pixels)
     with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
-        reasons = pool.map(check, names)
-        return {name: reason for name, reason in zip(names, reasons) if reason}
+        return list(pool.map(look, sources))
 
 
-def refuse_unreadable(paths: Sequence[str], thorough: bool, max_pixels: int) -> None:
-    """Raise for images that cannot be read, the first of them named."""
-    broken = unreadable_images(paths, thorough, max_pixels)
-    if not broken:
-        return
-    listed = "; ".join(
-        f"{printable(path)} ({printable(reason)})" for path, reason in list(broken.items())[:5]
-    )
-    more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""
-    raise ValueError(
-        "Expected files that can be read as images. Remove or replace the broken ones. "
-        f"Received: {len(broken)} unreadable of {len(paths)}: {listed}{more}"
-    )
+def is_plain(content: bytes, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether TensorFlow reads these bytes of a file as a viewer does, without asking Pillow."""
+    header = plain_jpeg(content[:HEAD_BYTES], content[-TAIL_BYTES:])
+    return header is not None and not header.noted and header.pixels <= max_pixels
 
 
-def _reason(path: str, thorough: bool, max_pixels: int) -> str:
+def _look(source: ImageSource, thorough: bool, max_pixels: int) -> Look:
     try:
-        with open_plain_file(path) as file:
-            head = file.read(HEAD_BYTES)
-            large = too_many_pixels(head, file, max_pixels)
-            if large or (not thorough and _looks_whole(head, file)):
-                return large
-            file.seek(0)
-            content = file.read()
-    except OSError as error:
-        return str(error)
-    return _decoding_error(content) if content else "the file is empty"
+        with image_stream(source, max_pixels) as stream:
+            head, tail = stream.read(HEAD_BYTES), _tail(stream)
+        header = plain_jpeg(head, tail)
+        fits = header is not None and header.pixels <= max_pixels
+        if header is not None and fits and not header.noted and not thorough:
+            return Look("", plain=True)
+        with opened_image(source, max_pixels) as image:
+            plain = fits and orientation(image) == 1
+            kind = "JPEG" if image.format == "MPO" else str(image.format)
+        # A JPEG with an unusual header is decoded.
+        if not thorough and (_looks_whole(kind, tail) if kind != "JPEG" else header is not None):
+            return Look("", plain)
+        read_image(source, max_pixels=max_pixels)
+        if kind != "JPEG":
+            return Look("")
+        with image_stream(source, max_pixels) as stream:
+            return Look(jpeg_damage(stream.read()), plain)
+    except UnreadableImageError as error:
+        return Look(error.reason)
+    except (OSError, ValueError) as error:
+        return Look(printable(error))
 
 
-def _looks_whole(head: bytes, file: IO[bytes]) -> bool:
-    file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-    tail = file.read()
-    return any(
-        head.startswith(beginning) and end in tail[-last_bytes:]
-        for beginning, (end, last_bytes) in _WHOLE_FILE_MARKS.items()
-    )
+def _tail(stream: IO[bytes]) -> bytes:
+    stream.seek(-min(TAIL_BYTES, stream.seek(0, os.SEEK_END)), os.SEEK_END)
+    return stream.read()
 
 
-def _decoding_error(content: bytes) -> str:
-    import tensorflow as tf
-
-    try:
-        # The GPU has no decoder, and the host must not wait for it.
-        with tf.device("CPU:0"):
-            tf.io.decode_image(content, channels=3, expand_animations=False)
-    except tf.errors.OpError as error:
-        # TensorFlow's message begins with the name of a graph node, which says nothing here.
-        return re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:.*$", "", str(error.message))
-    return ""
+def _looks_whole(kind: str, tail: bytes) -> bool:
+    mark, last_bytes = _TAILS.get(kind, (b"", 0))
+    return last_bytes > 0 and mark in tail[-last_bytes:]

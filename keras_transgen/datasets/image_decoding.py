@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
+import numpy as np
+
+from keras_transgen.datasets.image_check import is_plain
+from keras_transgen.datasets.image_file import MAX_PIXELS
+from keras_transgen.datasets.viewed_image import (
+    WHITE,
+    Background,
+    checked_background,
+    read_image,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +36,7 @@ class Decoding:
         channels: 1 or 3.
         crop: Cut the middle out of an image of another aspect ratio instead of stretching it.
         antialias: Smooth before downscaling.
+        background: Red, green and blue, from 0 to 255, behind what is transparent.
     """
 
     size: tuple[int, int]
@@ -32,6 +44,7 @@ class Decoding:
     channels: int = 3
     crop: bool = False
     antialias: bool = True
+    background: Background = WHITE
 
 
 def decoding(
@@ -40,6 +53,7 @@ def decoding(
     color_mode: str = "rgb",
     crop: bool = False,
     antialias: bool = True,
+    background: Sequence[int] = WHITE,
 ) -> Decoding:
     """The `Decoding` that the arguments of `image_folder` ask for.
 
@@ -61,30 +75,30 @@ def decoding(
             f"Expected value_range as (low, high) with low below high. Received: {value_range}"
         )
     low, high = value_range
-    return Decoding(size, (low, high), CHANNELS[color_mode], crop, antialias)
+    colour = checked_background(background)
+    return Decoding(size, (low, high), CHANNELS[color_mode], crop, antialias, colour)
 
 
 def decode_image(
     content: tf.Tensor,
     how: Decoding,
-    max_pixels: int | None = MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     name: Any = "an image",
+    plain: Any = None,
 ) -> tf.Tensor:
     """An image from the bytes of its file, float32 `[height, width, channels]`.
 
     Args:
         content: The bytes, a string tensor.
         how: What to make of it.
-        max_pixels: Most pixels, by the header; `None` for a file that was looked at before.
+        max_pixels: Most pixels, by the header. Defaults to 67 million (2^26).
         name: What an error calls it, a string or a string tensor.
+        plain: As in `decode_pixels`.
     """
     import tensorflow as tf
 
-    if max_pixels is not None:
-        content = checked_pixels(content, max_pixels, name)
     low, high = how.value_range
-    # Not every format can be decoded to one channel.
-    image = tf.io.decode_image(content, channels=3, expand_animations=False)
+    image = decode_pixels(content, how.background, max_pixels, name, plain)
     if how.crop:
         image = _middle(image, how.size)
     image = tf.image.resize(image, how.size, antialias=how.antialias)
@@ -93,6 +107,55 @@ def decode_image(
         image = tf.tensordot(image, tf.constant(_LUMA), axes=1)
     # Smoothing can leave the range by a rounding error.
     return tf.clip_by_value(image * ((high - low) / 255.0) + low, low, high)
+
+
+def decode_pixels(
+    content: tf.Tensor,
+    background: Background = WHITE,
+    max_pixels: int = MAX_PIXELS,
+    name: Any = "an image",
+    plain: Any = None,
+) -> tf.Tensor:
+    """What `read_image` gives, in a graph: uint8 `[height, width, 3]`.
+
+    Args:
+        content: The bytes, a string tensor.
+        background: Behind what is transparent. Defaults to white.
+        max_pixels: Most pixels, by the header. Defaults to 67 million (2^26).
+        name: What an error calls it, a string or a string tensor.
+        plain: Whether it is a plain JPEG (`image_check.Look`), which TensorFlow decodes without
+            Python: a boolean tensor, or `True` for every image. `None`, the default: look.
+    """
+    import tensorflow as tf
+
+    content, name = tf.convert_to_tensor(content), tf.convert_to_tensor(name)
+
+    def by_tensorflow() -> tf.Tensor:
+        # The same numbers as Pillow's, and as quick as TensorFlow's own choice.
+        return tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def by_pillow() -> tf.Tensor:
+        def read(content: Any, name: Any) -> np.ndarray:
+            return read_image(_bytes(content), background, max_pixels, os.fsdecode(_bytes(name)))
+
+        return tf.numpy_function(read, [content, name], tf.uint8, stateful=False)
+
+    if plain is True:
+        image = by_tensorflow()
+    else:
+        if plain is None:
+
+            def look(content: Any) -> np.bool_:
+                return np.bool_(is_plain(_bytes(content), max_pixels))
+
+            plain = tf.numpy_function(look, [content], tf.bool, stateful=False)
+        image = tf.cond(tf.ensure_shape(plain, []), by_tensorflow, by_pillow)
+    return tf.ensure_shape(image, (None, None, 3))
+
+
+def _bytes(given: Any) -> bytes:
+    """A string from TensorFlow: an array of one where it does not run in a graph."""
+    return given if isinstance(given, bytes) else given.item()
 
 
 def _middle(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:

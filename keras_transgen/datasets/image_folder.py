@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from keras_transgen.datasets.by_class import stratified_split
-from keras_transgen.datasets.image_check import refuse_unreadable
-from keras_transgen.datasets.image_decoding import Decoding, batched, decode_image, decoding
-from keras_transgen.datasets.image_index import ImageIndex, index_images
-from keras_transgen.datasets.image_size import MAX_PIXELS
+from keras_transgen.datasets.image_decoding import Decoding, batched, decoding
+from keras_transgen.datasets.image_file import MAX_PIXELS
+from keras_transgen.datasets.image_index import list_images
+from keras_transgen.datasets.readable_images import ReadableImages, readable_images
+from keras_transgen.datasets.viewed_image import WHITE
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-_CHECKS = ("quick", "thorough", "none")
 
 
 def image_folder(
@@ -32,13 +30,17 @@ def image_folder(
     shuffle: bool = False,
     seed: int = 0,
     check: str = "quick",
+    skip_broken: bool = False,
+    background: Sequence[int] = WHITE,
     max_pixels: int = MAX_PIXELS,
 ) -> tf.data.Dataset:
     """A folder of images as a data set of batches, always in the same order.
 
-    What `keras.utils.image_dataset_from_directory` does, with values in a range that is said,
-    downscaling without aliasing, and wrong folders and broken files refused by name before
-    training starts.
+    What `keras.utils.image_dataset_from_directory` does, with images as a viewer shows them
+    (`read_image`: turned by Exif, transparency over a background, palettes, 16 bits, CMYK, TIFF),
+    values in a range that is said, downscaling without aliasing, and wrong folders and broken
+    files refused by name before training starts. Files that are no images by their suffix are
+    counted in a warning; of links to one file the first is read (`index_images`).
 
     Args:
         path: The folder. With `labelled`, each folder in it is a class, in sorted order.
@@ -55,8 +57,13 @@ def image_folder(
         shuffle: Another order in every epoch. Defaults to `False`: by class, then by path.
         seed: Of the shuffling. Defaults to 0.
         check: `"quick"` (the default) finds empty and truncated files and files that are no
-            images; `"thorough"` decodes every file once; `"none"` does not look, which is for files
-            of your own: the frames of a GIF have no limit then.
+            images; `"thorough"` decodes every file and looks for damage inside (what it cannot find
+            is said at `unreadable_images`); `"none"` does not look, and small images are read
+            slower. What cannot be read stops the training, by name; of damage among the pixels of
+            a plain JPEG, most of which no decoder reports, only `"thorough"` knows the name.
+        skip_broken: Leave out the files that the check finds broken, with a warning that counts
+            them and names the first five. Defaults to `False`: they are an error.
+        background: Red, green and blue from 0 to 255 behind what is transparent. Defaults to white.
         max_pixels: Most pixels of an image, which bounds the memory of each of the readers that
             work side by side (three bytes a pixel). Defaults to 67 million (2^26).
 
@@ -66,8 +73,8 @@ def image_folder(
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If there are no images, a class without images, one class only, a file that
-            cannot be read, or an argument out of its range.
+        ValueError: If there are no images, a class without images, one class only, a file in two
+            classes, a file that cannot be read, or an argument out of its range.
 
     Example:
         ```python no-run
@@ -77,10 +84,10 @@ def image_folder(
         print(train.class_names)
         ```
     """
-    index = index_images(path, labelled)
-    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
-    left = _looked_at(index.paths, check, max_pixels)
-    return _dataset(index, how, left, batch_size, seed if shuffle else None)
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias, background)
+    index = list_images(path, labelled, "image_folder")
+    images = readable_images(index, check, skip_broken, max_pixels, "image_folder")
+    return _dataset(images, how, batch_size, seed if shuffle else None)
 
 
 def image_folder_split(
@@ -96,6 +103,8 @@ def image_folder_split(
     shuffle: bool = True,
     seed: int = 0,
     check: str = "quick",
+    skip_broken: bool = False,
+    background: Sequence[int] = WHITE,
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """A folder of images by class as a training and a validation data set.
@@ -115,6 +124,8 @@ def image_folder_split(
             validation part is never shuffled.
         seed: Of the split and the shuffling. Defaults to 0.
         check: As in `image_folder`.
+        skip_broken: As in `image_folder`.
+        background: As in `image_folder`.
         max_pixels: As in `image_folder`.
 
     Returns:
@@ -131,50 +142,28 @@ def image_folder_split(
         train, validation = image_folder_split("../shared/data/flowers5_96", image_size=96)
         ```
     """
-    index = index_images(path)
-    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
-    assert index.labels is not None
-    train, validation = stratified_split(index.labels, validation_fraction, seed)
-    left = _looked_at(index.paths, check, max_pixels)
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias, background)
+    index = list_images(path, True, "image_folder_split")
+    images = readable_images(index, check, skip_broken, max_pixels, "image_folder_split")
+    assert images.index.labels is not None
+    train, validation = stratified_split(images.index.labels, validation_fraction, seed)
     return (
-        _dataset(_part(index, train), how, left, batch_size, seed if shuffle else None),
-        _dataset(_part(index, validation), how, left, batch_size, None),
-    )
-
-
-def _looked_at(paths: tuple[str, ...], check: str, max_pixels: int) -> int | None:
-    """Refuse files that cannot be read; the limit of pixels, where nobody has looked at it."""
-    if check not in _CHECKS:
-        raise ValueError(f"Expected check in {_CHECKS}. Received: check={check!r}")
-    if check == "none":
-        return max_pixels
-    refuse_unreadable(paths, check == "thorough", max_pixels)
-    return None
-
-
-def _part(index: ImageIndex, positions: np.ndarray) -> ImageIndex:
-    assert index.labels is not None
-    return ImageIndex(
-        tuple(index.paths[i] for i in positions), index.labels[positions], index.class_names
+        _dataset(images.part(train), how, batch_size, seed if shuffle else None),
+        _dataset(images.part(validation), how, batch_size, None),
     )
 
 
 def _dataset(
-    index: ImageIndex,
-    how: Decoding,
-    max_pixels: int | None,
-    batch_size: int | None,
-    shuffle_seed: int | None,
+    images: ReadableImages, how: Decoding, batch_size: int | None, shuffle_seed: int | None
 ) -> tf.data.Dataset:
     import tensorflow as tf
 
-    def read(path: tf.Tensor, *label: tf.Tensor) -> Any:
-        image = decode_image(tf.io.read_file(path), how, max_pixels, path)
-        return (image, *label) if label else image
+    def read(file: dict[str, tf.Tensor]) -> Any:
+        image = images.image(file, how)
+        return (image, file["label"]) if "label" in file else image
 
-    paths = np.asarray(index.paths)
-    slices = (paths,) if index.labels is None else (paths, index.labels)
-    dataset = tf.data.Dataset.from_tensor_slices(slices)
+    index = images.index
+    dataset = images.files()
     if shuffle_seed is not None:
         # Paths are small: the buffer holds all, so that the order is a true permutation.
         dataset = dataset.shuffle(len(index.paths), seed=shuffle_seed)

@@ -1,5 +1,7 @@
 """List the images of a folder, by class, always in the same order."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,8 @@ import numpy as np
 
 from keras_transgen.datasets.folder_index import files_by_class
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
+_JPEG_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg")
+IMAGE_SUFFIXES = (".bmp", ".gif", *_JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,20 @@ class ImageIndex:
     labels: np.ndarray | None
     class_names: tuple[str, ...] | None
 
+    def part(self, positions: np.ndarray) -> ImageIndex:
+        """The images at these positions, of the same classes."""
+        labels = None if self.labels is None else self.labels[positions]
+        return ImageIndex(tuple(self.paths[i] for i in positions), labels, self.class_names)
+
 
 def index_images(path: str | Path, labelled: bool = True) -> ImageIndex:
     """The images under a folder; with `labelled`, one class for each folder in it.
 
     Hidden files and folders are passed over, and so are files that are no images by their suffix
-    (`.bmp`, `.gif`, `.jpeg`, `.jpg`, `.png`,
-    `.webp`).
+    (`.bmp`, `.gif`, `.jfif`, `.jpe`, `.jpeg`, `.jpg`, `.png`, `.tif`, `.tiff`, `.webp`).
+
+    Links are followed, and each real file is taken once: at its own place if that is in the
+    folder, at a link if not. So a link to a folder that is there anyway adds nothing.
 
     Args:
         path: The folder. Classes are the folders in it; images may lie deeper.
@@ -41,8 +51,8 @@ def index_images(path: str | Path, labelled: bool = True) -> ImageIndex:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If there are no images, a class without images, one class only, or a pipe,
-            socket or device among the images.
+        ValueError: If there are no images, a class without images, one class only, a file that is
+            linked into two classes, or a pipe, socket or device among the images.
 
     Example:
         ```python no-run
@@ -52,4 +62,9 @@ def index_images(path: str | Path, labelled: bool = True) -> ImageIndex:
         assert index.class_names == ("ants", "bees")
         ```
     """
-    return ImageIndex(*files_by_class(path, IMAGE_SUFFIXES, "image", labelled))
+    return list_images(path, labelled)
+
+
+def list_images(path: str | Path, labelled: bool = True, caller: str | None = None) -> ImageIndex:
+    """`index_images`, with one warning, in the words of `caller`, of what is passed over."""
+    return ImageIndex(*files_by_class(path, IMAGE_SUFFIXES, "image", labelled, caller))

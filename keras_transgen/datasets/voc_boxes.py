@@ -12,10 +12,10 @@ import numpy as np
 
 from keras_transgen.datasets.boxed_images import BoxedImage, boxed_dataset, number_or_nan
 from keras_transgen.datasets.file_content import file_content, file_text
-from keras_transgen.datasets.image_file import read_picture
 from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
 from keras_transgen.datasets.named_labels import number_labels, sorted_names
 from keras_transgen.datasets.printable import printable
+from keras_transgen.datasets.viewed_image import read_image
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -107,7 +107,7 @@ def voc_boxes(
         boxes[:, :2] -= one_based
         size = found.size
         if size is None:
-            size = read_picture(path).size[::-1]
+            size = read_image(path).shape[:2]
         images.append(BoxedImage(str(path), size, boxes, labels))
     return boxed_dataset(
         images, class_names, image_size, skip_empty=skip_empty, shuffle=shuffle, seed=seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ import numpy as np
 from keras_transgen.backbones import Backbone, load_backbone
 from keras_transgen.backbones.feature_function import FeatureFunction
 from keras_transgen.backbones.network_digest import layer_digest
-from keras_transgen.datasets import index_images
+from keras_transgen.datasets.image_check import look_at_images
 from keras_transgen.datasets.image_decoding import Decoding, decode_image, decoding
-from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
-from keras_transgen.datasets.image_size import MAX_PIXELS, checked_pixels
+from keras_transgen.datasets.image_index import IMAGE_SUFFIXES, list_images
+from keras_transgen.datasets.viewed_image import WHITE
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array
 from keras_transgen.distributed.ray_extra import (
@@ -44,6 +45,7 @@ def extract_with_ray(
     value_range: tuple[float, float] = (0.0, 1.0),
     crop_to_aspect_ratio: bool = False,
     antialias: bool = True,
+    background: Sequence[int] = WHITE,
     batch_size: int = 32,
     rows_per_file: int = 1024,
     dtype: str | None = None,
@@ -78,6 +80,7 @@ def extract_with_ray(
         value_range: As there.
         crop_to_aspect_ratio: As there.
         antialias: As there.
+        background: As there.
         batch_size: Images that go through the backbone at once. Defaults to 32.
         rows_per_file: Images of a file; an actor holds the bytes of so many. Defaults to 1024.
         dtype: `"float32"` or `"float16"` to store the features in. None: as they come.
@@ -113,7 +116,7 @@ def extract_with_ray(
             "Expected batch_size and rows_per_file of at least 1. "
             f"Received: batch_size={batch_size}, rows_per_file={rows_per_file}"
         )
-    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias)
+    how = decoding(image_size, value_range, color_mode, crop_to_aspect_ratio, antialias, background)
     unsafe = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
     network = load_backbone(backbone, **({} if isinstance(backbone, Backbone) else unsafe))
     model = as_model(network, (*how.size, how.channels))
@@ -183,8 +186,9 @@ def _listed(images: str | os.PathLike[str]) -> tuple[str, pa.Array, Any]:
     text = os.fspath(images)
     if "://" not in text:
         root = str(Path(text).expanduser().absolute())
-        index = index_images(root, labelled=False)
-        return root, pa.array(index.paths, pa.large_string()), fs.LocalFileSystem()
+        names = list_images(root, False, "extract_with_ray").paths
+        _refuse_names(names)
+        return root, pa.array(names, pa.large_string()), fs.LocalFileSystem()
     files, root = fs.FileSystem.from_uri(text)
     root = root.rstrip("/")
     entries = files.get_file_info(fs.FileSelector(root, recursive=True))
@@ -195,6 +199,16 @@ def _listed(images: str | os.PathLike[str]) -> tuple[str, pa.Array, Any]:
             f"with {len(entries)} other files and folders"
         )
     return root, pa.array(found, pa.large_string()), files
+
+
+def _refuse_names(paths: Sequence[str]) -> None:
+    """Parquet and Ray know texts only; elsewhere in the package names may be any bytes."""
+    wrong = [path for path in paths if path != path.encode(errors="ignore").decode()]
+    if wrong:
+        raise ValueError(
+            "extract_with_ray expected file names in UTF-8. Rename these files. "
+            f"Received: {wrong[:5]}, {len(wrong)} of {len(paths)}"
+        )
 
 
 def _without(paths: pa.Array, root: str, done: pa.Array) -> pa.Array:
@@ -266,9 +280,9 @@ class _Extractor:
     def _compute(self, contents: list[bytes], names: list[str]) -> dict[str, np.ndarray]:
         import tensorflow as tf
 
-        data = tf.data.Dataset.from_tensor_slices(tf.constant(contents))
-        data = data.map(
-            lambda content: decode_image(content, self._how),
+        columns = (tf.constant(contents), tf.constant(names))
+        data = tf.data.Dataset.from_tensor_slices(columns).map(
+            lambda content, name: decode_image(content, self._how, name=name),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
         parts: list[dict[str, np.ndarray]] = []
@@ -292,17 +306,10 @@ def _by_column(features: Any) -> dict[str, np.ndarray]:
 
 
 def _unreadable(contents: list[bytes], names: list[str]) -> str:
-    import tensorflow as tf
-
-    broken = []
-    for content, name in zip(contents, names):
-        try:
-            whole = checked_pixels(tf.constant(content), MAX_PIXELS)
-            tf.io.decode_image(whole, channels=3, expand_animations=False)
-        except tf.errors.InvalidArgumentError:
-            broken.append(name)
+    looks = look_at_images(contents, thorough=True)
+    broken = {name: look.reason for name, look in zip(names, looks) if look.reason}
     return (
         "Expected files that can be read as images. Remove or replace the broken ones, and call "
-        f"this again: it goes on. Received: unreadable {broken[:5]}, {len(broken)} in a portion of "
-        f"{len(names)}"
+        f"this again: it goes on. Received: unreadable {list(broken)[:5]}, {len(broken)} in a "
+        f"portion of {len(names)} ({next(iter(broken.values()), 'decoding failed')})"
     )

@@ -229,6 +229,10 @@ class GenerativeModel(TrainerModel):
         """Shape of a batch of examples."""
         return (None, *self.example_shape)
 
+    def takes_several_inputs(self) -> bool:
+        """Examples are one array."""
+        return False
+
     def check_labels(self, y: Any) -> None:
         """Refuse labels or conditions that do not fit; the default takes any and ignores them."""
 

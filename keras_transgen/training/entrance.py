@@ -38,8 +38,8 @@ class TakesAnyData:
         return False
 
     def takes_several_inputs(self) -> bool:
-        """Whether a list of arrays is one array an input, rather than one an example."""
-        return False
+        """Whether a list of arrays is one array an input, as in Keras, or else one an example."""
+        return True
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """An argument that holds data, as arrays, tensors, data sets or generators.

@@ -17,6 +17,7 @@ from keras_transgen.backbones.digits_network import digits_network
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.datasets import image_folder, load_digits
 from keras_transgen.distributed import extract_with_ray, read_features
+from keras_transgen.distributed.ray_extraction import _refuse_names
 from tests.distributed.conftest import descendants
 from tests.distributed.extraction_driver import OPTIONS
 
@@ -132,3 +133,25 @@ def test_a_folder_without_images_is_refused(tmp_path):
         extract_with_ray("digits", tmp_path, tmp_path / "out", **GRAY)
     with pytest.raises(ValueError, match="with 0 other files"):
         extract_with_ray("digits", tmp_path.as_uri(), tmp_path / "out", **GRAY)
+
+
+def test_names_that_parquet_cannot_hold_are_refused():
+    _refuse_names(["café.png", "\u202e.png"])
+    with pytest.raises(ValueError, match=r"UTF-8.*caf\\udce9.*1 of 2") as error:
+        _refuse_names(["caf\udce9.png", "a.png"])
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.slow
+def test_images_are_read_as_image_folder_reads_them(ray_cluster, tmp_path):
+    images, output = tmp_path / "images", tmp_path / "features"
+    write_digits(images, 3)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 4), "uint8")
+    Image.fromarray(pixels).save(images / "transparent.png", exif=turned)
+    Image.fromarray(pixels[..., :3]).save(images / "photo.jpg", exif=turned)
+    Image.fromarray(pixels[..., :3]).save(images / "plain.jpg")
+    Image.fromarray(pixels[..., 0].astype("uint16") * 257).save(images / "scan.tif")
+    assert extract_with_ray("digits", images, output, num_workers=1, **GRAY) == 7
+    assert_every_image_once(images, output)
