@@ -109,12 +109,12 @@ def _tell_of_others(
         are = f"files that are no {kind}s by their suffix"
         if len(names) == 1:
             are = f"file that is no {kind} by its suffix"
-        warnings.warn(f"{caller} passes over {len(names)} {are} ({listed}{more})", stacklevel=4)
+        warnings.warn(f"{caller} passes over {len(names)} {are} ({listed}{more})", stacklevel=5)
     loose = len(_loose_in(folder, suffixes)) if labelled else 0
     if loose:
         warnings.warn(
             f"{caller} passes over {loose} {kind}(s) in no class folder, but beside them",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
