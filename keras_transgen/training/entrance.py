@@ -189,7 +189,10 @@ class NamesClasses(TakesAnyData):
         named = isinstance(class_weight, dict) and class_weight
         if not named or not all(isinstance(each, str) for each in class_weight):
             return class_weight
-        numbers = numbers_of(list(class_weight), self._names_needed("class_weight by names"))
+        if self.class_names is None:
+            # Which is refused where all keys that are no numbers are.
+            return class_weight
+        numbers = numbers_of(list(class_weight), self.class_names)
         return dict(zip(numbers.tolist(), class_weight.values()))
 
     def entered_batches(self, data: Any, training: bool) -> Any:

@@ -65,7 +65,8 @@ def weights_by_class(class_weight: Any, num_classes: int | None) -> np.ndarray:
     for each in class_weight:
         if isinstance(each, bool) or not isinstance(each, (int, np.integer)):
             raise ValueError(
-                "The keys of class_weight must be the numbers of classes, as in the labels. "
+                "The keys of class_weight must be the numbers of classes, as in the labels, or "
+                "names where the model knows them. "
                 f"Received: a key of type {type(each).__name__}"
             )
     numbers = [int(each) for each in class_weight]
