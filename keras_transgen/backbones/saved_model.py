@@ -19,7 +19,11 @@ from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.garbage_collection import without_collection
 from keras_transgen.backbones.handles import resolve
-from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.input_contract import (
+    InputContract,
+    check_structure,
+    checked_value_range,
+)
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.module_files import PrivateModule, structure_digest
 from keras_transgen.backbones.module_outputs import check_output_key
@@ -149,7 +153,7 @@ class SavedModelBackbone(Backbone):
         self.output_key = output_key
         self.batch_axis = batch_axis
         self.arguments = dict(arguments or {})
-        self.value_range = None if value_range is None else (value_range[0], value_range[1])
+        self.value_range = checked_value_range(value_range)
         self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
         self._strategy = tf.distribute.get_strategy()

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.cli.image_input import image_input, open_backbone, preceded
 from keras_transgen.cli.options import (
     ImageSize,
+    Preprocessing,
     UnsafeOps,
+    ValueRange,
     loading_console,
+    range_of,
     refuse_output,
     seed_option,
 )
@@ -38,9 +41,12 @@ def run_evaluate(
     ] = 1000,
     seed: Annotated[int, seed_option("Of these samples.")] = 0,
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
+    value_range: ValueRange = None,
+    preprocessing: Preprocessing = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, float]:
     """Fréchet and kernel distance, precision and recall of samples against real images."""
+    values = range_of(value_range, preprocessing)
     if output is not None:
         refuse_output(output, folder=False)
     console = loading_console()
@@ -48,7 +54,7 @@ def run_evaluate(
     from keras_transgen.evaluation import SampleQuality
     from keras_transgen.training import write_whole_json
 
-    extractor = open_backbone(backbone, allow_unsafe_ops)
+    extractor = preceded(open_backbone(backbone, allow_unsafe_ops, values), preprocessing)
     samples = _samples(generated, count, seed) if generated.suffix == ".keras" else None
     side = real if samples is None else int(samples[0].shape[1])
     reading = image_input(extractor, image_size, side).options()

@@ -18,6 +18,7 @@ from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
+from keras_transgen.transfer.raw_input import warn_of_unknown_range
 
 # Rows that lie together on the disk are read together; blocks and the rows within are shuffled.
 _BLOCK_ROWS = 4096
@@ -66,6 +67,7 @@ class _JoinedFeatures:
         return self._model.features(x, training=False, prepared=True)
 
     def check_inputs(self, x: Any) -> None:
+        warn_of_unknown_range(self._model.backbone, self._model.preprocessing, x)
         self._model.backbone.check_inputs(x)
 
     def digest(self) -> str:
