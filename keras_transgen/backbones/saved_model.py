@@ -32,6 +32,7 @@ from keras_transgen.backbones.module_store import (
     keep_module,
     stored_folder,
 )
+from keras_transgen.backbones.op_libraries import import_op_libraries
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.backbones.saved_model_function import ModuleFunction
 from keras_transgen.backbones.saved_model_packing import (
@@ -444,7 +445,7 @@ def _one_kind_of_error(handle: str) -> Iterator[None]:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             "The module could not be loaded. If it lacks an op, import the library that has it "
-            "(such as tensorflow_text) first; else save or fetch the module again. "
+            "first; else save or fetch the module again. "
             f"Received: handle={shown(handle)}, {type(error).__name__}: {printable(lines[0])}"
         ) from error
 
@@ -475,6 +476,7 @@ def _obtain(
 
 def _hold_against_audit(module: PrivateModule, allow_unsafe_ops: bool, name: str) -> None:
     report = audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=name)
+    import_op_libraries(report.ops, name)
     if not allow_unsafe_ops:
         try_to_load(module.folder, module.digest, report, name)
 
