@@ -2,6 +2,7 @@
 
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.extraction import Features, extract_features
+from keras_transgen.backbones.image_preprocessing import ImagePreprocessing
 from keras_transgen.backbones.input_contract import InputContract
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load import load_backbone
@@ -13,6 +14,7 @@ from keras_transgen.backbones.saved_model import SavedModelBackbone
 __all__ = [
     "Backbone",
     "Features",
+    "ImagePreprocessing",
     "InputContract",
     "KerasBackbone",
     "MultiScaleFeatures",

@@ -82,7 +82,9 @@ class FeatureFunction:
         return self._is_specified
 
     def check_first(self, x: Any) -> None:
-        """Holds the first batch against the backbone's input contract, where it has one."""
+        """Holds the first batch against the contracts of preprocessing and backbone, if any."""
+        if hasattr(self._preprocessing, "check_inputs"):
+            self._preprocessing.check_inputs(x)
         if hasattr(self._backbone, "check_inputs"):
             self._backbone.check_inputs(self._preprocess(x))
 

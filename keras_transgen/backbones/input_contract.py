@@ -1,6 +1,7 @@
 """What a backbone expects to be fed, and an early word when it is fed something else."""
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -155,6 +156,52 @@ class InputContract:
             offset = f", offset={low:g}" if low else ""
             return f"Rescale with keras.layers.Rescaling({scale:.8g}{offset})."
         return "Its features will be poor; rescale the data to that range."
+
+
+def checked_value_range(value_range: Any) -> tuple[float, float] | None:
+    """A range of values as two numbers, or `None` for one that nobody knows.
+
+    Args:
+        value_range: `(low, high)`, or `None`.
+
+    Raises:
+        ValueError: It is not two finite numbers, the lower first.
+    """
+    if value_range is None:
+        return None
+    is_pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
+    is_numbers = is_pair and all(
+        isinstance(each, (int, float, np.number)) and math.isfinite(each) for each in value_range
+    )
+    if not is_numbers or not value_range[0] < value_range[1]:
+        raise ValueError(
+            "value_range must be (low, high), two numbers of which the first is less, such as "
+            f"(0, 255), or None. Received: value_range={value_range!r}"
+        )
+    return float(value_range[0]), float(value_range[1])
+
+
+def takes_images(contract: Any) -> bool:
+    """Whether a backbone with this contract takes one batch of grey or colour images of floats.
+
+    Args:
+        contract: An `InputContract`, or a dict or list of them.
+    """
+    shape = getattr(contract, "shape", None)
+    is_image = shape is not None and len(shape) == 4 and shape[-1] in (1, 3)
+    return bool(is_image and _kind(contract.dtype or "float32") == "float")
+
+
+def measured_range(values: Any) -> tuple[float | None, float | None]:
+    """Lowest and highest of some of the values; `None` twice where none can be looked at.
+
+    Args:
+        values: As in `InputContract.check`.
+    """
+    if not _has_values(values) or _dtype_name(values) in ("string", "bool"):
+        return None, None
+    found = _some_examples(values)
+    return (float(found.min()), float(found.max())) if found.size else (None, None)
 
 
 def check_structure(

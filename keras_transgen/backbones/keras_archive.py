@@ -27,19 +27,19 @@ _DEEPEST = 500
 _LONGEST_PART, _LONGEST_NAME, _MOST_PARTS, _MOST_FOLDERS = 200, 2000, 64, 20_000
 
 
-def check_file(file: Path) -> None:
-    """Refuse what is no plain file whose name ends in `.keras`."""
+def check_file(file: Path, suffixes: tuple[str, ...] = (".keras",)) -> None:
+    """Refuse what is no plain file whose name ends in `.keras`, or in one of other suffixes."""
     if not file.exists():
         raise ValueError(f"There is no such file. Check the path. Received: path={str(file)!r}")
     if file.is_dir():
         raise ValueError(
-            "A .keras file is expected; a folder with a SavedModel goes to "
+            f"A {suffixes[0]} file is expected; a folder with a SavedModel goes to "
             f"keras_transgen.load_backbone. Received: path={str(file)!r}"
         )
     # A pipe would be waited for.
-    if not stat.S_ISREG(file.stat().st_mode) or file.suffix != ".keras":
+    if not stat.S_ISREG(file.stat().st_mode) or file.suffix not in suffixes:
         raise ValueError(
-            "A file whose name ends in .keras is expected; weights alone are loaded with "
+            f"A file whose name ends in {suffixes[0]} is expected; weights alone are loaded with "
             f"model.load_weights. Received: path={str(file)!r}"
         )
 
@@ -74,19 +74,32 @@ def check_archive(file: Path, max_members: int, max_bytes: int, name: str) -> in
 
 def read_config(archive: zipfile.ZipFile) -> Any:
     """The model's configuration, as JSON holds it; checked by `check_archive` before."""
-    text = archive.read(CONFIG)
+    return parsed_config(archive.read(CONFIG), ".keras")
+
+
+def parsed_config(text: bytes, kind: str) -> Any:
+    """A model's configuration out of its text, within limits.
+
+    Args:
+        text: JSON.
+        kind: The suffix of the file, for messages.
+
+    Raises:
+        ValueError: It is no JSON, too much of it, or describes what does more than compute.
+    """
     values = sum(text.count(mark) for mark in (b",", b"[", b"{"))
-    if values > _MOST_VALUES:
+    if values > _MOST_VALUES or len(text) > _LONGEST_JSON:
         raise ValueError(
-            f"The configuration in a .keras file may have {_MOST_VALUES:,} values. "
-            f"Received: {values:,}"
+            f"The configuration in a {kind} file may have {_MOST_VALUES:,} values in "
+            f"{_LONGEST_JSON:,} bytes. "
+            f"Received: {values:,} in {len(text):,} bytes"
         )
     try:
         config = json.loads(text)
         _check_depth(config)
     except (RecursionError, ValueError) as error:
         raise ValueError(
-            "The configuration in the .keras file is no JSON of a model. Get the file again from "
+            f"The configuration in the {kind} file is no JSON of a model. Get the file again from "
             f"where it was made. Received: {type(error).__name__}: {error!s:.200}"
         ) from None
     check_objects(config)

@@ -9,7 +9,12 @@ from typing import Any
 import keras
 
 from keras_transgen.backbones.backbone import Backbone
-from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.first_rescaling import read_value_range
+from keras_transgen.backbones.input_contract import (
+    InputContract,
+    check_structure,
+    checked_value_range,
+)
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.padding_mask import mask_of, with_mask
@@ -39,8 +44,9 @@ class KerasBackbone(Backbone):
             layers whose parameters all are frozen still stay as they are.
         output_layers: Name of the layer whose output is the feature, or a list of names for
             features at several scales, which come as a list. `None`: the model's own outputs.
-        value_range: Range of the input values that the model was trained on; it is only used to
-            warn. Defaults to `None`: not known.
+        value_range: Range of the input values that the model was trained on, `(low, high)`. The
+            commands read images in it; otherwise it is only used to warn. Defaults to `None`: what
+            the `Rescaling` or `Normalization` tells that the model begins with, else not known.
         **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
 
     Raises:
@@ -84,8 +90,8 @@ class KerasBackbone(Backbone):
         self.output_layers = (
             output_layers if isinstance(output_layers, str | None) else list(output_layers)
         )
-        self.value_range = None if value_range is None else (value_range[0], value_range[1])
         self.network = model if self.output_layers is None else _cut(model, self.output_layers)
+        self.value_range = checked_value_range(value_range) or read_value_range(self.network)
         self._parameter_ids = {id(weight) for weight in _all_parameters(self.network)}
         self._contract = _read_contract(self.network, self.value_range)
         self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
@@ -326,7 +332,9 @@ def _read_contract(network: keras.Model, value_range: tuple[float, float] | None
     def contract(tensor: keras.KerasTensor) -> InputContract:
         dtype = keras.backend.standardize_dtype(tensor.dtype)
         is_float = keras.backend.is_float_dtype(dtype)
-        return InputContract(tuple(tensor.shape), dtype, value_range if is_float else None)
+        is_bytes = dtype == "uint8" and len(tensor.shape) == 4
+        integers = (0.0, 255.0) if is_bytes else None
+        return InputContract(tuple(tensor.shape), dtype, value_range if is_float else integers)
 
     if isinstance(structure, dict):
         return {key: contract(tensor) for key, tensor in structure.items()}

@@ -9,11 +9,30 @@ import keras
 
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.digits_network import digits_backbone
+from keras_transgen.backbones.hdf5_network import HDF5_SUFFIXES, load_hdf5_network
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load_model import load_model
 from keras_transgen.backbones.saved_model import SavedModelBackbone
 
 SHIPPED = {"digits": digits_backbone}
+_FILE_OPTIONS = ("allow_unsafe_ops", "custom_objects", "max_bytes", "safe_mode")
+_OF_TORCH = "PyTorch's, which TensorFlow cannot run: build the network in Keras and set its weights"
+_WEIGHTS = "weights without a network: build it in Keras and set its weights"
+_NO_NETWORKS = {
+    ".bin": _OF_TORCH,
+    ".ckpt": "a checkpoint, " + _WEIGHTS,
+    ".index": "part of a checkpoint, " + _WEIGHTS,
+    ".json": "a description without weights: make a keras.Model of it, and load its weights",
+    ".npy": _WEIGHTS,
+    ".npz": _WEIGHTS,
+    ".onnx": "ONNX, which TensorFlow cannot run: convert it to a SavedModel",
+    ".pickle": "a pickle, which can run any code and is not read",
+    ".pkl": "a pickle, which can run any code and is not read",
+    ".pt": _OF_TORCH,
+    ".pth": _OF_TORCH,
+    ".safetensors": _WEIGHTS,
+    ".tflite": "for inference on devices, without gradients: get the SavedModel it was made of",
+}
 
 
 def load_backbone(source: Any, **kwargs: Any) -> Backbone:
@@ -21,9 +40,12 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
 
     Args:
         source: A TF-Hub or Kaggle handle, an archive's address, a folder or archive with a
-            SavedModel; a `.keras` file; a `keras.Model`; `"digits"`, the small network that comes
-            with the package; or a backbone, which is returned as it is.
+            SavedModel; a `.keras` file, or an HDF5 file (`.h5`) of Keras 2; a `keras.Model`;
+            `"digits"`, the small network that comes with the package; or a backbone, which is
+            returned as it is.
         **kwargs: As in `SavedModelBackbone` or `KerasBackbone`: `trainable`, `normalization`, ...
+            For files of Keras also `custom_objects`, `safe_mode=False` for one whose lambdas you
+            trust, and `max_bytes`, as in `load_model`.
 
     Returns:
         The backbone.
@@ -58,10 +80,39 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
     text = os.fspath(source)
     if text in SHIPPED:
         return SHIPPED[text](**kwargs)
-    if text.endswith(".keras"):
-        return KerasBackbone(load_model(text, compile=False), **kwargs)
+    if text.endswith((".keras", *HDF5_SUFFIXES)) and "://" not in text:
+        return _from_keras_file(text, kwargs)
+    _refuse_other_files(text)
     _refuse_unknown_name(text)
     return SavedModelBackbone(text, **kwargs)
+
+
+def _from_keras_file(text: str, kwargs: dict[str, Any]) -> KerasBackbone:
+    """A network out of a file, whose options go to whoever reads it."""
+    is_hdf5 = text.endswith(HDF5_SUFFIXES)
+    options = {name: kwargs.pop(name) for name in _FILE_OPTIONS if name in kwargs}
+    if is_hdf5:
+        # There are no modules in it.
+        options.pop("allow_unsafe_ops", None)
+        model: Any = load_hdf5_network(text, **options)
+    else:
+        model = load_model(text, compile=False, **options)
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "The file holds no network, and a backbone is made from a keras.Model. "
+            f"Received: source={text!r} with an object of type {type(model).__name__}"
+        )
+    return KerasBackbone(model, **kwargs)
+
+
+def _refuse_other_files(text: str) -> None:
+    """Files of other libraries, and files of weights, are told by their names."""
+    suffix = Path(text).suffix.lower()
+    if suffix in _NO_NETWORKS and "://" not in text and not Path(text).is_dir():
+        raise ValueError(
+            f"A {suffix} file is {_NO_NETWORKS[suffix]}. A backbone is made from a SavedModel's "
+            f"folder or archive, a .keras or .h5 file, or a keras.Model. Received: source={text!r}"
+        )
 
 
 def _refuse_unknown_name(text: str) -> None:

@@ -1,4 +1,4 @@
-"""A `.keras` file's private copy, and the folder in which Keras unpacks it."""
+"""A private copy of a file with a model, and the folder in which Keras unpacks it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def private_copy(file: Path, max_bytes: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(
         prefix="keras_transgen-", ignore_cleanup_errors=True
     ) as folder:
-        copy = Path(folder, "model.keras")
+        # Keras reads a file as its name says.
+        copy = Path(folder, f"model{file.suffix}")
         _copy(file, copy, max_bytes + _SLACK)
         saving_lib.get_temp_dir = _temporary
         token = _folder.set(folder)

@@ -19,14 +19,20 @@ from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.flat_function import FlatFunction
 from keras_transgen.backbones.garbage_collection import without_collection
 from keras_transgen.backbones.handles import resolve
-from keras_transgen.backbones.input_contract import InputContract, check_structure
+from keras_transgen.backbones.input_contract import (
+    InputContract,
+    check_structure,
+    checked_value_range,
+)
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.module_files import PrivateModule, structure_digest
+from keras_transgen.backbones.module_outputs import check_output_key
 from keras_transgen.backbones.module_store import (
     is_being_loaded,
     keep_module,
     stored_folder,
 )
+from keras_transgen.backbones.op_libraries import import_op_libraries
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.backbones.saved_model_function import ModuleFunction
 from keras_transgen.backbones.saved_model_packing import (
@@ -81,7 +87,8 @@ class SavedModelBackbone(Backbone):
             it.
         trainable: Whether the module's parameters are trained. Defaults to False.
         normalization: `"frozen"` (default) or `"adapt"`, see above.
-        output_key: Which output to return when the module gives a dict. `None` returns the dict.
+        output_key: Which output to return when the module gives several: a name in a dict, a
+            position from 0 in a tuple or list. `None` returns all of them.
         arguments: Further keyword arguments for the module's `__call__`; JSON values.
         value_range: Range of the image values that the module expects; it is only used to warn.
             Defaults to TF-Hub's convention for images, and is ignored for other inputs.
@@ -95,6 +102,11 @@ class SavedModelBackbone(Backbone):
             saved with, for modules whose graph computes at any size, as convolutions do.
         max_bytes: Most bytes that a download or an archive may have. Defaults to the environment
             variable `KERAS_TRANSGEN_MAX_BYTES`, else 16 GiB.
+        batch_axis: Whether the first axis of the module's inputs is the batch. `False` for a module
+            of one example: the backbone takes `[batch, ...]` all the same and runs it on one after
+            the other; all of a batch must give outputs of one shape. Defaults to `None`: `False`
+            for a single input of floats along one axis, as modules for sound take a waveform
+            `[samples]`, else `True`.
         **kwargs: `name`, `dtype` and `frozen_to`, as in `Backbone`.
 
     Raises:
@@ -124,7 +136,7 @@ class SavedModelBackbone(Backbone):
         handle: str | os.PathLike[str],
         trainable: bool = False,
         normalization: str = "frozen",
-        output_key: str | None = None,
+        output_key: str | int | None = None,
         arguments: dict[str, Any] | None = None,
         value_range: tuple[float, float] | None = (0.0, 1.0),
         allow_unsafe_ops: bool = False,
@@ -132,14 +144,17 @@ class SavedModelBackbone(Backbone):
         layers: Sequence[str] | None = None,
         image_size: tuple[int, int] | None = None,
         max_bytes: int | None = None,
+        batch_axis: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, normalization=normalization, **kwargs)
+        check_output_key(output_key)
         _check_tap_arguments(layers, image_size, output_key, normalization)
         self.handle = os.fspath(handle)
         self.output_key = output_key
+        self.batch_axis = batch_axis
         self.arguments = dict(arguments or {})
-        self.value_range = None if value_range is None else (value_range[0], value_range[1])
+        self.value_range = checked_value_range(value_range)
         self._files = _obtain(handle, digest, allow_unsafe_ops, max_bytes)
         self.module_digest = self._files.digest
         self._strategy = tf.distribute.get_strategy()
@@ -165,7 +180,9 @@ class SavedModelBackbone(Backbone):
         # Kept as an attribute, so that exports of the model find the module's resources.
         with pruned_folder(folder) as pruned:
             self._module = tf.saved_model.load(str(pruned))
-        self._function = ModuleFunction(self._module, self.arguments, self.output_key)
+        self._function = ModuleFunction(
+            self._module, self.arguments, self.output_key, batch_axis=self.batch_axis
+        )
         self.layers = None if layers is None else list(layers)
         self.image_size = None if image_size is None else (image_size[0], image_size[1])
         self._stored = folder, self._function.trace_place()
@@ -294,6 +311,7 @@ class SavedModelBackbone(Backbone):
             digest=self.module_digest,
             layers=layers,
             image_size=image_size or self.image_size,
+            batch_axis=self.batch_axis,
             dtype=self.dtype_policy,
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -333,6 +351,8 @@ class SavedModelBackbone(Backbone):
         ]
         if self._is_tapped():
             said += [self.layers, self.image_size]
+        if self._function.by_example:
+            said.append("one example at a time")
         return json.dumps(said, sort_keys=True)
 
     def get_config(self) -> dict[str, Any]:
@@ -346,6 +366,7 @@ class SavedModelBackbone(Backbone):
             "digest": self.module_digest,
             "layers": self.layers,
             "image_size": self.image_size,
+            "batch_axis": self.batch_axis,
         }
 
     @classmethod
@@ -424,7 +445,7 @@ def _one_kind_of_error(handle: str) -> Iterator[None]:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             "The module could not be loaded. If it lacks an op, import the library that has it "
-            "(such as tensorflow_text) first; else save or fetch the module again. "
+            "first; else save or fetch the module again. "
             f"Received: handle={shown(handle)}, {type(error).__name__}: {printable(lines[0])}"
         ) from error
 
@@ -455,12 +476,13 @@ def _obtain(
 
 def _hold_against_audit(module: PrivateModule, allow_unsafe_ops: bool, name: str) -> None:
     report = audit_module(module.folder, allow_unsafe_ops=allow_unsafe_ops, name=name)
+    import_op_libraries(report.ops, name)
     if not allow_unsafe_ops:
         try_to_load(module.folder, module.digest, report, name)
 
 
 def _check_tap_arguments(
-    layers: Any, image_size: Any, output_key: str | None, normalization: str
+    layers: Any, image_size: Any, output_key: str | int | None, normalization: str
 ) -> None:
     if layers is not None and (isinstance(layers, str) or not list(layers)):
         raise ValueError(f"layers must be a list of names. Received: layers={layers!r}")

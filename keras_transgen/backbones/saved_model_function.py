@@ -7,6 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_transgen.backbones.example_by_example import (
+    run_by_example,
+    takes_one_example,
+    with_batch_axis,
+)
+from keras_transgen.backbones.module_outputs import plain, select_output
+
 
 class ModuleFunction:
     """Finds a loaded module's entry point and reads its signature, without running it.
@@ -17,18 +24,22 @@ class ModuleFunction:
     Args:
         module: What `tf.saved_model.load` returned.
         arguments: Further keyword arguments for every call.
-        output_key: Which entry of a dict of outputs to return. `None`: all of them, or the one
-            there is.
+        output_key: Which of several outputs to return: a name in a dict, a position in a tuple or
+            list. `None`: all of them, or the one there is.
         from_graph: Take the outputs' shapes from the graph, for a module that was given a new
             input size or other outputs after it was saved.
+        batch_axis: Whether the inputs have one; see `takes_one_example`. Where they have none,
+            `input_spec` and `output_spec` have one all the same, and a call runs the module on one
+            example after the other.
     """
 
     def __init__(
         self,
         module: Any,
         arguments: dict[str, Any] | None = None,
-        output_key: str | None = None,
+        output_key: str | int | None = None,
         from_graph: bool = False,
+        batch_axis: bool | None = None,
     ) -> None:
         self.module = module
         self.arguments = dict(arguments or {})
@@ -47,26 +58,43 @@ class ModuleFunction:
         if from_graph:
             specs = [tf.TensorSpec(each.shape, each.dtype) for each in self._traces[0].outputs]
             outputs = tf.nest.pack_sequence_as(outputs, specs)
-        self.output_spec = self._select(outputs, "saved")
+        self.output_spec = self._select(outputs)
+        self.batch_axis = batch_axis
+        self.by_example = takes_one_example(self.input_spec, batch_axis)
+        if self.by_example:
+            self._example_spec = self.output_spec
+            self.input_spec = with_batch_axis(self.input_spec)
+            self.output_spec = with_batch_axis(self.output_spec)
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """Run the module on inputs of the structure and dtypes of `input_spec`."""
+        if not self.by_example:
+            return self._run(inputs, training)
+        return run_by_example(
+            lambda example: self._run(example, training),
+            inputs,
+            self._example_spec,
+            self.output_spec,
+        )
+
+    def _run(self, inputs: Any, training: bool) -> Any:
         if self.is_signature:
             if self._is_single_named_input:
                 inputs = {self._signature_names()[0]: inputs}
-            return self._shaped(self._select(self.function(**inputs), "computed"))
+            return self._shaped(self._select(self.function(**inputs)))
         keywords = dict(self.arguments)
         if self.takes_training:
             # TF2 modules branch on a Python bool: one trace for each.
             keywords["training"] = training
-        return self._shaped(self._select(self.function(inputs, **keywords), "computed"))
+        return self._shaped(self._select(self.function(inputs, **keywords)))
 
     def _shaped(self, outputs: Any) -> Any:
         """With the shapes that the graph says, which a call inside a replica loses."""
         if not self._from_graph:
             return outputs
+        specs = self._example_spec if self.by_example else self.output_spec
         return tf.nest.map_structure(
-            lambda output, spec: tf.ensure_shape(output, spec.shape), outputs, self.output_spec
+            lambda output, spec: tf.ensure_shape(output, spec.shape), outputs, specs
         )
 
     @property
@@ -186,26 +214,13 @@ class ModuleFunction:
                 f"Received: a module with the attributes {_public_names(self.module)}"
             )
         spec = positional[0] if positional else keywords[self._parameters[0].name]
-        return _plain(spec)
+        return plain(spec)
 
-    def _select(self, outputs: Any, how: str) -> Any:
-        if not isinstance(outputs, dict):
-            if self.output_key is not None and how == "saved":
-                raise ValueError(
-                    "This module gives one tensor, not a dict: leave output_key away. "
-                    f"Received: output_key={self.output_key!r}"
-                )
-            return _plain(outputs)
-        if self.output_key is not None:
-            if self.output_key not in outputs:
-                raise ValueError(
-                    f"output_key must be one of {sorted(outputs)}. "
-                    f"Received: output_key={self.output_key!r}"
-                )
-            return outputs[self.output_key]
-        if self.is_signature and len(outputs) == 1:
+    def _select(self, outputs: Any) -> Any:
+        is_single = self.is_signature and isinstance(outputs, dict) and len(outputs) == 1
+        if is_single and self.output_key is None:
             return next(iter(outputs.values()))
-        return _plain(outputs)
+        return select_output(outputs, self.output_key)
 
 
 def _find_entry(module: Any) -> tuple[Any, str]:
@@ -230,17 +245,6 @@ def _find_entry(module: Any) -> tuple[Any, str]:
 
 def _public_names(module: Any) -> list[str]:
     return sorted(name for name in vars(module) if not name.startswith("_"))
-
-
-def _plain(structure: Any) -> Any:
-    """The same structure in plain dicts, lists and tuples."""
-    if isinstance(structure, dict):
-        return {key: _plain(value) for key, value in structure.items()}
-    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
-        return {key: _plain(getattr(structure, key)) for key in structure._fields}
-    if isinstance(structure, (list, tuple)):
-        return [_plain(value) for value in structure]
-    return structure
 
 
 def _walk(value: Any, path: str, kind: str, seen: set[int]) -> Iterator[tuple[str, tf.Variable]]:

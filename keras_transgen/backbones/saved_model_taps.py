@@ -148,7 +148,10 @@ def load_tapped(
                 f"({str(error).splitlines()[0]})"
             ) from error
     output_key = function.output_key if layers is None else None
-    return module, ModuleFunction(module, function.arguments, output_key, from_graph=True)
+    tapped_function = ModuleFunction(
+        module, function.arguments, output_key, from_graph=True, batch_axis=function.batch_axis
+    )
+    return module, tapped_function
 
 
 def _tensor_specs(structure: Any) -> Iterator[Any]:

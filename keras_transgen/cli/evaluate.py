@@ -8,13 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.cli.image_input import image_input, open_backbone, preceded
 from keras_transgen.cli.options import (
     Check,
     ImageSize,
+    Preprocessing,
     SkipBroken,
     UnsafeOps,
+    ValueRange,
     loading_console,
+    range_of,
     refuse_output,
     seed_option,
 )
@@ -42,9 +45,12 @@ def run_evaluate(
     output: Annotated[Path | None, typer.Option(help="JSON file for the metrics.")] = None,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    value_range: ValueRange = None,
+    preprocessing: Preprocessing = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, float]:
     """Fréchet and kernel distance, precision and recall of samples against real images."""
+    values = range_of(value_range, preprocessing)
     if output is not None:
         refuse_output(output, folder=False)
     console = loading_console()
@@ -52,7 +58,7 @@ def run_evaluate(
     from keras_transgen.evaluation import SampleQuality
     from keras_transgen.training import write_whole_json
 
-    extractor = open_backbone(backbone, allow_unsafe_ops)
+    extractor = preceded(open_backbone(backbone, allow_unsafe_ops, values), preprocessing)
     samples = _samples(generated, count, seed) if generated.suffix == ".keras" else None
     side = real if samples is None else int(samples[0].shape[1])
     reading = image_input(extractor, image_size, side).options()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.cli.image_input import image_input, open_backbone, preceded
 from keras_transgen.cli.options import (
     BatchSize,
     Check,
     ImageSize,
+    Preprocessing,
     SkipBroken,
     Source,
     UnsafeOps,
+    ValueRange,
     loading_console,
+    range_of,
     refuse_output,
 )
 
@@ -46,6 +50,8 @@ def run_extract(
     ] = None,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    value_range: ValueRange = None,
+    preprocessing: Preprocessing = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Path:
     """Write the features of a folder of images to a file."""
@@ -57,9 +63,14 @@ def run_extract(
             f"leave out --check and --skip-broken. Received: --check {check}"
             f"{' --skip-broken' * skip_broken}"
         )
+    values = range_of(value_range, preprocessing)
+
+    def opened() -> Any:
+        return preceded(open_backbone(backbone, allow_unsafe_ops, values), preprocessing)
+
     if ray:
         return _extract_with_ray(
-            backbone, images, output, image_size, batch_size, workers, allow_unsafe_ops
+            opened, images, output, image_size, batch_size, workers, allow_unsafe_ops
         )
     if output.suffix != ".npz":
         raise ValueError(f"The output must be an .npz file. Received: {output}")
@@ -73,7 +84,7 @@ def run_extract(
 
     labelled = any(entry.is_dir() for entry in images.iterdir()) if images.is_dir() else True
     index = index_images(images, labelled=labelled)
-    network = open_backbone(backbone, allow_unsafe_ops)
+    network = opened()
     data = image_folder(
         images,
         batch_size=batch_size,
@@ -102,7 +113,7 @@ def run_extract(
 
 
 def _extract_with_ray(
-    source: str,
+    opened: Callable[[], Any],
     images: Path,
     output: Path,
     image_size: int | None,
@@ -119,7 +130,7 @@ def _extract_with_ray(
     from keras_transgen.distributed.ray_extra import ray_module
 
     ray_module()
-    backbone = open_backbone(source, allow_unsafe_ops)
+    backbone = opened()
     count = extract_with_ray(
         backbone,
         images,

@@ -37,18 +37,27 @@ class ImageInput:
         }
 
 
-def image_input(backbone: Any, image_size: int | None, images: str | Path | int) -> ImageInput:
+def image_input(
+    backbone: Any,
+    image_size: int | None,
+    images: str | Path | int = _LARGEST,
+    preprocessing: str | None = None,
+) -> ImageInput:
     """Read from a backbone's contract how its images must be read.
 
     Args:
         backbone: A backbone.
         image_size: Side in pixels, for a backbone that takes any; `None` for that of the data.
         images: The folder, whose first image says the size then: its shorter side, at most 224; or
-            that size.
+            that size. Defaults to 224.
+        preprocessing: What makes the backbone's values of 0 to 255, where something does.
 
     Raises:
-        ValueError: If it does not take images, or takes them in another size.
+        ValueError: If it does not take images, takes them in another size, or nobody knows the
+            range of its values.
     """
+    from keras_transgen.backbones.image_preprocessing import RAW_RANGE
+
     contract = backbone.input_contract
     shape = getattr(contract, "shape", None)
     if shape is None or len(shape) != 4 or shape[-1] not in (1, 3, None):
@@ -65,9 +74,15 @@ def image_input(backbone: Any, image_size: int | None, images: str | Path | int)
             f"This backbone takes images of {size[0]}x{size[1]} pixels only; leave out "
             f"--image-size. Received: {image_size}"
         )
-    return ImageInput(
-        size, "grayscale" if shape[-1] == 1 else "rgb", contract.value_range or (0.0, 1.0)
-    )
+    value_range = RAW_RANGE if preprocessing is not None else contract.value_range
+    if value_range is None:
+        raise ValueError(
+            "Nobody knows which range of values this network was trained on, and in another one "
+            "its features are poor: give --value-range 0,255 (or 0,1 or -1,1), or for a network of "
+            "keras.applications --preprocessing caffe, torch or tf. "
+            f"Received: {backbone.name!r} with input {contract}"
+        )
+    return ImageInput(size, "grayscale" if shape[-1] == 1 else "rgb", value_range)
 
 
 def side_of_data(images: str | Path) -> int:
@@ -84,9 +99,42 @@ def side_of_data(images: str | Path) -> int:
     return _LARGEST
 
 
-def open_backbone(source: str, allow_unsafe_ops: bool) -> Any:
-    """Load a backbone; `allow_unsafe_ops` reaches those that ask for it."""
+def open_backbone(
+    source: str,
+    allow_unsafe_ops: bool,
+    value_range: tuple[float, float] | None = None,
+) -> Any:
+    """Load a backbone; `allow_unsafe_ops` and the range reach it where they are given."""
     import keras_transgen as ktg
 
-    options = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
+    options: dict[str, Any] = {"allow_unsafe_ops": True} if allow_unsafe_ops else {}
+    if value_range is not None:
+        options["value_range"] = value_range
     return ktg.load_backbone(source, **options)
+
+
+def preceded(backbone: Any, preprocessing: str | None) -> Any:
+    """The backbone with a way of `keras.applications` before it, frozen; itself without one.
+
+    Args:
+        backbone: A backbone that takes images.
+        preprocessing: `"caffe"`, `"torch"`, `"tf"` or `None`.
+
+    Raises:
+        ValueError: It rescales its images itself, or takes no colour images.
+    """
+    if preprocessing is None:
+        return backbone
+    import keras
+
+    from keras_transgen.backbones import ImagePreprocessing, KerasBackbone
+    from keras_transgen.transfer.raw_input import refuse_second_rescaling
+
+    layer = ImagePreprocessing(preprocessing)
+    refuse_second_rescaling(backbone, layer)
+    shape = getattr(backbone.input_contract, "shape", None)
+    if shape is None:
+        # It says itself that it takes no images.
+        return backbone
+    network = keras.Sequential([keras.Input(shape[1:]), layer, backbone], name=backbone.name)
+    return KerasBackbone(network, name=backbone.name)

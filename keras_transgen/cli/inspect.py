@@ -20,6 +20,7 @@ def run_inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> Any:
     """Show a module's input contract, parameter groups, ops and digest."""
     console = loading_console()
     import keras_transgen as ktg
+    from keras_transgen.backbones.hdf5_network import HDF5_SUFFIXES
 
     if source.endswith(".keras") and Path(source).exists():
         model = ktg.load_model(source, compile=False, allow_unsafe_ops=allow_unsafe_ops)
@@ -30,7 +31,7 @@ def run_inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> Any:
             return model
         _show_backbone(console, backbone)
         return model
-    if source != "digits":
+    if source != "digits" and not source.endswith(HDF5_SUFFIXES):
         _show_audit(console, source, allow_unsafe_ops)
     backbone = open_backbone(source, allow_unsafe_ops)
     _show_backbone(console, backbone)

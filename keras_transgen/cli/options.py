@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,8 +20,8 @@ EMBEDDED = "digits"
 Source = Annotated[
     str,
     typer.Argument(
-        help="A TF-Hub or Kaggle handle, an archive, a folder with a SavedModel, a .keras file, or "
-        "'digits' (the small network that comes with the package).",
+        help="A TF-Hub or Kaggle handle, an archive, a folder with a SavedModel, a .keras or .h5 "
+        "file, or 'digits' (the small network that comes with the package).",
         show_default=False,
     ),
 ]
@@ -64,6 +65,58 @@ UnsafeOps = Annotated[
         "--allow-unsafe-ops", help="Load a module that reads or writes files or calls Python."
     ),
 ]
+
+
+ValueRange = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW,HIGH",
+        help="Range of values that the network takes, such as 0,255, where it does not tell.",
+        show_default="what the network tells",
+    ),
+]
+Preprocessing = Annotated[
+    Literal["caffe", "torch", "tf"] | None,
+    typer.Option(
+        help="How a network of keras.applications that does not rescale images itself wants them."
+    ),
+]
+
+
+def range_of(text: str | None, preprocessing: str | None = None) -> tuple[float, float] | None:
+    """Read `--value-range`.
+
+    Args:
+        text: `"LOW,HIGH"`, or `None`.
+        preprocessing: What `--preprocessing` says.
+
+    Raises:
+        ValueError: These are not two numbers, the lower first; or both options are given.
+
+    Example:
+        ```python
+        from keras_transgen.cli.options import range_of
+
+        assert range_of("-1,1") == (-1.0, 1.0)
+        ```
+    """
+    if text is None:
+        return None
+    if preprocessing is not None:
+        raise ValueError(
+            "--preprocessing makes the network's values of images from 0 to 255: leave out "
+            f"--value-range. Received: --preprocessing {preprocessing} --value-range {text}"
+        )
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = 0.0
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(
+            "--value-range takes two numbers, the lower first, such as --value-range 0,255. "
+            f"Received: --value-range {text}"
+        )
+    return low, high
 
 
 def loading_console(what: str = "TensorFlow") -> Screen:

@@ -14,10 +14,13 @@ from keras_transgen.cli.options import (
     BatchSize,
     Check,
     ImageSize,
+    Preprocessing,
     SkipBroken,
     Source,
     UnsafeOps,
+    ValueRange,
     loading_console,
+    range_of,
     refuse_output,
     say_written,
     seed_option,
@@ -84,6 +87,8 @@ def run_transfer(
     seed: Annotated[int, seed_option("Of the split, the head and the training.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    value_range: ValueRange = None,
+    preprocessing: Preprocessing = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train a classifier for a folder of images on a pretrained network."""
@@ -92,6 +97,7 @@ def run_transfer(
             "Feature transfer extracts once and has no epochs; leave out --epochs, or choose "
             f"another --method. Received: --epochs {epochs}"
         )
+    values = range_of(value_range, preprocessing)
     refuse_output(output)
     console = loading_console()
     import keras
@@ -107,8 +113,8 @@ def run_transfer(
 
     keras.utils.set_random_seed(seed)
     names = list(index_images(images).class_names or ())
-    network = open_backbone(backbone, allow_unsafe_ops)
-    reading = image_input(network, image_size, images).options()
+    network = open_backbone(backbone, allow_unsafe_ops, values)
+    reading = image_input(network, image_size, images, preprocessing).options()
     reading.update(check=check, skip_broken=skip_broken)
     if validation is None:
         train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
@@ -121,7 +127,8 @@ def run_transfer(
             )
         train = image_folder(images, batch_size=batch_size, shuffle=True, seed=seed, **reading)
         held_out = image_folder(validation, batch_size=batch_size, **reading)
-    model = _model(method, network, len(names), rank, seed)
+    common = {"preprocessing": preprocessing, "seed": seed}
+    model = _model(method, network, len(names), rank, common)
     output.mkdir(parents=True, exist_ok=True)
     fit = {} if epochs is None else {"epochs": epochs}
     history = model.fit(train, validation_data=held_out, **fit)
@@ -141,14 +148,14 @@ def run_transfer(
     return report
 
 
-def _model(method: str, backbone: Any, num_classes: int, rank: int, seed: int) -> Any:
+def _model(method: str, backbone: Any, num_classes: int, rank: int, common: dict[str, Any]) -> Any:
     import keras_transgen as ktg
 
     if method == "feature":
-        return ktg.FeatureTransfer(backbone, num_classes, seed=seed)
+        return ktg.FeatureTransfer(backbone, num_classes, **common)
     if method == "parameter":
-        return ktg.ParameterTransfer(backbone, num_classes, seed=seed)
-    return ktg.StructureTransfer(backbone, num_classes, method=method, rank=rank, seed=seed)
+        return ktg.ParameterTransfer(backbone, num_classes, **common)
+    return ktg.StructureTransfer(backbone, num_classes, method=method, rank=rank, **common)
 
 
 def _report(

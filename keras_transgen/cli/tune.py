@@ -15,9 +15,12 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    Preprocessing,
     SkipBroken,
+    ValueRange,
     loading_console,
     progress_bar,
+    range_of,
     refuse_output,
     say_written,
     seed_option,
@@ -83,6 +86,8 @@ def run_tune(
     seed: Annotated[int, seed_option("Of the search, the split and the training.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    value_range: ValueRange = None,
+    preprocessing: Preprocessing = None,
 ) -> dict[str, Any]:
     """Search for the best model of a folder; run again to go on where a search stopped."""
     if "KERASTUNER_ORACLE_IP" in os.environ:
@@ -92,6 +97,12 @@ def run_tune(
             f"{os.environ['KERASTUNER_ORACLE_IP']!r}"
         )
     given = space_of(space or ())
+    values = range_of(value_range, preprocessing)
+    if task != "transfer" and (values or preprocessing):
+        raise ValueError(
+            "--value-range and --preprocessing are about the backbones of --task transfer. "
+            f"Received: --task {task}"
+        )
     settings = {
         "images": images if images == EMBEDDED else str(Path(images).resolve()),
         "task": task,
@@ -102,6 +113,8 @@ def run_tune(
         "extractor": extractor,
         "batch_size": batch_size,
         "seed": seed,
+        "value_range": value_range,
+        "preprocessing": preprocessing,
     }
     refuse_output(output)
     _refuse_another_search(output, settings)
@@ -117,7 +130,16 @@ def run_tune(
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(
-            images, backbone or (), given, size, batch_size, seed, check, skip_broken
+            images,
+            backbone or (),
+            given,
+            size,
+            batch_size,
+            seed,
+            value_range=values,
+            preprocessing=preprocessing,
+            check=check,
+            skip_broken=skip_broken,
         )
     else:
         search, data, names = search_for_generation(

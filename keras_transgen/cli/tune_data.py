@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.image_input import ImageInput, image_input, open_backbone
 from keras_transgen.cli.options import EMBEDDED
 
 _HELD_OUT = 10
@@ -20,6 +22,8 @@ def search_for_transfer(
     size: int | None,
     batch_size: int,
     seed: int,
+    value_range: tuple[float, float] | None = None,
+    preprocessing: str | None = None,
     check: str = "quick",
     skip_broken: bool = False,
 ) -> Search:
@@ -29,21 +33,32 @@ def search_for_transfer(
         ValueError: The backbones take different images.
     """
     import keras_transgen as ktg
-    from keras_transgen.cli.image_input import image_input
     from keras_transgen.datasets import image_folder_split, index_images, load_digits_split
 
+    backbones = _of_range(sources or [EMBEDDED], value_range)
+    common = {"space": space, "seed": seed, "preprocessing": preprocessing}
     if images == EMBEDDED:
         (x, y), held_out = load_digits_split()
         names = [str(digit) for digit in range(10)]
-        search = ktg.tuning.TransferHyperModel(sources or [EMBEDDED], 10, space=space, seed=seed)
+        search = ktg.tuning.TransferHyperModel(backbones, 10, **common)
+        low, high = _reading(search, size, x.shape[1], preprocessing).value_range
+        x, held_out = low + (high - low) * x, (low + (high - low) * held_out[0], held_out[1])
         data = {"x": x, "y": y, "validation_data": held_out, "batch_size": batch_size}
         return search, data, names
     names = list(index_images(images).class_names or ())
-    search = ktg.tuning.TransferHyperModel(
-        list(sources) or [EMBEDDED], len(names), space=space, seed=seed
-    )
+    search = ktg.tuning.TransferHyperModel(backbones, len(names), **common)
+    reading = _reading(search, size, images, preprocessing)
+    options = {**reading.options(), "check": check, "skip_broken": skip_broken}
+    x, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **options)
+    return search, {"x": x, "validation_data": held_out}, names
+
+
+def _reading(
+    search: Any, size: int | None, images: str | int, preprocessing: str | None
+) -> ImageInput:
+    """How all the backbones of a search want their images."""
     wanted = {
-        name: image_input(search.backbones.shared(name), size, images)
+        name: image_input(search.backbones.shared(name), size, images, preprocessing)
         for name in search.backbones.names
     }
     if len(set(wanted.values())) > 1:
@@ -51,10 +66,20 @@ def search_for_transfer(
             "The backbones to choose from must take images of one size, colour and range. "
             f"Received: {', '.join(f'{name}: {each}' for name, each in wanted.items())}"
         )
-    (reading,) = set(wanted.values())
-    options = {**reading.options(), "check": check, "skip_broken": skip_broken}
-    x, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **options)
-    return search, {"x": x, "validation_data": held_out}, names
+    return next(iter(wanted.values()))
+
+
+def _of_range(sources: Sequence[str], value_range: tuple[float, float] | None) -> Any:
+    """The sources, or by their names the backbones that take this range of values."""
+    if value_range is None:
+        return list(sources)
+    names = [Path(source.rstrip("/")).name for source in sources]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Backbones must have different names. Received: {names}")
+    return {
+        name: open_backbone(source, False, value_range)
+        for name, source in zip(names, sources, strict=True)
+    }
 
 
 def search_for_generation(

@@ -13,6 +13,14 @@ _CONVOLUTIONS = """
     DepthwiseConv2D SeparableConv1D SeparableConv2D
 """
 CONVOLUTIONS = tuple(getattr(keras.layers, name) for name in _CONVOLUTIONS.split())
+# LSTM, GRU and the like are RNNs; a cell may also be stepped by a layer of one's own.
+RECURRENT = (
+    keras.layers.RNN,
+    keras.layers.LSTMCell,
+    keras.layers.GRUCell,
+    keras.layers.SimpleRNNCell,
+    keras.layers.StackedRNNCells,
+)
 
 
 def flat_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -28,8 +36,8 @@ def prefers_xla(model: keras.Model) -> bool:
     """Whether XLA is expected to make this model's training faster on the devices at hand.
 
     On a GPU compilation pays. On a CPU it pays for dense networks and costs for convolutions,
-    whose hand-written kernels beat XLA's; pretrained modules say so of themselves through an
-    attribute `prefers_xla_on_cpu = False`.
+    whose hand-written kernels beat XLA's, and for recurrent networks, whose loop it makes slower;
+    pretrained modules say so of themselves through an attribute `prefers_xla_on_cpu = False`.
     """
     layers = flat_layers(model)
     if not all(layer.supports_jit for layer in layers):
@@ -37,7 +45,8 @@ def prefers_xla(model: keras.Model) -> bool:
     if tf.config.list_physical_devices("GPU"):
         return True
     return not any(
-        isinstance(layer, CONVOLUTIONS) or not getattr(layer, "prefers_xla_on_cpu", True)
+        isinstance(layer, CONVOLUTIONS + RECURRENT)
+        or not getattr(layer, "prefers_xla_on_cpu", True)
         for layer in layers
     )
 

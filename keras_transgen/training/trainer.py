@@ -164,8 +164,8 @@ class TrainerModel(TakesAnyData, StoredModel):
             run_eagerly: Run step by step in Python, for debugging.
             steps_per_execution: Batches that one call of the training function takes.
             jit_compile: `True`, `False` or `"auto"`. Automatic compilation is on where a GPU is
-                visible, and on a CPU for networks without convolutions. It also works with several
-                replicas.
+                visible, and on a CPU for networks without convolutions and recurrent layers. It
+                also works with several replicas.
             auto_scale_loss: Wrap the optimizer in a `LossScaleOptimizer` under `mixed_float16`.
 
         Raises:

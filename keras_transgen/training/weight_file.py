@@ -41,8 +41,17 @@ class WeightFileError(ValueError):
     """A weight file that leads elsewhere, or says more than it holds."""
 
 
-def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) -> int:
-    """Refuse an HDF5 file that is more than groups of numbers.
+def check_weight_file(
+    file: str | os.PathLike[str] | Any, name: str, size: int, lists_of_texts: bool = False
+) -> int:
+    """Refuse an HDF5 file that is more than groups of numbers; count its groups and weights.
+
+    Args:
+        file: Its path, or itself open for reading.
+        name: What to call it in messages.
+        size: Its bytes.
+        lists_of_texts: Whether there may be lists of texts of any length, as in files of Keras 2,
+            of which the caller knows what they take (`training.hdf5_texts`). Defaults to False.
 
     Raises:
         WeightFileError: It holds a link to another place or file, a data set whose values lie
@@ -51,7 +60,7 @@ def check_weight_file(file: str | os.PathLike[str] | Any, name: str, size: int) 
     """
     try:
         with h5py.File(file, "r") as opened:
-            return _check_groups(opened, name, _RATIO * size + _SLACK)
+            return _check_groups(opened, name, _RATIO * size + _SLACK, lists_of_texts)
     except WeightFileError:
         raise
     except Exception as error:
@@ -140,10 +149,10 @@ def _shards(place: Path) -> list[Path]:
         ) from None
 
 
-def _check_groups(root: h5py.File, name: str, limit: int) -> int:
+def _check_groups(root: h5py.File, name: str, limit: int, lists_of_texts: bool) -> int:
     waiting: list[tuple[Any, tuple[int, ...]]] = [(root, (_place(root),))]
     seen = 0
-    limit -= _checked_attributes(root, name, "/")
+    limit -= _checked_attributes(root, name, "/", lists_of_texts)
     while waiting:
         group, above = waiting.pop()
         for key in group:
@@ -164,7 +173,7 @@ def _check_groups(root: h5py.File, name: str, limit: int) -> int:
                     "A weight file holds groups and numbers. "
                     f"Received: {name} with a {type(found).__name__} at {key!r:.80}"
                 )
-            limit -= _checked_attributes(found, name, key)
+            limit -= _checked_attributes(found, name, key, lists_of_texts)
             if isinstance(found, h5py.Group):
                 if _place(found) in above or len(above) > _DEEPEST:
                     raise WeightFileError(
@@ -201,7 +210,9 @@ def _checked_size(found: h5py.Dataset, name: str, key: str) -> int:
     return _bytes(found.shape, dtype)
 
 
-def _checked_attributes(found: h5py.Group | h5py.Dataset, name: str, key: str) -> int:
+def _checked_attributes(
+    found: h5py.Group | h5py.Dataset, name: str, key: str, lists_of_texts: bool
+) -> int:
     """The bytes of what is said of a group or data set: names, in Keras' files."""
     names = list(found.attrs)
     if len(names) > _MOST_ATTRIBUTES:
@@ -214,7 +225,8 @@ def _checked_attributes(found: h5py.Group | h5py.Dataset, name: str, key: str) -
         said = found.attrs.get_id(each)
         dtype, one = said.dtype, said.shape == ()
         # One text takes no more than the file has; many may all be the same long one.
-        if not _is_number(dtype) and dtype.kind != "S" and not (one and _is_text(dtype)):
+        is_text = _is_text(dtype) and (one or lists_of_texts)
+        if not _is_number(dtype) and dtype.kind != "S" and not is_text:
             raise WeightFileError(
                 "A weight file says numbers and names of its weights. "
                 f"Received: {name} with {each!r:.80} of {key!r:.80}, {printable(dtype, 80)}"

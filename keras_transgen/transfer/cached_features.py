@@ -26,6 +26,7 @@ from keras_transgen.training.padded_sequences import (
 )
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
+from keras_transgen.transfer.raw_input import warn_of_unknown_range
 from keras_transgen.transfer.sequence_labels import positions_as_rows
 
 # Rows that lie together on the disk are read together; blocks and the rows within are shuffled.
@@ -75,7 +76,9 @@ class _JoinedFeatures:
         return self._model.features(x, training=False, prepared=True)
 
     def check_inputs(self, x: Any) -> None:
-        self._model.backbone.check_inputs(values_and_mask(x)[0])
+        x, _ = values_and_mask(x)
+        warn_of_unknown_range(self._model.backbone, self._model.preprocessing, x)
+        self._model.backbone.check_inputs(x)
 
     def digest(self) -> str:
         join = self._model.feature_join.get_config()

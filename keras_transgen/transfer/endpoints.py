@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_transgen.training.serving import Endpoint, named_specs
 from keras_transgen.transfer.contract import FeatureModel
+from keras_transgen.transfer.raw_input import raw_contract
 
 
 def transfer_endpoints(model: FeatureModel, input_signature: Any = None) -> dict[str, Endpoint]:
@@ -39,8 +40,9 @@ def transfer_endpoints(model: FeatureModel, input_signature: Any = None) -> dict
 
 
 def _raw_input(model: FeatureModel) -> Any:
-    if model.preprocessing is None:
-        return model.backbone.input_contract
+    contract = raw_contract(model.backbone, model.preprocessing)
+    if contract is not None:
+        return contract
     known = getattr(model.preprocessing, "inputs", None)
     if known:
         return known

@@ -42,6 +42,12 @@ from keras_transgen.transfer.logits_check import (
 )
 from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.probability_metrics import of_logits
+from keras_transgen.transfer.raw_input import (
+    named_preprocessing,
+    raw_contract,
+    refuse_second_rescaling,
+    warn_of_unknown_range,
+)
 from keras_transgen.transfer.sequence_labels import (
     NOT_COUNTED,
     counted_weights,
@@ -82,7 +88,8 @@ class TransferModel(NamesClasses, TrainerModel):
             integer for each position, `[batch, length]`; -1 is not counted) or `"regression"`.
         preprocessing: Keras layer, model or list of layers that makes the backbone's input of raw
             input (`keras.layers.Rescaling`, `Resizing`, `TextVectorization`, ...); part of the
-            model, so `predict` takes raw input.
+            model, so `predict` takes raw input. Or `"caffe"`, `"torch"` or `"tf"`, the ways of
+            `keras.applications`, which take values from 0 to 255; see `ImagePreprocessing`.
         augmentation: Keras layer, model or list of layers that alters raw input at random, in
             `fit` only. It runs before the preprocessing, and outside what XLA compiles.
         dropout: Share of the features left out before the default head in training. Default 0.
@@ -159,7 +166,8 @@ class TransferModel(NamesClasses, TrainerModel):
         # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
         self.features_at_hand: Any = None
         self.backbone = load_backbone(backbone)
-        self.preprocessing = as_layer(preprocessing, "preprocessing")
+        self.preprocessing = as_layer(named_preprocessing(preprocessing), "preprocessing")
+        refuse_second_rescaling(self.backbone, self.preprocessing)
         self.augmentation = as_layer(augmentation, "augmentation")
         if self._task.of_positions and pooling not in (None, "none"):
             raise ValueError(
@@ -384,10 +392,15 @@ class TransferModel(NamesClasses, TrainerModel):
 
     # The entrance of data
 
+    @property
+    def input_contract(self) -> Any:
+        """What raw input must be, as `Backbone.input_contract`; `None` where nobody knows."""
+        return raw_contract(self.backbone, self.preprocessing)
+
     def batch_shape(self) -> tuple[int | None, ...] | None:
-        """Shape of a batch, where there is one input that nothing prepares."""
-        shape = getattr(self.backbone.input_contract, "shape", None)
-        return None if shape is None or self.preprocessing is not None else (None, *shape[1:])
+        """Shape of a batch, where there is one input whose shape is known."""
+        shape = getattr(self.input_contract, "shape", None)
+        return None if shape is None else (None, *shape[1:])
 
     def takes_several_inputs(self) -> bool:
         """Whether the backbone has several inputs."""
@@ -487,7 +500,11 @@ class TransferModel(NamesClasses, TrainerModel):
         """Refuse inputs that the backbone cannot take; see `TrainerModel.check_inputs`."""
         x, _ = values_and_mask(x)
         if self.preprocessing is not None:
-            x = self.preprocessing(some_rows(x), training=False)
+            x = some_rows(x)
+            if hasattr(self.preprocessing, "check_inputs"):
+                self.preprocessing.check_inputs(x)
+            x = self.preprocessing(x, training=False)
+        warn_of_unknown_range(self.backbone, self.preprocessing, x)
         self.backbone.check_inputs(x)
 
     def stop_at_misfits(self, data: Any) -> list[tf.Operation]:

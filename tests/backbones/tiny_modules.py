@@ -185,3 +185,21 @@ def exported_module(folder: Path) -> tuple[Path, keras.Model]:
     )
     model.export(folder, verbose=False)
     return folder, model
+
+
+def sound_module(folder: Path, samples: int | None = None) -> Path:
+    """YAMNet's interface: one waveform in; scores, embeddings and a spectrogram by frame out."""
+    draw = np.random.default_rng(2)
+    module = tf.Module()
+    module.kernel = tf.Variable(draw.normal(size=(16, 6)).astype("float32"), name="frames/kernel")
+    module.projection = tf.Variable(draw.normal(size=(6, 3)).astype("float32"), name="top/kernel")
+
+    @tf.function(input_signature=[tf.TensorSpec([samples], tf.float32)])
+    def call(waveform: tf.Tensor) -> tuple:
+        frames = tf.signal.frame(waveform, 16, 8)
+        embeddings = tf.tanh(frames @ module.kernel)
+        spectrogram = tf.abs(tf.signal.rfft(tf.signal.frame(waveform, 16, 16)))
+        return tf.nn.softmax(embeddings @ module.projection), embeddings, spectrogram
+
+    module.__call__ = call
+    return save(module, folder)

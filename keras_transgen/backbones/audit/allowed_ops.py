@@ -276,6 +276,9 @@ ALLOWED_OPS: frozenset[str] = frozenset(
     name for family in _FAMILIES.values() for name in family.split()
 )
 
+#: Ops that `tensorflow_text` registers.
+TEXT_OPS = frozenset(_FAMILIES["TensorFlow Text"].split())
+
 #: Ops that read the file they are told, and which of their inputs tells it. Only assets may be.
 ASSET_READERS: dict[str, int] = {
     "InitializeTableFromTextFile": 1,

@@ -14,7 +14,12 @@ from keras_transgen.backbones.audit.allowed_ops import ALLOWED_OPS
 
 def is_registered(op: str) -> bool:
     """Whether TensorFlow has an op of this name in this process, or would in another."""
-    return op in ALLOWED_OPS or op_def_registry.get(op) is not None
+    return op in ALLOWED_OPS or is_here(op)
+
+
+def is_here(op: str) -> bool:
+    """Whether TensorFlow has an op of this name in this process."""
+    return op_def_registry.get(op) is not None
 
 
 def is_pure(op: str) -> bool:

@@ -1,0 +1,105 @@
+"""What raw input a transfer model takes, and a word where nobody knows the range of its values."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transgen.backbones import KerasBackbone
+from keras_transgen.backbones.first_rescaling import read_value_range
+from keras_transgen.backbones.image_preprocessing import CONVENTIONS, ImagePreprocessing
+from keras_transgen.backbones.input_contract import measured_range, takes_images
+from keras_transgen.training.loading import loading_a_file
+
+# Whose user was told already.
+_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def named_preprocessing(preprocessing: Any) -> Any:
+    """The layer that a name stands for, in a list too; anything else as it is.
+
+    Args:
+        preprocessing: What the user gave.
+
+    Raises:
+        ValueError: There is no such name.
+    """
+    if isinstance(preprocessing, str):
+        if preprocessing not in CONVENTIONS:
+            raise ValueError(
+                f"preprocessing must be one of {list(CONVENTIONS)}, a Keras layer, a model or a "
+                f"list of layers. Received: preprocessing={preprocessing!r}"
+            )
+        return ImagePreprocessing(preprocessing)
+    if isinstance(preprocessing, Sequence):
+        return [named_preprocessing(each) for each in preprocessing]
+    return preprocessing
+
+
+def refuse_second_rescaling(backbone: Any, preprocessing: Any) -> None:
+    """Refuse a convention of `keras.applications` before a network that rescales itself.
+
+    Args:
+        backbone: The backbone.
+        preprocessing: The layer before it.
+
+    Raises:
+        ValueError: Images would be rescaled twice.
+    """
+    if loading_a_file() or not isinstance(preprocessing, ImagePreprocessing):
+        return
+    own = read_value_range(backbone.network) if isinstance(backbone, KerasBackbone) else None
+    if own is not None:
+        raise ValueError(
+            "This network begins with its own rescaling: give it images with values from "
+            f"{own[0]:g} to {own[1]:g} and leave preprocessing away. "
+            f"Received: preprocessing={preprocessing.convention!r}, backbone {backbone.name!r}"
+        )
+
+
+def raw_contract(backbone: Any, preprocessing: Any) -> Any:
+    """What raw input must be: an `InputContract`, or a dict or list of them; `None` if unknown.
+
+    Args:
+        backbone: The backbone.
+        preprocessing: The layer before it, or `None`.
+    """
+    if preprocessing is None:
+        return backbone.input_contract
+    if isinstance(preprocessing, ImagePreprocessing) and takes_images(backbone.input_contract):
+        return preprocessing.raw_contract(backbone.input_contract)
+    return None
+
+
+def warn_of_unknown_range(backbone: Any, preprocessing: Any, x: Any) -> None:
+    """Say once of a Keras network for images that nobody knows what range it was trained on.
+
+    Nothing is said where the range is known, where there is a preprocessing, and where values are
+    negative, since whoever made them so has thought of it.
+
+    Args:
+        backbone: The backbone.
+        preprocessing: The layer before it, or `None`.
+        x: Inputs.
+    """
+    is_unknown = (
+        preprocessing is None
+        and isinstance(backbone, KerasBackbone)
+        and takes_images(backbone.input_contract)
+        and backbone.input_contract.value_range is None
+    )
+    if not is_unknown or backbone in _TOLD:
+        return
+    low = measured_range(x)[0]
+    if low is None or low < 0.0:
+        return
+    _TOLD.add(backbone)
+    warnings.warn(
+        "Nobody knows which range of values this network was trained on, and in another one its "
+        "features are poor. Say it, KerasBackbone(model, value_range=(0, 255)), or let the model "
+        'rescale: preprocessing="caffe", "torch" or "tf" for networks of keras.applications, or a '
+        f"layer. Received: images for the backbone {backbone.name!r}",
+        stacklevel=3,
+    )
