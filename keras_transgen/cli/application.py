@@ -8,6 +8,7 @@ import sys
 import typer
 
 from keras_transgen.cli import generate, translate_apply, translate_train
+from keras_transgen.cli.classify import run_classify
 from keras_transgen.cli.demo import run_demo
 from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.extract import run_extract
@@ -31,6 +32,7 @@ translation.command("apply")(translate_apply.run_apply)
 
 app.command("demo")(run_demo)
 app.command("transfer", cls=MethodsInHelp)(run_transfer)
+app.command("classify")(run_classify)
 app.command("inspect")(run_inspect)
 app.command("extract")(run_extract)
 app.add_typer(generation, name="generate", no_args_is_help=True)
