@@ -112,8 +112,17 @@ def held_out_rows(labels: Any, names: Sequence[str], seed: int) -> tuple[Any, An
     return stratified_split(np.asarray(labels), HELD_OUT, seed)
 
 
-def refuse_small_classes(labels: Any, names: Sequence[str]) -> None:
+def refuse_small_classes(
+    labels: Any,
+    names: Sequence[str],
+    advice: str = "Add some, or give others with --validation.",
+) -> None:
     """Refuse classes of which a fifth is less than one example.
+
+    Args:
+        labels: Class numbers.
+        names: Names of the classes.
+        advice: What to do.
 
     Raises:
         ValueError: There is one.
@@ -125,8 +134,7 @@ def refuse_small_classes(labels: Any, names: Sequence[str]) -> None:
     if counts[rarest] < _FEWEST:
         raise ValueError(
             f"A fifth of each class is held out, so each must have {_FEWEST} examples at least. "
-            "Add some, or give others with --validation. "
-            f"Received: {counts[rarest]} of class {names[rarest]!r}"
+            f"{advice} Received: {counts[rarest]} of class {names[rarest]!r}"
         )
 
 

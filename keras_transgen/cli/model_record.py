@@ -20,7 +20,7 @@ def record_of(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: It says nothing, and cannot be told; or an option has no use, or contradicts.
     """
-    record = model.data_kind or _told_by_input(model)
+    record = model.data_kind or told_by_input(model)
     kind = record["kind"]
     uses = {"--text": TEXT, "--sample-rate": SOUND, "--alphabet": SEQUENCES, "--image-size": IMAGES}
     for option, value in given.items():
@@ -83,13 +83,18 @@ def _images_of(model: Any, record: dict[str, Any], given: dict[str, Any]) -> dic
     }
 
 
-def _told_by_input(model: Any) -> dict[str, Any]:
-    """The kind of data that a model without a record takes, by its backbone's input."""
-    contract = model.backbone.input_contract
+def told_by_input(model: Any) -> dict[str, Any]:
+    """The kind of data that a model without a record, or a backbone, takes by its input.
+
+    Raises:
+        ValueError: Its input does not tell.
+    """
+    contract = getattr(model, "backbone", model).input_contract
+    preprocessing = getattr(model, "preprocessing", None)
     shape, dtype = getattr(contract, "shape", None), getattr(contract, "dtype", None)
-    if model.preprocessing is None and dtype == "string":
+    if preprocessing is None and dtype == "string":
         return {"kind": TEXT}
-    if model.preprocessing is None and shape is not None:
+    if preprocessing is None and shape is not None:
         if len(shape) == 4:
             return {"kind": IMAGES}
         if len(shape) == 3 and shape[2] not in (1, None):
@@ -102,5 +107,5 @@ def _told_by_input(model: Any) -> dict[str, Any]:
         "This model does not say what kind of data it takes, and its input does not tell. Set "
         "model.data_kind in Python, such as {'kind': 'text'} or {'kind': 'images', 'size': [64, "
         "64], 'color_mode': 'rgb', 'value_range': [0, 255]}, and save it again. Received: "
-        f"input {contract}" + ("" if model.preprocessing is None else " behind preprocessing")
+        f"input {contract}" + ("" if preprocessing is None else " behind preprocessing")
     )

@@ -10,8 +10,6 @@ from typer.core import TyperCommand
 
 from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import Kind, kind_of
-from keras_transgen.cli.image_input import open_backbone
-from keras_transgen.cli.labelled_data import DataOptions, labelled_data
 from keras_transgen.cli.options import (
     BatchSize,
     ImageSize,
@@ -19,18 +17,20 @@ from keras_transgen.cli.options import (
     UnsafeOps,
     loading_console,
     refuse_output,
-    say_written,
     seed_option,
 )
+from keras_transgen.cli.resumable import Minutes, Restart, ResumableTraining, Steps
 from keras_transgen.cli.transfer_options import (
     FEATURE,
     PARAMETER,
-    augmentation_layers,
     refuse_options_of_other_kinds,
     refuse_options_of_other_methods,
     transfer_methods,
 )
-from keras_transgen.cli.transfer_report import print_report, transfer_report
+from keras_transgen.cli.transfer_training import train_transfer
+
+# What may differ from one run to the next that goes on with it.
+_MAY_CHANGE = ("minutes", "output", "restart")
 
 
 class MethodsInHelp(TyperCommand):
@@ -151,6 +151,8 @@ def run_transfer(
             show_default="about 200 steps",
         ),
     ] = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
     early_stopping: Annotated[
         int | None,
         typer.Option(
@@ -171,10 +173,12 @@ def run_transfer(
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/transfer"
     ),
+    restart: Restart = False,
     seed: Annotated[int, seed_option("Of the split, the head and the training.")] = 0,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train a classifier of images, texts, sound or sequences on a pretrained network."""
+    settings = {name: value for name, value in locals().items() if name not in _MAY_CHANGE}
     refuse_options_of_other_methods(
         method,
         {
@@ -183,6 +187,9 @@ def run_transfer(
             "--rank": rank,
             "--learning-rate": learning_rate,
             "--epochs": epochs,
+            "--steps": steps,
+            "--minutes": minutes,
+            "--restart": restart or None,
             "--early-stopping": early_stopping,
         },
     )
@@ -205,69 +212,5 @@ def run_transfer(
     )
     refuse_output(output)
     console = loading_console()
-    import keras
-
-    from keras_transgen.plotting import (
-        plot_confusion_matrix,
-        plot_learning_curves,
-        save_figure,
-    )
-    from keras_transgen.training import write_whole_json
-
-    keras.utils.set_random_seed(seed)
-    network = open_backbone(backbone, allow_unsafe_ops)
-    options = DataOptions(
-        text, label, header, pattern, sample_rate, seconds, alphabet, length, image_size
-    )
-    examples = labelled_data(str(kind), network, paths, validation, options, batch_size, seed)
-    names = examples.class_names
-    model = _model(
-        method,
-        network,
-        names,
-        seed,
-        rank=rank,
-        classifier=classifier,
-        layers=None if layers is None else [each.strip() for each in layers.split(",")],
-        learning_rate=learning_rate,
-        augmentation=augmentation_layers(augmentation),
-    )
-    model.data_kind = examples.record
-    output.mkdir(parents=True, exist_ok=True)
-    fit: dict[str, Any] = {} if epochs is None else {"epochs": epochs}
-    if early_stopping is not None:
-        fit["callbacks"] = [
-            keras.callbacks.EarlyStopping(
-                "val_loss", patience=early_stopping, restore_best_weights=True
-            )
-        ]
-    history = model.fit(**examples.fit, **fit)
-
-    predictions = model.classify(examples.held_out, verbose=0)
-    report = transfer_report(model, method, backbone, examples.labels, predictions)
-    model.save(output / "model.keras")
-    write_whole_json(output / "report.json", report)
-    save_figure(
-        plot_confusion_matrix(examples.labels, predictions, names), output / "confusion_matrix.png"
-    )
-    if history is not None and any(len(v) > 1 for v in history.history.values()):
-        save_figure(plot_learning_curves(history), output / "learning_curves.png")
-    if getattr(model, "recipe", None) is not None:
-        save_figure(model.recipe.plot(), output / "learning_rates.png")
-    print_report(console, report)
-    say_written(console, output)
-    console.print(f"Now: keras-transgen classify {output / 'model.keras'} DATA", soft_wrap=True)
-    return report
-
-
-def _model(method: str, backbone: Any, names: list[str], seed: int, **options: Any) -> Any:
-    """The model of a method; options that were not given have its defaults."""
-    import keras_transgen as ktg
-
-    given = {name: value for name, value in options.items() if value is not None}
-    given |= {"class_names": names, "seed": seed}
-    if method == FEATURE:
-        return ktg.FeatureTransfer(backbone, **given)
-    if method == PARAMETER:
-        return ktg.ParameterTransfer(backbone, **given)
-    return ktg.StructureTransfer(backbone, method=method, **given)
+    with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
+        return train_transfer(run, str(kind), paths, settings)

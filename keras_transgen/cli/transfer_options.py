@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from keras_transgen.cli.data_kinds import IMAGES, SEQUENCES, SOUND, TEXT
+from keras_transgen.cli.resumable import refuse_two_lengths
 
 FEATURE, PARAMETER = "feature", "parameter"
 _KINDS = {
@@ -27,6 +28,7 @@ _OF_TRAINING = {
     "--minutes": "length",
     "--learning-rate": "learning rate",
     "--early-stopping": "epochs",
+    "--restart": "checkpoint",
 }
 
 
@@ -63,11 +65,7 @@ def refuse_options_of_other_methods(method: str, given: dict[str, Any]) -> None:
                 f"--rank is an option of --method {' and '.join(_with_rank())}; leave it out. "
                 f"Received: --rank {value} for --method {method}"
             )
-    if given.get("--epochs") is not None and given.get("--steps") is not None:
-        raise ValueError(
-            "The length of a training is said once: leave out --epochs or --steps. "
-            f"Received: --epochs {given['--epochs']} --steps {given['--steps']}"
-        )
+    refuse_two_lengths(given.get("--epochs"), given.get("--steps"))
 
 
 def refuse_options_of_other_kinds(kind: str, given: dict[str, Any]) -> None:

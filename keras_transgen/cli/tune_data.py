@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.labelled_data import refuse_small_classes
 from keras_transgen.cli.options import EMBEDDED
 
 _HELD_OUT = 10
@@ -36,7 +37,9 @@ def search_for_transfer(
         search = ktg.tuning.TransferHyperModel(sources or [EMBEDDED], 10, space=space, seed=seed)
         data = {"x": x, "y": y, "validation_data": held_out, "batch_size": batch_size}
         return search, data, names
-    names = list(index_images(images).class_names or ())
+    index = index_images(images)
+    names = list(index.class_names or ())
+    refuse_small_classes(index.labels, names, "Add some.")
     search = ktg.tuning.TransferHyperModel(
         list(sources) or [EMBEDDED], len(names), space=space, seed=seed
     )
