@@ -70,6 +70,16 @@ class BatchSource:
             break
         return total.hexdigest()
 
+    @property
+    def known_batches(self) -> int | None:
+        """How many batches a data set says that it has; `None` for arrays."""
+        if self.is_arrays:
+            return None
+        if isinstance(self._data, keras.utils.PyDataset):
+            return self._data.num_batches
+        count = int(self._data.cardinality())
+        return count if count >= 0 else None
+
     def labels(self) -> Iterator[tuple[int, Any, Any]]:
         """The rows, labels and sample weights of each batch."""
         for x, y, weight in self.batches(0, 0):

@@ -257,7 +257,9 @@ def _write_batches(
     function: FeatureFunction, source: BatchSource, writer: ArrayWriter, progress: bool
 ) -> None:
     views, total = function.views, source.rows
-    bar = keras.utils.Progbar(total, unit_name="row") if progress else None
+    known = source.known_batches if total is None else total
+    unit = "batch" if total is None and known is not None else "row"
+    bar = keras.utils.Progbar(known, unit_name=unit) if progress else None
     checked = False
     batches = source.watched_batches(writer.batches, writer.rows // views)
     for row, features, y, weight in _computed(function, batches, writer.rows // views):
@@ -271,8 +273,9 @@ def _write_batches(
             _check_space(writer, total * views)
         checked = True
         if bar is not None:
-            bar.update(writer.rows // views, finalize=writer.rows // views == total)
-    if bar is not None and total is None:
+            done = writer.batches if unit == "batch" else writer.rows // views
+            bar.update(done, finalize=done == known)
+    if bar is not None and known is None:
         bar.update(writer.rows // views, finalize=True)
 
 

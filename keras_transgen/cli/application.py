@@ -8,10 +8,14 @@ import sys
 import typer
 
 from keras_transgen.cli import generate, translate_apply, translate_train
+from keras_transgen.cli.advice import as_options
+from keras_transgen.cli.classify import run_classify
 from keras_transgen.cli.demo import run_demo
 from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.cli.inspect import run_inspect
+from keras_transgen.cli.quiet import import_tensorflow
+from keras_transgen.cli.stop_signals import Stopped, StopSignals
 from keras_transgen.cli.stylize import run_stylize
 from keras_transgen.cli.transfer import MethodsInHelp, run_transfer
 from keras_transgen.cli.tune import run_tune
@@ -31,6 +35,7 @@ translation.command("apply")(translate_apply.run_apply)
 
 app.command("demo")(run_demo)
 app.command("transfer", cls=MethodsInHelp)(run_transfer)
+app.command("classify")(run_classify)
 app.command("inspect")(run_inspect)
 app.command("extract")(run_extract)
 app.add_typer(generation, name="generate", no_args_is_help=True)
@@ -45,11 +50,15 @@ def main() -> None:
 
     `KERAS_TRANSGEN_TRACEBACK=1` shows it.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # On CPUs without AVX-512, TensorFlow leaves its faster convolutions off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        app()
+        with StopSignals():
+            app()
+    except Stopped as stopped:
+        if not stopped.told:
+            print("Stopped by a signal.", file=sys.stderr)
+        raise
     except Exception as error:
         import traceback
 
@@ -68,6 +77,7 @@ def main() -> None:
 
 def _in_words(error: Exception) -> str:
     """What an error says, with the system's own ones and lack of memory told in words."""
+    import_tensorflow()
     import tensorflow as tf
 
     text = str(error)
@@ -75,17 +85,18 @@ def _in_words(error: Exception) -> str:
     if out_of_memory or "Failed to allocate memory" in text:
         return (
             "There is not enough memory for this. Give a smaller --batch-size, smaller images "
-            "(--image-size, --size) or a smaller model."
+            "(--image-size) or a smaller model."
         )
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.strerror}: {error.filename}"
-    return text
+    return as_options(text)
 
 
 def _says_what_to_do(error: Exception) -> bool:
     """Whether an error comes from what the user gave; others are the program's own mistakes."""
     if isinstance(error, (ValueError, OSError, ArithmeticError, ImportError, MemoryError)):
         return True
+    import_tensorflow()
     import tensorflow as tf
 
     return isinstance(error, tf.errors.OpError)

@@ -12,16 +12,27 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    OldSize,
     SkipBroken,
     loading_console,
+    one_size,
     refuse_output,
     say_written,
     seed_option,
+)
+from keras_transgen.cli.resumable import (
+    Minutes,
+    Restart,
+    ResumableTraining,
+    Steps,
+    preview_interval,
+    refuse_two_lengths,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
+EPOCHS = 20
 GRID = 64
 
 
@@ -36,14 +47,26 @@ def run_train(
     model: Annotated[
         Literal["vae", "gan", "conditional-gan"], typer.Option(help="What to train.")
     ] = "vae",
-    size: Annotated[
+    image_size: Annotated[
         int | None,
-        typer.Option(min=4, help="Side of the images in pixels. [default: 64; 8 for 'digits']"),
+        typer.Option(
+            min=4, help="Side of the images in pixels.", show_default="64; 8 for 'digits'"
+        ),
     ] = None,
+    size: OldSize = None,
     color: Annotated[
         Literal["rgb", "grayscale"], typer.Option(help="Channels of a folder's images.")
     ] = "rgb",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Passes over the images.",
+            show_default="20, or as many as --steps or --minutes allow",
+        ),
+    ] = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
     batch_size: BatchSize = 64,
     latent_dim: Annotated[
         int | None, typer.Option(min=1, help="Size of the latent vector. [default: the model's]")
@@ -51,13 +74,47 @@ def run_train(
     output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
         "runs/generate"
     ),
+    restart: Restart = False,
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
 ) -> Any:
     """Train a VAE, a GAN or a conditional GAN."""
+    refuse_two_lengths(epochs, steps)
     refuse_output(output)
     console = loading_console()
+    image_size = one_size(console, image_size, size)
+    settings: dict[str, Any] = {
+        "images": images if images == EMBEDDED else str(Path(images).resolve()),
+        "model": model,
+        "image_size": image_size,
+        "color": color,
+        "epochs": epochs,
+        "steps": steps,
+        "batch_size": batch_size,
+        "latent_dim": latent_dim,
+        "seed": seed,
+        "check": check,
+        "skip_broken": skip_broken,
+    }
+    with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
+        return _train(run, **{**settings, "images": images})
+
+
+def _train(
+    run: ResumableTraining,
+    images: str,
+    model: str,
+    image_size: int | None,
+    color: str,
+    epochs: int | None,
+    steps: int | None,
+    batch_size: int,
+    latent_dim: int | None,
+    seed: int,
+    check: str,
+    skip_broken: bool,
+) -> Any:
     import keras
     import numpy as np
 
@@ -67,11 +124,12 @@ def run_train(
     from keras_transgen.training import write_whole_json
 
     keras.utils.set_random_seed(seed)
+    output = run.output
     conditional = model == "conditional-gan"
     refuse_links_below(output, output / "samples" / "epoch_0001.png")
     value_range = (0.0, 1.0) if model == "vae" else (-1.0, 1.0)
     data, names = example_images(
-        images, size, color, conditional, value_range, seed, True, check, skip_broken
+        images, image_size, color, conditional, value_range, seed, True, check, skip_broken
     )
     first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
@@ -79,24 +137,27 @@ def run_train(
     if not conditional:
         data = data.map(lambda image, _: image)
     data = data.batch(batch_size, drop_remainder=images == EMBEDDED).prefetch(1)
+    passes = run.epochs(epochs, data, EPOCHS)
     output.mkdir(parents=True, exist_ok=True)
     shown = {"condition": np.repeat(np.arange(len(names)), 8)} if conditional else {"count": GRID}
     grid = SampleGrid(
         output / "samples",
-        every=max(1, epochs // 10),
+        every=preview_interval(passes),
         seed=seed,
         class_names=names or None,
         root=output,
         **shown,
     )
-    history = made.fit(data, epochs=epochs, callbacks=[grid])
+    history = made.fit(data, epochs=passes, callbacks=[*run.callbacks(), grid])
     made.save(output / "model.keras")
     write_whole_json(output / "classes.json", names)
-    save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    if history.history:
+        save_figure(plot_learning_curves(history), output / "learning_curves.png")
     save_figure(_final_grid(made, real, names, seed), output / "samples.png")
     if model == "vae":
         save_figure(_reconstructions(made, real), output / "reconstructions.png")
-    say_written(console, output)
+    say_written(run.console, output)
+    run.end()
     return made
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from keras_transgen.cli.quiet import import_tensorflow
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 
 EMBEDDED = "digits"
+# In an output folder, for as long as a training is not at its end.
+UNFINISHED = "unfinished"
 
 Source = Annotated[
     str,
@@ -58,6 +62,7 @@ SkipBroken = Annotated[
         "--skip-broken", help="Leave out images that --check finds broken; they are named."
     ),
 ]
+OldSize = Annotated[int | None, typer.Option("--size", hidden=True)]
 BatchSize = Annotated[int, typer.Option(min=1)]
 UnsafeOps = Annotated[
     bool,
@@ -120,11 +125,12 @@ def range_of(text: str | None, preprocessing: str | None = None) -> tuple[float,
 
 
 def loading_console(what: str = "TensorFlow") -> Screen:
-    """A console, on which it is said what takes the next seconds."""
+    """A console, on which it is said what takes the next seconds; TensorFlow is loaded then."""
     from keras_transgen.datasets.screen import Screen
 
     console = Screen()
     console.print(f"Loading {what} ...")
+    import_tensorflow()
     return console
 
 
@@ -161,6 +167,28 @@ def refuse_output(output: Path, folder: bool = True, name: str = "--output") -> 
         )
 
 
+def one_size(console: Screen, image_size: int | None, size: int | None) -> int | None:
+    """The size that `--image-size` gives, or the name that it had before.
+
+    Args:
+        console: Where the new name is told.
+        image_size: What `--image-size` gives.
+        size: What `--size` gives.
+
+    Raises:
+        ValueError: Both are given, and differ.
+    """
+    if size is None:
+        return image_size
+    if image_size not in (None, size):
+        raise ValueError(
+            "--size is the old name of --image-size: leave it out. "
+            f"Received: --size {size} --image-size {image_size}"
+        )
+    console.print("--size is called --image-size now; the old name goes on for a while")
+    return size
+
+
 def progress_bar(console: Screen) -> Progress:
     """A bar that counts pieces and seconds."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -170,5 +198,6 @@ def progress_bar(console: Screen) -> Progress:
 
 
 def say_written(console: Screen, output: Path) -> None:
-    """Name what lies in an output folder."""
-    console.print(f"Written to {output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+    """Name what lies in an output folder, but for what is there only until the end."""
+    names = sorted(path.name for path in output.iterdir() if path.name != UNFINISHED)
+    console.print(f"Written to {output}: {', '.join(names)}")

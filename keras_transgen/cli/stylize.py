@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_transgen.cli.options import UnsafeOps, loading_console, refuse_output, seed_option
+from keras_transgen.cli.options import (
+    OldSize,
+    UnsafeOps,
+    loading_console,
+    one_size,
+    refuse_output,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +37,13 @@ def run_stylize(
             "with the package, is small and knows only grey."
         ),
     ] = "digits",
-    size: Annotated[
+    image_size: Annotated[
         int | None,
-        typer.Option(min=8, help="Longer side of the result in pixels. [default: the content's]"),
+        typer.Option(
+            min=8, help="Longer side of the result in pixels.", show_default="the content's"
+        ),
     ] = None,
+    size: OldSize = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")] = DEFAULT_STEPS,
     content_weight: Annotated[float, typer.Option(min=0.0, help="How much content counts.")] = 1.0,
     style_weight: Annotated[
@@ -57,9 +67,9 @@ def run_stylize(
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
     refuse_output(output, folder=False)
-    photograph = read_image(content, size)
-    painting = read_image(style, None)
     console = loading_console()
+    photograph = read_image(content, one_size(console, image_size, size))
+    painting = read_image(style, None)
     from keras_transgen.generative.translation import stylize
     from keras_transgen.training import write_whole
 

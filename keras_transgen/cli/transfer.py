@@ -1,15 +1,15 @@
-"""`keras-transgen transfer`: a classifier for a folder of images, with its report."""
+"""`keras-transgen transfer`: a classifier for one's own data on a pretrained network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 from typer.core import TyperCommand
 
-from keras_transgen.cli.image_input import image_input, open_backbone
+from keras_transgen.cli.columns import Header
+from keras_transgen.cli.data_kinds import Kind, kind_of
 from keras_transgen.cli.options import (
     BatchSize,
     Check,
@@ -22,21 +22,20 @@ from keras_transgen.cli.options import (
     loading_console,
     range_of,
     refuse_output,
-    say_written,
     seed_option,
 )
+from keras_transgen.cli.resumable import Minutes, Restart, ResumableTraining, Steps
+from keras_transgen.cli.transfer_options import (
+    FEATURE,
+    PARAMETER,
+    refuse_options_of_other_kinds,
+    refuse_options_of_other_methods,
+    transfer_methods,
+)
+from keras_transgen.cli.transfer_training import train_transfer
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from keras_transgen.datasets.screen import Screen
-
-
-def transfer_methods() -> list[str]:
-    """What `--method` may be: the kinds without a delta, and the deltas that options can say."""
-    from keras_transgen.transfer.deltas.delta import plain_methods
-
-    return ["feature", "parameter", *plain_methods()]
+# What may differ from one run to the next that goes on with it.
+_MAY_CHANGE = ("minutes", "output", "restart")
 
 
 class MethodsInHelp(TyperCommand):
@@ -50,40 +49,136 @@ class MethodsInHelp(TyperCommand):
 
 
 def _known_method(method: str) -> str:
-    if method not in ("feature", "parameter") and method not in transfer_methods():
+    if method not in (FEATURE, PARAMETER) and method not in transfer_methods():
         raise typer.BadParameter(f"{method!r} is none of {', '.join(transfer_methods())}.")
     return method
 
 
 def run_transfer(
     backbone: Source,
-    images: Annotated[
-        Path,
-        typer.Argument(help="A folder with one folder of images per class.", show_default=False),
+    data: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA...",
+            help="A folder with one folder of images or recordings (WAV) a class; a table of texts "
+            "(CSV, TSV); or sequences (FASTA): one file a class, or a folder of such files.",
+            show_default=False,
+        ),
     ],
+    kind: Kind = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a table: columns of the texts, by name or by number from 0, with commas.",
+            show_default="text",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Of a table: column of the classes.", show_default="label"),
+    ] = None,
+    header: Header = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression whose group 'label' is the class: of sound for the whole name "
+            r"of a file, '(?P<label>\d)_.*'; of sequences to be found in a header."
+        ),
+    ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of sound: samples per second that the network was trained on.",
+            show_default="the first recording's",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Of sound: length that recordings are cut or padded to.",
+            show_default="the network's, or each its own",
+        ),
+    ] = None,
+    alphabet: Annotated[
+        str | None,
+        typer.Option(
+            help="Of sequences: the letters, in the network's order.",
+            show_default="ACGT; with 20 letters, the amino acids'",
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of sequences: letters that all are cut or padded to.",
+            show_default="the network's, or each its own",
+        ),
+    ] = None,
+    image_size: ImageSize = None,
+    augmentation: Annotated[
+        Literal["none", "flip", "shift", "photo"] | None,
+        typer.Option(
+            help="Of images: how they are varied in training. 'photo' flips, shifts, turns and "
+            "zooms a little.",
+            show_default="none",
+        ),
+    ] = None,
     method: Annotated[
         str,
         typer.Option(callback=_known_method, help="The kind of transfer."),
-    ] = "feature",
+    ] = FEATURE,
+    classifier: Annotated[
+        Literal["linear", "nearest_centroid", "k_nearest_neighbours"] | None,
+        typer.Option(help="Of 'feature': what is fitted.", show_default="linear"),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Of 'feature': layers of the network that are used together, with commas.",
+            show_default="its output",
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of 'lora' its rank, of 'adapter' its width.", show_default="8"),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest one.", show_default="looked for on held-out examples"),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the images; not used by 'feature'. [default: about 200 steps]",
+            help="Passes over the data; not used by 'feature'.",
+            show_default="about 200 steps",
         ),
     ] = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="End after so many epochs without a lower loss on the validation data, and keep "
+            "the best weights.",
+            show_default="no",
+        ),
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            help="Validation data, of the same kind.",
+            show_default="a fifth of each class, held out",
+        ),
+    ] = None,
+    batch_size: BatchSize = 32,
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/transfer"
     ),
-    validation: Annotated[
-        Path | None,
-        typer.Option(help="Folder of validation images; otherwise a fifth is held out."),
-    ] = None,
-    image_size: ImageSize = None,
-    batch_size: BatchSize = 32,
-    rank: Annotated[
-        int, typer.Option(min=1, help="Rank of LoRA's matrices, width of an adapter.")
-    ] = 8,
+    restart: Restart = False,
     seed: Annotated[int, seed_option("Of the split, the head and the training.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
@@ -91,132 +186,45 @@ def run_transfer(
     preprocessing: Preprocessing = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
-    """Train a classifier for a folder of images on a pretrained network."""
-    if method == "feature" and epochs is not None:
-        raise ValueError(
-            "Feature transfer extracts once and has no epochs; leave out --epochs, or choose "
-            f"another --method. Received: --epochs {epochs}"
-        )
-    values = range_of(value_range, preprocessing)
+    """Train a classifier of images, texts, sound or sequences on a pretrained network."""
+    settings = {name: value for name, value in locals().items() if name not in _MAY_CHANGE}
+    refuse_options_of_other_methods(
+        method,
+        {
+            "--classifier": classifier,
+            "--layers": layers,
+            "--rank": rank,
+            "--learning-rate": learning_rate,
+            "--epochs": epochs,
+            "--steps": steps,
+            "--minutes": minutes,
+            "--restart": restart or None,
+            "--early-stopping": early_stopping,
+        },
+    )
+    paths = [Path(each) for each in ([data] if isinstance(data, str | Path) else data)]
+    kind = kind or kind_of(paths)  # type: ignore[assignment]
+    refuse_options_of_other_kinds(
+        str(kind),
+        {
+            "--text": text,
+            "--label": label,
+            "--header": header,
+            "--pattern": pattern,
+            "--sample-rate": sample_rate,
+            "--seconds": seconds,
+            "--alphabet": alphabet,
+            "--length": length,
+            "--image-size": image_size,
+            "--augmentation": augmentation,
+            "--value-range": value_range,
+            "--preprocessing": preprocessing,
+            "--check": None if check == "quick" else check,
+            "--skip-broken": skip_broken or None,
+        },
+    )
+    range_of(value_range, preprocessing)
     refuse_output(output)
     console = loading_console()
-    import keras
-    import numpy as np
-
-    from keras_transgen.datasets import image_folder, image_folder_split, index_images
-    from keras_transgen.plotting import (
-        plot_confusion_matrix,
-        plot_learning_curves,
-        save_figure,
-    )
-    from keras_transgen.training import write_whole_json
-
-    keras.utils.set_random_seed(seed)
-    names = list(index_images(images).class_names or ())
-    network = open_backbone(backbone, allow_unsafe_ops, values)
-    reading = image_input(network, image_size, images, preprocessing).options()
-    reading.update(check=check, skip_broken=skip_broken)
-    if validation is None:
-        train, held_out = image_folder_split(images, batch_size=batch_size, seed=seed, **reading)
-    else:
-        other = list(index_images(validation).class_names or ())
-        if other != names:
-            raise ValueError(
-                "Both folders must have the same classes. "
-                f"Received: {names} in {images}, {other} in {validation}"
-            )
-        train = image_folder(images, batch_size=batch_size, shuffle=True, seed=seed, **reading)
-        held_out = image_folder(validation, batch_size=batch_size, **reading)
-    common = {"preprocessing": preprocessing, "seed": seed}
-    model = _model(method, network, len(names), rank, common)
-    output.mkdir(parents=True, exist_ok=True)
-    fit = {} if epochs is None else {"epochs": epochs}
-    history = model.fit(train, validation_data=held_out, **fit)
-
-    labels = np.concatenate([np.asarray(batch[1]) for batch in held_out])
-    predictions = model.classify(held_out, verbose=0)
-    report = _report(model, method, backbone, names, labels, predictions)
-    model.save(output / "model.keras")
-    write_whole_json(output / "report.json", report)
-    save_figure(plot_confusion_matrix(labels, predictions, names), output / "confusion_matrix.png")
-    if history is not None and any(len(v) > 1 for v in history.history.values()):
-        save_figure(plot_learning_curves(history), output / "learning_curves.png")
-    if getattr(model, "recipe", None) is not None:
-        save_figure(model.recipe.plot(), output / "learning_rates.png")
-    _print_report(console, report)
-    say_written(console, output)
-    return report
-
-
-def _model(method: str, backbone: Any, num_classes: int, rank: int, common: dict[str, Any]) -> Any:
-    import keras_transgen as ktg
-
-    if method == "feature":
-        return ktg.FeatureTransfer(backbone, num_classes, **common)
-    if method == "parameter":
-        return ktg.ParameterTransfer(backbone, num_classes, **common)
-    return ktg.StructureTransfer(backbone, num_classes, method=method, rank=rank, **common)
-
-
-def _report(
-    model: Any,
-    method: str,
-    source: str,
-    names: list[str],
-    labels: np.ndarray,
-    predictions: np.ndarray,
-) -> dict[str, Any]:
-    import numpy as np
-    from sklearn.metrics import classification_report
-
-    per_class = classification_report(
-        labels,
-        predictions,
-        labels=range(len(names)),
-        target_names=names,
-        output_dict=True,
-        zero_division=0,
-    )
-    return {
-        "backbone": source,
-        "method": method,
-        "classes": names,
-        "trainable_parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
-        "parameters": int(model.count_params()),
-        "validation_images": len(labels),
-        "validation_accuracy": float(np.mean(labels == predictions)),
-        "per_class": {name: per_class[name] for name in names},
-        **_recipe_told(model),
-    }
-
-
-def _recipe_told(model: Any) -> dict[str, Any]:
-    """What was found before the training, and whether the validation images chose it."""
-    recipe = getattr(model, "recipe", None)
-    if recipe is None:
-        return {}
-    return {"recipe": str(recipe), "recipe_judged_by_validation_images": recipe.folds == 0}
-
-
-def _print_report(console: Screen, report: dict[str, Any]) -> None:
-    table = Table(title=f"{report['method']} transfer from {report['backbone']}")
-    table.add_column("class")
-    for column in ("precision", "recall", "images"):
-        table.add_column(column, justify="right")
-    for name, row in report["per_class"].items():
-        table.add_row(
-            name, f"{row['precision']:.3f}", f"{row['recall']:.3f}", f"{row['support']:.0f}"
-        )
-    console.print(table)
-    console.print(
-        f"Validation accuracy {report['validation_accuracy']:.3f} on "
-        f"{report['validation_images']} images; {report['trainable_parameters']:,} of "
-        f"{report['parameters']:,} parameters trained"
-    )
-    if "recipe" in report:
-        judges = (
-            "; these validation images chose it, so the accuracy on them flatters a little"
-            if report["recipe_judged_by_validation_images"]
-            else ""
-        )
-        console.print(f"Found: {report['recipe']}{judges}")
+    with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
+        return train_transfer(run, str(kind), paths, settings)

@@ -9,21 +9,34 @@ import typer
 
 from keras_transgen.cli.options import (
     Check,
+    OldSize,
     SkipBroken,
     UnsafeOps,
     loading_console,
+    one_size,
     refuse_output,
     say_written,
     seed_option,
 )
+from keras_transgen.cli.resumable import (
+    Minutes,
+    Restart,
+    ResumableTraining,
+    Steps,
+    preview_interval,
+    refuse_two_lengths,
+)
+from keras_transgen.cli.translate_data import one_set, two_sets
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+EPOCHS, IMAGE_SIZE = 20, 128
+_PREVIEWS = "previews"
+# What may differ from one run to the next that goes on with it, or has another name.
+_MAY_CHANGE = ("minutes", "output", "restart", "size")
 BATCH_SIZES = {"pix2pix": 4, "cyclegan": 1, "enhance": 16}
-HELD_OUT = 10
 SHOWN = 8
-_SHUFFLED = 1000
 
 
 def run_train(
@@ -53,7 +66,10 @@ def run_train(
     sigma: Annotated[
         float, typer.Option(help="Of the noise, for denoising: white is 1, 25 of 255 is 0.1.")
     ] = 0.1,
-    size: Annotated[int, typer.Option(min=8, help="Side of the images in pixels.")] = 128,
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Side of the images in pixels.", show_default="128")
+    ] = None,
+    size: OldSize = None,
     filters: Annotated[
         int | None, typer.Option(min=1, help="Width of the networks. [default: the model's]")
     ] = None,
@@ -64,7 +80,16 @@ def run_train(
             "as the generators' encoder, for pix2pix and cyclegan. [default: none]"
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images.")] = 20,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Passes over the images.",
+            show_default="20, or as many as --steps or --minutes allow",
+        ),
+    ] = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="[default: 4; 1 for cyclegan, 16 for enhance]")
     ] = None,
@@ -75,6 +100,7 @@ def run_train(
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/translate"
     ),
+    restart: Restart = False,
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
     any_shape: Annotated[
         bool,
@@ -87,6 +113,8 @@ def run_train(
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
+    settings = {name: value for name, value in locals().items() if name not in _MAY_CHANGE}
+    refuse_two_lengths(epochs, steps)
     if others is not None and model != "cyclegan":
         raise ValueError(
             "Only cyclegan takes two folders; pix2pix wants pairs side by side in one file each. "
@@ -104,12 +132,43 @@ def run_train(
         )
     refuse_output(output)
     console = loading_console()
+    settings["image_size"] = one_size(console, image_size, size) or IMAGE_SIZE
+    with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
+        return _train(run, **settings)
+
+
+def _train(
+    run: ResumableTraining,
+    images: Path,
+    others: Path | None,
+    model: str,
+    direction: str,
+    task: str,
+    factor: int,
+    sigma: float,
+    image_size: int,
+    filters: int | None,
+    backbone: str | None,
+    epochs: int | None,
+    steps: int | None,
+    batch_size: int | None,
+    validation: Path | None,
+    seed: int,
+    any_shape: bool,
+    check: str,
+    skip_broken: bool,
+    allow_unsafe_ops: bool,
+) -> dict[str, Any]:
     import keras
 
+    from keras_transgen.callbacks import TranslationGrid
+    from keras_transgen.datasets.whole_file import refuse_links_below
     from keras_transgen.plotting import plot_learning_curves, save_figure
     from keras_transgen.training import write_whole_json
 
     keras.utils.set_random_seed(seed)
+    output, size = run.output, image_size
+    refuse_links_below(output, output / _PREVIEWS / "epoch_0001.png")
     width = {} if filters is None else {"filters": filters}
     generators = (
         {} if backbone is None else _generators(model, size, width, backbone, allow_unsafe_ops)
@@ -118,11 +177,11 @@ def run_train(
     batch_size = batch_size or BATCH_SIZES[model]
     reading = {"check": check, "skip_broken": skip_broken, "any_shape": any_shape}
     if model == "cyclegan":
-        train, held_out, count = _two_sets(
+        train, held_out, count = two_sets(
             images, others, size, direction, batch_size, seed, reading
         )
     else:
-        train, held_out, count = _one_set(
+        train, held_out, count = one_set(
             images,
             validation,
             size,
@@ -138,21 +197,32 @@ def run_train(
         report["task"] = task
         report["before"] = _measured(made, held_out, ("psnr", "ssim"))
     fit = {} if model == "cyclegan" else {"validation_data": held_out}
-    history = made.fit(train, epochs=epochs, **fit)
-    report["epochs"] = epochs
+    passes = run.epochs(epochs, train, EPOCHS)
+    output.mkdir(parents=True, exist_ok=True)
+    previews = TranslationGrid(
+        *_shown(made, model, held_out, seed),
+        folder=output / _PREVIEWS,
+        every=preview_interval(passes),
+        seed=seed,
+        root=output,
+    )
+    history = made.fit(train, epochs=passes, callbacks=[*run.callbacks(), previews], **fit)
+    report["epochs"] = history.epoch[-1] + 1 if history.epoch else passes
     report["last_epoch"] = {name: float(values[-1]) for name, values in history.history.items()}
+    report["steps"] = int(made.progress.step.numpy())
     if model == "enhance":
         report["after"] = _measured(made, held_out, ("psnr", "ssim"))
 
-    output.mkdir(parents=True, exist_ok=True)
     made.save(output / "model.keras")
     write_whole_json(output / "report.json", report)
-    save_figure(plot_learning_curves(history), output / "learning_curves.png")
-    save_figure(_grid(made, model, held_out, seed), output / "translations.png")
+    if history.history:
+        save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    save_figure(previews.drawn()[0], output / "translations.png")
     for name in ("before", "after"):
         if name in report:
-            console.print(f"{name} training: {report[name]}")
-    say_written(console, output)
+            run.console.print(f"{name} training: {report[name]}")
+    say_written(run.console, output)
+    run.end()
     return report
 
 
@@ -193,145 +263,19 @@ def _model(
     return translation.Enhancer(shape, degradations[task](), value_range=(-1.0, 1.0), **options)
 
 
-def _one_set(
-    folder: Path,
-    validation: Path | None,
-    size: int,
-    direction: str | None,
-    batch_size: int,
-    seed: int,
-    reading: dict[str, Any] | None = None,
-) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
-    """Training and validation batches of a folder, and how many images there are to train on."""
-    import tensorflow as tf
-
-    def read(folder: Path, **varied: Any) -> tf.data.Dataset:
-        return _read(folder, size, direction, **varied, **(reading or {}))
-
-    plain = read(folder)
-    count = len(plain.file_paths)
-    if validation is not None:
-        held_out, train = read(validation), read(folder, seed=seed)
-        return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count
-    if count < 2:
-        raise ValueError(
-            "One image is held out, so there must be two at least; or give --validation. "
-            f"Received: {count} image in {folder}"
-        )
-    held_out = plain.shard(HELD_OUT, 0)
-    # In the folder's order while numbered, in another one in every epoch after that.
-    train = read(folder, seed=seed, shuffle=False).enumerate()
-    train = train.filter(lambda number, _: number % HELD_OUT != 0).map(lambda _, item: item)
-    train = train.shuffle(min(count, _SHUFFLED), seed=seed)
-    held = -(-count // HELD_OUT)
-    # A filter does not say how much it leaves.
-    train = train.apply(tf.data.experimental.assert_cardinality(count - held))
-    return train.batch(batch_size).prefetch(1), held_out.batch(batch_size), count - held
-
-
-def _two_sets(
-    images: Path,
-    others: Path | None,
-    size: int,
-    direction: str,
-    batch_size: int,
-    seed: int,
-    reading: dict[str, Any] | None = None,
-) -> tuple[tf.data.Dataset, tf.data.Dataset, int]:
-    """Batches `(a, b)` of images that chance brings together, and the first images in order."""
-    import tensorflow as tf
-
-    def read(folder: Path, **varied: Any) -> tf.data.Dataset:
-        side_by_side = direction if others is None else None
-        return _read(folder, size, side_by_side, **varied, **(reading or {}))
-
-    if others is None:
-        plain = read(images)
-        sides = [read(images, seed=seed + side).map(_taking(side)) for side in range(2)]
-        counts = [len(plain.file_paths)] * 2
-    else:
-        first, second = (read(folder) for folder in (images, others))
-        plain = tf.data.Dataset.zip(first, second)
-        sides = [read(folder, seed=seed) for folder in (images, others)]
-        counts = [len(first.file_paths), len(second.file_paths)]
-    count = max(counts)
-    # The shorter set begins again until the longer one is through.
-    sides = [side if own == count else side.repeat() for side, own in zip(sides, counts)]
-    train = tf.data.Dataset.zip(*sides).take(count).batch(batch_size).prefetch(1)
-    return train, plain.batch(batch_size), count
-
-
-def _taking(side: int) -> Any:
-    return lambda *pair: pair[side]
-
-
-def _read(
-    folder: Path,
-    size: int,
-    direction: str | None,
-    seed: int | None = None,
-    shuffle: bool = True,
-    check: str = "quick",
-    skip_broken: bool = False,
-    any_shape: bool = False,
-) -> tf.data.Dataset:
-    """Single images, or single pairs where there is a direction; varied where there is a seed."""
-    import tensorflow as tf
-
-    from keras_transgen.datasets import image_folder, image_pairs
-
-    varied = seed is not None
-    options: dict[str, Any] = {
-        "shuffle": varied and shuffle,
-        "seed": seed or 0,
-        "check": check,
-        "skip_broken": skip_broken,
-    }
-    if direction is not None:
-        return image_pairs(
-            folder,
-            size,
-            batch_size=None,
-            direction=direction,
-            flip=varied,
-            jitter=varied,
-            square_halves=not any_shape,
-            **options,
-        )
-    data = image_folder(
-        folder,
-        size,
-        batch_size=None,
-        labelled=False,
-        value_range=(-1.0, 1.0),
-        crop_to_aspect_ratio=True,
-        **options,
-    )
-    if not varied:
-        return data
-    paths = data.file_paths
-    numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-    data = tf.data.Dataset.zip(data, numbers).map(
-        lambda image, pair: tf.image.stateless_random_flip_left_right(
-            image, tf.bitcast(pair, tf.int32)[:, 0]
-        )
-    )
-    data.file_paths = paths
-    return data
-
-
 def _measured(model: Any, data: tf.data.Dataset, names: tuple[str, ...]) -> dict[str, float]:
     logs = model.evaluate(data, return_dict=True, verbose=0)
     return {name: float(logs[name]) for name in names}
 
 
-def _grid(model: Any, kind: str, data: tf.data.Dataset, seed: int) -> Any:
+def _shown(model: Any, kind: str, data: tf.data.Dataset, seed: int) -> tuple[Any, Any]:
+    """The first images held out as the model takes them, and their targets, if there are any."""
     import numpy as np
 
     first = next(iter(data.unbatch().batch(SHOWN)))
     if kind == "cyclegan":
-        return model.translation_grid(np.asarray(first[0]))
+        return np.asarray(first[0]), None
     if kind == "enhance":
         clean = np.asarray(first)
-        return model.translation_grid(model.degrade(clean, seed=seed), clean)
-    return model.translation_grid(np.asarray(first[0]), np.asarray(first[1]), seed=seed)
+        return np.asarray(model.degrade(clean, seed=seed)), clean
+    return np.asarray(first[0]), np.asarray(first[1])

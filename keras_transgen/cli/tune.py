@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,18 +14,25 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    OldSize,
     Preprocessing,
     SkipBroken,
     ValueRange,
     loading_console,
-    progress_bar,
+    one_size,
     range_of,
     refuse_output,
     say_written,
     seed_option,
 )
+from keras_transgen.cli.resumable import refuse_two_lengths
+from keras_transgen.cli.stop_signals import Stopped, StopSignals
 from keras_transgen.cli.tune_data import search_for_generation, search_for_transfer
+from keras_transgen.cli.tune_progress import TimeIsOver, search_progress
+from keras_transgen.cli.tune_space import space_of
 
+EPOCHS = 5
+_GO_ON = "The same command goes on; --restart begins anew."
 _SETTINGS = "settings.json"
 _SEARCH = "search"
 _SHOWN = 20
@@ -46,7 +52,23 @@ def run_tune(
         typer.Option(help="What to search for."),
     ] = "transfer",
     trials: Annotated[int, typer.Option(min=1, help="Models to try.")] = 20,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the images a trial.")] = 5,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes over the images a trial.", show_default="5"),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps a trial, instead of --epochs.", show_default=False),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Minutes of search at most; the trial of that time is begun anew when the search "
+            "goes on.",
+            show_default="any",
+        ),
+    ] = None,
     backbone: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,7 +90,7 @@ def run_tune(
     output: Annotated[
         Path, typer.Option(help="Folder for the search, the table, the figure and the best model.")
     ] = Path("runs/tune"),
-    size: Annotated[
+    image_size: Annotated[
         int | None,
         typer.Option(
             min=4,
@@ -76,6 +98,7 @@ def run_tune(
             show_default="what the backbone takes; 64",
         ),
     ] = None,
+    size: OldSize = None,
     color: Annotated[
         str, typer.Option(help="For generative models: 'rgb' or 'grayscale'.")
     ] = "rgb",
@@ -83,6 +106,9 @@ def run_tune(
         str, typer.Option(help="For GANs: whose features compare samples with images.")
     ] = "digits",
     batch_size: BatchSize = 32,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew where there is a search.")
+    ] = False,
     seed: Annotated[int, seed_option("Of the search, the split and the training.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
@@ -103,12 +129,17 @@ def run_tune(
             "--value-range and --preprocessing are about the backbones of --task transfer. "
             f"Received: --task {task}"
         )
+    refuse_two_lengths(epochs, steps)
+    refuse_output(output)
+    console = loading_console()
+    image_size = one_size(console, image_size, size)
     settings = {
         "images": images if images == EMBEDDED else str(Path(images).resolve()),
         "task": task,
-        "epochs": epochs,
+        "epochs": epochs or (None if steps else EPOCHS),
+        "steps": steps,
         "algorithm": algorithm,
-        "size": size,
+        "image_size": image_size,
         "color": color,
         "extractor": extractor,
         "batch_size": batch_size,
@@ -116,24 +147,26 @@ def run_tune(
         "value_range": value_range,
         "preprocessing": preprocessing,
     }
-    refuse_output(output)
-    _refuse_another_search(output, settings)
-    console = loading_console()
-    import keras
-    import keras_tuner
-
     from keras_transgen.datasets.whole_file import refuse_links_in
-    from keras_transgen.training import write_whole_json
 
     # The tuner writes into its folder as it finds it.
     refuse_links_in(output, output / _SEARCH)
+    if restart and (output / _SETTINGS).exists():
+        shutil.rmtree(output / _SEARCH, ignore_errors=True)
+        (output / _SETTINGS).unlink()
+    _refuse_another_search(output, settings)
+    import keras
+    import keras_tuner
+
+    from keras_transgen.training import write_whole_json
+
     keras.utils.set_random_seed(seed)
     if task == "transfer":
         search, data, names = search_for_transfer(
             images,
             backbone or (),
             given,
-            size,
+            image_size,
             batch_size,
             seed,
             value_range=values,
@@ -143,7 +176,7 @@ def run_tune(
         )
     else:
         search, data, names = search_for_generation(
-            task, images, given, size, color, extractor, batch_size, seed, check, skip_broken
+            task, images, given, image_size, color, extractor, batch_size, seed, check, skip_broken
         )
     tuners = {
         "random": keras_tuner.RandomSearch,
@@ -160,12 +193,35 @@ def run_tune(
         directory=str(output),
         project_name=_SEARCH,
     )
-    with _progress(console, tuner, trials) as callback:
-        _search(tuner, data, epochs, callback)
+    stopped = None
+    with StopSignals(), search_progress(console, tuner, trials, minutes, steps) as callback:
+        try:
+            _search(tuner, data, epochs or steps or EPOCHS, callback)
+        except Stopped as error:
+            stopped = error
+        except TimeIsOver:
+            console.print(
+                f"{minutes:g} minutes are over; the same command with more of them goes on"
+            )
+    if stopped is not None and not any(row["score"] is not None for row in trial_rows(tuner)):
+        stopped.told = True
+        console.print(f"Stopped by a signal, before a trial came to its end. {_GO_ON}")
+        raise stopped
     report = _write_results(output, tuner, search, names, task, Path(images).name)
     _print_table(console, report)
     say_written(console, output)
+    if stopped is not None:
+        stopped.told = True
+        console.print(f"Stopped by a signal: these are the trials so far. {_GO_ON}")
+        raise stopped
     return report
+
+
+def trial_rows(tuner: Any) -> list[dict[str, Any]]:
+    """The trials of a search, the best first."""
+    from keras_transgen.tuning import trial_table
+
+    return trial_table(tuner)
 
 
 def _write_results(
@@ -174,9 +230,8 @@ def _write_results(
     """Save the best model, the table of trials and their figure; what the report holds."""
     from keras_transgen.plotting import plot_parallel_coordinates, save_figure
     from keras_transgen.training import write_whole_json
-    from keras_transgen.tuning import trial_table
 
-    rows = trial_table(tuner)
+    rows = trial_rows(tuner)
     done = [row for row in rows if row["score"] is not None]
     if not done:
         raise ValueError(
@@ -237,56 +292,11 @@ def _refuse_another_search(output: Path, settings: dict[str, Any]) -> None:
     if other:
         raise ValueError(
             "The output folder holds a search that is gone on with, so images and options must be "
-            "the same; only --trials may grow. Choose another --output, or remove the folder. "
+            "the same; only --trials may grow. Begin anew with --restart, or choose another "
+            "--output. "
             f"Received: {', '.join(f'{name} {settings[name]!r}' for name in other)}; the search in "
             f"{output} has {', '.join(f'{name} {before.get(name)!r}' for name in other)}"
         )
-
-
-def space_of(parts: Sequence[str]) -> dict[str, Any]:
-    """Read parts of a search space from the command line.
-
-    Args:
-        parts: `"name=value"`, `"name=one,other"`, `"name=lowest:highest"` or
-            `"name=lowest:highest:log"`; numbers, `true`, `false` and words.
-
-    Returns:
-        What the HyperModels take as `space=`.
-
-    Raises:
-        ValueError: If a part cannot be read.
-
-    Example:
-        ```python
-        from keras_transgen.cli.tune import space_of
-
-        assert space_of(["rank=4,8", "kind=feature"]) == {"rank": [4, 8], "kind": "feature"}
-        ```
-    """
-    space: dict[str, Any] = {}
-    for part in parts:
-        name, equals, text = part.partition("=")
-        limits = text.split(":")
-        if not equals or not name or not text or len(limits) > 3 or name in space:
-            raise ValueError(
-                "--space takes name=value, name=one,other or name=lowest:highest[:log], each name "
-                f"once. Received: --space {part}"
-            )
-        if len(limits) > 1:
-            low, high = (_value(limit) for limit in limits[:2])
-            sampling = limits[2] if len(limits) == 3 else "linear"
-            space[name] = {"min_value": low, "max_value": high, "sampling": sampling}
-        else:
-            values = [_value(word) for word in text.split(",") if word]
-            space[name] = values if "," in text else values[0]
-    return space
-
-
-def _value(word: str) -> Any:
-    try:
-        return json.loads(word)
-    except ValueError:
-        return word
 
 
 def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> None:
@@ -302,32 +312,3 @@ def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> Non
             f"The search was given up: {last_line(str(error))}. The trials are in "
             f"{tuner.project_dir}"
         ) from error
-
-
-@contextlib.contextmanager
-def _progress(console: Any, tuner: Any, trials: int) -> Iterator[Any]:
-    import keras
-
-    with progress_bar(console) as progress:
-        bar = progress.add_task("searching", total=trials, completed=len(tuner.oracle.end_order))
-
-        class ShowTrial(keras.callbacks.Callback):
-            """Keras Tuner copies callbacks for each trial; a display is one for all."""
-
-            def __deepcopy__(self, memo: dict) -> Any:
-                return self
-
-            def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-                name = tuner.oracle.objective.name
-                now = f", {name} {logs[name]:.4g}" if logs and name in logs else ""
-                best = tuner.oracle.get_best_trials()
-                scores = [trial.score for trial in best if trial.score is not None]
-                so_far = f", best so far {scores[0]:.4g}" if scores else ""
-                progress.update(
-                    bar,
-                    description=f"epoch {epoch + 1}{now}{so_far}",
-                    completed=len(tuner.oracle.end_order),
-                )
-
-        yield ShowTrial()
-        progress.update(bar, completed=len(tuner.oracle.end_order))

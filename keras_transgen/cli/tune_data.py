@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_transgen.cli.example_images import example_images
 from keras_transgen.cli.image_input import ImageInput, image_input, open_backbone
+from keras_transgen.cli.labelled_data import refuse_small_classes
 from keras_transgen.cli.options import EMBEDDED
 
 _HELD_OUT = 10
@@ -45,7 +46,9 @@ def search_for_transfer(
         x, held_out = low + (high - low) * x, (low + (high - low) * held_out[0], held_out[1])
         data = {"x": x, "y": y, "validation_data": held_out, "batch_size": batch_size}
         return search, data, names
-    names = list(index_images(images).class_names or ())
+    index = index_images(images)
+    names = list(index.class_names or ())
+    refuse_small_classes(index.labels, names, "Add some.")
     search = ktg.tuning.TransferHyperModel(backbones, len(names), **common)
     reading = _reading(search, size, images, preprocessing)
     options = {**reading.options(), "check": check, "skip_broken": skip_broken}

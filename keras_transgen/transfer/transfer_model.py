@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import types
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from keras_transgen.training.padded_sequences import (
 )
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
+from keras_transgen.transfer.data_kind import checked_data_kind
 from keras_transgen.transfer.endpoints import transfer_endpoints
 from keras_transgen.transfer.head_fitting import fit_head_as_probe
 from keras_transgen.transfer.heads import FeatureJoin, as_layer, default_head
@@ -101,6 +103,9 @@ class TransferModel(NamesClasses, TrainerModel):
             head is fitted as a linear probe on features extracted once.
         class_names: Names of the classes, in the order of their numbers, instead of `num_classes`
             or with it. Labels may then be names; those that are names give them too, sorted.
+        data_kind: What files of data the model takes and how they are read, for the command
+            `classify`: `{"kind": "sound", "sample_rate": 8000}`; see `checked_data_kind`. It may be
+            set later, and changes no prediction.
         seed: Seed of noise and of the order of examples.
         **kwargs: `name`, `dtype` and `trainable`, as in `keras.Model`.
 
@@ -135,6 +140,7 @@ class TransferModel(NamesClasses, TrainerModel):
         normalize_features: bool = False,
         head_initialization: str = "random",
         class_names: Any = None,
+        data_kind: dict[str, Any] | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -187,6 +193,7 @@ class TransferModel(NamesClasses, TrainerModel):
         self._num_classes: Any = num_classes
         self._build_head()
         self.set_class_names(class_names)
+        self.data_kind = data_kind
 
     def _checked_count(self, num_classes: int | None) -> int | None:
         if num_classes is None and self.task == "regression" and not self._own_head:
@@ -265,6 +272,16 @@ class TransferModel(NamesClasses, TrainerModel):
     def num_classes(self) -> int:
         """Number of outputs."""
         return self._num_classes
+
+    @property
+    def data_kind(self) -> dict[str, Any] | None:
+        """What files of data the model takes; a copy, which is changed by setting it anew."""
+        return None if self._data_kind is None else json.loads(self._data_kind)
+
+    @data_kind.setter
+    def data_kind(self, value: dict[str, Any] | None) -> None:
+        # As text, since Keras would track what is in a dict.
+        self._data_kind = checked_data_kind(value)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The backbone's groups from input to output, then the head."""
@@ -821,6 +838,8 @@ class TransferModel(NamesClasses, TrainerModel):
         }
         if self.class_names is not None:
             config["class_names"] = list(self.class_names)
+        if self.data_kind is not None:
+            config["data_kind"] = self.data_kind
         for name in _LAYERS:
             layer = getattr(self, name)
             if name != "head" or self._own_head:

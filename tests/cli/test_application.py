@@ -39,11 +39,11 @@ def test_help_lists_the_commands_and_imports_nothing_heavy():
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    for name in ("demo", "transfer", "inspect", "extract", "generate", "evaluate"):
+    for name in ("demo", "transfer", "classify", "inspect", "extract", "generate", "evaluate"):
         assert name in result.stdout
 
 
-@pytest.mark.parametrize("name", ["demo", "transfer", "inspect", "extract", "evaluate"])
+@pytest.mark.parametrize("name", ["demo", "transfer", "classify", "inspect", "extract", "evaluate"])
 def test_every_command_explains_itself(name):
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0
@@ -69,7 +69,7 @@ def test_transfer_writes_the_model_the_report_and_the_figures(digit_folder, tmp_
     report = run_transfer("digits", digit_folder, image_size=8, output=output)
     assert report == json.loads((output / "report.json").read_text())
     assert report["classes"] == ["four", "one", "zero"]
-    assert report["validation_images"] == 15
+    assert report["validation_examples"] == 15
     assert report["validation_accuracy"] >= 0.9
     assert (output / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
     # The file holds the model that the report speaks of: the same images, read by hand.
@@ -92,13 +92,13 @@ def test_transfer_by_other_methods(digit_folder, tmp_path, method):
         validation=digit_folder,
         output=tmp_path,
     )
-    assert report["validation_images"] == 72
+    assert report["validation_examples"] == 72
     assert report["validation_accuracy"] >= 0.9
     # The rate was looked for; one that kept the probe has no curves.
     kept = report["recipe"].startswith("kept the probe")
     assert (tmp_path / "learning_curves.png").exists() is not kept
     assert (tmp_path / "learning_rates.png").exists()
-    assert report["recipe_judged_by_validation_images"] is False
+    assert report["recipe_judged_by_validation_data"] is False
     whole = report["trainable_parameters"] > 0.9 * report["parameters"]
     assert whole == (method == "parameter")
 

@@ -16,7 +16,9 @@ from keras_transgen.cli.generate import run_sample, run_train
 @pytest.fixture(scope="module")
 def vae_file(digit_folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("vae")
-    run_train(str(digit_folder), model="vae", size=8, color="grayscale", epochs=2, output=output)
+    run_train(
+        str(digit_folder), model="vae", image_size=8, color="grayscale", epochs=2, output=output
+    )
     return output / "model.keras"
 
 
@@ -51,7 +53,7 @@ def test_conditional_gan_by_folder(digit_folder, tmp_path):
     run_train(
         str(digit_folder),
         model="conditional-gan",
-        size=8,
+        image_size=8,
         color="grayscale",
         epochs=1,
         batch_size=24,
@@ -107,7 +109,7 @@ def test_a_gan_from_the_embedded_digits_to_its_distance(digit_folder, tmp_path):
 @pytest.mark.slow
 def test_train_refuses_a_size_that_the_networks_cannot_make(digit_folder, tmp_path):
     with pytest.raises(ValueError, match="halved at least once"):
-        run_train(str(digit_folder), model="gan", size=9, output=tmp_path)
+        run_train(str(digit_folder), model="gan", image_size=9, output=tmp_path)
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from keras_transgen.cli.application import app
-from keras_transgen.cli.translate_train import _generators, _one_set, _two_sets
+from keras_transgen.cli.translate_data import one_set, two_sets
+from keras_transgen.cli.translate_train import _generators
 from keras_transgen.generative import translation
 from keras_transgen.generative.translation import Enhancer, Holes
 
@@ -162,15 +163,15 @@ def test_what_is_held_out_is_not_trained_on(tmp_path):
     def levels(images):
         return [round(127.5 * (float(image.numpy().mean()) + 1)) for image in images.unbatch()]
 
-    train, held_out, count = _one_set(tmp_path, None, 8, "right_to_left", 4, seed=0)
+    train, held_out, count = one_set(tmp_path, None, 8, "right_to_left", 4, seed=0)
     assert sorted(levels(held_out.map(lambda x, _: x))) == [10, 210]
     assert sorted(levels(train.map(lambda x, _: x))) == [20 * n + 10 for n in range(1, 10)]
     assert sorted(levels(train.map(lambda _, y: y))) == [20 * n for n in range(1, 10)]
     assert count == 9
-    _, held_out, count = _one_set(tmp_path, tmp_path, 8, None, 4, seed=0)
+    _, held_out, count = one_set(tmp_path, tmp_path, 8, None, 4, seed=0)
     assert (len(levels(held_out)), count) == (11, 11)
     # Pairs thrown apart: all of both halves, and partners meet by chance only.
-    train, _, count = _two_sets(tmp_path, None, 8, "left_to_right", 4, seed=0)
+    train, _, count = two_sets(tmp_path, None, 8, "left_to_right", 4, seed=0)
     halves = [np.array(levels(train.map(lambda *pair, side=side: pair[side]))) for side in (0, 1)]
     assert [sorted(half) for half in halves] == [
         [20 * n + step for n in range(11)] for step in (0, 10)

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
-from keras_transgen.cli.tune import run_tune, space_of
+from keras_transgen.cli.tune import run_tune
+from keras_transgen.cli.tune_space import space_of
 from keras_transgen.datasets import image_folder
 
 
@@ -96,7 +97,7 @@ def test_a_search_for_a_generative_model(task, digit_folder, tmp_path):
         task=task,
         trials=2,
         epochs=1,
-        size=8,
+        image_size=8,
         color="grayscale",
         space=space,
         output=tmp_path,

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import keras_transgen as ktg
 from keras_transgen.cli.application import app
+from tests.cli import networks
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,6 +30,22 @@ def command_lines(page):
 
 
 LINES = sorted({line.strip() for page in PAGES for line in command_lines(page.read_text())})
+
+
+def save_other_kinds(folder):
+    """A backbone and data for each kind but images, and a classifier of the images."""
+    networks.save_letter_counter(folder / "letters")
+    waves, letters = (keras.layers.Conv1D(4, 8) for _ in range(2))
+    networks.save_network(folder / "waves.keras", (None, 1), waves)
+    networks.save_network(folder / "dna.keras", (None, 4), letters)
+    networks.save_waves(folder / "recordings")
+    networks.save_sequences(folder / "sequences")
+    rows = [f"{kind}\t{kind} {number}\tmore" for number in range(5) for kind in ("one", "two")]
+    (folder / "table.tsv").write_text("\n".join(["kind\ttitle\tbody", *rows]))
+    record = {
+        "kind": "images", "size": [8, 8], "color_mode": "grayscale", "value_range": [0, 1]
+    }  # fmt: skip
+    ktg.TransferModel("digits", 3, data_kind=record).save(folder / "classifier.keras")
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +65,14 @@ def made(tmp_path_factory, digit_folder):
         for suffix in ("", ".png"):
             picture = Image.open(small / "one" / "08.png").resize((48, 48))
             picture.save(folder / f"{name}{suffix}", format="PNG")
+    save_other_kinds(folder)
     return folder
 
 
 def test_the_pages_have_commands():
     assert {line.split()[1] for line in LINES} >= {
-        "demo", "evaluate", "extract", "generate", "inspect", "stylize", "transfer", "translate",
-        "tune",
+        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "transfer",
+        "translate", "tune",
     }  # fmt: skip
 
 
@@ -87,6 +106,13 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "SAMPLES_OR_MODEL": model,
         "MODEL.keras": model,
         "BACKBONE": "digits",
+        "TEXT_MODULE": made / "letters",
+        "SOUND_MODULE": made / "waves.keras",
+        "DNA_MODULE": made / "dna.keras",
+        "TABLE.tsv": made / "table.tsv",
+        "RECORDINGS": made / "recordings",
+        "SEQUENCES": made / "sequences",
+        "CLASSIFIER.keras": made / "classifier.keras",
         "MODULE": "digits",
         "HANDLE": "digits",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},

@@ -1,0 +1,82 @@
+"""Errors of the library as the command line would say them: with options instead of arguments."""
+
+from __future__ import annotations
+
+import re
+
+# What advice says that has no option, or another name there; the first that matches is taken.
+_SENTENCES = (
+    (r" ?For [\w ]+s without classes, pass labelled=False\.", ""),
+    (r", or pass labelled=False\.", "."),
+    (r"stratified_split expected enough", "Expected enough"),
+    (r" or change test_fraction\.", " or give others with --validation."),
+    (r" with test_fraction=[\d.]+", ""),
+    (r"; skip_missing=True leaves others out\.", ". Correct it, or leave the row out."),
+    (
+        r"Give text= and label= by name, or by number from 0, as in a table without a header; "
+        r"separator= if the fields were not told apart\.",
+        "Give --text and --label by name, or by number from 0, as in a table without a header.",
+    ),
+    (r", or say separator= or quotes= if they are others than .*?\. (?=Received)", ". "),
+    (r" Where quotes are characters of the text, pass quotes=False\.", " Double a lone quote."),
+    (r"Pass separator= if it is another\.", "Save it as CSV or TSV."),
+    (r"Give text= and label= by", "Give --text and --label by"),
+    (r"(\w+) expected at most max_bytes=([\d,]+); give more where memory allows\.",
+     r"Expected at most \2 bytes. Split the file."),
+    (r"at most max_bytes=([\d,]+)( together)?; give more where memory allows, or fewer seconds or "
+     r"a lower sample_rate\.",
+     r"at most \1 bytes\2. Give fewer --seconds or a lower --sample-rate."),
+    (r"at most max_bytes=([\d,]+); give more where memory allows, or another sample_rate\.",
+     r"at most \1 bytes. Give another --sample-rate."),
+    (r"at most max_bytes=([\d,]+)\. Give more where memory allows, or cut the longest sequences: "
+     r"all take as much as the longest\.", r"at most \1 bytes. Give a shorter --length."),
+    (r", and pass class_names= if others are known\.", "."),
+    (r"among class_names=", "among the classes of the training data, "),
+    (r", or codes for several of them with ambiguity=True\.", "."),
+    (r"FeatureTransfer extracts each length by itself; or give batches of one length each\.",
+     "--method feature extracts each length by itself; or give all one length with --seconds or "
+     "--length."),
+    (r"[Uu]se FeatureTransfer\b", "Use --method feature"),
+    (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
+    (r"\bpass header=False\b", "give --no-header"),
+)  # fmt: skip
+_OPTIONS = (
+    "alphabet",
+    "augmentation",
+    "batch_size",
+    "classifier",
+    "epochs",
+    "image_size",
+    "label",
+    "latent_dim",
+    "layers",
+    "learning_rate",
+    "length",
+    "method",
+    "pattern",
+    "rank",
+    "sample_rate",
+    "seconds",
+    "seed",
+    "text",
+)
+_ARGUMENT = re.compile(rf"(?<![\w.\[({{'\"-])({'|'.join(_OPTIONS)})=(?=\S)")
+
+
+def as_options(message: str) -> str:
+    """A message about arguments of Python, in the words of the command line.
+
+    Args:
+        message: What an error says.
+
+    Example:
+        ```python
+        from keras_transgen.cli.advice import as_options
+
+        assert as_options("Received: image_size=3") == "Received: --image-size 3"
+        ```
+    """
+    # What was received may be a stranger's text, in which nothing is changed but names of options.
+    for pattern, words in _SENTENCES:
+        message = re.sub(pattern, words, message)
+    return _ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')} ", message)

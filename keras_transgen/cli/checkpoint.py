@@ -1,0 +1,74 @@
+"""Keras' backup of a training, which also ends it when it is told to, or when it is long enough."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import keras
+
+
+class Run(Protocol):
+    """What a checkpoint needs of the training that it belongs to.
+
+    Attributes:
+        signals: `StopSignals`.
+        minutes: Most minutes, or `None`.
+        steps: Most steps, or `None`.
+        seconds: How long it has run before.
+    """
+
+    signals: Any
+    minutes: float | None
+    steps: int | None
+    seconds: float
+
+    def remember(self, seconds: float) -> None:
+        """Write down how long it has run."""
+
+
+class Checkpoint(keras.callbacks.BackupAndRestore):
+    """A checkpoint after each epoch, and after the step at which a signal ends the training.
+
+    Args:
+        run: Whose signals, limits and folder they are.
+        folder: Where the checkpoint lies.
+    """
+
+    def __init__(self, run: Run, folder: str) -> None:
+        super().__init__(folder, delete_checkpoint=False)
+        self.run = run
+        self._started = 0.0
+        self._within_epoch = False
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        super().on_train_begin(logs)
+        self._started = time.monotonic() - self.run.seconds
+        self.run.signals.waits = True
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self.run.signals.received is not None:
+            self.model.stop_training = True
+            # The end of an epoch writes a checkpoint anyway.
+            if batch + 1 != (self.params or {}).get("steps"):
+                self._within_epoch = True
+                # There is no public place; tests/cli/test_resumable.py tells when it moves.
+                self._save_model()
+        elif self._is_long_enough():
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.run.remember(time.monotonic() - self._started)
+        if not self._within_epoch:
+            super().on_epoch_end(epoch, logs)
+        if self.run.signals.received is not None or self._is_long_enough():
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.run.signals.waits = False
+
+    def _is_long_enough(self) -> bool:
+        minutes, steps = self.run.minutes, self.run.steps
+        if minutes is not None and time.monotonic() - self._started >= 60 * minutes:
+            return True
+        return steps is not None and int(self.model.progress.step.numpy()) >= steps

@@ -1,0 +1,193 @@
+"""A training that may be stopped, killed and gone on with: its checkpoint, limits and signals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_transgen.cli.options import UNFINISHED
+from keras_transgen.cli.stop_signals import Stopped, StopSignals
+
+if TYPE_CHECKING:
+    from keras_transgen.datasets.screen import Screen
+
+_BACKUP, _RUN = "checkpoint", "run.json"
+# More than any training with a limit of minutes takes.
+ENDLESS = 1_000_000
+
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0, help="Minutes of training at most, all runs of it together.", show_default="any"
+    ),
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Steps to train, instead of --epochs.", show_default=False)
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin anew where an earlier run was stopped or killed.")
+]
+
+
+class ResumableTraining:
+    """What lies in an output folder while a training is not at its end.
+
+    After each epoch a checkpoint is written there, from which the same command goes on. A signal
+    ends the training after its step, with a checkpoint of that step.
+
+    Args:
+        output: The output folder.
+        settings: What must be the same for a run to be gone on with, as JSON takes it.
+        console: Where things are said.
+        restart: Begin anew.
+        minutes: Minutes of training at most.
+        steps: Steps at most.
+
+    Raises:
+        ValueError: What lies there belongs to another run, or leads out of the folder.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        settings: dict[str, Any],
+        console: Screen,
+        restart: bool = False,
+        minutes: float | None = None,
+        steps: int | None = None,
+    ) -> None:
+        from keras_transgen.datasets.whole_file import refuse_links_in
+
+        self.output, self.console = output, console
+        self.folder = output / UNFINISHED
+        self.minutes, self.steps = minutes, steps
+        self.signals = StopSignals()
+        self.settings = json.loads(json.dumps(settings, default=str))
+        self.seconds = 0.0
+        refuse_links_in(output, self.folder)
+        if restart and self.folder.exists():
+            self._remove()
+        if self.folder.exists():
+            self._go_on()
+
+    def _remove(self) -> None:
+        others = [
+            path.name
+            for path in self.folder.iterdir()
+            if path.name not in (_BACKUP, _RUN) and not path.name.startswith(".writing-")
+        ]
+        if others:
+            raise ValueError(
+                "This folder holds files of somebody else, and is not removed. Choose another "
+                f"--output. Received: {others[0]!r} in {self.folder}"
+            )
+        shutil.rmtree(self.folder)
+
+    def _go_on(self) -> None:
+        try:
+            before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
+            settings, self.seconds = before["settings"], float(before["seconds"])
+            other = {
+                str(name)
+                for name in settings | self.settings
+                if settings.get(name) != self.settings.get(name)
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(
+                "The output folder holds an unfinished run that cannot be read. Begin anew with "
+                f"--restart, or choose another --output. Received: {self.folder}"
+            ) from None
+        if other:
+            told = ", ".join(
+                f"{name} {self.settings.get(name)} instead of {settings.get(name)}"
+                for name in sorted(other)
+            )
+            raise ValueError(
+                "The output folder holds an unfinished run with other data or options. Give the "
+                "same ones to go on with it, --restart to begin anew, or another --output. "
+                f"Received: {told}"
+            )
+        self.console.print(f"Going on with the unfinished run in {self.output}")
+
+    def __enter__(self) -> ResumableTraining:
+        self.signals.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.signals.__exit__(*error)
+        if isinstance(error[1], Stopped) and not error[1].told:
+            error[1].told = True
+            self.console.print(f"Stopped by a signal. {self._how_to_go_on()}", soft_wrap=True)
+
+    def callbacks(self) -> list[Any]:
+        """The callbacks that `fit` needs, before any others."""
+        from keras_transgen.cli.checkpoint import Checkpoint
+
+        self.remember(self.seconds)
+        return [Checkpoint(self, str(self.folder / _BACKUP))]
+
+    def epochs(self, epochs: int | None, data: Any, default: int) -> int:
+        """How many epochs `fit` is told, given the limits.
+
+        Args:
+            epochs: What the user says.
+            data: A data set of batches, or how many batches there are.
+            default: Where neither epochs nor limits are given.
+        """
+        if epochs is not None:
+            return epochs
+        if self.steps is not None:
+            batches = data if isinstance(data, int) else int(data.cardinality())
+            return -(-self.steps // batches) if batches > 0 else ENDLESS
+        return default if self.minutes is None else ENDLESS
+
+    def remember(self, seconds: float) -> None:
+        """Write down whose checkpoint it is, and how long the training took so far."""
+        from keras_transgen.training import write_whole_json
+
+        self.seconds = seconds
+        value = {"settings": self.settings, "seconds": seconds}
+        write_whole_json(self.folder / _RUN, value)
+
+    def _how_to_go_on(self) -> str:
+        if not self.folder.exists():
+            return f"Nothing was saved in {self.output}."
+        return "The same command goes on from the last checkpoint; --restart begins anew."
+
+    def end(self) -> None:
+        """After everything is written: forget the checkpoint, or end as the signal wants.
+
+        Raises:
+            Stopped: A signal came.
+        """
+        if self.signals.received is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        self.console.print(
+            f"Stopped by a signal: {self.output} holds what there is so far. "
+            f"{self._how_to_go_on()}",
+            soft_wrap=True,
+        )
+        raise Stopped(self.signals.received, told=True)
+
+
+def preview_interval(epochs: int | None) -> int:
+    """Epochs from one preview to the next: ten in all, or every tenth where there is no end."""
+    return 10 if epochs is None or epochs == ENDLESS else max(1, epochs // 10)
+
+
+def refuse_two_lengths(epochs: int | None, steps: int | None) -> None:
+    """Refuse a length of the training in epochs and in steps.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    if epochs is not None and steps is not None:
+        raise ValueError(
+            "The length of a training is said once: leave out --epochs or --steps. "
+            f"Received: --epochs {epochs} --steps {steps}"
+        )

@@ -1,0 +1,113 @@
+"""The training of `keras-transgen transfer`, and what it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_transgen.cli.image_input import open_backbone
+from keras_transgen.cli.labelled_data import DataOptions, Labelled, labelled_data
+from keras_transgen.cli.options import range_of, say_written
+from keras_transgen.cli.resumable import ResumableTraining
+from keras_transgen.cli.transfer_options import FEATURE, PARAMETER, augmentation_layers
+from keras_transgen.cli.transfer_report import print_report, transfer_report
+
+_OF_MODEL = ("rank", "classifier", "learning_rate", "preprocessing")
+
+
+def train_transfer(
+    run: ResumableTraining, kind: str, paths: list[Path], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Train on data of a kind, and write the model, its report and figures.
+
+    Args:
+        run: The run, with the output folder.
+        kind: Of the data.
+        paths: The data.
+        given: The options of `keras-transgen transfer` by their names.
+
+    Returns:
+        The report.
+    """
+    import keras
+
+    keras.utils.set_random_seed(given["seed"])
+    values = range_of(given["value_range"], given["preprocessing"])
+    network = open_backbone(given["backbone"], given["allow_unsafe_ops"], values)
+    options = DataOptions(**{name: given[name] for name in DataOptions.__dataclass_fields__})
+    examples = labelled_data(
+        kind, network, paths, given["validation"], options, given["batch_size"], given["seed"]
+    )
+    model = _model(given, network, examples.class_names)
+    model.data_kind = examples.record
+    run.output.mkdir(parents=True, exist_ok=True)
+    history = model.fit(**examples.fit, **_fit(run, given, examples))
+    report = _written(run, model, given, examples, history)
+    run.end()
+    run.console.print(
+        f"Now: keras-transgen classify {run.output / 'model.keras'} DATA", soft_wrap=True
+    )
+    return report
+
+
+def _model(given: dict[str, Any], backbone: Any, names: list[str]) -> Any:
+    """The model of a method; options that were not given have its defaults."""
+    import keras_transgen as ktg
+
+    method, layers = given["method"], given["layers"]
+    options = {name: given[name] for name in _OF_MODEL} | {
+        "layers": layers and [each.strip() for each in layers.split(",")],
+        "augmentation": augmentation_layers(given["augmentation"]),
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    options |= {"class_names": names, "seed": given["seed"]}
+    if method == FEATURE:
+        return ktg.FeatureTransfer(backbone, **options)
+    if method == PARAMETER:
+        return ktg.ParameterTransfer(backbone, **options)
+    return ktg.StructureTransfer(backbone, method=method, **options)
+
+
+def _fit(run: ResumableTraining, given: dict[str, Any], examples: Labelled) -> dict[str, Any]:
+    """Arguments of `fit` that say how long, with which callbacks."""
+    import keras
+
+    if given["method"] == FEATURE:
+        return {}
+    x, batch_size = examples.fit["x"], given["batch_size"]
+    batches = x if hasattr(x, "cardinality") else -(-len(x) // batch_size)
+    # A limit of minutes cuts the usual training short, whose learning rate falls to its end.
+    epochs = given["epochs"] if run.steps is None else run.epochs(None, batches, 1)
+    callbacks = run.callbacks()
+    if given["early_stopping"] is not None:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                "val_loss", patience=given["early_stopping"], restore_best_weights=True
+            )
+        )
+    return {"callbacks": callbacks} | ({} if epochs is None else {"epochs": epochs})
+
+
+def _written(
+    run: ResumableTraining, model: Any, given: dict[str, Any], examples: Labelled, history: Any
+) -> dict[str, Any]:
+    """Write the files, and show what they say; the report."""
+    from keras_transgen.plotting import plot_confusion_matrix, plot_learning_curves, save_figure
+    from keras_transgen.training import write_whole_json
+
+    labels, output = examples.labels, run.output
+    predictions = model.classify(examples.held_out, verbose=0)
+    report = transfer_report(model, given["method"], given["backbone"], labels, predictions)
+    model.save(output / "model.keras")
+    write_whole_json(output / "report.json", report)
+    save_figure(
+        plot_confusion_matrix(labels, predictions, examples.class_names),
+        output / "confusion_matrix.png",
+    )
+    if history is not None and any(len(values) > 1 for values in history.history.values()):
+        save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    if getattr(model, "recipe", None) is not None:
+        save_figure(model.recipe.plot(), output / "learning_rates.png")
+    print_report(run.console, report)
+    say_written(run.console, output)
+    return report

@@ -1,0 +1,243 @@
+"""Runs that are stopped, killed and gone on with: real processes, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_transgen as ktg
+from keras_transgen.cli.generate import run_train
+from keras_transgen.cli.resumable import ENDLESS, ResumableTraining, preview_interval
+from keras_transgen.cli.transfer import run_transfer
+from keras_transgen.datasets.screen import Screen
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(arguments, folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "keras_transgen.cli", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(process, ready, seconds=300):
+    end = time.monotonic() + seconds
+    while not ready():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def finished(arguments, folder):
+    process = started(arguments, folder)
+    output, _ = process.communicate(timeout=600)
+    return process.returncode, output
+
+
+COMMANDS = {
+    "generate": ["generate", "train", "{images}", "--model", "gan", "--image-size", "8",
+                 "--color", "grayscale", "--batch-size", "8"],
+    "translate": ["translate", "train", "{images}", "--model", "enhance", "--image-size", "16",
+                  "--filters", "2", "--batch-size", "8"],
+    "transfer": ["transfer", "digits", "{images}", "--method", "bias", "--image-size", "8",
+                 "--learning-rate", "0.001", "--batch-size", "8"],
+}  # fmt: skip
+
+
+def line_of(name, digit_folder, output, epochs):
+    words = [word.format(images=digit_folder) for word in COMMANDS[name]]
+    return [*words, "--epochs", epochs, "--output", output]
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_stopped_goes_on(name, number, digit_folder, tmp_path):
+    if number == signal.SIGINT and name != "generate":
+        pytest.skip("as SIGTERM")
+    out = tmp_path / "out"
+    # So long that it is surely not at its end.
+    line = line_of(name, digit_folder, out, 40)
+    process = started(line, tmp_path)
+    backup = out / "unfinished" / "checkpoint" / "training_metadata.json"
+    wait_for(process, backup.exists)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=300)
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert not (out / "model.keras").exists()
+    else:
+        assert process.returncode == 128 + number, output
+        assert "holds what there is so far. The same command goes on" in output.replace("\n", " ")
+        assert "Traceback" not in output
+        assert ktg.load_model(out / "model.keras") is not None
+    done = json.loads(backup.read_text())["epoch"]
+    assert 0 < done < 40
+    code, output = finished(line, tmp_path)
+    assert code == 0, output
+    assert "Going on with the unfinished run" in output
+    # It went on where it was.
+    assert f"Epoch {done + 1}/40" in output
+    assert "Epoch 1/40" not in output
+    assert not (out / "unfinished").exists()
+    model = ktg.load_model(out / "model.keras")
+    batches = {"generate": 9, "translate": 8, "transfer": 8}[name]
+    assert int(model.progress.step.numpy()) == 40 * batches
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
+    """The digits lie in memory in one order, so the same batches come."""
+    options = ["generate", "train", "digits", "--model", "vae", "--epochs", 4]
+    line = [*options, "--output", tmp_path / "killed"]
+    process = started(line, tmp_path)
+    wait_for(process, (tmp_path / "killed/unfinished/checkpoint/training_metadata.json").exists)
+    process.kill()
+    process.communicate()
+    assert finished(line, tmp_path)[0] == 0
+    model = ktg.load_model(tmp_path / "killed" / "model.keras")
+    # 1,797 images in full batches of 64.
+    assert int(model.progress.step.numpy()) == 4 * 28
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_signal_before_the_training(tmp_path, digit_folder):
+    process = started(line_of("generate", digit_folder, tmp_path / "out", 3), tmp_path)
+    assert "Loading" in process.stdout.readline()
+    # Importing TensorFlow takes a second or more.
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 143
+    assert "Stopped by a signal." in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_search_that_is_stopped_goes_on(tmp_path, digit_folder):
+    line = ["tune", digit_folder, "--image-size", "8", "--trials", "3", "--epochs", "1",
+            "--space", "kind=feature", "--space", "head=linear",
+            "--space", "l2=0.001:1.0:log", "--output", tmp_path / "out"]  # fmt: skip
+    process = started(line, tmp_path)
+    wait_for(process, lambda: any((tmp_path / "out/search").glob("trial_*/trial.json")))
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    if process.returncode:
+        assert process.returncode == 143, output
+        assert "Stopped by a signal" in output
+        assert "Traceback" not in output
+    assert finished(line, tmp_path)[0] == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len([row for row in report["trials"] if row["score"] is not None]) == 3
+
+
+def test_steps_and_minutes_end_a_training(digit_folder, tmp_path, capsys):
+    options = {"model": "vae", "image_size": 8, "color": "grayscale", "batch_size": 8}
+    made = run_train(str(digit_folder), steps=11, output=tmp_path / "steps", **options)
+    # In the second epoch of nine steps.
+    assert int(made.progress.step.numpy()) == 11
+    made = run_train(str(digit_folder), minutes=1e-6, output=tmp_path / "minutes", **options)
+    assert int(made.progress.step.numpy()) == 1
+    assert not (tmp_path / "minutes" / "unfinished").exists()
+
+
+@pytest.mark.long
+def test_steps_of_a_transfer(digit_folder, tmp_path):
+    run_transfer("digits", digit_folder, image_size=8, method="bias", steps=3, output=tmp_path)
+    # 57 images in batches of 32 are two steps an epoch.
+    assert int(ktg.load_model(tmp_path / "model.keras").progress.step.numpy()) in (0, 3)
+
+
+def test_previews_of_translations(digit_folder, tmp_path):
+    from keras_transgen.cli.translate_train import run_train as run_translate
+
+    report = run_translate(
+        digit_folder, model="enhance", image_size=16, filters=2, epochs=2, output=tmp_path
+    )
+    names = sorted(path.name for path in (tmp_path / "previews").iterdir())
+    assert names == ["epoch_0001.png", "epoch_0002.png"]
+    assert report["epochs"] == 2
+    assert report["steps"] == 2 * 4
+    assert preview_interval(100) == preview_interval(ENDLESS) == 10
+
+
+@pytest.fixture
+def screen():
+    return Screen(width=200)
+
+
+def test_another_run_is_not_gone_on_with(tmp_path, screen):
+    ResumableTraining(tmp_path, {"epochs": 3, "seed": 0}, screen).remember(2.5)
+    assert ResumableTraining(tmp_path, {"epochs": 3, "seed": 0}, screen).seconds == 2.5
+    with pytest.raises(ValueError, match=r"other data or options.*epochs 4 instead of 3"):
+        ResumableTraining(tmp_path, {"epochs": 4, "seed": 0}, screen)
+    again = ResumableTraining(tmp_path, {"epochs": 4, "seed": 0}, screen, restart=True)
+    assert again.seconds == 0
+    assert not again.folder.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3, "seconds": 1}', "\xff"])
+def test_a_run_that_cannot_be_read(tmp_path, screen, text):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "run.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match="Begin anew with --restart"):
+        ResumableTraining(tmp_path, {}, screen)
+    ResumableTraining(tmp_path, {}, screen, restart=True)
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_somebody_elses_folder_is_left_alone(tmp_path, screen):
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "novel.txt").write_text("Chapter 1")
+    for restart in (False, True):
+        with pytest.raises(ValueError, match=r"Received: .*unfinished"):
+            ResumableTraining(tmp_path, {}, screen, restart=restart)
+    assert (tmp_path / "unfinished" / "novel.txt").read_text() == "Chapter 1"
+
+
+def test_a_link_is_not_written_through(tmp_path, screen):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "unfinished").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads away"):
+        ResumableTraining(tmp_path / "out", {}, screen)
+
+
+def test_how_many_epochs_there_are(tmp_path, screen):
+    def run(**limits):
+        return ResumableTraining(tmp_path, {}, screen, **limits)
+
+    assert run().epochs(None, 7, 20) == 20
+    assert run().epochs(3, 7, 20) == 3
+    assert run(minutes=1).epochs(None, 7, 20) == ENDLESS
+    assert run(steps=15).epochs(None, 7, 20) == 3
+    assert run(minutes=1, steps=14).epochs(None, 7, 20) == 2
+
+
+def test_the_old_name_of_the_size(digit_folder, tmp_path, capsys):
+    made = run_train(
+        str(digit_folder), size=8, color="grayscale", steps=1, batch_size=8, output=tmp_path
+    )
+    assert made.example_shape == (8, 8, 1)
+    assert "--size is called --image-size now" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--size 8 --image-size 16"):
+        run_train(str(digit_folder), size=8, image_size=16, output=tmp_path)
+    with pytest.raises(ValueError, match="leave out --epochs or --steps"):
+        run_train(str(digit_folder), epochs=8, steps=16, output=tmp_path)
+    assert np.asarray(made.sample(1, seed=0)).shape == (1, 8, 8, 1)
