@@ -9,7 +9,9 @@ import typer
 
 from keras_transgen.cli.options import (
     UnsafeOps,
+    ValueRange,
     loading_console,
+    range_of,
     refuse_output,
     say_written,
     seed_option,
@@ -76,6 +78,7 @@ def run_train(
         "runs/translate"
     ),
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
+    value_range: ValueRange = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
@@ -94,6 +97,7 @@ def run_train(
             "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
             f"Received: --backbone {backbone} for {model}"
         )
+    values = range_of(value_range)
     refuse_output(output)
     console = loading_console()
     import keras
@@ -104,7 +108,9 @@ def run_train(
     keras.utils.set_random_seed(seed)
     width = {} if filters is None else {"filters": filters}
     generators = (
-        {} if backbone is None else _generators(model, size, width, backbone, allow_unsafe_ops)
+        {}
+        if backbone is None
+        else _generators(model, size, width, backbone, allow_unsafe_ops, values)
     )
     made = _model(model, size, {**generators, **width, "seed": seed}, task, factor, sigma)
     batch_size = batch_size or BATCH_SIZES[model]
@@ -140,13 +146,19 @@ def run_train(
 
 
 def _generators(
-    model: str, size: int, width: dict[str, int], source: str, allow_unsafe_ops: bool
+    model: str,
+    size: int,
+    width: dict[str, int],
+    source: str,
+    allow_unsafe_ops: bool,
+    value_range: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Generators whose encoder is a pretrained network; a CycleGAN has two, without noise."""
-    from keras_transgen.cli.image_input import open_backbone
+    from keras_transgen.cli.image_input import open_backbone, refuse_unknown_range
     from keras_transgen.fusion import backbone_generator
 
-    backbone = open_backbone(source, allow_unsafe_ops)
+    backbone = open_backbone(source, allow_unsafe_ops, value_range)
+    refuse_unknown_range(backbone)
     names = ["generator"] if model == "pix2pix" else ["generator_ab", "generator_ba"]
     made = {}
     for name in names:
