@@ -105,6 +105,7 @@ SAMPLES = {
     "FixedPrior": lambda: cls_of("FixedPrior")(tfd.MultivariateNormalDiag(tf.zeros(2))),
     "GAN": layer("GAN", (4,), 2, filters=1, value_range=None),
     "GenerativeModel": layer("GenerativeModel", (4,)),
+    "ImagePreprocessing": layer("ImagePreprocessing", "tf"),
     "ImagePool": layer("ImagePool", 2, (2, 2, 1)),
     "KNearestNeighbours": layer("KNearestNeighbours", 2),
     "KerasBackbone": lambda: cls_of("KerasBackbone")(tiny_network()),

@@ -74,15 +74,32 @@ def image_input(
             f"This backbone takes images of {size[0]}x{size[1]} pixels only; leave out "
             f"--image-size. Received: {image_size}"
         )
-    value_range = RAW_RANGE if preprocessing is not None else contract.value_range
-    if value_range is None:
+    value_range = RAW_RANGE
+    if preprocessing is None:
+        refuse_unknown_range(
+            backbone, ", or for a network of keras.applications --preprocessing caffe, torch or tf"
+        )
+        value_range = contract.value_range
+    return ImageInput(size, "grayscale" if shape[-1] == 1 else "rgb", value_range)
+
+
+def refuse_unknown_range(backbone: Any, more: str = "") -> None:
+    """Refuse a backbone of which nobody knows the range of its values.
+
+    Args:
+        backbone: A backbone.
+        more: What else can be given than the range.
+
+    Raises:
+        ValueError: Its contract does not say it.
+    """
+    contract = backbone.input_contract
+    if getattr(contract, "value_range", None) is None:
         raise ValueError(
             "Nobody knows which range of values this network was trained on, and in another one "
-            "its features are poor: give --value-range 0,255 (or 0,1 or -1,1), or for a network of "
-            "keras.applications --preprocessing caffe, torch or tf. "
+            f"its features are poor: give --value-range 0,255 (or 0,1 or -1,1){more}. "
             f"Received: {backbone.name!r} with input {contract}"
         )
-    return ImageInput(size, "grayscale" if shape[-1] == 1 else "rgb", value_range)
 
 
 def side_of_data(images: str | Path) -> int:

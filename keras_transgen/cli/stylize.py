@@ -10,8 +10,10 @@ import typer
 from keras_transgen.cli.options import (
     OldSize,
     UnsafeOps,
+    ValueRange,
     loading_console,
     one_size,
+    range_of,
     refuse_output,
     seed_option,
 )
@@ -61,11 +63,13 @@ def run_stylize(
         Literal["content", "noise"], typer.Option(help="Image to begin with.")
     ] = "content",
     seed: Annotated[int, seed_option("Of the noise.")] = 0,
+    value_range: ValueRange = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Any:
     """Paint an image in the style of another."""
     if output.suffix.lower() != ".png":
         raise ValueError(f"The result is a PNG file: give --output a name.png. Received: {output}")
+    values = range_of(value_range)
     refuse_output(output, folder=False)
     console = loading_console()
     photograph = read_image(content, one_size(console, image_size, size))
@@ -76,7 +80,7 @@ def run_stylize(
     made = stylize(
         photograph,
         painting,
-        _opened(backbone, allow_unsafe_ops),
+        _opened(backbone, allow_unsafe_ops, values),
         content_layer or None,
         style_layer or None,
         steps=steps,
@@ -108,11 +112,13 @@ def read_image(path: Path, size: int | None) -> np.ndarray:
     return pixels
 
 
-def _opened(backbone: str, allow_unsafe_ops: bool) -> Any:
+def _opened(backbone: str, allow_unsafe_ops: bool, value_range: tuple[float, float] | None) -> Any:
     if backbone in ("vgg16", "vgg19"):
         from keras_transgen.generative.translation import vgg_backbone
 
         return vgg_backbone(int(backbone.removeprefix("vgg")), weights="imagenet")
-    from keras_transgen.cli.image_input import open_backbone
+    from keras_transgen.cli.image_input import open_backbone, refuse_unknown_range
 
-    return open_backbone(backbone, allow_unsafe_ops)
+    opened = open_backbone(backbone, allow_unsafe_ops, value_range)
+    refuse_unknown_range(opened)
+    return opened

@@ -12,8 +12,10 @@ from keras_transgen.cli.options import (
     OldSize,
     SkipBroken,
     UnsafeOps,
+    ValueRange,
     loading_console,
     one_size,
+    range_of,
     refuse_output,
     say_written,
     seed_option,
@@ -110,6 +112,7 @@ def run_train(
     ] = False,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    value_range: ValueRange = None,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train on pairs (pix2pix), on two sets (cyclegan) or on clean images (enhance)."""
@@ -130,6 +133,7 @@ def run_train(
             "Only pix2pix and cyclegan see through a pretrained network; leave out --backbone. "
             f"Received: --backbone {backbone} for {model}"
         )
+    range_of(value_range)
     refuse_output(output)
     console = loading_console()
     settings["image_size"] = one_size(console, image_size, size) or IMAGE_SIZE
@@ -157,6 +161,7 @@ def _train(
     any_shape: bool,
     check: str,
     skip_broken: bool,
+    value_range: str | None,
     allow_unsafe_ops: bool,
 ) -> dict[str, Any]:
     import keras
@@ -171,7 +176,9 @@ def _train(
     refuse_links_below(output, output / _PREVIEWS / "epoch_0001.png")
     width = {} if filters is None else {"filters": filters}
     generators = (
-        {} if backbone is None else _generators(model, size, width, backbone, allow_unsafe_ops)
+        {}
+        if backbone is None
+        else _generators(model, size, width, backbone, allow_unsafe_ops, range_of(value_range))
     )
     made = _model(model, size, {**generators, **width, "seed": seed}, task, factor, sigma)
     batch_size = batch_size or BATCH_SIZES[model]
@@ -227,13 +234,19 @@ def _train(
 
 
 def _generators(
-    model: str, size: int, width: dict[str, int], source: str, allow_unsafe_ops: bool
+    model: str,
+    size: int,
+    width: dict[str, int],
+    source: str,
+    allow_unsafe_ops: bool,
+    value_range: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Generators whose encoder is a pretrained network; a CycleGAN has two, without noise."""
-    from keras_transgen.cli.image_input import open_backbone
+    from keras_transgen.cli.image_input import open_backbone, refuse_unknown_range
     from keras_transgen.fusion import backbone_generator
 
-    backbone = open_backbone(source, allow_unsafe_ops)
+    backbone = open_backbone(source, allow_unsafe_ops, value_range)
+    refuse_unknown_range(backbone)
     names = ["generator"] if model == "pix2pix" else ["generator_ab", "generator_ba"]
     made = {}
     for name in names:

@@ -116,14 +116,19 @@ def test_generators_that_see_through_a_pretrained_network(tmp_path, monkeypatch)
     monkeypatch.setattr(translation, "Pix2Pix", plain, raising=False)
     folder, output = images(tmp_path / "pairs", 32, 3), tmp_path / "out"
     options = ("--size", 8, "--epochs", 1, "--filters", 2, "--batch-size", 2)
+    with pytest.raises(ValueError, match=r"give --value-range 0,255 \(or 0,1 or -1,1\)\. Received"):
+        run("train", folder, "--backbone", source, *options, "--output", output)
+    options = ("--value-range", "0,255", *options)
     result = run("train", folder, "--backbone", source, *options, "--output", output)
     assert result.exit_code == 0, result.output
-    both_ways = _generators("cyclegan", 8, {"filters": 2}, str(source), False)
+    both_ways = _generators("cyclegan", 8, {"filters": 2}, str(source), False, (0.0, 255.0))
     assert [made.name for made in both_ways.values()] == ["generator_ab", "generator_ba"]
     assert [made.input_shape for made in both_ways.values()] == [(None, 8, 8, 3)] * 2
     source.unlink()
     model = keras.saving.load_model(output / "model.keras")
-    kept = model.generator.get_layer("backbone").weights
+    seen = model.generator.get_layer("backbone")
+    assert seen.backbone.input_contract.value_range == (0.0, 255.0)
+    kept = seen.weights
     for one, other in zip(kept, network.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     with pytest.raises(ValueError, match="leave out --backbone"):

@@ -140,6 +140,16 @@ def test_a_search_in_the_range(images, digit_folder, tmp_path):
     assert "images and options must be the same" in str(again.exception)
 
 
+def test_a_painting_asks_too(digit_folder, tmp_path):
+    source = saved("unknown", tmp_path)
+    pictures = [str(path) for path in sorted((digit_folder / "one").iterdir())[:2]]
+    words = ["stylize", *pictures, "--backbone", source, "--output", str(tmp_path / "made.png")]
+    asked = CliRunner().invoke(app, words).exception
+    assert "give --value-range 0,255 (or 0,1 or -1,1). Received" in str(asked)
+    more = ["--value-range", "0", "--steps", "1"]
+    assert "takes two numbers" in str(CliRunner().invoke(app, [*words, *more]).exception)
+
+
 def test_the_range_on_the_command_line():
     assert range_of(None) is None
     assert range_of("0,255") == (0.0, 255.0)
