@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import keras
 
-if TYPE_CHECKING:
-    from keras_transgen.cli.resumable import ResumableTraining
+
+class Run(Protocol):
+    """Whose checkpoint it is: `ResumableTraining`.
+
+    Attributes:
+        signals: What was received.
+        seconds: How long the training took in earlier runs.
+        minutes: How long it may take in all; `None` for any time.
+        steps: How many steps it may take; `None` for any number.
+    """
+
+    signals: Any
+    seconds: float
+    minutes: float | None
+    steps: int | None
+
+    def remember(self, seconds: float) -> None:
+        """Write down how long it took so far."""
 
 
 class Checkpoint(keras.callbacks.BackupAndRestore):
@@ -19,7 +35,7 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
         folder: Where the checkpoint lies.
     """
 
-    def __init__(self, run: ResumableTraining, folder: str) -> None:
+    def __init__(self, run: Run, folder: str) -> None:
         super().__init__(folder, delete_checkpoint=False)
         self.run = run
         self._started = 0.0
