@@ -38,6 +38,7 @@ _SENTENCES = (
      "--length."),
     (r"[Uu]se FeatureTransfer\b", "Use --method feature"),
     (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
+    (r"[Gg]ive learning_rate a number", "Give --learning-rate a number"),
     (r"\bpass header=False\b", "give --no-header"),
 )  # fmt: skip
 _OPTIONS = (
@@ -60,7 +61,7 @@ _OPTIONS = (
     "seed",
     "text",
 )
-_ARGUMENT = re.compile(rf"(?<![\w.\[({{'\"-])({'|'.join(_OPTIONS)})=(?=\S)")
+_ARGUMENT = re.compile(rf"(?:^|(?<=[\s(]))({'|'.join(_OPTIONS)})=(?=\S)")
 
 
 def as_options(message: str) -> str:

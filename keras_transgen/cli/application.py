@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from typing import Any
 
 import typer
 
@@ -53,7 +55,8 @@ def main() -> None:
     # On CPUs without AVX-512, TensorFlow leaves its faster convolutions off.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
-        with StopSignals():
+        with StopSignals(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
             app()
     except Stopped as stopped:
         if not stopped.told:
@@ -73,6 +76,24 @@ def main() -> None:
             screen.print(Text("Error", style="bold red"), end=" ")
             screen.print(_in_words(error), highlight=False)
         sys.exit(1)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a sentence, without the place in a program that the user did not write."""
+    from rich.text import Text
+
+    from keras_transgen.datasets.screen import Screen
+
+    screen = Screen(stderr=True)
+    screen.print(Text("Warning", style="bold yellow"), end=" ")
+    screen.print(as_options(str(message)), highlight=False)
 
 
 def _in_words(error: Exception) -> str:

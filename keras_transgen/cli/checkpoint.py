@@ -9,22 +9,22 @@ import keras
 
 
 class Run(Protocol):
-    """What a checkpoint needs of the training that it belongs to.
+    """Whose checkpoint it is: `ResumableTraining`.
 
     Attributes:
-        signals: `StopSignals`.
-        minutes: Most minutes, or `None`.
-        steps: Most steps, or `None`.
-        seconds: How long it has run before.
+        signals: What was received.
+        seconds: How long the training took in earlier runs.
+        minutes: How long it may take in all; `None` for any time.
+        steps: How many steps it may take; `None` for any number.
     """
 
     signals: Any
+    seconds: float
     minutes: float | None
     steps: int | None
-    seconds: float
 
     def remember(self, seconds: float) -> None:
-        """Write down how long it has run."""
+        """Write down how long it took so far."""
 
 
 class Checkpoint(keras.callbacks.BackupAndRestore):

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Iterator
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_QUIET = "2"
+# What fails is told by an exception, and its errors are often of no consequence.
+_QUIET = "3"
 # Informations and warnings of its C++ libraries, and the error that there is no GPU.
 _LINE = re.compile(
     rb"[IW]\d{4} \d\d:\d\d:|[IW]0000 |WARNING: All log messages before absl::"
@@ -20,7 +21,7 @@ _LINE = re.compile(
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow; unless the user says which of its lines to show, only errors are.
+    """Import TensorFlow; unless the user says which of its lines to show, none is.
 
     Whoever sets `TF_CPP_MIN_LOG_LEVEL` sees what TensorFlow shows at that level.
     """

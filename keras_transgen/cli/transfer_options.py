@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from keras_transgen.cli.data_kinds import IMAGES, SEQUENCES, SOUND, TEXT
+from keras_transgen.cli.quiet import import_tensorflow
 from keras_transgen.cli.resumable import refuse_two_lengths
 
 FEATURE, PARAMETER = "feature", "parameter"
@@ -38,6 +39,7 @@ _OF_TRAINING = {
 
 def transfer_methods() -> list[str]:
     """What `--method` may be: the kinds without a delta, and the deltas that options can say."""
+    import_tensorflow()
     from keras_transgen.transfer.deltas.delta import plain_methods
 
     return [FEATURE, PARAMETER, *plain_methods()]
@@ -96,6 +98,7 @@ def _given(given: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _with_rank() -> tuple[str, ...]:
+    import_tensorflow()
     from keras_transgen.transfer.deltas.delta import methods_by_argument, plain_methods
 
     return methods_by_argument(plain_methods())["rank"]

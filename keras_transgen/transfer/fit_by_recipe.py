@@ -235,7 +235,7 @@ class _Bar:
         if self._shown and self._bar is None:
             print(
                 f"Looking for the learning rate on held-out examples: {total} trainings or some "
-                "more, most of them short. Give learning_rate a number for none."
+                "more, most of them short. A learning rate that is given needs none."
             )
             self._bar = keras.utils.Progbar(total, unit_name="training")
         if self._moves and self._bar is not None:

@@ -142,15 +142,25 @@ def test_what_is_no_argument_stays():
         ("tune text", "can be read as images"),
         ("transfer digits bad", "or give others with --validation. Received: 1 of class 'b'"),
         ("transfer digits flat", "Move the images into class folders. Received"),
-        ("transfer digits bad --method lora --learning-rate 0", "Received: --learning-rate 0"),
-        ("transfer digits bad --layers nothing", "'nothing'"),
+        ("transfer digits ok --method lora --learning-rate 0", "Received: --learning-rate 0"),
+        ("transfer digits ok --layers nothing", "'nothing'"),
+        ("tune ok --backbone nothing", "nothing"),
+        ("tune ok --space kind=nothing --trials 1", "kind"),
+        ("tune ok --space nothing=1 --trials 1", "nothing"),
         ("tune ok --epochs 1 --steps 2", "leave out --epochs or --steps"),
     ],
 )
 def test_on_the_command_line(words, message, tmp_path, monkeypatch, capsys):
     from PIL import Image
 
-    for folder, count in (("bad/a", 5), ("bad/b", 1), ("flat", 3), ("single/a", 3)):
+    for folder, count in (
+        ("ok/a", 5),
+        ("ok/b", 5),
+        ("bad/a", 5),
+        ("bad/b", 1),
+        ("flat", 3),
+        ("single/a", 3),
+    ):
         (tmp_path / folder).mkdir(parents=True)
         for number in range(count):
             Image.new("L", (8, 8), number).save(tmp_path / folder / f"{number}.png")
