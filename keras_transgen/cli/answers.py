@@ -77,7 +77,7 @@ def answers(
 
 
 def write_answers(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows as CSV in UTF-8, whole: texts in quotes, numbers as they are, nothing a formula."""
+    """Write rows as a whole CSV in UTF-8: texts in quotes, numbers as they are, no formula."""
     from keras_transgen.datasets.whole_file import write_whole
 
     def write(beside: str) -> None:
