@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -75,13 +76,18 @@ def answers(
         yield [name, *ranked, *row]
 
 
-def write_answers(path: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows as CSV in UTF-8: texts in quotes, numbers as they are, nothing a formula."""
-    # A name of a file need not be UTF-8.
-    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        for row in itertools.chain([header], rows):
-            writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+def write_answers(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as a whole CSV in UTF-8: texts in quotes, numbers as they are, no formula."""
+    from keras_transgen.datasets.whole_file import write_whole
+
+    def write(beside: str) -> None:
+        # A name of a file need not be UTF-8.
+        with open(beside, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+            for row in itertools.chain([header], rows):
+                writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
+
+    write_whole(str(path), write)
 
 
 def show_answers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import keras
@@ -23,8 +24,10 @@ class Run(Protocol):
     minutes: float | None
     steps: int | None
 
-    def remember(self, seconds: float) -> None:
-        """Write down how long it took so far."""
+    def remember(
+        self, seconds: float, epoch: int | None = None, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write down how long it took so far, and what an epoch logged."""
 
 
 class Checkpoint(keras.callbacks.BackupAndRestore):
@@ -58,7 +61,7 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.run.remember(time.monotonic() - self._started)
+        self.run.remember(time.monotonic() - self._started, epoch, logs)
         if not self._within_epoch:
             super().on_epoch_end(epoch, logs)
         if self.run.signals.received is not None or self._is_long_enough():

@@ -95,7 +95,6 @@ def run_classify(
     refuse_missing(paths)
     console = loading_console()
     import keras_transgen as ktg
-    from keras_transgen.datasets.whole_file import write_whole
 
     model = ktg.load_model(model_file, compile=False, allow_unsafe_ops=allow_unsafe_ops)
     _refuse_other_models(model, model_file, top)
@@ -129,7 +128,7 @@ def run_classify(
         shown = list(itertools.islice(rows(), SHOWN))
         show_answers(console, head, shown, len(examples.names), top)
         return None
-    write_whole(str(output), lambda path: write_answers(path, head, rows()))
+    write_answers(output, head, rows())
     console.print(f"{len(examples.names):,} answers: {output}")
     return output
 

@@ -148,11 +148,10 @@ def _train(
         root=output,
         **shown,
     )
-    history = made.fit(data, epochs=passes, callbacks=[*run.callbacks(), grid])
+    made.fit(data, epochs=passes, callbacks=[*run.callbacks(), grid])
     made.save(output / "model.keras")
     write_whole_json(output / "classes.json", names)
-    if history.history:
-        save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    save_figure(plot_learning_curves(run.curves()), output / "learning_curves.png")
     save_figure(_final_grid(made, real, names, seed), output / "samples.png")
     if model == "vae":
         save_figure(_reconstructions(made, real), output / "reconstructions.png")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +70,7 @@ class ResumableTraining:
         self.signals = StopSignals()
         self.settings = json.loads(json.dumps(settings, default=str))
         self.seconds = 0.0
+        self.logs: list[dict[str, float]] = []
         refuse_links_in(output, self.folder)
         if restart and self.folder.exists():
             self._remove()
@@ -91,6 +94,11 @@ class ResumableTraining:
         try:
             before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
             settings, self.seconds = before["settings"], float(before["seconds"])
+            self.logs = [
+                # JSON has no NaN.
+                {name: math.nan if value is None else float(value) for name, value in each.items()}
+                for each in before["logs"]
+            ]
             other = {
                 str(name)
                 for name in settings | self.settings
@@ -145,13 +153,30 @@ class ResumableTraining:
             return -(-self.steps // batches) if batches > 0 else ENDLESS
         return default if self.minutes is None else ENDLESS
 
-    def remember(self, seconds: float) -> None:
-        """Write down whose checkpoint it is, and how long the training took so far."""
+    def remember(
+        self, seconds: float, epoch: int | None = None, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write down whose checkpoint it is, how long it took so far, and what an epoch logged.
+
+        Args:
+            seconds: Of training, in all runs.
+            epoch: Number of an epoch that ended, from 0; `None` for none.
+            logs: What it logged.
+        """
         from keras_transgen.training import write_whole_json
 
         self.seconds = seconds
-        value = {"settings": self.settings, "seconds": seconds}
+        if epoch is not None and logs:
+            # An epoch that a run before had begun is logged again at its end.
+            del self.logs[epoch:]
+            self.logs.append({name: float(value) for name, value in logs.items()})
+        value = {"settings": self.settings, "seconds": seconds, "logs": self.logs}
         write_whole_json(self.folder / _RUN, value)
+
+    def curves(self) -> dict[str, list[float]]:
+        """What was logged in all epochs of all runs, by name."""
+        names = set.intersection(*map(set, self.logs)) if self.logs else set()
+        return {name: [logs[name] for logs in self.logs] for name in sorted(names)}
 
     def _how_to_go_on(self) -> str:
         if not self.folder.exists():

@@ -41,8 +41,8 @@ def train_transfer(
     model = _model(given, network, examples.class_names)
     model.data_kind = examples.record
     run.output.mkdir(parents=True, exist_ok=True)
-    history = model.fit(**examples.fit, **_fit(run, given, examples))
-    report = _written(run, model, given, examples, history)
+    model.fit(**examples.fit, **_fit(run, given, examples))
+    report = _written(run, model, given, examples)
     run.end()
     run.console.print(
         f"Now: keras-transgen classify {run.output / 'model.keras'} DATA", soft_wrap=True
@@ -89,7 +89,7 @@ def _fit(run: ResumableTraining, given: dict[str, Any], examples: Labelled) -> d
 
 
 def _written(
-    run: ResumableTraining, model: Any, given: dict[str, Any], examples: Labelled, history: Any
+    run: ResumableTraining, model: Any, given: dict[str, Any], examples: Labelled
 ) -> dict[str, Any]:
     """Write the files, and show what they say; the report."""
     from keras_transgen.plotting import plot_confusion_matrix, plot_learning_curves, save_figure
@@ -104,8 +104,8 @@ def _written(
         plot_confusion_matrix(labels, predictions, examples.class_names),
         output / "confusion_matrix.png",
     )
-    if history is not None and any(len(values) > 1 for values in history.history.values()):
-        save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    if len(run.logs) > 1:
+        save_figure(plot_learning_curves(run.curves()), output / "learning_curves.png")
     if getattr(model, "recipe", None) is not None:
         save_figure(model.recipe.plot(), output / "learning_rates.png")
     print_report(run.console, report)

@@ -213,17 +213,16 @@ def _train(
         seed=seed,
         root=output,
     )
-    history = made.fit(train, epochs=passes, callbacks=[*run.callbacks(), previews], **fit)
-    report["epochs"] = history.epoch[-1] + 1 if history.epoch else passes
-    report["last_epoch"] = {name: float(values[-1]) for name, values in history.history.items()}
+    made.fit(train, epochs=passes, callbacks=[*run.callbacks(), previews], **fit)
+    report["epochs"] = len(run.logs)
+    report["last_epoch"] = run.logs[-1]
     report["steps"] = int(made.progress.step.numpy())
     if model == "enhance":
         report["after"] = _measured(made, held_out, ("psnr", "ssim"))
 
     made.save(output / "model.keras")
     write_whole_json(output / "report.json", report)
-    if history.history:
-        save_figure(plot_learning_curves(history), output / "learning_curves.png")
+    save_figure(plot_learning_curves(run.curves()), output / "learning_curves.png")
     save_figure(previews.drawn()[0], output / "translations.png")
     for name in ("before", "after"):
         if name in report:

@@ -200,13 +200,17 @@ def run_tune(
         except Stopped as error:
             stopped = error
         except TimeIsOver:
-            console.print(
-                f"{minutes:g} minutes are over; the same command with more of them goes on"
-            )
-    if stopped is not None and not any(row["score"] is not None for row in trial_rows(tuner)):
+            console.print(f"{minutes:g} minutes are over; the same command goes on with the search")
+    some = any(row["score"] is not None for row in trial_rows(tuner))
+    if stopped is not None and not some:
         stopped.told = True
         console.print(f"Stopped by a signal, before a trial came to its end. {_GO_ON}")
         raise stopped
+    if minutes is not None and not some:
+        raise ValueError(
+            "No trial came to its end in this time; the same command with more --minutes goes on. "
+            f"Received: --minutes {minutes:g}"
+        )
     report = _write_results(output, tuner, search, names, task, Path(images).name)
     _print_table(console, report)
     say_written(console, output)

@@ -41,6 +41,7 @@ def search_progress(
 
             def on_train_begin(self, logs: dict | None = None) -> None:
                 self.steps = 0
+                self._watch()
 
             def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
                 self.steps += 1
@@ -59,7 +60,6 @@ def search_progress(
                     description=f"epoch {epoch + 1}{now}{so_far}",
                     completed=len(tuner.oracle.end_order),
                 )
-                self._watch()
 
             def _watch(self) -> None:
                 if ends is not None and time.monotonic() >= ends:

@@ -93,6 +93,7 @@ def test_a_run_that_is_stopped_goes_on(name, number, digit_folder, tmp_path):
     assert f"Epoch {done + 1}/40" in output
     assert "Epoch 1/40" not in output
     assert not (out / "unfinished").exists()
+    assert (out / "learning_curves.png").exists()
     model = ktg.load_model(out / "model.keras")
     batches = {"generate": 9, "translate": 8, "transfer": 8}[name]
     assert int(model.progress.step.numpy()) == 40 * batches
@@ -184,12 +185,26 @@ def screen():
 
 def test_another_run_is_not_gone_on_with(tmp_path, screen):
     ResumableTraining(tmp_path, {"epochs": 3, "seed": 0}, screen).remember(2.5)
-    assert ResumableTraining(tmp_path, {"epochs": 3, "seed": 0}, screen).seconds == 2.5
+    going_on = ResumableTraining(tmp_path, {"epochs": 3, "seed": 0}, screen)
+    assert going_on.seconds == 2.5
     with pytest.raises(ValueError, match=r"other data or options.*epochs 4 instead of 3"):
         ResumableTraining(tmp_path, {"epochs": 4, "seed": 0}, screen)
     again = ResumableTraining(tmp_path, {"epochs": 4, "seed": 0}, screen, restart=True)
     assert again.seconds == 0
+    assert again.curves() == {}
     assert not again.folder.exists()
+
+
+def test_curves_are_those_of_all_runs(tmp_path, screen):
+    first = ResumableTraining(tmp_path, {}, screen)
+    first.remember(1.0, 0, {"loss": 3.0})
+    first.remember(2.0, 1, {"loss": float("nan"), "late": 1.0})
+    # Stopped within the third epoch, which is logged once more when it ends.
+    first.remember(2.5, 2, {"loss": 9.0})
+    second = ResumableTraining(tmp_path, {}, screen)
+    second.remember(3.0, 2, {"loss": 1.0})
+    np.testing.assert_array_equal(second.curves()["loss"], [3.0, np.nan, 1.0])
+    assert list(second.curves()) == ["loss"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"settings": 3, "seconds": 1}', "\xff"])

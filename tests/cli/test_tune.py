@@ -121,3 +121,28 @@ def test_a_link_in_the_folder_of_the_search_is_refused(tmp_path, place):
     with pytest.raises(ValueError, match="leads away"):
         run_tune("digits", output=tmp_path / "out")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_limits_of_a_search_and_beginning_anew(digit_folder, tmp_path):
+    space = ["kind=parameter", "learning_rate=0.001,0.002,0.003"]
+    options = {"image_size": 8, "batch_size": 8, "space": space, "output": tmp_path, "steps": 3}
+    with pytest.raises(ValueError, match=r"with more --minutes goes on.*--minutes 1e-06"):
+        run_tune(str(digit_folder), minutes=1e-6, trials=1, **options)
+    report = run_tune(str(digit_folder), trials=1, **options)
+    assert report["best"]["score"] is not None
+    # Three steps of the seven or eight that an epoch has.
+    assert int(ktg.load_model(tmp_path / "model.keras").progress.step.numpy()) == 3
+    with pytest.raises(ValueError, match="Begin anew with --restart"):
+        run_tune(str(digit_folder), trials=1, **{**options, "steps": 2})
+    report = run_tune(str(digit_folder), trials=1, restart=True, **{**options, "steps": 2})
+    assert len(report["trials"]) == 1
+    assert int(ktg.load_model(tmp_path / "model.keras").progress.step.numpy()) == 2
+
+
+def test_a_folder_that_holds_no_search_is_not_emptied(digit_folder, tmp_path):
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "novel.txt").write_text("Chapter 1")
+    with pytest.raises(ValueError, match="nothing"):
+        run_tune(str(digit_folder), restart=True, backbone=["nothing"], output=tmp_path)
+    assert (tmp_path / "search" / "novel.txt").exists()
