@@ -32,7 +32,8 @@ from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested
-from keras_transgen.training.entrance import PARTS, NamesClasses
+from keras_transgen.training.entrance import PARTS
+from keras_transgen.training.named_classes import NamesClasses
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
