@@ -52,6 +52,7 @@ def test_enhances_a_folder(tmp_path):
         "report.json",
         "translations.png",
         "learning_curves.png",
+        "previews",
     }
     result = run("apply", output / "model.keras", folder, "--output", tmp_path / "large")
     assert result.exit_code == 0, result.output
