@@ -18,7 +18,8 @@ MODELS = {
     ("x", "message"),
     [
         (None, "There are no data"),
-        (UNIT.tolist(), "512 values of type float"),
+        ([*UNIT.tolist(), "a word"], "an array in row 0, words in row 8"),
+        ([], "data are empty"),
         ("folder", "of type str"),
         ({"image": 3}, "1 values of type int"),
     ],
@@ -39,9 +40,10 @@ def test_a_batch_of_none(batch_size):
             getattr(model, method)(UNIT, batch_size=batch_size, verbose=0)
 
 
-def test_a_list_of_examples_is_no_array():
-    with pytest.raises(ValueError, match=r"np.stack\(x\)"):
-        MODELS["gan"]().fit(list(UNIT), verbose=0)
+def test_a_list_of_examples_is_an_array():
+    gan = MODELS["gan"]()
+    gan.fit(list(UNIT), verbose=0)
+    np.testing.assert_allclose(gan.discriminate(list(UNIT)), gan.discriminate(UNIT), rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", ["a", 1.5, True])
