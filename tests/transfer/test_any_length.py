@@ -173,3 +173,53 @@ def test_networks_without_masks_refuse_to_train_on_padding():
         FeatureTransfer(convolutional_network(), 2).fit(
             [SIGNALS[0], SIGNALS[0][:0]], LABELS[:2], verbose=0
         )
+
+
+class SoundModule(tf.Module):
+    """One wave `[samples]` to frames, as YAMNet takes it; without a mask that could be told."""
+
+    def __init__(self):
+        super().__init__()
+        self.kernel = tf.Variable(np.random.default_rng(6).normal(size=(4, 1, 3)), dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    def __call__(self, wave):
+        return tf.nn.tanh(tf.nn.conv1d(wave[None, :, None], self.kernel, 2, "VALID"))[0]
+
+
+class TextModule(tf.Module):
+    """Strings to the mean of what stands for their words, padded within the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = tf.Variable(np.random.default_rng(7).normal(size=(50, 4)), dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, texts):
+        words = tf.strings.split(texts)
+        numbers = tf.ragged.map_flat_values(tf.strings.to_hash_bucket_fast, words, 50)
+        return tf.reduce_mean(tf.gather(self.table, numbers), axis=1)
+
+
+WAVES = [RNG.normal(size=8 * length).astype("float32") for length in LENGTHS]
+TEXTS = [" ".join(map(str, tokens)) for tokens in TOKENS]
+
+
+@pytest.mark.parametrize(("module", "data"), [(SoundModule, WAVES), (TextModule, TEXTS)])
+def test_modules_give_each_what_it_gives_it_alone(module, data, tmp_path):
+    made = module()
+    tf.saved_model.save(made, str(tmp_path / "module"))
+    model = FeatureTransfer(str(tmp_path / "module"), 2, l2=0.1)
+    one = [each if module is SoundModule else [each] for each in data]
+    features = [np.asarray(made(tf.constant(each))).mean(axis=0) for each in one]
+    history = model.fit(data, LABELS, verbose=0).history
+    kernel, bias = (np.asarray(each) for each in model.head.weights)
+    expected = np.stack(features) @ kernel + bias
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, atol=1e-5)
+    assert history["loss"][-1] == pytest.approx(cross_entropy(expected, LABELS), rel=1e-4)
+    reference = FeatureTransfer(
+        keras.Sequential([keras.Input((len(features[0]),)), keras.layers.Activation("linear")]),
+        2, l2=0.1,
+    )  # fmt: skip
+    expected_history = reference.fit(np.stack(features), LABELS, verbose=0).history
+    assert history["loss"] == pytest.approx(expected_history["loss"], rel=1e-3)
