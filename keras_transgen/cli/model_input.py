@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -122,12 +123,23 @@ def waves_for(
     made: Any = list(waves)
     samples = record.get("samples")
     if samples is not None:
+        _tell_of_cutting(waves, samples, "Recordings", "samples")
         made = np.zeros((len(waves), samples), "float32")
         for row, wave in zip(made, waves):
             row[: len(wave)] = wave[:samples]
     if shape is None or len(shape) != 3:
         return made
     return made[..., None] if samples is not None else [wave[:, None] for wave in made]
+
+
+def _tell_of_cutting(items: Sequence[Any], length: int | None, what: str, of: str) -> None:
+    if length is not None and any(len(each) > length for each in items):
+        # Without counts, so that it is said once however many parts are read.
+        warnings.warn(
+            f"{what} of more than {length} {of}, which is what the model takes, are cut at their "
+            "end.",
+            stacklevel=3,
+        )
 
 
 def sequences_for(sequences: Sequence[str], record: dict[str, Any]) -> Any:
@@ -140,6 +152,7 @@ def sequences_for(sequences: Sequence[str], record: dict[str, Any]) -> Any:
     from keras_transgen.datasets import one_hot_sequences
 
     alphabet, length = record.get("alphabet", "ACGT"), record.get("length")
+    _tell_of_cutting(sequences, length, "Sequences", "letters")
     cut = [each[:length] for each in sequences]
     if not record.get("tokens"):
         if length is not None or len(set(map(len, cut))) == 1:
