@@ -57,7 +57,9 @@ def test_code_runs(page, tmp_path, monkeypatch, registries):
 
 def test_the_map_of_the_site_is_complete():
     listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
-    assert listed == {name_of(page) for page in PAGES}
+    tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "tutorials").glob("*.ipynb")}
+    assert len(tutorials) == 12
+    assert listed == {name_of(page) for page in PAGES} | tutorials | {"measured.md"}
 
 
 @pytest.mark.slow
@@ -72,3 +74,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "WARNING" not in done.stderr, done.stderr
     reference = (tmp_path / "reference" / "transfer" / "index.html").read_text()
     assert "Number of classes, labels or regression outputs." in reference
+    tutorial = (tmp_path / "tutorials" / "5_vae" / "index.html").read_text()
+    assert 'class="arithmatex"' in tutorial
+    assert "mathematics.js" in tutorial
+    assert "%matplotlib" not in tutorial
+    assert "<table>" in (tmp_path / "measured" / "index.html").read_text()

@@ -1,0 +1,5 @@
+// What MathJax typesets: the spans that Markdown made of $...$ and $$...$$.
+window.MathJax = {
+  tex: { inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]] },
+  options: { ignoreHtmlClass: ".*|", processHtmlClass: "arithmatex" },
+};

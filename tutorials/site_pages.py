@@ -1,0 +1,36 @@
+"""The notebooks and the benchmarks' results as pages of the documentation site.
+
+MkDocs calls `on_files` (see `hooks` in mkdocs.yml). Notebooks are stored without outputs, so that their
+pages hold text and code.
+"""
+
+from pathlib import Path
+
+import nbformat
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+NOT_ON_THE_SITE = "%matplotlib inline\n"
+
+
+def on_files(files, config):
+    """Add the pages."""
+    for notebook in (ROOT / "tutorials").glob("*.ipynb"):
+        name = f"tutorials/{notebook.stem}.md"
+        files.append(File.generated(config, name, content=page(notebook)))
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    content = results.replace("](../docs/", "](").replace("# Results", "# Measured", 1)
+    files.append(File.generated(config, "measured.md", content=content))
+    return files
+
+
+def page(notebook: Path) -> str:
+    """A notebook as Markdown."""
+    parts = []
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        text = cell.source.replace("](../docs/", "](../").replace(".ipynb)", ".md)")
+        if cell.cell_type == "code":
+            text = f"```python\n{text.replace(NOT_ON_THE_SITE, '')}\n```"
+        parts.append(text)
+    where = f"tutorials/{notebook.name}"
+    return "\n\n".join([parts[0], f"*The notebook is `{where}`.*", *parts[1:]])
