@@ -1,7 +1,7 @@
 """The notebooks and the benchmarks' results as pages of the documentation site.
 
-MkDocs calls `on_files` (see `hooks` in mkdocs.yml). Notebooks are stored without outputs, so that their
-pages hold text and code.
+MkDocs calls `on_files` (see `hooks` in mkdocs.yml). Notebooks are stored without outputs, so that
+their pages hold text and code.
 """
 
 from pathlib import Path
