@@ -10,6 +10,7 @@ runs nothing and rewrites the files as they belong into git: without outputs, in
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import dataclasses
 import json
@@ -104,6 +105,24 @@ def execute(tutorial: Path, folder: Path) -> Execution:
     )
 
 
+def keep_pictures(executed: Path, stem: str, folder: Path) -> None:
+    """Write the pictures that a run has shown, named by their cells, for the documentation.
+
+    Args:
+        executed: The notebook with its outputs.
+        stem: What the notebook is called.
+        folder: Where they go; those of an earlier run are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"{stem}-*.png"):
+        old.unlink()
+    for number, cell in enumerate(nbformat.read(executed, as_version=4).cells):
+        shown = [each.get("data", {}).get("image/png") for each in cell.get("outputs", [])]
+        for place, picture in enumerate(filter(None, shown)):
+            name = f"{stem}-{number:02d}-{place}.png"
+            (folder / name).write_bytes(base64.b64decode(picture))
+
+
 def _seconds(cell: nbformat.NotebookNode) -> float:
     from datetime import datetime
 
@@ -141,6 +160,7 @@ def main() -> None:
     parser.add_argument("--clean", action="store_true", help="rewrite without outputs; run nothing")
     parser.add_argument("--cells", action="store_true", help="show the seconds of each cell")
     parser.add_argument("--folder", type=Path, help="keep the outputs in this folder")
+    parser.add_argument("--pictures", type=Path, help="write the pictures into this folder")
     arguments = parser.parse_args()
     for tutorial in arguments.tutorials:
         if arguments.clean:
@@ -150,6 +170,9 @@ def main() -> None:
             folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
             done = execute(tutorial, folder.absolute())
+            if arguments.pictures:
+                executed = folder / f"{tutorial.stem}.executed.ipynb"
+                keep_pictures(executed, tutorial.stem, arguments.pictures)
         print(f"{tutorial.stem}: {done.seconds:.0f} s, {done.pictures} pictures")
         if arguments.cells:
             print("  seconds by cell:", [round(seconds, 1) for seconds in done.cell_seconds])

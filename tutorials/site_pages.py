@@ -1,7 +1,7 @@
 """The notebooks and the benchmarks' results as pages of the documentation site.
 
-MkDocs calls `on_files` (see `hooks` in mkdocs.yml). Notebooks are stored without outputs, so that
-their pages hold text and code.
+MkDocs calls `on_files` (see `hooks` in mkdocs.yml). Notebooks are stored without outputs;
+their pages hold text, code and the pictures of a run.
 """
 
 from pathlib import Path
@@ -10,6 +10,8 @@ import nbformat
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
+# `python tutorials/execute.py --pictures docs/images/tutorials tutorials/*.ipynb` makes them.
+PICTURES = ROOT / "docs" / "images" / "tutorials"
 NOT_ON_THE_SITE = "%matplotlib inline\n"
 
 
@@ -27,10 +29,12 @@ def on_files(files, config):
 def page(notebook: Path) -> str:
     """A notebook as Markdown."""
     parts = []
-    for cell in nbformat.read(notebook, as_version=4).cells:
+    for number, cell in enumerate(nbformat.read(notebook, as_version=4).cells):
         text = cell.source.replace("](../docs/", "](../").replace(".ipynb)", ".md)")
         if cell.cell_type == "code":
             text = f"```python\n{text.replace(NOT_ON_THE_SITE, '')}\n```"
+            for picture in sorted(PICTURES.glob(f"{notebook.stem}-{number:02d}-*.png")):
+                text += f"\n\n![What the cell shows](../images/tutorials/{picture.name})"
         parts.append(text)
     where = f"tutorials/{notebook.name}"
     return "\n\n".join([parts[0], f"*The notebook is `{where}`.*", *parts[1:]])

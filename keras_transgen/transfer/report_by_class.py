@@ -35,14 +35,15 @@ class ClassReport:
 
     def plot(self) -> Figure:
         """The confusions as a Matplotlib figure."""
+        from matplotlib.figure import Figure
         from sklearn.metrics import ConfusionMatrixDisplay
 
-        shown = ConfusionMatrixDisplay(self.confusion, display_labels=self.class_names)
         side = 2.5 + 0.4 * len(self.class_names)
-        shown.plot(xticks_rotation="vertical", colorbar=False, cmap="Blues")
-        shown.figure_.set_size_inches(side, side)
-        shown.figure_.tight_layout()
-        return shown.figure_
+        # Of no pyplot, which would show it a second time in a notebook.
+        figure = Figure((side, side), layout="tight")
+        shown = ConfusionMatrixDisplay(self.confusion, display_labels=self.class_names)
+        shown.plot(ax=figure.subplots(), xticks_rotation="vertical", colorbar=False, cmap="Blues")
+        return figure
 
     def __str__(self) -> str:
         """A table, as scikit-learn prints it."""
