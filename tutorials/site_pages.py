@@ -38,3 +38,8 @@ def page(notebook: Path) -> str:
         parts.append(text)
     where = f"tutorials/{notebook.name}"
     return "\n\n".join([parts[0], f"*The notebook is `{where}`.*", *parts[1:]])
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Links of the guides to notebooks, which are files in the repository, lead to their pages."""
+    return markdown.replace("](../../tutorials/", "](../tutorials/").replace(".ipynb)", ".md)")
