@@ -450,7 +450,9 @@ class TestStoreThatMayOnlyBeRead:
         close_store()
         x = np.arange(3, dtype="float32")
         with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):
-            model = keras.Sequential([keras.Input(()), SavedModelBackbone(module)])
+            # Its numbers are a batch, not the samples of one wave.
+            backbone = SavedModelBackbone(module, batch_axis=True)
+        model = keras.Sequential([keras.Input(()), backbone])
         model.save(tmp_path / "model.keras")
         module_store._temporary.clear()
         with pytest.warns(UserWarning, match="KERAS_TRANSGEN_HOME"):

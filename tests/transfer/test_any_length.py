@@ -145,7 +145,7 @@ def test_features_are_extracted_as_of_each_alone(network, as_set, tmp_path):
     assert found[0] == pytest.approx(cross_entropy(logits_alone(model, SIGNALS), LABELS), rel=1e-4)
 
 
-def test_two_replicas_are_one():
+def test_two_replicas_are_one(two_replicas):
     def losses(strategy):
         with strategy.scope():
             keras.utils.set_random_seed(0)
@@ -153,8 +153,9 @@ def test_two_replicas_are_one():
             model.compile(keras.optimizers.SGD(0.5))
         return model.fit(TOKENS, LABELS, batch_size=6, epochs=3, verbose=0).history["loss"]
 
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    np.testing.assert_allclose(losses(two), losses(tf.distribute.get_strategy()), rtol=1e-5)
+    np.testing.assert_allclose(
+        losses(two_replicas), losses(tf.distribute.get_strategy()), rtol=1e-5
+    )
 
 
 def test_fine_tuning_begins_with_the_probe_of_each_alone():

@@ -71,7 +71,7 @@ def test_padding_counts_for_nothing_whatever_its_labels():
     )
 
 
-def test_two_replicas_of_unequal_lengths_are_one():
+def test_two_replicas_of_unequal_lengths_are_one(two_replicas):
     def fitted(strategy):
         with strategy.scope():
             model = labelling()
@@ -83,8 +83,7 @@ def test_two_replicas_of_unequal_lengths_are_one():
         history = model.fit(SIGNALS, few, batch_size=6, epochs=3, shuffle=False, verbose=0).history
         return history, [each.numpy() for each in model.trainable_variables]
 
-    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    (one_logs, one), (two_logs, other) = fitted(tf.distribute.get_strategy()), fitted(two)
+    (one_logs, one), (two_logs, other) = map(fitted, (tf.distribute.get_strategy(), two_replicas))
     np.testing.assert_allclose(two_logs["loss"], one_logs["loss"], rtol=1e-6)
     np.testing.assert_allclose(two_logs["accuracy"], one_logs["accuracy"], rtol=1e-6)
     for first, second in zip(one, other):
