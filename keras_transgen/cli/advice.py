@@ -38,6 +38,9 @@ _SENTENCES = (
      "--length."),
     (r"[Uu]se FeatureTransfer\b", "Use --method feature"),
     (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
+    (r"skip_broken=True", "--skip-broken"),
+    (r"\w+ expected text in encoding='utf-8'\. Pass the file's own, often [^.]*\.",
+     "Expected text in UTF-8. Save the file so."),
     (r"[Gg]ive learning_rate a number", "Give --learning-rate a number"),
     (r"\bpass header=False\b", "give --no-header"),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from keras_transgen.cli.data_kinds import refuse_missing, refuse_other_kind
 from keras_transgen.cli.model_record import record_of
 from keras_transgen.cli.options import (
     BatchSize,
+    SkipBroken,
     UnsafeOps,
     loading_console,
     progress_bar,
@@ -86,6 +87,7 @@ def run_classify(
         ),
     ] = None,
     batch_size: BatchSize = 32,
+    skip_broken: SkipBroken = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Path | None:
     """Tell the class of each file, row or record, with its probabilities."""
@@ -108,7 +110,7 @@ def run_classify(
     refuse_other_kind(paths, record["kind"])
     from keras_transgen.cli.unlabelled_data import unlabelled_data
 
-    examples = unlabelled_data(model, record, paths, header)
+    examples = unlabelled_data(model, record, paths, header, skip_broken)
     several = model.task == "multi_label"
     names = list(model.class_names or map(str, range(model.num_classes)))
     top = min(top, len(names))
@@ -118,7 +120,12 @@ def run_classify(
         at = 0
         with _progress(console, len(examples.names)) as advance:
             for chunk in examples.chunks(_BATCHES * batch_size):
-                found = model.predict_probabilities(chunk, batch_size=batch_size, verbose=0)
+                try:
+                    found = model.predict_probabilities(chunk, batch_size=batch_size, verbose=0)
+                except ValueError as error:
+                    raise ValueError(
+                        f"Among those from {examples.names[at]!r} on: {error}"
+                    ) from error
                 part = examples.names[at : at + len(found)]
                 yield from answers(part, found, names, top, several)
                 at += len(found)

@@ -15,7 +15,9 @@ Kind = Annotated[
 ]
 # Those of `datasets.image_index`, which importing would load NumPy for.
 SUFFIXES = {
-    IMAGES: (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"),
+    IMAGES: (
+        *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+    ),
     TEXT: (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz"),
     SOUND: (".wav", ".wave"),
     SEQUENCES: tuple(

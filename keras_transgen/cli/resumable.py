@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +35,31 @@ Steps = Annotated[
 Restart = Annotated[
     bool, typer.Option("--restart", help="Begin anew where an earlier run was stopped or killed.")
 ]
+
+
+def _state_of_data(settings: dict[str, Any]) -> dict[str, str]:
+    """A digest of the names, sizes and times of the files that the settings name."""
+    from keras_transgen.datasets.folder_walk import found_files
+
+    given = [settings.get(name) for name in ("images", "others", "data", "validation")]
+    paths = [Path(path) for each in given if each for path in _listed(each)]
+    files = [
+        file
+        for path in paths
+        if path.exists()
+        for file in (
+            [each.path for each in found_files(str(path), [])] if path.is_dir() else [path]
+        )
+    ]
+    total = hashlib.sha256()
+    for file in sorted(map(str, files)):
+        found = os.stat(file, follow_symlinks=True) if os.path.exists(file) else None
+        total.update(f"{file} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
+    return {"state of the data": total.hexdigest()[:16]} if files else {}
+
+
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 class ResumableTraining:
@@ -69,6 +96,7 @@ class ResumableTraining:
         self.minutes, self.steps = minutes, steps
         self.signals = StopSignals()
         self.settings = json.loads(json.dumps(settings, default=str))
+        self.settings |= _state_of_data(settings)
         self.seconds = 0.0
         self.logs: list[dict[str, float]] = []
         refuse_links_in(output, self.folder)

@@ -27,7 +27,11 @@ class Examples:
 
 
 def unlabelled_data(
-    model: Any, record: dict[str, Any], paths: Sequence[Path], header: bool | None
+    model: Any,
+    record: dict[str, Any],
+    paths: Sequence[Path],
+    header: bool | None,
+    skip_broken: bool = False,
 ) -> Examples:
     """Open data of the kind that a record tells.
 
@@ -36,6 +40,7 @@ def unlabelled_data(
         record: What the model says of its data.
         paths: Files and folders; one table.
         header: Whether a table has one; `None` for what its columns tell.
+        skip_broken: Whether images that cannot be read are left out, and named.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -46,7 +51,11 @@ def unlabelled_data(
         raise ValueError(
             f"Only tables have a header; leave out --header and --no-header. Received: {kind}"
         )
-    readers = {IMAGES: _images, TEXT: _texts, SOUND: _sound, SEQUENCES: _sequences}
+    if kind == IMAGES:
+        return _images(record, paths, skip_broken)
+    if skip_broken:
+        raise ValueError(f"--skip-broken is an option of images; leave it out. Received: {kind}")
+    readers = {TEXT: _texts, SOUND: _sound, SEQUENCES: _sequences}
     return readers[kind](model, record, paths, header)
 
 
@@ -54,9 +63,7 @@ def _in_parts(items: Sequence[Any], read: Callable[[Any], Any]) -> Callable[[int
     return lambda size: (read(items[at : at + size]) for at in range(0, len(items), size))
 
 
-def _images(
-    model: Any, record: dict[str, Any], paths: Sequence[Path], header: bool | None
-) -> Examples:
+def _images(record: dict[str, Any], paths: Sequence[Path], skip_broken: bool) -> Examples:
     import tensorflow as tf
 
     from keras_transgen.datasets import ImageIndex
@@ -66,8 +73,9 @@ def _images(
 
     files = files_in(paths, IMAGES)
     found = readable_images(
-        ImageIndex(tuple(files), None, None), "quick", False, MAX_PIXELS, "classify"
+        ImageIndex(tuple(files), None, None), "quick", skip_broken, MAX_PIXELS, "classify"
     )
+    files = list(found.index.paths)
     how = decoding(
         tuple(record["size"]),
         tuple(record["value_range"]),
@@ -120,9 +128,21 @@ def _sequences(
     from keras_transgen.datasets import read_fasta
 
     records = [each for file in files_in(paths, SEQUENCES) for each in read_fasta(file)]
-    sequences = [each.sequence for each in records]
     return Examples(
         "record",
         [each.name for each in records],
-        _in_parts(sequences, lambda part: sequences_for(part, record)),
+        _in_parts(records, lambda part: _formed(part, record)),
     )
+
+
+def _formed(records: Sequence[Any], record: dict[str, Any]) -> Any:
+    """Sequences as the model takes them; a wrong one is named."""
+    try:
+        return sequences_for([each.sequence for each in records], record)
+    except ValueError:
+        for each in records:
+            try:
+                sequences_for([each.sequence], record)
+            except ValueError as error:
+                raise ValueError(f"In the record {each.name!r}: {error}") from None
+        raise

@@ -50,6 +50,11 @@ def as_arrays(values: Any, name: str = "x", rank: int | None = None, several: bo
     if hasattr(values, "to_numpy"):
         return _of_table(values, name)
     if isinstance(values, np.ndarray):
+        if values.dtype.kind in "US":
+            # Words of one width, which not all of Keras takes.
+            words = np.empty(values.shape, object)
+            words.ravel()[:] = [_word(each) for each in values.ravel()]
+            return words
         return _of_objects(list(values), name) if _is_nested(values) else values
     if not isinstance(values, (list, tuple)):
         return values
@@ -142,13 +147,17 @@ def _of_objects(values: Sequence[Any], name: str) -> Any:
     kind = kinds.pop()
     if kind == "words":
         words = np.empty(len(values), object)
-        words[:] = [each.decode() if isinstance(each, bytes) else str(each) for each in values]
+        words[:] = [_word(each) for each in values]
         return words
     if kind == "a number":
         return np.array(values)
     if kind != "an array":
         raise ValueError(f"{name} must hold numbers, words or arrays. Received: {kind} in row 0")
     return _of_arrays([_inner(each, f"{name}[{place}]") for place, each in enumerate(values)], name)
+
+
+def _word(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _inner(value: Any, name: str) -> Any:

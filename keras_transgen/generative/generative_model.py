@@ -16,7 +16,7 @@ from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import ends_promptly
-from keras_transgen.training.entrance import FIT_DATA, PARTS
+from keras_transgen.training.entrance import FIT_DATA, PARTS, is_batches
 
 _LARGEST_BYTE = 255.0
 _ARCHITECTURE = "architecture"
@@ -145,6 +145,11 @@ class GenerativeModel(TrainerModel):
             ValueError: If shape, type or values are wrong.
         """
         expected = example_shape or self.example_shape
+        if is_batches(x):
+            raise ValueError(
+                f"{type(self).__name__} takes arrays here; data sets and generators go to fit and "
+                f"evaluate. Received: {name} of type {type(x).__name__}"
+            )
         shape = tuple(np.shape(x))
         if len(shape) != len(expected) + 1 or shape[1:] != expected:
             raise ValueError(

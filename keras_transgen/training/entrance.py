@@ -67,6 +67,17 @@ class TakesAnyData:
         if not isinstance(found, tf.RaggedTensor):
             return found
         self._refuse_lengths(name)
+        if found.dtype == tf.string:
+            raise ValueError(
+                f"Each row of {name} must be one text: join its words, ' '.join(words). "
+                "Received: rows of several words"
+            )
+        empty = np.flatnonzero(np.asarray(found.row_lengths()) == 0)
+        if len(empty):
+            raise ValueError(
+                "Every sequence must have at least one element. "
+                f"Received: {len(empty)} empty ones in {name}, the first in row {empty[0]}"
+            )
         return keras.tree.map_structure(np.asarray, padded(found))
 
     def _refuse_lengths(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -59,6 +60,19 @@ def values_and_mask(x: Any) -> tuple[Any, Any]:
     return values, keras.ops.cast(positions, "int32")[None] < lengths[:, None]
 
 
+def lengths_of(x: Any) -> np.ndarray | None:
+    """The lengths of padded sequences; of arrays, the one that all have; `None` of anything else.
+
+    Args:
+        x: What `padded` gave, or an array `[batch, length, ...]`.
+    """
+    if is_padded(x):
+        return np.asarray(x[_LENGTHS])
+    if isinstance(x, (np.ndarray, tf.Tensor)) and len(x.shape) > 1:
+        return np.full(x.shape[0], x.shape[1])
+    return None
+
+
 def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The rows of each length and their sequences, without padding, from short to long.
 
@@ -78,6 +92,25 @@ def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         yield rows, values[rows, :length]
+
+
+@contextlib.contextmanager
+def named_length(rows: np.ndarray, sequences: np.ndarray) -> Iterator[None]:
+    """Errors of a network on sequences of one length say which they are.
+
+    Args:
+        rows: Their rows among all.
+        sequences: The sequences, `[rows, length, ...]`.
+    """
+    try:
+        yield
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        said = str(error)
+        why = "they are too short for its layers" if "Negative dimension" in said else said[:500]
+        raise ValueError(
+            f"Sequences of {sequences.shape[1]} elements cannot go through this network: {why}. "
+            f"Received: {len(rows)} of them, the first in row {int(rows[0])}"
+        ) from error
 
 
 def in_their_rows(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -21,6 +21,7 @@ from keras_transgen.training.padded_sequences import (
     gives_padded,
     in_their_rows,
     is_padded,
+    named_length,
     read_whole,
     values_and_mask,
 )
@@ -188,12 +189,12 @@ def cache_features(
 def _features_by_length(model: FeatureModel, x: Any, **options: Any) -> np.ndarray:
     """Features of sequences, each length by itself, so that no padding is seen."""
     joined: Any = _JoinedFeatures(model)
-    return in_their_rows(
-        [
-            (rows, np.asarray(extract_features(joined, sequences, **options).features))
-            for rows, sequences in by_length(x)
-        ]
-    )
+    parts = []
+    for rows, sequences in by_length(x):
+        with named_length(rows, sequences):
+            found = extract_features(joined, sequences, **options).features
+        parts.append((rows, np.asarray(found)))
+    return in_their_rows(parts)
 
 
 def _as_cached(

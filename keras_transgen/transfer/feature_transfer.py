@@ -195,6 +195,7 @@ class FeatureTransfer(TransferModel):
                     "out, or take classifier='linear'. Received: class_weight with "
                     "classifier='nearest_centroid'"
                 )
+        y = self.with_positions(x, y)
         validation_data = self.with_labels_alike(y, validation_data)
         if validation_split and validation_data is None and is_in_memory(x, y):
             (x, y, sample_weight), validation_data = split_last(
@@ -376,7 +377,7 @@ class FeatureTransfer(TransferModel):
             return super().evaluate(x, y, *args, **kwargs)
         if not self.compiled:
             self.compile_by_default()
-        _, y = self.with_labels_alike(None, (x, y))
+        _, y = self.with_labels_alike(None, (x, self.with_positions(x, y)))
         logs = self._measure(
             cache_features(self, x, y, kwargs.get("sample_weight"), training=False)
         )

@@ -7,6 +7,8 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+
 from keras_transgen.backbones import KerasBackbone
 from keras_transgen.backbones.first_rescaling import read_value_range
 from keras_transgen.backbones.image_preprocessing import CONVENTIONS, ImagePreprocessing
@@ -15,6 +17,7 @@ from keras_transgen.training.loading import loading_a_file
 
 # Whose user was told already.
 _TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
+_TOLD_OF_PADDING: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def named_preprocessing(preprocessing: Any) -> Any:
@@ -71,6 +74,35 @@ def raw_contract(backbone: Any, preprocessing: Any) -> Any:
     if isinstance(preprocessing, ImagePreprocessing) and takes_images(backbone.input_contract):
         return preprocessing.raw_contract(backbone.input_contract)
     return None
+
+
+def warn_of_unseen_padding(backbone: Any, preprocessing: Any, prepared: Any) -> None:
+    """Say once that the words of other texts in a batch change what a network says of one.
+
+    So it is where texts become numbers as many as the longest one has, and the network cannot be
+    told which are padding.
+
+    Args:
+        backbone: The backbone.
+        preprocessing: The layer before it, or `None`.
+        prepared: What it made of inputs.
+    """
+    is_of_any_length = (
+        isinstance(preprocessing, keras.layers.TextVectorization)
+        and len(prepared.shape) == 2
+        and preprocessing.get_config()["output_mode"] == "int"
+        and preprocessing.get_config()["output_sequence_length"] is None
+    )
+    if not is_of_any_length or backbone.carries_masks() or backbone in _TOLD_OF_PADDING:
+        return
+    _TOLD_OF_PADDING.add(backbone)
+    warnings.warn(
+        "This network cannot be told which words are padding, so what it says of a text depends on "
+        "the longest text of its batch. Give the preprocessing one length, "
+        "TextVectorization(output_sequence_length=...), or take layers that know masks. "
+        f"Received: the backbone {backbone.name!r} behind a TextVectorization of any length",
+        stacklevel=3,
+    )
 
 
 def warn_of_unknown_range(backbone: Any, preprocessing: Any, x: Any) -> None:

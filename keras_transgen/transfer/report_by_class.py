@@ -91,7 +91,8 @@ def class_report(model: Any, x: Any, y: Any) -> ClassReport:
             "Only where each example or position has one class can the classes be reported. "
             f"Received: a model with task={model.task!r}"
         )
-    labels = np.asarray(model.entered("y", y, False))
+    x = model.entered("x", x, False)
+    labels = np.asarray(model.with_positions(x, model.entered("y", y, False)))
     model.check_labels(labels, False)
     if model.task == "classification":
         labels = labels.argmax(axis=1) if labels.shape[1:] not in ((), (1,)) else labels.reshape(-1)

@@ -12,8 +12,17 @@ from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.example_weights import check_sample_weight
 from keras_transgen.training.named_classes import NamesClasses
-from keras_transgen.training.padded_sequences import values_and_mask, with_padded_labels
-from keras_transgen.transfer.raw_input import raw_contract, warn_of_unknown_range
+from keras_transgen.training.padded_sequences import (
+    is_padded,
+    lengths_of,
+    values_and_mask,
+    with_padded_labels,
+)
+from keras_transgen.transfer.raw_input import (
+    raw_contract,
+    warn_of_unknown_range,
+    warn_of_unseen_padding,
+)
 from keras_transgen.transfer.sequence_labels import (
     NOT_COUNTED,
     counted_weights,
@@ -43,6 +52,7 @@ class TransferData(NamesClasses, TrainerModel):
     _inputs_checked: bool
     _head_initialized: bool
     _labels_are_rows: bool | None
+    _label_lengths: tuple[int, np.ndarray] | None
 
     @property
     def task(self) -> str:
@@ -86,7 +96,49 @@ class TransferData(NamesClasses, TrainerModel):
         if found.dtype == tf.string:
             words = found.flat_values.numpy()
             found = found.with_flat_values(super().entered_labels(words, training))
-        return found.to_tensor(NOT_COUNTED).numpy()
+        array = found.to_tensor(NOT_COUNTED).numpy()
+        # Of which array, since padding does not tell.
+        self._label_lengths = (id(array), np.asarray(found.row_lengths()))
+        return array
+
+    def with_positions(self, x: Any, y: Any) -> Any:
+        """Labels of positions that are those of the sequences, and -1 behind the sequences' ends.
+
+        Args:
+            x: Inputs, as `entered` gives them.
+            y: Labels, as `entered` gives them.
+
+        Raises:
+            ValueError: A sequence has another number of labels than positions. A network that cuts
+                its sequences takes as many labels less for each.
+        """
+        lengths = lengths_of(x)
+        if not self._task.of_positions or lengths is None or not isinstance(y, np.ndarray):
+            return y
+        if self.preprocessing is not None or y.ndim != 2 or len(y) != len(lengths):
+            return y
+        known, counts = self._label_lengths or (None, None)
+        cut = int(lengths.max()) - y.shape[1]
+        if known == id(y) and counts is not None:
+            wrong = np.flatnonzero(lengths - cut != counts)
+            if len(wrong):
+                row = int(wrong[0])
+                raise ValueError(
+                    "Each sequence must have a label for each of its positions. Received: "
+                    f"{len(wrong)} sequences with another number, the first in row {row}: "
+                    f"{int(counts[row])} labels for {int(lengths[row])} positions"
+                )
+        if cut < 0 or not is_padded(x):
+            return y
+        positions = np.arange(y.shape[1])
+        return np.where(positions < (lengths - cut)[:, None], y, NOT_COUNTED)
+
+    def entered(self, name: str, value: Any, training: bool) -> Any:
+        """An argument as arrays, tensors, data sets or generators; see `TakesAnyData.entered`."""
+        found = super().entered(name, value, training)
+        if name == "validation_data" and isinstance(found, tuple) and len(found) > 1:
+            return (found[0], self.with_positions(found[0], found[1]), *found[2:])
+        return found
 
     def entered_batches(self, data: Any, training: bool) -> Any:
         """A data set or generator of numbered labels; those of sequences end in -1."""
@@ -153,6 +205,7 @@ class TransferData(NamesClasses, TrainerModel):
             if hasattr(self.preprocessing, "check_inputs"):
                 self.preprocessing.check_inputs(x)
             x = self.preprocessing(x, training=False)
+            warn_of_unseen_padding(self.backbone, self.preprocessing, x)
         warn_of_unknown_range(self.backbone, self.preprocessing, x)
         self.backbone.check_inputs(x)
 

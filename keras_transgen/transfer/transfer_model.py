@@ -27,6 +27,7 @@ from keras_transgen.training.padded_sequences import (
     by_length,
     in_their_rows,
     is_padded,
+    named_length,
     values_and_mask,
 )
 from keras_transgen.training.serving import Endpoint
@@ -157,6 +158,7 @@ class TransferModel(TransferData):
         self._inputs_checked = False
         self._head_initialized = False
         self._labels_are_rows: bool | None = None
+        self._label_lengths = None
         # `ExtractedRows` of what the next `fit` is given, if somebody has them already.
         self.features_at_hand: Any = None
         self.backbone = load_backbone(backbone)
@@ -365,6 +367,14 @@ class TransferModel(TransferData):
                 f"There are no probabilities in a regression. Use predict. Received: {self.task!r}"
             )
         logits = self.predict(x, **kwargs)
+        finite = np.isfinite(np.asarray(logits)).reshape(len(logits), -1).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise ValueError(
+                "The network gives no numbers for some inputs, such as ones that are too short for "
+                f"it: leave them out. Received: {int((~finite).sum())} of {len(finite)} without an "
+                f"answer, the first in row {row}"
+            )
         return keras.ops.convert_to_numpy(self._task.probabilities(logits))
 
     def classify(self, x: Any, names: bool = False, **kwargs: Any) -> np.ndarray:
@@ -543,6 +553,7 @@ class TransferModel(TransferData):
         """
         self.refuse_probabilities()
         refuse_hdf5_checkpoints(callbacks)
+        y = self.with_positions(x, y)
         validation_data = self.with_labels_alike(y, validation_data)
         self._whole_data = is_in_memory(x, y)
         if self._whole_data and validation_split and validation_data is None:
@@ -653,7 +664,8 @@ class TransferModel(TransferData):
             return super().predict(x, *args, **kwargs)
         parts = []
         for rows, sequences in by_length(x):
-            parts.append((rows, super().predict(sequences, *args, **kwargs)))
+            with named_length(rows, sequences):
+                parts.append((rows, super().predict(sequences, *args, **kwargs)))
         return in_their_rows(parts)
 
     @takes_any_data(*PARTS)
@@ -661,7 +673,7 @@ class TransferModel(TransferData):
         """Evaluate, with the arguments and the result of `keras.Model.evaluate`."""
         if not self.compiled:
             self.compile_by_default()
-        _, y = self.with_labels_alike(None, (x, y))
+        _, y = self.with_labels_alike(None, (x, self.with_positions(x, y)))
         return super().evaluate(x, y, *args, **kwargs)
 
     # Saving and serving

@@ -79,3 +79,12 @@ def test_unknown_names_are_refused():
         cgan.sample(["ant", "dog"])
     with pytest.raises(ValueError, match="does not know the names"):
         conditional(num_classes=3).sample(["ant"])
+
+
+def test_one_name_and_data_sets_say_what_to_do():
+    import tensorflow as tf
+
+    with pytest.raises(ValueError, match=r"a list, one for each sample: \['ant'\]"):
+        conditional(class_names=NAMES).sample("ant")
+    with pytest.raises(ValueError, match="data sets and generators go to fit and evaluate"):
+        ktg.VAE((8, 8, 1), 2).encode(tf.data.Dataset.from_tensor_slices(IMAGES).batch(4))

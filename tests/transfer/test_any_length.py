@@ -224,3 +224,50 @@ def test_modules_give_each_what_it_gives_it_alone(module, data, tmp_path):
     )  # fmt: skip
     expected_history = reference.fit(np.stack(features), LABELS, verbose=0).history
     assert history["loss"] == pytest.approx(expected_history["loss"], rel=1e-3)
+
+
+def test_empty_sequences_and_lists_of_words_are_refused_with_their_row():
+    for model in (TransferModel(signal_network(), 2), FeatureTransfer(signal_network(), 2)):
+        with pytest.raises(ValueError, match="1 empty ones in x, the first in row 1"):
+            model.fit([SIGNALS[0], SIGNALS[0][:0], SIGNALS[2]], LABELS[:3], verbose=0)
+    words = TransferModel(text_network(), 2, preprocessing=keras.layers.TextVectorization(9))
+    with pytest.raises(ValueError, match="join its words"):
+        words.predict([["a", "text"], ["another"]], verbose=0)
+
+
+def test_sequences_that_are_too_short_are_named():
+    short = keras.Sequential([keras.Input((None, 3)), keras.layers.Conv1D(2, 5)])
+    model = FeatureTransfer(short, 2)
+    with pytest.raises(ValueError, match=r"of 3 elements.*too short.*the first in row 0"):
+        model.predict([SIGNALS[0], SIGNALS[1]], verbose=0)
+    with pytest.raises(ValueError, match=r"of 3 elements.*too short"):
+        model.fit([SIGNALS[0], SIGNALS[1]], [0, 1], verbose=0)
+
+
+def test_what_has_no_answer_is_no_class():
+    model = TransferModel(signal_network(), 2)
+    model.head.kernel.assign(np.full((4, 2), np.nan))
+    with pytest.raises(ValueError, match="12 of 12 without an answer, the first in row 0"):
+        model.classify(SIGNALS, verbose=0)
+
+
+def test_padding_that_a_network_cannot_see_is_told():
+    words = keras.layers.TextVectorization(50)
+    words.adapt(TEXTS)
+    network = keras.Sequential(
+        [keras.Input((None,), dtype="int64"), keras.layers.Embedding(50, 4), keras.layers.ReLU()]
+    )
+    with pytest.warns(UserWarning, match="output_sequence_length"):
+        TransferModel(network, 2, preprocessing=words).fit(TEXTS, LABELS, verbose=0)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_arrays_of_words_are_texts(shuffle):
+    words = keras.layers.TextVectorization(12)
+    words.adapt(TEXTS)
+    losses = []
+    for texts in (np.array(TEXTS), TEXTS):
+        keras.utils.set_random_seed(0)
+        model = TransferModel(text_network(), 2, preprocessing=words, seed=0)
+        losses.append(model.fit(texts, LABELS, shuffle=shuffle, verbose=0).history["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)

@@ -178,3 +178,32 @@ def test_labels_of_another_length_and_pooling_are_refused():
     )
     with pytest.raises(ValueError, match=r"in every batch.*from 0 to 7"):
         labelling().fit(later.batch(2), verbose=0)
+
+
+def test_labels_must_be_those_of_their_own_sequence():
+    turned = [*ROWS[1:], ROWS[0]]
+    for model in (
+        labelling(),
+        FeatureTransfer(signal_network(), 3, task="sequence_labelling", l2=0.1),
+    ):
+        for call in (
+            lambda model: model.fit(SIGNALS, turned, verbose=0),
+            lambda model: model.evaluate(SIGNALS, turned, verbose=0),
+            lambda model: model.fit(SIGNALS, ROWS, validation_data=(SIGNALS, turned), verbose=0),
+        ):
+            with pytest.raises(ValueError, match="first in row 0: 7 labels for 3 positions"):
+                call(model)
+
+
+def test_a_probe_and_a_report_do_not_count_padding():
+    from keras_transgen.transfer import class_report
+
+    zeros = np.maximum(PADDED, 0)
+    model = FeatureTransfer(signal_network(), 3, task="sequence_labelling", l2=0.1)
+    history = model.fit(SIGNALS, zeros, verbose=0).history
+    assert history["loss"][0] == pytest.approx(
+        model.evaluate(SIGNALS, ROWS, verbose=0)[0], rel=1e-4
+    )
+    assert class_report(model, SIGNALS, zeros).confusion.sum() == sum(LENGTHS)
+    with pytest.raises(ValueError, match="first in row 0: 7 labels"):
+        class_report(model, SIGNALS, [*ROWS[1:], ROWS[0]])

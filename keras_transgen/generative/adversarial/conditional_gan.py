@@ -331,6 +331,10 @@ class ConditionalGAN(NamesClasses, GAN):
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """An argument as arrays; conditions are what labels are in `fit`."""
+        if name == "condition" and isinstance(value, str):
+            raise ValueError(
+                f"Conditions are a list, one for each sample: [{value!r}]. Received: one name"
+            )
         return super().entered("y" if name == "condition" else name, value, training)
 
     def entered_labels(self, labels: Any, training: bool) -> Any:
