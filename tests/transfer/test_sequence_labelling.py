@@ -158,7 +158,7 @@ def test_data_sets_of_ragged_labels():
         (np.zeros((12, LONGEST)), "integers of shape"),
         (np.zeros(12, int), "integers of shape"),
         (np.full((12, LONGEST), -1), "At least one position"),
-        (np.full((12, LONGEST), 3), "from 3 to 3 for num_classes=3"),
+        (np.full((12, LONGEST), 3), "from -1 to 3 for num_classes=3"),
         (np.full((12, LONGEST), -2), "At least one position"),
         (np.where(PADDED < 0, -1, 1), "all of class 1"),
     ],
