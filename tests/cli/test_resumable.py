@@ -195,6 +195,18 @@ def test_another_run_is_not_gone_on_with(tmp_path, screen):
     assert not again.folder.exists()
 
 
+def test_a_run_on_files_that_changed_is_not_gone_on_with(tmp_path, screen):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "a.png").write_bytes(b"one")
+    settings = {"images": str(data), "epochs": 3}
+    ResumableTraining(tmp_path / "out", settings, screen).remember(0.0)
+    ResumableTraining(tmp_path / "out", settings, screen)
+    (data / "a.png").write_bytes(b"another")
+    with pytest.raises(ValueError, match=r"other data or options.*state of the data"):
+        ResumableTraining(tmp_path / "out", settings, screen)
+
+
 def test_curves_are_those_of_all_runs(tmp_path, screen):
     first = ResumableTraining(tmp_path, {}, screen)
     first.remember(1.0, 0, {"loss": 3.0})
