@@ -159,8 +159,23 @@ def read_whole(data: tf.data.Dataset) -> tuple[dict[str, Any], Any, Any]:
     whole = np.zeros((len(sequences), lengths.max(), *sequences[0].shape[1:]), sequences[0].dtype)
     for row, sequence in zip(whole, sequences):
         row[: len(sequence)] = sequence
-    y, *weights = (np.concatenate(each) for each in zip(*others))
+    y, *weights = (_of_one_width(each) for each in zip(*others))
     return {_VALUES: whole, _LENGTHS: lengths}, y, weights[0] if weights else None
+
+
+def _of_one_width(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Parts one below the other; behind those with fewer columns, -1, which is no label."""
+    if parts[0].ndim < 2:
+        return np.concatenate(parts)
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [
+            np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=-1)
+            if part.ndim == 2
+            else part
+            for part in parts
+        ]
+    )
 
 
 def gives_padded(data: Any) -> bool:

@@ -145,7 +145,7 @@ def cache_features(
     """
     # What prepares inputs is not told of masks.
     carries = model.backbone.carries_masks() and model.preprocessing is None
-    if gives_padded(x) and not carries:
+    if gives_padded(x) and (not carries or model.task == "sequence_labelling"):
         x, y, sample_weight = read_whole(x)
     if y is None:
         _refuse_one_time_data(x)

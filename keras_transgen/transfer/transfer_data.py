@@ -52,7 +52,7 @@ class TransferData(NamesClasses, TrainerModel):
     _inputs_checked: bool
     _head_initialized: bool
     _labels_are_rows: bool | None
-    _label_lengths: tuple[int, np.ndarray] | None
+    _label_lengths: tuple[np.ndarray, np.ndarray] | None
 
     @property
     def task(self) -> str:
@@ -98,7 +98,7 @@ class TransferData(NamesClasses, TrainerModel):
             found = found.with_flat_values(super().entered_labels(words, training))
         array = found.to_tensor(NOT_COUNTED).numpy()
         # Of which array, since padding does not tell.
-        self._label_lengths = (id(array), np.asarray(found.row_lengths()))
+        self._label_lengths = (array, np.asarray(found.row_lengths()))
         return array
 
     def with_positions(self, x: Any, y: Any) -> Any:
@@ -119,7 +119,7 @@ class TransferData(NamesClasses, TrainerModel):
             return y
         known, counts = self._label_lengths or (None, None)
         cut = int(lengths.max()) - y.shape[1]
-        if known == id(y) and counts is not None:
+        if known is y and counts is not None:
             wrong = np.flatnonzero(lengths - cut != counts)
             if len(wrong):
                 row = int(wrong[0])

@@ -140,6 +140,19 @@ def test_names_files_and_a_whole_training(tmp_path):
     )
 
 
+@pytest.mark.parametrize("network", [signal_network, convolutional_network])
+def test_a_probe_of_a_data_set_is_that_of_arrays(network):
+    ragged = [
+        tf.RaggedTensor.from_row_lengths(np.concatenate(each), LENGTHS) for each in (SIGNALS, ROWS)
+    ]
+    data = tf.data.Dataset.from_tensor_slices(tuple(ragged)).batch(5)
+    losses = []
+    for given in ((data, None), (SIGNALS, ROWS)):
+        model = FeatureTransfer(network(), 3, task="sequence_labelling", l2=0.1)
+        losses.append(model.fit(*given, verbose=0).history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_data_sets_of_ragged_labels():
     ragged = [
         tf.RaggedTensor.from_row_lengths(np.concatenate(each), LENGTHS) for each in (SIGNALS, ROWS)
