@@ -117,6 +117,7 @@ def test_a_module_is_fetched_once_for_both(tmp_path, monkeypatch):
             "/google/theirs/1",
             "/google/ours/1",
         ]
-        backbone = SavedModelBackbone(theirs)
+        # Its numbers are a batch, not the samples of one wave.
+        backbone = SavedModelBackbone(theirs, batch_axis=True)
         np.testing.assert_array_equal(backbone(np.array([1.0, 3.0], "float32")), [2.0, 6.0])
         assert len(server.requests) == 2
