@@ -21,6 +21,7 @@ from keras_transgen.training.padded_sequences import (
     gives_padded,
     in_their_rows,
     is_padded,
+    lengths_of,
     named_length,
     read_whole,
     values_and_mask,
@@ -28,7 +29,7 @@ from keras_transgen.training.padded_sequences import (
 from keras_transgen.training.progress import Progress
 from keras_transgen.transfer.contract import FeatureModel
 from keras_transgen.transfer.raw_input import warn_of_unknown_range
-from keras_transgen.transfer.sequence_labels import positions_as_rows
+from keras_transgen.transfer.sequence_labels import NOT_COUNTED, positions_as_rows
 
 # Rows that lie together on the disk are read together; blocks and the rows within are shuffled.
 _BLOCK_ROWS = 4096
@@ -147,6 +148,10 @@ def cache_features(
     carries = model.backbone.carries_masks() and model.preprocessing is None
     if gives_padded(x) and (not carries or model.task == "sequence_labelling"):
         x, y, sample_weight = read_whole(x)
+        lengths = lengths_of(x)
+        if model.task == "sequence_labelling" and lengths is not None:
+            # Whatever stands behind the ends of the sequences.
+            y = np.where(np.arange(y.shape[1]) < lengths[:, None], y, NOT_COUNTED)
     if y is None:
         _refuse_one_time_data(x)
     else:
