@@ -20,7 +20,9 @@ def _from_scratch(steps: int) -> Any:
     import keras_transgen as ktg
     from keras_transgen.backbones.digits_network import digits_network
 
-    backbone = ktg.KerasBackbone(digits_network(), trainable=True, normalization="adapt")
+    backbone = ktg.KerasBackbone(
+        digits_network(), trainable=True, normalization="adapt", value_range=(0.0, 1.0)
+    )
     model = ktg.TransferModel(backbone, 10)
     # To zero at the end, as the others do: a constant rate leaves a bad last step in a seed or two.
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
