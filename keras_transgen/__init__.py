@@ -40,6 +40,7 @@ _NAMES = {
         "stylize",
     ),
     "fusion": ("PerceptualLoss",),
+    "sequences": ("LanguageModel", "Vocabulary"),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(
@@ -54,6 +55,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "fusion",
         "generative",
         "plotting",
+        "sequences",
         "training",
         "transfer",
         "tuning",

@@ -1,0 +1,9 @@
+"""Models of sequences: vocabularies, language models, and the loops that generate."""
+
+from __future__ import annotations
+
+from keras_transgen.public_names import lazy_names
+
+__all__, __getattr__, __dir__ = lazy_names(
+    __name__, {"LanguageModel": "language_model", "Vocabulary": "vocabulary"}
+)

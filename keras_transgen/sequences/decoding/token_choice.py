@@ -1,0 +1,99 @@
+"""Which token comes next: the likeliest, or one drawn by its probability."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+_IMPOSSIBLE = -1e30
+
+
+class Choice(NamedTuple):
+    """How tokens are chosen.
+
+    Attributes:
+        temperature: Divides the logits; 0 takes the likeliest token.
+        top_k: Only so many of the likeliest tokens; `None` for all.
+        top_p: Only the likeliest tokens that together have this probability; `None` for all.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def check(self) -> None:
+        """Refuse what is no way to choose.
+
+        Raises:
+            ValueError: A number is out of its range.
+        """
+        number = isinstance(self.temperature, (int, float)) and not isinstance(
+            self.temperature, bool
+        )
+        if not number or not 0.0 <= self.temperature < float("inf"):
+            raise ValueError(
+                "temperature must be a number of at least 0; 0 takes the likeliest token. "
+                f"Received: temperature={self.temperature!r}"
+            )
+        whole = isinstance(self.top_k, int) and not isinstance(self.top_k, bool)
+        if self.top_k is not None and (not whole or self.top_k < 1):
+            raise ValueError(
+                f"top_k must be a whole number of at least 1. Received: top_k={self.top_k!r}"
+            )
+        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p must be in (0, 1]. Received: top_p={self.top_p!r}")
+
+    @property
+    def mode(self) -> str:
+        """What has to be computed: `"greedy"`, `"all"`, or `"some"`, which sorts."""
+        if self.temperature == 0.0 or self.top_k == 1:
+            return "greedy"
+        return "all" if self.top_k is None and self.top_p in (None, 1.0) else "some"
+
+    def numbers(self, vocabulary_size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What `next_tokens` takes of it, as tensors, so that another number compiles nothing."""
+        temperature = self.temperature or 1.0
+        top_k = vocabulary_size if self.top_k is None else self.top_k
+        top_p = 1.0 if self.top_p is None else self.top_p
+        return tf.constant(temperature), tf.constant(top_k), tf.constant(top_p, tf.float32)
+
+
+def next_tokens(
+    mode: str, logits: tf.Tensor, uniform: tf.Tensor, numbers: tuple[Any, Any, Any]
+) -> tf.Tensor:
+    """Choose tokens by the inverse of the cumulated probabilities.
+
+    Args:
+        mode: `Choice.mode`.
+        logits: float32 `[batch, vocabulary]`.
+        uniform: `[batch]` in [0, 1), drawn outside of what XLA compiles.
+        numbers: `Choice.numbers`.
+
+    Returns:
+        int32 `[batch]`.
+
+    Reference:
+        Holtzman et al., "The curious case of neural text degeneration", 2020 (`top_p`).
+    """
+    if mode == "greedy":
+        return tf.argmax(logits, axis=-1, output_type=tf.int32)
+    temperature, top_k, top_p = numbers
+    logits = logits / temperature
+    if mode == "all":
+        return _drawn(tf.nn.softmax(logits), uniform)
+    logits, tokens = tf.math.top_k(logits, k=logits.shape[-1])
+    probabilities = tf.nn.softmax(tf.where(tf.range(logits.shape[-1]) < top_k, logits, _IMPOSSIBLE))
+    # The token that reaches top_p is kept: the sum before it has not.
+    before = tf.cumsum(probabilities, axis=-1, exclusive=True)
+    kept = tf.where(before < top_p, probabilities, 0.0)
+    return tf.gather(tokens, _drawn(kept, uniform), batch_dims=1)
+
+
+def _drawn(weights: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    cumulated = tf.cumsum(weights, axis=-1)
+    reached = uniform[:, None] * cumulated[:, -1:]
+    place = tf.reduce_sum(tf.cast(cumulated <= reached, tf.int32), axis=-1)
+    # A uniform number next to 1 may round up to the sum: the last token that has a weight.
+    last = tf.reduce_max(tf.where(weights > 0.0, tf.range(tf.shape(weights)[-1]), 0), axis=-1)
+    return tf.minimum(place, last)

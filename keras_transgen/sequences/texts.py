@@ -1,0 +1,104 @@
+"""Texts on their way in: whatever holds strings, as a list of them."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.datasets.as_arrays import as_arrays
+from keras_transgen.datasets.printable import printable
+
+
+def as_texts(values: Any, name: str = "texts", empty: bool = False) -> list[str]:
+    """Texts as a list of strings.
+
+    Args:
+        values: Strings in a list, tuple, array, series, tensor, data set or generator; a data set
+            may give batches of them.
+        name: What messages call them.
+        empty: Whether a text may have no character. Defaults to `False`.
+
+    Raises:
+        ValueError: There is no text, one is no string or empty, or one is not UTF-8.
+    """
+    if isinstance(values, (str, bytes)):
+        raise ValueError(
+            f"{name} must be a list of texts, each a string: put one alone into a list, "
+            f"[text]. Received: {name}={printable(values, 80)!r}"
+        )
+    if isinstance(values, (tf.data.Dataset, types.GeneratorType)):
+        values = [each for batch in values for each in _strings(batch, name)]
+    elif isinstance(values, tf.Tensor):
+        values = values.numpy()
+    array = np.asarray(as_arrays(list(values) if _is_iterable(values) else values, name))
+    if array.dtype.kind not in "OUS" or array.ndim != 1:
+        raise ValueError(
+            f"{name} must be strings, one a text. "
+            f"Received: {name} of type {array.dtype} and shape {list(array.shape)}"
+        )
+    texts = [_text(each, name, place) for place, each in enumerate(array)]
+    if not texts:
+        raise ValueError(f"There are no texts. Received: {name} of length 0")
+    without = [place for place, each in enumerate(texts) if not each]
+    if without and not empty:
+        raise ValueError(
+            f"Every text must have at least one character; leave the others out. "
+            f"Received: {len(without)} empty in {name}, the first in row {without[0]}"
+        )
+    return texts
+
+
+def holds_texts(values: Any) -> bool:
+    """Whether data are texts rather than numbers, as far as their first entry tells."""
+    if isinstance(values, tf.data.Dataset):
+        spec = values.element_spec
+        return isinstance(spec, tf.TensorSpec) and spec.dtype == tf.string
+    if isinstance(values, (str, bytes, types.GeneratorType)):
+        return True
+    if isinstance(values, tf.Tensor):
+        return values.dtype == tf.string
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind in "OUS"
+    return (
+        isinstance(values, (list, tuple))
+        and len(values) > 0
+        and isinstance(values[0], (str, bytes))
+    )
+
+
+def _is_iterable(values: Any) -> bool:
+    return not isinstance(values, np.ndarray) and not hasattr(values, "to_numpy")
+
+
+def _strings(batch: Any, name: str) -> Iterable[Any]:
+    """The texts of an element of a data set: one, or a batch of them."""
+    if isinstance(batch, (tuple, list)) and not all(isinstance(each, str) for each in batch):
+        raise ValueError(
+            f"{name} must give texts alone: data.map(lambda text, *rest: text). "
+            f"Received: elements of {len(batch)} parts"
+        )
+    if isinstance(batch, tf.Tensor):
+        batch = batch.numpy()
+    return [batch] if isinstance(batch, (str, bytes)) else list(batch)
+
+
+def _text(value: Any, name: str, place: int) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"Texts must be UTF-8. Received: {name} with other bytes in row {place}: {error}"
+            ) from error
+    if not isinstance(value, str):
+        raise ValueError(
+            f"{name} must be strings, one a text. Received: {name} with a value of type "
+            f"{type(value).__name__} in row {place}"
+        )
+    return value

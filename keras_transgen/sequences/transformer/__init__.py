@@ -1,0 +1,1 @@
+"""The Transformer: attention, blocks and stacks of them, with caches for generation."""
