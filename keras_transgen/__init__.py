@@ -40,7 +40,7 @@ _NAMES = {
         "stylize",
     ),
     "fusion": ("PerceptualLoss",),
-    "sequences": ("LanguageModel", "Vocabulary"),
+    "sequences": ("LanguageModel", "SequenceToSequence", "Vocabulary"),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(

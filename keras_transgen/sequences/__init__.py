@@ -1,9 +1,14 @@
-"""Models of sequences: vocabularies, language models, and the loops that generate."""
+"""Models of sequences: vocabularies, language models, sequence to sequence, and what generates."""
 
 from __future__ import annotations
 
 from keras_transgen.public_names import lazy_names
 
 __all__, __getattr__, __dir__ = lazy_names(
-    __name__, {"LanguageModel": "language_model", "Vocabulary": "vocabulary"}
+    __name__,
+    {
+        "LanguageModel": "language_model",
+        "SequenceToSequence": "sequence_to_sequence",
+        "Vocabulary": "vocabulary",
+    },
 )

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_transgen.sequences.decoding.sampling_loop import Generated, sampling_loop
 from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
+from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_where
 from keras_transgen.sequences.vocabulary import Vocabulary
@@ -27,7 +28,6 @@ class Generator(Protocol):
     vocabulary: Vocabulary
     context_length: int
     network: TransformerStack
-    jit_compile: Any
     _functions: dict[Any, Any]
 
 
@@ -52,23 +52,12 @@ def generated_texts(
             f"its end. Received: one of {longest - 1} tokens"
         )
     stops = _stop_tokens(model.vocabulary, stop)
-    uniforms = _uniforms(len(tokens), max_tokens, seed)
+    uniforms = uniform_rows(len(tokens), max_tokens, seed)
     found: list[list[int]] = []
     for begin in range(0, len(tokens), _ROWS_AT_A_TIME):
         rows = slice(begin, begin + _ROWS_AT_A_TIME)
         found += _continued(model, tokens[rows], uniforms[rows], choice, stops)
     return model.vocabulary.decode(found)
-
-
-def _uniforms(count: int, steps: int, seed: int | None) -> np.ndarray:
-    """Uniform numbers `[count, steps]`; those of a row do not depend on how many rows there are."""
-    if seed is None:
-        return np.random.default_rng().random((count, steps), "float32")
-    rows = [
-        np.random.default_rng([seed & 0xFFFFFFFF, row]).random(steps, "float32")
-        for row in range(count)
-    ]
-    return np.stack(rows)
 
 
 def _stop_tokens(vocabulary: Vocabulary, stop: str | Sequence[str]) -> np.ndarray:
@@ -144,7 +133,8 @@ def _function(model: Generator, mode: str) -> Any:
             lambda tokens, uniforms, stops, most, numbers: generate_tokens(
                 model.network, mode, tokens, uniforms, stops, most, numbers
             ),
-            jit_compile=model.jit_compile is not False,
+            # Always: without XLA TensorFlow updates slices of shared buffers, wrongly and in silence.
+            jit_compile=True,
             autograph=False,
         )
     return model._functions[key]
@@ -187,7 +177,7 @@ def generate_tokens(
         place=0,
     )
     # Neither padding nor starts nor what is not known are texts.
-    never = tf.constant([_NEVER] * 2 + [0.0] + [_NEVER] + [0.0] * (network.vocabulary_size - 4))
+    never = np.isin(np.arange(network.vocabulary_size), [PADDING, START, UNKNOWN])
 
     def step(token: tf.Tensor, count: tf.Tensor, cache: Any) -> tuple[tf.Tensor, Any]:
         place = width + count
@@ -201,10 +191,10 @@ def generate_tokens(
             cache=cache,
             place=place,
         )
-        return network.logits(features[:, 0]) + never, cache
+        return network.logits(features[:, 0]), cache
 
     def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        return next_tokens(mode, logits, uniform, numbers)
+        return next_tokens(mode, tf.where(never, _NEVER, logits), uniform, numbers)
 
-    logits = network.logits(features[:, -1]) + never
+    logits = network.logits(features[:, -1])
     return sampling_loop(step, choose, logits, cache, uniforms, stops, most)

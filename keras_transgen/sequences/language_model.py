@@ -352,7 +352,7 @@ class LanguageModel(TrainerModel):
         if "nats" not in self._functions:
             self._functions["nats"] = tf.function(
                 lambda tokens: self._token_nats(tokens, training=False),
-                jit_compile=self.jit_compile is not False,
+                jit_compile=bool(self.jit_compile),
                 autograph=False,
             )
         return self._functions["nats"](tf.constant(tokens)).numpy()[: len(rows)]

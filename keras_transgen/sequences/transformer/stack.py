@@ -31,6 +31,7 @@ class TransformerStack(keras.layers.Layer):
         dropout: Share dropped in training.
         positions: `"rotary"` or `"learned"`.
         cross_attention: Whether the blocks attend to a memory. Defaults to `False`.
+        embedding: The `keras.layers.ReversibleEmbedding` of another stack, to share it.
         **kwargs: As in `keras.layers.Layer`.
 
     Reference:
@@ -50,6 +51,7 @@ class TransformerStack(keras.layers.Layer):
         dropout: float,
         positions: str = "rotary",
         cross_attention: bool = False,
+        embedding: keras.layers.Layer | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -66,7 +68,7 @@ class TransformerStack(keras.layers.Layer):
         self.positions, self.cross_attention = positions, cross_attention
         options = {"dtype": self.dtype_policy}
         normal = keras.initializers.RandomNormal
-        self.embedding = keras.layers.ReversibleEmbedding(
+        self.embedding = embedding or keras.layers.ReversibleEmbedding(
             vocabulary_size,
             model_dim,
             embeddings_initializer=normal(stddev=_INITIAL),
@@ -106,7 +108,8 @@ class TransformerStack(keras.layers.Layer):
         self.dropout = keras.layers.Dropout(dropout, name="dropout", **options)
 
     def build(self, input_shape: Any = None) -> None:
-        self.embedding.build()
+        if not self.embedding.built:
+            self.embedding.build()
         if self.position_embedding is not None:
             self.position_embedding.build()
         for block in self.blocks:
