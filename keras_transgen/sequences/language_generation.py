@@ -133,7 +133,7 @@ def _function(model: Generator, mode: str) -> Any:
             lambda tokens, uniforms, stops, most, numbers: generate_tokens(
                 model.network, mode, tokens, uniforms, stops, most, numbers
             ),
-            # Always: without XLA TensorFlow updates slices of shared buffers, wrongly and in silence.
+            # Always: outside of XLA such loops end early or compute wrongly, in silence.
             jit_compile=True,
             autograph=False,
         )

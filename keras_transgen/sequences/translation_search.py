@@ -103,7 +103,7 @@ def _function(model: Translator, mode: str, beam_width: int) -> Any:
     if key not in model._functions:
         model._functions[key] = tf.function(
             lambda *given: translated_tokens(model, mode, beam_width, *given),
-            # Always: without XLA TensorFlow updates slices of shared buffers, wrongly and in silence.
+            # Always: outside of XLA such loops end early or compute wrongly, in silence.
             jit_compile=True,
             autograph=False,
         )
