@@ -6,7 +6,9 @@ later is looked at in the step's graph, outside of what XLA compiles.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -89,3 +91,13 @@ def raise_own(error: tf.errors.OpError) -> None:
     found = re.search(f"{_MARK}(.*?){_END}", str(error), re.DOTALL)
     if found:
         raise ValueError(found[1]) from None
+
+
+@contextlib.contextmanager
+def own_words() -> Iterator[None]:
+    """What data say by `stop_unless` while they are read outside of a step, as a `ValueError`."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise_own(error)
+        raise
