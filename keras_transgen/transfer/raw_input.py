@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_transgen.backbones import KerasBackbone
 from keras_transgen.backbones.first_rescaling import read_value_range
@@ -18,6 +19,9 @@ from keras_transgen.training.loading import loading_a_file
 # Whose user was told already.
 _TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
 _TOLD_OF_PADDING: weakref.WeakSet[Any] = weakref.WeakSet()
+_TOLD_OF_EMPTY_TEXTS: weakref.WeakSet[Any] = weakref.WeakSet()
+# Positions that a warning names.
+_NAMED = 5
 
 
 def named_preprocessing(preprocessing: Any) -> Any:
@@ -135,3 +139,35 @@ def warn_of_unknown_range(backbone: Any, preprocessing: Any, x: Any) -> None:
         f"layer. Received: images for the backbone {backbone.name!r}",
         stacklevel=3,
     )
+
+
+def warn_of_empty_texts(model: Any, x: Any) -> None:
+    """Say once of a model that texts to train on are empty, which is mostly a gap in a table.
+
+    Networks take them, and so does a prediction; a label on nothing teaches the head nothing.
+
+    Args:
+        model: Whose training it is.
+        x: Inputs; texts are looked at where they are an array or a tensor `[count]`, or
+            `[count, 1]`.
+    """
+    # Of arrays and of tensors.
+    is_text = getattr(getattr(x, "dtype", None), "name", None) in ("object", "string")
+    if not is_text or len(x.shape) not in (1, 2) or model in _TOLD_OF_EMPTY_TEXTS:
+        return
+    texts = np.asarray(x)
+    empty = [row for row, text in enumerate(texts.reshape(len(texts), -1)) if not _has_words(text)]
+    if not empty:
+        return
+    _TOLD_OF_EMPTY_TEXTS.add(model)
+    more = ", ..." if len(empty) > _NAMED else ""
+    warnings.warn(
+        "Some texts to train on are empty, and nothing can be learnt of their labels. Leave them "
+        f"out if they are gaps in a table. Received: {len(empty)} of {len(texts)} texts without a "
+        f"word, in rows {', '.join(map(str, empty[:_NAMED]))}{more}",
+        stacklevel=5,
+    )
+
+
+def _has_words(row: Any) -> bool:
+    return any(part.strip() for part in row)
