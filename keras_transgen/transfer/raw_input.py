@@ -14,10 +14,11 @@ from keras_transgen.backbones import KerasBackbone
 from keras_transgen.backbones.first_rescaling import read_value_range
 from keras_transgen.backbones.image_preprocessing import CONVENTIONS, ImagePreprocessing
 from keras_transgen.backbones.input_contract import measured_range, takes_images
+from keras_transgen.backbones.unknown_range import has_unknown_range
+from keras_transgen.backbones.unknown_range import warn_of_unknown_range as tell_unknown_range
 from keras_transgen.training.loading import loading_a_file
 
 # Whose user was told already.
-_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
 _TOLD_OF_PADDING: weakref.WeakSet[Any] = weakref.WeakSet()
 _TOLD_OF_EMPTY_TEXTS: weakref.WeakSet[Any] = weakref.WeakSet()
 # Positions that a warning names.
@@ -120,25 +121,15 @@ def warn_of_unknown_range(backbone: Any, preprocessing: Any, x: Any) -> None:
         preprocessing: The layer before it, or `None`.
         x: Inputs.
     """
-    is_unknown = (
-        preprocessing is None
-        and isinstance(backbone, KerasBackbone)
-        and takes_images(backbone.input_contract)
-        and backbone.input_contract.value_range is None
-    )
-    if not is_unknown or backbone in _TOLD:
+    if preprocessing is not None or not has_unknown_range(backbone):
         return
     low = measured_range(x)[0]
-    if low is None or low < 0.0:
-        return
-    _TOLD.add(backbone)
-    warnings.warn(
-        "Nobody knows which range of values this network was trained on, and in another one its "
-        "features are poor. Say it, KerasBackbone(model, value_range=(0, 255)), or let the model "
-        'rescale: preprocessing="caffe", "torch" or "tf" for networks of keras.applications, or a '
-        f"layer. Received: images for the backbone {backbone.name!r}",
-        stacklevel=3,
-    )
+    if low is not None and low >= 0.0:
+        tell_unknown_range(
+            backbone,
+            "KerasBackbone(model, value_range=(0, 255)), or let the model rescale: "
+            'preprocessing="caffe", "torch" or "tf" for networks of keras.applications, or a layer',
+        )
 
 
 def warn_of_empty_texts(model: Any, x: Any) -> None:
