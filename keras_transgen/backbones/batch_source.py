@@ -104,7 +104,7 @@ class BatchSource:
             `(x, y, sample_weight)`, None for what the data do not have.
         """
         if isinstance(self._data, tf.data.Dataset):
-            with own_words():
+            with own_words(self._data):
                 for batch in self._data.skip(first_batch):
                     yield _split(batch)
         elif isinstance(self._data, keras.utils.PyDataset):

@@ -13,6 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_transgen.datasets.damaged_images import refuse_damaged_images
+
 _MARK = "keras_transgen: "
 _END = " :keras_transgen"
 # As far as resampled images overshoot, as a share of the range.
@@ -94,10 +96,15 @@ def raise_own(error: tf.errors.OpError) -> None:
 
 
 @contextlib.contextmanager
-def own_words() -> Iterator[None]:
-    """What data say by `stop_unless` while they are read outside of a step, as a `ValueError`."""
+def own_words(*data: Any) -> Iterator[None]:
+    """Errors while data are read as what they mean: `stop_unless`, and images that are damaged.
+
+    Args:
+        *data: Data sets that may be read; see `refuse_damaged_images`.
+    """
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
         raise_own(error)
+        refuse_damaged_images(error, *data)
         raise

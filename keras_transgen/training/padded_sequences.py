@@ -119,7 +119,7 @@ def read_whole(data: tf.data.Dataset) -> tuple[dict[str, Any], Any, Any]:
     """
     sequences: list[np.ndarray] = []
     others: list[tuple] = []
-    with own_words():
+    with own_words(data):
         for batch in data:
             x, *rest = batch if isinstance(batch, tuple) else (batch,)
             values, lengths = np.asarray(x[_VALUES]), np.asarray(x[_LENGTHS])
