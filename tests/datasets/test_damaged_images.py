@@ -31,7 +31,8 @@ def damage(path):
     content[-150:-148] = b"\xff\x52"
     path.write_bytes(bytes(content))
     (look,) = look_at_images([str(path)])
-    assert look.plain and not look.reason
+    assert look.plain
+    assert not look.reason
     with pytest.raises(tf.errors.InvalidArgumentError):
         tf.io.decode_jpeg(path.read_bytes())
 
