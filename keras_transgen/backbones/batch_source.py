@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.training.batch_assertions import own_words
 from keras_transgen.training.batches import ends_promptly
 
 _CHUNK_BYTES = 2**22
@@ -103,8 +104,9 @@ class BatchSource:
             `(x, y, sample_weight)`, None for what the data do not have.
         """
         if isinstance(self._data, tf.data.Dataset):
-            for batch in self._data.skip(first_batch):
-                yield _split(batch)
+            with own_words(self._data):
+                for batch in self._data.skip(first_batch):
+                    yield _split(batch)
         elif isinstance(self._data, keras.utils.PyDataset):
             for index in range(first_batch, self._data.num_batches):
                 yield _split(self._data[index])

@@ -29,6 +29,8 @@ from keras_transgen.backbones.feature_cache import (
 from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows, row_count
 from keras_transgen.backbones.file_lock import file_lock
 from keras_transgen.backbones.folder_removal import remove_folder
+from keras_transgen.backbones.sequences_of_lengths import sequences_of_lengths
+from keras_transgen.training.each_length import of_each_length, ragged_in_their_rows
 
 # A batch leaves cores idle in a network's narrow layers; a second one uses them.
 _BATCHES_AT_ONCE = 2
@@ -40,23 +42,26 @@ class Features:
 
     Attributes:
         features: `np.memmap` `[rows * views, ...]` in the order of the data; the structure of
-            them that the backbone gives where it has several outputs.
+            them that the backbone gives where it has several outputs. Of sequences of several
+            lengths an `np.ndarray` in memory, or a `tf.RaggedTensor` `[rows * views, length, ...]`
+            where there are features of each position.
         labels: The labels `[rows * views, ...]` in the same order, or None.
         sample_weight: The sample weights `[rows * views]`, or None.
-        path: The folder that holds them.
+        path: The folder that holds them; `None` for those of several lengths, which are in memory
+            (and each length in a folder of its own in `cache_dir`).
         views: How many views of each example there are; they follow one another.
     """
 
     features: Any
     labels: Any
     sample_weight: Any
-    path: Path
+    path: Path | None
     views: int = 1
 
     @property
     def rows(self) -> int:
         """How many examples the data have, views not counted."""
-        return len(keras.tree.flatten(self.features)[0]) // self.views
+        return row_count(self.features) // self.views
 
 
 def extract_features(
@@ -85,10 +90,17 @@ def extract_features(
     Such data must come in the same order each time: shuffle the features, not the data. Their
     number and their first batch are in the key, too, and their labels are read anew each time.
 
+    Sequences of several lengths go each length by itself, so that no padding is seen: the features
+    of each are those of it alone. They, and their features, are held in memory. Where a network
+    gives one vector for each sequence, the features are an array as always; where it gives one for
+    each position, they are ragged, as the sequences are: `tf.RaggedTensor` `[rows, length, size]`.
+
     Args:
         backbone: The layer or model. It runs in inference mode, whatever its `trainable`.
         data: Arrays `[rows, ...]` or a dict of them, `(x, y)`, `(x, y, sample_weight)`, a
-            `tf.data.Dataset` of batches of these, or a `keras.utils.PyDataset`.
+            `tf.data.Dataset` of batches of these, or a `keras.utils.PyDataset`. For `x` also a
+            `tf.RaggedTensor` `[rows, length, ...]` or a list of arrays `[length, ...]` of several
+            lengths, and data sets of batches of ragged tensors.
         cache_dir: Folder for features to be found again. None: a temporary folder (`TMPDIR`),
             removed with the result.
         batch_size: Rows a batch of arrays. Defaults to 32.
@@ -110,7 +122,8 @@ def extract_features(
 
     Raises:
         ValueError: If the data are empty or endless, or hold NaN or infinite values (the row is
-            named), if features are not finite, or if the features have no common shape.
+            named), if features are not finite, or if the features have no common shape. If a
+            sequence is empty, or too short for the network (its row is named).
         OSError: If the disk is full. Nothing unfinished is taken for a cache, and finished blocks
             are gone on from.
 
@@ -127,6 +140,21 @@ def extract_features(
         ```
     """
     _check_arguments(batch_size, views, augmentation, dtype)
+    sequences = sequences_of_lengths(backbone, data)
+    if sequences is not None:
+        options = {
+            "cache_dir": cache_dir,
+            "batch_size": batch_size,
+            "preprocessing": preprocessing,
+            "views": views,
+            "augmentation": augmentation,
+            "seed": seed,
+            "dtype": dtype,
+            "data_key": data_key,
+            "compiled": compiled,
+            "watch": watch,
+        }
+        return _features_of_lengths(backbone, *sequences, progress, views, options)
     source = BatchSource(data, batch_size, watch)
     function = FeatureFunction(
         backbone,
@@ -153,6 +181,32 @@ def extract_features(
         stored, is_fresh = _stored(function, source, folder, key, progress)
         found = _as_features(stored, views)
     return dataclasses.replace(found, labels=labels, sample_weight=weights)
+
+
+def _features_of_lengths(
+    backbone: keras.layers.Layer,
+    x: dict[str, Any],
+    y: Any,
+    sample_weight: Any,
+    progress: bool,
+    views: int,
+    options: dict[str, Any],
+) -> Features:
+    """Features of sequences, those of one length at a time."""
+    labels, weights = _labels(y, 0, views, "labels"), _labels(sample_weight, 0, views, "weights")
+    count = row_count(x)
+    given = [each for each in keras.tree.flatten((labels, weights)) if each is not None]
+    _check_lengths([np.empty(count * views), *given], 0)
+    bar = keras.utils.Progbar(count, unit_name="row") if progress else None
+
+    def extracted(sequences: np.ndarray) -> Any:
+        features = extract_features(backbone, sequences, progress=False, **options).features
+        if bar is not None:
+            bar.add(len(sequences))
+        return features
+
+    features = of_each_length(x, extracted, ragged_in_their_rows, views)
+    return Features(features, labels, weights, None, views)
 
 
 def _stored(

@@ -11,6 +11,7 @@ from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.image_channels import with_channels
 from keras_transgen.backbones.layer_scales import layers_by_scale
 from keras_transgen.backbones.load import load_backbone
+from keras_transgen.backbones.unknown_range import warn_of_unknown_range
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 
@@ -30,7 +31,8 @@ class MultiScaleFeatures(keras.layers.Layer):
             may be used elsewhere, unless it is such a copy itself (`backbone.tap`).
         layers: Names of layers (`backbone.layer_names()` lists them). Defaults to the last layer of
             each scale.
-        value_range: `(low, high)` of the images.
+        value_range: `(low, high)` of the images. They are mapped to the backbone's own range; of a
+            Keras network that does not tell it a warning says so, and `(0.0, 1.0)` is taken.
         image_size: `(height, width)` at which the network sees the images. Defaults to the size
             that it was made for, or the images' own where it takes any. A smaller one is faster:
             convolutions compute at any size.
@@ -78,6 +80,7 @@ class MultiScaleFeatures(keras.layers.Layer):
                 f"Received: value_range={value_range}"
             )
         whole = load_backbone(backbone)
+        warn_of_unknown_range(whole, "KerasBackbone(model, value_range=(0, 255))")
         self.layer_names = (
             layers_by_scale(whole.layer_reductions(), scales) if layers is None else list(layers)
         )

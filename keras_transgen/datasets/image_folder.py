@@ -60,7 +60,8 @@ def image_folder(
             images; `"thorough"` decodes every file and looks for damage inside (what it cannot find
             is said at `unreadable_images`); `"none"` does not look, and small images are read
             slower. What cannot be read stops the training, by name; of damage among the pixels of
-            a plain JPEG, most of which no decoder reports, only `"thorough"` knows the name.
+            a plain JPEG, most of which no decoder reports, the name is looked for when it stops a
+            model's method or an extraction, and else only `"thorough"` knows it.
         skip_broken: Leave out the files that the check finds broken, with a warning that counts
             them and names the first five. Defaults to `False`: they are an error.
         background: Red, green and blue from 0 to 255 behind what is transparent. Defaults to white.

@@ -30,7 +30,8 @@ class FeatureExtractor:
         image_size: Height and width the network takes, or one number for both. Defaults to what
             a backbone of this package or a Keras model says, else to the images' own.
         backbone_range: `(low, high)` of the values the network takes. Defaults to what a backbone
-            of this package says, else to `(0.0, 1.0)`.
+            of this package says or a Keras model's first rescaling tells, else to `(0.0, 1.0)`;
+            a warning says so of a trained Keras network for images.
         batch_size: Images per call of the network, at most. Defaults to 64.
 
     Raises:
@@ -64,6 +65,8 @@ class FeatureExtractor:
             )
         if batch_size < 1:
             raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")
+        from keras_transgen.backbones.unknown_range import known_range, warn_of_unknown_range
+
         found = name or _name_of(backbone)
         if not found:
             raise ValueError(
@@ -78,7 +81,11 @@ class FeatureExtractor:
         shape = shape if isinstance(shape, tuple) and len(shape) == 4 else (None,) * 4
         self._size = _pair(image_size) if image_size else _known_size(shape)
         self._channels = shape[3]
-        self._range = backbone_range or getattr(contract, "value_range", None) or (0.0, 1.0)
+        if backbone_range is None:
+            warn_of_unknown_range(
+                backbone, "backbone_range=(0, 255) or KerasBackbone(model, value_range=(0, 255))"
+            )
+        self._range = backbone_range or known_range(backbone) or (0.0, 1.0)
         self._dtype = getattr(contract, "dtype", None) or "float32"
         self._calls: dict[int, Callable[..., Any]] = {}
         self._warned = False

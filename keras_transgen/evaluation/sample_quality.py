@@ -88,7 +88,7 @@ class SampleQuality:
         image_size: Height and width the backbone takes; images of other sizes are resized.
             Defaults to what the backbone says.
         backbone_range: `(low, high)` the backbone takes. Defaults to what it says, else to
-            `(0.0, 1.0)`.
+            `(0.0, 1.0)`, with a warning for a trained Keras network; see `FeatureExtractor`.
         batch_size: Images per call of the backbone, at most. Defaults to 64.
         keep: Features of each kind to keep. Defaults to 10,000.
         seed: Of the kept features and the subsets. Defaults to 0.

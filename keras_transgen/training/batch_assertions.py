@@ -6,10 +6,14 @@ later is looked at in the step's graph, outside of what XLA compiles.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
+
+from keras_transgen.datasets.damaged_images import refuse_damaged_images
 
 _MARK = "keras_transgen: "
 _END = " :keras_transgen"
@@ -89,3 +93,18 @@ def raise_own(error: tf.errors.OpError) -> None:
     found = re.search(f"{_MARK}(.*?){_END}", str(error), re.DOTALL)
     if found:
         raise ValueError(found[1]) from None
+
+
+@contextlib.contextmanager
+def own_words(*data: Any) -> Iterator[None]:
+    """Errors while data are read as what they mean: `stop_unless`, and images that are damaged.
+
+    Args:
+        *data: Data sets that may be read; see `refuse_damaged_images`.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        raise_own(error)
+        refuse_damaged_images(error, *data)
+        raise

@@ -72,13 +72,7 @@ class TakesAnyData:
                 f"Each row of {name} must be one text: join its words, ' '.join(words). "
                 "Received: rows of several words"
             )
-        empty = np.flatnonzero(np.asarray(found.row_lengths()) == 0)
-        if len(empty):
-            raise ValueError(
-                "Every sequence must have at least one element. "
-                f"Received: {len(empty)} empty ones in {name}, the first in row {empty[0]}"
-            )
-        return keras.tree.map_structure(np.asarray, padded(found))
+        return keras.tree.map_structure(np.asarray, padded(found, name))
 
     def _refuse_lengths(self, name: str) -> None:
         if not self.takes_sequences():

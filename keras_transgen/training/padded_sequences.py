@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_transgen.training.batch_assertions import own_words, stop_unless
 
 # The keys of a dict that no network's inputs are likely to have.
 _VALUES, _LENGTHS = "padded sequences", "sequence lengths"
@@ -26,21 +27,37 @@ def is_padded(x: Any) -> bool:
     return isinstance(x, dict) and set(x) == {_VALUES, _LENGTHS}
 
 
-def padded(ragged: Any) -> dict[str, Any]:
+def padded(ragged: Any, name: str = "x") -> dict[str, Any]:
     """Ragged sequences as an array with zeros (or empty words) behind their ends, and lengths.
 
     Args:
-        ragged: A `tf.RaggedTensor` `[batch, length, ...]`, whose lengths alone differ.
+        ragged: A `tf.RaggedTensor` `[batch, length, ...]`, whose lengths alone differ. In the graph
+            of a data set, an empty sequence ends the iteration.
+        name: What messages call it.
 
     Raises:
-        ValueError: More than the lengths differ.
+        ValueError: More than the lengths differ, or a sequence is empty.
     """
     if ragged.ragged_rank != 1:
         raise ValueError(
             "Examples may differ in their first dimension alone, their length. "
             f"Received: a ragged tensor of shape {ragged.shape.as_list()}"
         )
-    return {_VALUES: ragged.to_tensor(), _LENGTHS: ragged.row_lengths()}
+    lengths = ragged.row_lengths()
+    is_empty = tf.equal(lengths, 0)
+    count, first = tf.math.count_nonzero(is_empty), tf.argmax(is_empty)
+    expected = "Every sequence must have at least one element. Received: "
+    if tf.executing_eagerly() and int(count):
+        raise ValueError(f"{expected}{count} empty ones in {name}, the first in row {first}")
+    said = f"{expected}{{}} empty ones in a batch of {name}, the first in its row {{}}"
+    with tf.control_dependencies(stop_unless(tf.equal(count, 0), said, count, first)):
+        lengths = tf.identity(lengths)
+    return {_VALUES: ragged.to_tensor(), _LENGTHS: lengths}
+
+
+def ragged(x: dict[str, Any]) -> tf.RaggedTensor:
+    """The sequences of which `padded` made an array."""
+    return tf.RaggedTensor.from_tensor(x[_VALUES], x[_LENGTHS])
 
 
 def values_and_mask(x: Any) -> tuple[Any, Any]:
@@ -60,6 +77,11 @@ def values_and_mask(x: Any) -> tuple[Any, Any]:
     return values, keras.ops.cast(positions, "int32")[None] < lengths[:, None]
 
 
+def sequences_of(x: dict[str, Any]) -> np.ndarray:
+    """The array of what `padded` gave, `[count, length, ...]`."""
+    return np.asarray(x[_VALUES])
+
+
 def lengths_of(x: Any) -> np.ndarray | None:
     """The lengths of padded sequences; of arrays, the one that all have; `None` of anything else.
 
@@ -71,63 +93,6 @@ def lengths_of(x: Any) -> np.ndarray | None:
     if isinstance(x, (np.ndarray, tf.Tensor)) and len(x.shape) > 1:
         return np.full(x.shape[0], x.shape[1])
     return None
-
-
-def by_length(x: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The rows of each length and their sequences, without padding, from short to long.
-
-    Args:
-        x: What `padded` gave.
-
-    Raises:
-        ValueError: A sequence is empty.
-    """
-    values, lengths = (np.asarray(x[key]) for key in (_VALUES, _LENGTHS))
-    empty = np.flatnonzero(lengths == 0)
-    if len(empty):
-        raise ValueError(
-            "Every sequence must have at least one element. "
-            f"Received: {len(empty)} empty ones, the first in row {empty[0]}"
-        )
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        yield rows, values[rows, :length]
-
-
-@contextlib.contextmanager
-def named_length(rows: np.ndarray, sequences: np.ndarray) -> Iterator[None]:
-    """Errors of a network on sequences of one length say which they are.
-
-    Args:
-        rows: Their rows among all.
-        sequences: The sequences, `[rows, length, ...]`.
-    """
-    try:
-        yield
-    except (ValueError, tf.errors.InvalidArgumentError) as error:
-        said = str(error)
-        why = "they are too short for its layers" if "Negative dimension" in said else said[:500]
-        raise ValueError(
-            f"Sequences of {sequences.shape[1]} elements cannot go through this network: {why}. "
-            f"Received: {len(rows)} of them, the first in row {int(rows[0])}"
-        ) from error
-
-
-def in_their_rows(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """What was computed of each length by itself, in the order of the rows, zeros behind the ends.
-
-    Args:
-        parts: Rows and their values, `[rows, ...]` or `[rows, length, ...]`.
-    """
-    shape = np.max([values.shape[1:] for _, values in parts], axis=0)
-    count = sum(len(rows) for rows, _ in parts)
-    found = np.zeros((count, *shape), parts[0][1].dtype)
-    for rows, values in parts:
-        if values.ndim == 1:
-            found[rows] = values
-        else:
-            found[rows, : values.shape[1]] = values
-    return found
 
 
 def with_padded_labels(data: tf.data.Dataset, value: int) -> tf.data.Dataset:
@@ -147,20 +112,27 @@ def read_whole(data: tf.data.Dataset) -> tuple[dict[str, Any], Any, Any]:
     """All sequences, labels and weights of a data set of padded batches, padded alike.
 
     Args:
-        data: Gives `(x, y)` or `(x, y, sample_weight)`, `x` as `padded` makes it.
+        data: Gives `x`, `(x, y)` or `(x, y, sample_weight)`, `x` as `padded` makes it.
+
+    Raises:
+        ValueError: A sequence is empty, or there is none.
     """
     sequences: list[np.ndarray] = []
     others: list[tuple] = []
-    for x, *rest in data:
-        values, lengths = np.asarray(x[_VALUES]), np.asarray(x[_LENGTHS])
-        sequences += [row[:length] for row, length in zip(values, lengths)]
-        others.append(tuple(map(np.asarray, rest)))
+    with own_words(data):
+        for batch in data:
+            x, *rest = batch if isinstance(batch, tuple) else (batch,)
+            values, lengths = np.asarray(x[_VALUES]), np.asarray(x[_LENGTHS])
+            sequences += [row[:length] for row, length in zip(values, lengths)]
+            others.append(tuple(map(np.asarray, rest)))
+    if not sequences:
+        raise ValueError("There must be at least one example. Received: a data set without one")
     lengths = np.array([len(each) for each in sequences])
     whole = np.zeros((len(sequences), lengths.max(), *sequences[0].shape[1:]), sequences[0].dtype)
     for row, sequence in zip(whole, sequences):
         row[: len(sequence)] = sequence
-    y, *weights = (_of_one_width(each) for each in zip(*others))
-    return {_VALUES: whole, _LENGTHS: lengths}, y, weights[0] if weights else None
+    y, sample_weight, *_ = (*(_of_one_width(each) for each in zip(*others)), None, None)
+    return {_VALUES: whole, _LENGTHS: lengths}, y, sample_weight
 
 
 def _of_one_width(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.datasets.damaged_images import refuse_damaged_images
 from keras_transgen.training.batch_assertions import raise_own
 from keras_transgen.training.batches import (
     check_arrays,
@@ -683,6 +684,7 @@ class TrainerModel(TakesAnyData, StoredModel):
             )
         except tf.errors.InvalidArgumentError as error:
             raise_own(error)
+            refuse_damaged_images(error, x, validation_data)
             raise
         finally:
             self._checking_disabled = self._is_fitting = False
@@ -745,6 +747,7 @@ class TrainerModel(TakesAnyData, StoredModel):
             )
         except tf.errors.InvalidArgumentError as error:
             raise_own(error)
+            refuse_damaged_images(error, given)
             refuse_too_few(self, given, error)
             raise
 
@@ -780,6 +783,7 @@ class TrainerModel(TakesAnyData, StoredModel):
             if raised:
                 raise raised[0] from None
             raise_own(error)
+            refuse_damaged_images(error, given)
             refuse_too_few(self, given, error)
             # Of a Python generator the first batches are gone.
             if not self.jit_compile or not is_of_xla(error) or isinstance(x, types.GeneratorType):

@@ -17,12 +17,10 @@ from keras_transgen.backbones.extraction import Features, extract_features
 from keras_transgen.backbones.network_digest import layer_digest
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.padded_sequences import (
-    by_length,
     gives_padded,
-    in_their_rows,
     is_padded,
     lengths_of,
-    named_length,
+    ragged,
     read_whole,
     values_and_mask,
 )
@@ -160,14 +158,18 @@ def cache_features(
     if isinstance(x, ExtractedRows):
         return _as_cached(model, x.features, np.asarray(y), sample_weight, class_weight, 1, None)
     if is_padded(x) and not carries:
-        features = _features_by_length(
-            model,
-            x,
+        found = extract_features(
+            _JoinedFeatures(model),  # type: ignore[arg-type]
+            ragged(x),
             cache_dir=cache_dir,
             batch_size=batch_size,
             preprocessing=model.preprocessing,
+            progress=False,
             compiled=compiled,
         )
+        features = found.features
+        if isinstance(features, tf.RaggedTensor):
+            features = features.to_tensor().numpy()
         return _as_cached(model, features, np.asarray(y), sample_weight, class_weight, 1, None)
     data = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
     found = extract_features(
@@ -189,17 +191,6 @@ def cache_features(
     return _as_cached(
         model, found.features, labels, found.sample_weight, class_weight, views, found
     )
-
-
-def _features_by_length(model: FeatureModel, x: Any, **options: Any) -> np.ndarray:
-    """Features of sequences, each length by itself, so that no padding is seen."""
-    joined: Any = _JoinedFeatures(model)
-    parts = []
-    for rows, sequences in by_length(x):
-        with named_length(rows, sequences):
-            found = extract_features(joined, sequences, **options).features
-        parts.append((rows, np.asarray(found)))
-    return in_their_rows(parts)
 
 
 def _as_cached(

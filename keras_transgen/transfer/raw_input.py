@@ -8,16 +8,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_transgen.backbones import KerasBackbone
 from keras_transgen.backbones.first_rescaling import read_value_range
 from keras_transgen.backbones.image_preprocessing import CONVENTIONS, ImagePreprocessing
 from keras_transgen.backbones.input_contract import measured_range, takes_images
+from keras_transgen.backbones.unknown_range import has_unknown_range
+from keras_transgen.backbones.unknown_range import warn_of_unknown_range as tell_unknown_range
 from keras_transgen.training.loading import loading_a_file
 
 # Whose user was told already.
-_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
 _TOLD_OF_PADDING: weakref.WeakSet[Any] = weakref.WeakSet()
+_TOLD_OF_EMPTY_TEXTS: weakref.WeakSet[Any] = weakref.WeakSet()
+# Positions that a warning names.
+_NAMED = 5
 
 
 def named_preprocessing(preprocessing: Any) -> Any:
@@ -116,22 +121,44 @@ def warn_of_unknown_range(backbone: Any, preprocessing: Any, x: Any) -> None:
         preprocessing: The layer before it, or `None`.
         x: Inputs.
     """
-    is_unknown = (
-        preprocessing is None
-        and isinstance(backbone, KerasBackbone)
-        and takes_images(backbone.input_contract)
-        and backbone.input_contract.value_range is None
-    )
-    if not is_unknown or backbone in _TOLD:
+    if preprocessing is not None or not has_unknown_range(backbone):
         return
     low = measured_range(x)[0]
-    if low is None or low < 0.0:
+    if low is not None and low >= 0.0:
+        tell_unknown_range(
+            backbone,
+            "KerasBackbone(model, value_range=(0, 255)), or let the model rescale: "
+            'preprocessing="caffe", "torch" or "tf" for networks of keras.applications, or a layer',
+        )
+
+
+def warn_of_empty_texts(model: Any, x: Any) -> None:
+    """Say once of a model that texts to train on are empty, which is mostly a gap in a table.
+
+    Networks take them, and so does a prediction; a label on nothing teaches the head nothing.
+
+    Args:
+        model: Whose training it is.
+        x: Inputs; texts are looked at where they are an array or a tensor `[count]`, or
+            `[count, 1]`.
+    """
+    # Of arrays and of tensors.
+    is_text = getattr(getattr(x, "dtype", None), "name", None) in ("object", "string")
+    if not is_text or len(x.shape) not in (1, 2) or model in _TOLD_OF_EMPTY_TEXTS:
         return
-    _TOLD.add(backbone)
+    texts = np.asarray(x)
+    empty = [row for row, text in enumerate(texts.reshape(len(texts), -1)) if not _has_words(text)]
+    if not empty:
+        return
+    _TOLD_OF_EMPTY_TEXTS.add(model)
+    more = ", ..." if len(empty) > _NAMED else ""
     warnings.warn(
-        "Nobody knows which range of values this network was trained on, and in another one its "
-        "features are poor. Say it, KerasBackbone(model, value_range=(0, 255)), or let the model "
-        'rescale: preprocessing="caffe", "torch" or "tf" for networks of keras.applications, or a '
-        f"layer. Received: images for the backbone {backbone.name!r}",
-        stacklevel=3,
+        "Some texts to train on are empty, and nothing can be learnt of their labels. Leave them "
+        f"out if they are gaps in a table. Received: {len(empty)} of {len(texts)} texts without a "
+        f"word, in rows {', '.join(map(str, empty[:_NAMED]))}{more}",
+        stacklevel=5,
     )
+
+
+def _has_words(row: Any) -> bool:
+    return any(part.strip() for part in row)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_transgen.backbones.padding_mask import mask_of
 from keras_transgen.training.batch_assertions import stop_unless
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.transfer.smoothed_cross_entropy import SmoothedCrossEntropy
 
 NOT_COUNTED = -1
 
@@ -38,7 +39,7 @@ def counted_weights(labels: Any, mask: Any = None, sample_weight: Any = None) ->
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class SequenceLabellingLoss(keras.losses.Loss):
+class SequenceLabellingLoss(SmoothedCrossEntropy):
     """Cross-entropy of logits, the mean over the positions that count.
 
     Args:
@@ -57,16 +58,6 @@ class SequenceLabellingLoss(keras.losses.Loss):
         ```
     """
 
-    def __init__(
-        self, label_smoothing: float = 0.0, name: str = "cross_entropy", **kwargs: Any
-    ) -> None:
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(
-                f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}"
-            )
-        super().__init__(name=name, **kwargs)
-        self.label_smoothing = label_smoothing
-
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The mean over what counts, in nats; as Keras' losses, divided by the replicas."""
         mask = mask_of(y_pred)
@@ -80,16 +71,9 @@ class SequenceLabellingLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Cross-entropy of each position, in nats; of class 0 where there is no label."""
         _check_lengths(y_true, y_pred)
-        classes = y_pred.shape[-1]
         known = keras.ops.maximum(keras.ops.cast(y_true, "int32"), 0)
-        rows = keras.ops.one_hot(known, classes, dtype=y_pred.dtype)
-        if self.label_smoothing:
-            rows = rows * (1.0 - self.label_smoothing) + self.label_smoothing / classes
-        return -keras.ops.sum(rows * keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Configuration to rebuild the loss from."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+        rows = keras.ops.one_hot(known, y_pred.shape[-1], dtype=y_pred.dtype)
+        return self.of_rows(rows, y_pred)
 
 
 def _check_lengths(labels: Any, logits: Any) -> None:

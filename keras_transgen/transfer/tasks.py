@@ -17,6 +17,7 @@ from keras_transgen.transfer.sequence_labels import (
     check_sequence_labels,
     stops_at_sequence_labels,
 )
+from keras_transgen.transfer.smoothed_cross_entropy import SmoothedCrossEntropy
 from keras_transgen.transfer.training_data import (
     check_class_labels,
     check_multi_labels,
@@ -25,7 +26,7 @@ from keras_transgen.transfer.training_data import (
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class ClassificationLoss(keras.losses.Loss):
+class ClassificationLoss(SmoothedCrossEntropy):
     """Cross-entropy of logits, for integer labels and for rows of class probabilities.
 
     Args:
@@ -49,16 +50,6 @@ class ClassificationLoss(keras.losses.Loss):
         smoothing).
     """
 
-    def __init__(
-        self, label_smoothing: float = 0.0, name: str = "cross_entropy", **kwargs: Any
-    ) -> None:
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(
-                f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}"
-            )
-        super().__init__(name=name, **kwargs)
-        self.label_smoothing = label_smoothing
-
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Cross-entropy of each example, `[batch]`, in nats."""
         classes = y_pred.shape[-1]
@@ -76,13 +67,7 @@ class ClassificationLoss(keras.losses.Loss):
         else:
             are_rows = len(y_true.shape) == 2 and y_true.shape[-1] == classes and classes > 1
             rows = given() if are_rows else one_hot()
-        if self.label_smoothing:
-            rows = rows * (1.0 - self.label_smoothing) + self.label_smoothing / classes
-        return -keras.ops.sum(rows * keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Configuration to rebuild the loss from."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+        return self.of_rows(rows, y_pred)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from keras_transgen.training.padded_sequences import (
 )
 from keras_transgen.transfer.raw_input import (
     raw_contract,
+    warn_of_empty_texts,
     warn_of_unknown_range,
     warn_of_unseen_padding,
 )
@@ -136,6 +137,8 @@ class TransferData(NamesClasses, TrainerModel):
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """An argument as arrays, tensors, data sets or generators; see `TakesAnyData.entered`."""
         found = super().entered(name, value, training)
+        if name == "x" and training:
+            warn_of_empty_texts(self, found)
         if name == "validation_data" and isinstance(found, tuple) and len(found) > 1:
             return (found[0], self.with_positions(found[0], found[1]), *found[2:])
         return found

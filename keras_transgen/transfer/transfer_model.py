@@ -18,18 +18,12 @@ from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.each_length import of_each_length
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.example_weights import weights_by_class
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.loading import files_load, loading_a_file
-from keras_transgen.training.padded_sequences import (
-    Masked,
-    by_length,
-    in_their_rows,
-    is_padded,
-    named_length,
-    values_and_mask,
-)
+from keras_transgen.training.padded_sequences import Masked, is_padded, values_and_mask
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.stored_model import refuse_hdf5_checkpoints
 from keras_transgen.transfer.data_kind import checked_data_kind
@@ -662,11 +656,8 @@ class TransferModel(TransferData):
         """
         if not is_padded(x) or self.backbone.carries_masks():
             return super().predict(x, *args, **kwargs)
-        parts = []
-        for rows, sequences in by_length(x):
-            with named_length(rows, sequences):
-                parts.append((rows, super().predict(sequences, *args, **kwargs)))
-        return in_their_rows(parts)
+        predict = super().predict
+        return of_each_length(x, lambda sequences: predict(sequences, *args, **kwargs))
 
     @takes_any_data(*PARTS)
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:

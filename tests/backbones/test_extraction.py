@@ -526,3 +526,86 @@ def test_manifest_names_the_key(tmp_path):
     manifest = json.loads((found.path / "manifest.json").read_text())
     assert found.path.name == f"features-{manifest['key'][:32]}"
     assert extraction.open_arrays(found.path, manifest["key"]) is not None
+
+
+class TestSequencesOfSeveralLengths:
+    LENGTHS = (3, 7, 1, 5, 7, 2)
+    SEQUENCES = tuple(
+        np.random.default_rng(4).normal(size=(length, 3)).astype("float32") for length in LENGTHS
+    )
+    LABELS = np.arange(6)
+
+    @staticmethod
+    def network(*last):
+        """Padding would reach the last positions, and the mean over them."""
+        keras.utils.set_random_seed(3)
+        return keras.Sequential(
+            [keras.Input((None, 3)), keras.layers.Conv1D(4, 3, padding="same"), *last]
+        )
+
+    def ragged(self):
+        return tf.RaggedTensor.from_row_lengths(np.concatenate(self.SEQUENCES), self.LENGTHS)
+
+    def forms(self):
+        ragged = self.ragged()
+        return {
+            "list": (list(self.SEQUENCES), self.LABELS),
+            "ragged": (ragged, self.LABELS),
+            "set": tf.data.Dataset.from_tensor_slices((ragged, self.LABELS)).batch(4),
+        }
+
+    @pytest.mark.parametrize("form", ["list", "ragged", "set"])
+    def test_one_vector_each(self, form, tmp_path):
+        network = self.network(keras.layers.GlobalAveragePooling1D())
+        alone = np.concatenate([np.asarray(network(each[None])) for each in self.SEQUENCES])
+        for _ in range(2):
+            found = extract(network, self.forms()[form], cache_dir=tmp_path)
+            np.testing.assert_allclose(found.features, alone, atol=1e-5)
+            np.testing.assert_array_equal(found.labels, self.LABELS)
+            assert found.rows == 6
+
+    @pytest.mark.parametrize("form", ["list", "ragged", "set"])
+    def test_one_vector_a_position(self, form):
+        network = self.network()
+        found = extract(network, self.forms()[form])
+        assert found.rows == 6
+        for row, each in enumerate(self.SEQUENCES):
+            np.testing.assert_allclose(found.features[row], network(each[None])[0], atol=1e-5)
+
+    def test_inputs_alone_and_several_outputs(self):
+        inputs = keras.Input((None, 3))
+        network = keras.Model(inputs, {"all": inputs * 2, "sum": keras.ops.sum(inputs, axis=1)})
+        data = tf.data.Dataset.from_tensor_slices(self.ragged()).batch(4)
+        for given in (list(self.SEQUENCES), data):
+            found = extract(network, given)
+            assert found.labels is None
+            sums = np.stack([each.sum(axis=0) for each in self.SEQUENCES])
+            np.testing.assert_allclose(found.features["sum"], sums, atol=1e-5)
+            np.testing.assert_allclose(
+                found.features["all"].flat_values, 2 * np.concatenate(self.SEQUENCES), atol=1e-5
+            )
+
+    def test_views_follow_one_another(self):
+        found = extract(
+            self.network(keras.layers.GlobalAveragePooling1D()),
+            (list(self.SEQUENCES), self.LABELS),
+            views=2,
+            augmentation=lambda x: 3.0 * x,
+        )
+        # The bias of a new layer is zero, so the network is linear.
+        np.testing.assert_allclose(found.features[1::2], 3 * found.features[::2], atol=1e-5)
+        np.testing.assert_array_equal(found.labels, np.repeat(self.LABELS, 2))
+
+    @pytest.mark.parametrize("as_set", [False, True])
+    def test_empty_ones(self, as_set):
+        ragged = tf.RaggedTensor.from_row_lengths(np.ones((4, 3), "float32"), [3, 0, 1])
+        data = tf.data.Dataset.from_tensor_slices(ragged).batch(3) if as_set else ragged
+        with pytest.raises(ValueError, match=r"1 empty ones in .*x, the first in .*row 1"):
+            extract(self.network(), data)
+
+    def test_too_short_ones_and_wrong_labels(self):
+        network = keras.Sequential([keras.Input((None, 3)), keras.layers.Conv1D(4, 3)])
+        with pytest.raises(ValueError, match=r"Sequences of 1 elements.*too short.*in row 2"):
+            extract(network, list(self.SEQUENCES))
+        with pytest.raises(ValueError, match=r"one row for each example.*\[6, 5\]"):
+            extract(network, (self.ragged(), self.LABELS[:5]))

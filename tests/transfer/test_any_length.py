@@ -271,3 +271,19 @@ def test_arrays_of_words_are_texts(shuffle):
         model = TransferModel(text_network(), 2, preprocessing=words, seed=0)
         losses.append(model.fit(texts, LABELS, shuffle=shuffle, verbose=0).history["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("network", [signal_network, convolutional_network])
+@pytest.mark.parametrize("kind", [TransferModel, FeatureTransfer])
+def test_empty_sequences_of_data_sets_are_refused(kind, network):
+    sequences = [*SIGNALS[:6], SIGNALS[0][:0], *SIGNALS[7:]]
+    said = "Every sequence must have at least one element.*1 empty ones in a batch of x.*row 1$"
+    model = kind(network(), 2)
+    if kind is FeatureTransfer or network is signal_network:
+        with pytest.raises(ValueError, match=said):
+            model.fit(as_data_set(sequences, LABELS), verbose=0)
+        with pytest.raises(ValueError, match=said):
+            model.evaluate(as_data_set(sequences, LABELS), verbose=0)
+    if network is signal_network:
+        with pytest.raises(ValueError, match=said):
+            model.predict(as_data_set(sequences), verbose=0)

@@ -120,3 +120,31 @@ def test_where_nothing_is_said():
         data = np.ones((12, 4), "float32") if x is None else x.astype("float32")
         model = TransferModel(backbone, 2, **options)
         assert not told(lambda m=model, d=data: m.fit(d, LABELS, verbose=0)), name
+
+
+@pytest.mark.parametrize("kind", [ktg.FeatureTransfer, TransferModel])
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_empty_texts_are_told_once_where_they_are_trained_on(kind, as_tensor):
+    words = keras.layers.TextVectorization(9, output_sequence_length=3)
+    texts = ["a b", "", "c", " \t\n", "b"] + [""] * 5
+    words.adapt(texts)
+    layers = [keras.layers.Embedding(9, 4), keras.layers.GlobalAveragePooling1D()]
+    backbone = keras.Sequential([keras.Input((3,), dtype="int64"), *layers])
+    model = kind(backbone, 2, preprocessing=words, seed=0)
+    labels = np.arange(10) % 2
+    given = tf.constant(texts) if as_tensor else texts
+
+    def said(call):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        return [str(each.message) for each in caught if "empty" in str(each.message)]
+
+    assert not said(lambda: model.predict(given, verbose=0))
+    (message,) = said(lambda: model.fit(given, labels, verbose=0))
+    assert "Received: 7 of 10 texts without a word, in rows 1, 3, 5, 6, 7, ..." in message
+    assert not said(lambda: model.fit(given, labels, verbose=0))
+    other = kind(backbone, 2, preprocessing=words, seed=0)
+    assert not said(
+        lambda: other.fit([each or "a" for each in texts if each != " \t\n"], labels[1:])
+    )

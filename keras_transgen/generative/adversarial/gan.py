@@ -323,6 +323,16 @@ class GAN(AdversarialModel):
             "augmentation": Nested(keras.layers.Layer, optional=True, names=True),
         }
 
+    def check_labels(self, y: Any) -> None:
+        """Refuse labels, which nothing here would learn from."""
+        if y is not None:
+            raise ValueError(
+                f"{type(self).__name__} learns from examples alone, and would not see their labels."
+                " Use ConditionalGAN to learn from labels, or leave them out: fit(images), "
+                "image_folder(..., labelled=False) or data.map(lambda images, labels: images). "
+                "Received: labels or targets with the examples"
+            )
+
     def _check_settings(self) -> None:
         counts = (self.latent_dim, self.discriminator_steps, self.filters)
         if not all(_is_count(each) for each in counts):

@@ -272,6 +272,32 @@ def test_wrong_images_are_refused_before_training(data, message):
     assert int(gan.progress.step.numpy()) == 0
 
 
+@pytest.mark.parametrize("form", ["arrays", "data set", "sequence", "generator", "held out"])
+def test_labels_are_refused_with_the_model_that_takes_them(form):
+    labels = np.arange(24) % 3
+    pairs = tf.data.Dataset.from_tensor_slices((IMAGES, labels)).batch(8)
+    given = {
+        "arrays": ((IMAGES, labels), {}),
+        "data set": ((pairs,), {}),
+        "sequence": ((Pairs(),), {}),
+        "generator": (((batch for batch in [(IMAGES, labels)]),), {"steps_per_epoch": 1}),
+        "held out": ((IMAGES,), {"validation_data": (IMAGES, labels)}),
+    }
+    args, kwargs = given[form]
+    gan = tiny_gan()
+    with pytest.raises(ValueError, match="Use ConditionalGAN to learn from labels"):
+        gan.fit(*args, verbose=0, **kwargs)
+    assert int(gan.progress.step.numpy()) == 0
+
+
+class Pairs(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return IMAGES, np.arange(24) % 3
+
+
 def test_sample_weights_are_refused():
     with pytest.raises(ValueError, match="does not weigh examples"):
         tiny_gan().fit(IMAGES, sample_weight=np.ones(24), verbose=0)
