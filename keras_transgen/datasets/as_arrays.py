@@ -157,7 +157,15 @@ def _of_objects(values: Sequence[Any], name: str) -> Any:
 
 
 def _word(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Words in bytes must be UTF-8: decode others first, word.decode('latin-1'). "
+            f"Received: {value[:40]!r}"
+        ) from error
 
 
 def _inner(value: Any, name: str) -> Any:

@@ -202,7 +202,9 @@ class PieceCodec:
                 "Pieces are made in a graph by tensorflow-text: pip install 'keras-transgen[text]'"
                 f". Received: {error}"
             ) from error
-        return text.SentencepieceTokenizer(self.model, out_type=tf.int32)
+        # Its model is a resource, which must not belong to the graph that asks for it first.
+        with tf.init_scope():
+            return text.SentencepieceTokenizer(self.model, out_type=tf.int32)
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
         pieces = self._in_graph.tokenize(texts)

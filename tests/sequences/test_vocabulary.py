@@ -21,7 +21,7 @@ def sentences():
 
 @pytest.fixture(scope="module")
 def pieces(sentences):
-    return Vocabulary.train(sentences, size=60)
+    return Vocabulary.train(sentences, size=34)
 
 
 def test_bytes_are_those_of_utf8():
@@ -82,7 +82,7 @@ def test_characters_are_the_most_frequent_and_the_others_unknown():
 
 def test_pieces_are_those_of_sentencepiece(pieces, sentences):
     processor = sentencepiece.SentencePieceProcessor(model_proto=pieces.codec.model)
-    assert pieces.size == 60
+    assert pieces.size == 34
     for text in sentences[:20]:
         assert pieces.encode(text) == processor.encode(text)
         assert pieces.decode(pieces.encode(text)) == text
@@ -93,12 +93,12 @@ def test_special_tokens_of_a_foreign_model_are_ours(sentences, tmp_path):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_prefix=str(tmp_path / "foreign"),
-        vocab_size=50,
+        vocab_size=30,
         minloglevel=2,
     )
     vocabulary = Vocabulary.load(tmp_path / "foreign.model")
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "foreign.model"))
-    assert vocabulary.size == 50 + 1
+    assert vocabulary.size == 30 + 1
     assert vocabulary.decode(vocabulary.encode(sentences)) == sentences
     assert vocabulary.encode("日")[-1] == vocabulary.unknown
     ours, theirs = vocabulary.encode(sentences[0]), processor.encode(sentences[0])
@@ -111,7 +111,7 @@ def test_special_tokens_of_a_foreign_model_are_ours(sentences, tmp_path):
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_files_give_the_same_tokens(kind, sentences, tmp_path):
     for vocabulary in (
-        Vocabulary.train(sentences, 60, kind),
+        Vocabulary.train(sentences, 34, kind),
         Vocabulary.characters(sentences),
         Vocabulary.bytes(),
     ):
@@ -134,9 +134,9 @@ def test_a_keras_file_carries_the_pieces(pieces, sentences, tmp_path):
 
 
 def test_pieces_that_are_not_the_models_are_refused(pieces, sentences, tmp_path):
-    other = Vocabulary.train(sentences, size=50)
+    other = Vocabulary.train(sentences, size=32)
     (tmp_path / "pieces.model").write_bytes(other.codec.model)
-    with pytest.raises(ValueError, match=r"not the one .* Received: 50 pieces where 60"):
+    with pytest.raises(ValueError, match=r"not the one .* Received: 32 pieces where 34"):
         Vocabulary.from_config(pieces.get_config()).load_assets(str(tmp_path))
     with pytest.raises(ValueError, match="lacks its vocabulary"):
         Vocabulary.from_config(pieces.get_config()).load_assets(str(tmp_path / "nowhere"))
