@@ -37,8 +37,15 @@ Restart = Annotated[
 ]
 
 
-def _state_of_data(settings: dict[str, Any]) -> dict[str, str]:
-    """A digest of the names, sizes and times of the files that the settings name."""
+def state_of_data(settings: dict[str, Any]) -> dict[str, str]:
+    """A digest of the names, sizes and times of the files that settings name, as a setting.
+
+    Args:
+        settings: The files or folders are `images`, `others`, `data` and `validation`.
+
+    Returns:
+        `{"state of the data": digest}`; `{}` where there are no files.
+    """
     from keras_transgen.datasets.folder_walk import found_files
 
     given = [settings.get(name) for name in ("images", "others", "data", "validation")]
@@ -96,7 +103,7 @@ class ResumableTraining:
         self.minutes, self.steps = minutes, steps
         self.signals = StopSignals()
         self.settings = json.loads(json.dumps(settings, default=str))
-        self.settings |= _state_of_data(settings)
+        self.settings |= state_of_data(settings)
         self.seconds = 0.0
         self.logs: list[dict[str, float]] = []
         refuse_links_in(output, self.folder)
@@ -104,6 +111,11 @@ class ResumableTraining:
             self._remove()
         if self.folder.exists():
             self._go_on()
+
+    @property
+    def backup(self) -> Path:
+        """Where the checkpoint lies."""
+        return self.folder / _BACKUP
 
     def _remove(self) -> None:
         others = [
@@ -164,7 +176,7 @@ class ResumableTraining:
         from keras_transgen.cli.checkpoint import Checkpoint
 
         self.remember(self.seconds)
-        return [Checkpoint(self, str(self.folder / _BACKUP))]
+        return [Checkpoint(self, str(self.backup))]
 
     def epochs(self, epochs: int | None, data: Any, default: int) -> int:
         """How many epochs `fit` is told, given the limits.
