@@ -19,7 +19,7 @@ from keras_transgen.cli.stop_signals import Stopped, StopSignals
 if TYPE_CHECKING:
     from keras_transgen.datasets.screen import Screen
 
-_BACKUP, _RUN = "checkpoint", "run.json"
+_BACKUP, _FEATURES, _RUN = "checkpoint", "features", "run.json"
 # More than any training with a limit of minutes takes.
 ENDLESS = 1_000_000
 
@@ -117,11 +117,16 @@ class ResumableTraining:
         """Where the checkpoint lies."""
         return self.folder / _BACKUP
 
+    @property
+    def features(self) -> Path:
+        """Where features lie that were extracted so far."""
+        return self.folder / _FEATURES
+
     def _remove(self) -> None:
         others = [
             path.name
             for path in self.folder.iterdir()
-            if path.name not in (_BACKUP, _RUN) and not path.name.startswith(".writing-")
+            if path.name not in (_BACKUP, _FEATURES, _RUN) and not path.name.startswith(".writing-")
         ]
         if others:
             raise ValueError(

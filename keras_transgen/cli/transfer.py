@@ -198,7 +198,6 @@ def run_transfer(
             "--epochs": epochs,
             "--steps": steps,
             "--minutes": minutes,
-            "--restart": restart or None,
             "--early-stopping": early_stopping,
         },
     )
