@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transgen.cli.columns import column_of, columns_of
-from keras_transgen.cli.data_kinds import FILE, IMAGES, SEQUENCES, SOUND, SUFFIXES, TEXT
+from keras_transgen.cli.data_kinds import FILE, IMAGES, SEQUENCES, SOUND, TEXT, suffixes_of
 from keras_transgen.cli.image_input import image_input
 from keras_transgen.cli.model_input import (
     refuse_other_input,
@@ -232,7 +232,7 @@ def _sound(
         rate = options.sample_rate
         if rate is None:
             by_class = options.pattern is None
-            first = files_by_class(folder, SUFFIXES[SOUND], FILE[SOUND], by_class)[0][0]
+            first = files_by_class(folder, suffixes_of(SOUND), FILE[SOUND], by_class)[0][0]
             rate = read_wav(first).sample_rate
         record = sound_record(shape, rate, options.seconds)
     rate, samples = record["sample_rate"], record["samples"]

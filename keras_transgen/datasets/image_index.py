@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transgen.datasets.file_suffixes import IMAGE_SUFFIXES
 from keras_transgen.datasets.folder_index import files_by_class
-
-_JPEG_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg")
-IMAGE_SUFFIXES = (".bmp", ".gif", *_JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
