@@ -50,12 +50,12 @@ def audio_folder(
     `keras.utils.pad_sequences(waves, padding="post", dtype="float32")` makes one array of them.
 
     Args:
-        path: The folder. Without a `pattern`, each folder in it is a class, in sorted order.
+        path: The folder. Without a `pattern`, each folder in it is a class.
         sample_rate: Samples per second that all are resampled to, as by `read_wav`. Defaults to
             8,000.
         pattern: A regular expression for the whole name of each file, whose group `label` is the
             name of its class: `r"(?P<label>\d)_.*\.wav"`. Classes are sorted, numbers by their
-            value.
+            value, and folders too.
         labelled: Whether there are classes. Defaults to `True`.
         class_names: The classes in the order wanted, and no others. Defaults to those that are
             found.

@@ -18,7 +18,8 @@ class ImageIndex:
     Attributes:
         paths: The files, ordered by class and then by path.
         labels: int64 `[count]`, positions in `class_names`; `None` for images without classes.
-        class_names: Names of the classes, sorted; `None` for images without classes.
+        class_names: Names of the classes, sorted, numbers by value; `None` for images without
+            classes.
     """
 
     paths: tuple[str, ...]
