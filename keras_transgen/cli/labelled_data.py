@@ -185,7 +185,7 @@ def _images(
         "crop": bool(reading["crop_to_aspect_ratio"]),
     }
     reading |= {"check": options.check, "skip_broken": options.skip_broken}
-    order = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
+    order: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
     if validation is None:
         refuse_small_classes(index.labels, names)
         train, held_out = image_folder_split(folder, **order, **reading)

@@ -29,6 +29,14 @@ Minutes = Annotated[
         min=0.0, help="Minutes of training at most, all runs of it together.", show_default="any"
     ),
 ]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Passes over the images.",
+        show_default="20, or as many as --steps or --minutes allow",
+    ),
+]
 Steps = Annotated[
     int | None, typer.Option(min=1, help="Steps to train, instead of --epochs.", show_default=False)
 ]

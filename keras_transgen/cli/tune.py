@@ -12,6 +12,7 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    Color,
     OldSize,
     Preprocessing,
     SkipBroken,
@@ -81,7 +82,7 @@ def run_tune(
         ),
     ] = None,
     algorithm: Annotated[
-        Literal["random", "bayesian", "grid"], typer.Option(help="How to choose.")
+        Literal["random", "bayesian", "grid"], typer.Option(help="How to choose the next model.")
     ] = "random",
     output: Annotated[
         Path, typer.Option(help="Folder for the search, the table, the figure and the best model.")
@@ -95,9 +96,7 @@ def run_tune(
         ),
     ] = None,
     size: OldSize = None,
-    color: Annotated[
-        str, typer.Option(help="For generative models: 'rgb' or 'grayscale'.")
-    ] = "rgb",
+    color: Color = "rgb",
     extractor: Annotated[
         str, typer.Option(help="For GANs: whose features compare samples with images.")
     ] = "digits",
