@@ -141,7 +141,9 @@ class ResumableTrials(keras_tuner.Tuner):
         """Report the trial; then its checkpoint is of no use."""
         super().on_trial_end(trial)
         folder = Path(self.get_trial_dir(trial.trial_id))
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        # With what a kill left of a file that was being written beside its place.
+        for left in (folder / UNFINISHED, *folder.glob(".writing-*")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def load_model(self, trial: Any) -> Any:
         """The model of a trial, with the weights of its best epoch in all runs."""

@@ -68,13 +68,16 @@ def test_the_best_epoch_of_all_runs_counts(tmp_path, algorithm, stop_in):
     if stop_in is not None:
         with pytest.raises(TimeIsOver):
             search(stop_in)
+        (trial,) = tmp_path.glob(f"{SEARCH}/trial_*")
+        (trial / ".writing-abc").mkdir()
     tuner, model = search(None)
     assert model.epochs == list(range(stop_in or 0, 4))
     (row,) = ktg.tuning.trial_table(tuner)
     assert (row["score"], row["best_epoch"]) == (0.9, 2)
     (best,) = tuner.get_best_models()
     np.testing.assert_array_equal(best.get_weights()[0], [[2.0]])
-    assert not list(tmp_path.glob(f"{SEARCH}/trial_*/unfinished"))
+    left = {path.name for path in tmp_path.glob(f"{SEARCH}/trial_*/*")}
+    assert not left & {"unfinished", ".writing-abc"}
 
 
 @pytest.mark.slow
