@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tutorials.execute import TutorialError, cleaned, execute
+from tutorials.execute import INSTALL, TutorialError, cleaned, execute
 
 pytestmark = pytest.mark.long
 
@@ -131,12 +131,37 @@ def test_has_the_parts_of_a_tutorial(tutorial):
     installing = [cell for cell in cells if "%pip install" in cell.source]
     assert len(installing) == 1
     assert installing[0] is next(cell for cell in cells if cell.cell_type == "code")
+    assert installing[0].source == INSTALL
     assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith(f"# {tutorial.stem.split('_')[0]} · ")
     assert cells[-1].source.startswith("## What to try next")
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert "$$" in text, "the mathematics"
     assert re.search(r"\*.+\*,? \(?(19|20)\d\d", text, re.S), "its paper"
+
+
+@pytest.mark.parametrize(
+    ("installed", "clone", "expected"),
+    [
+        (True, True, []),
+        (False, True, ["install -q .."]),
+        (False, False, ["install -q keras_transgen-*.whl"]),
+    ],
+)
+def test_the_first_cell_installs_what_there_is(installed, clone, expected, tmp_path, monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    (tmp_path / "tutorials").mkdir()
+    if clone:
+        (tmp_path / "keras_transgen").mkdir()
+    monkeypatch.chdir(tmp_path / "tutorials")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name if installed else None)
+    said = []
+    shell = InteractiveShell()
+    shell.register_magic_function(said.append, magic_name="pip")
+    shell.register_magic_function(lambda line: None, magic_name="matplotlib")
+    shell.run_cell(INSTALL).raise_error()
+    assert said == expected
 
 
 @pytest.mark.slow

@@ -29,6 +29,18 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 
+# The first code cell of every tutorial. A running kernel sees a plain installation; an editable one
+# it would see after a restart. No index is asked as long as the name there may be anybody's.
+INSTALL = """\
+%matplotlib inline
+import importlib.util
+from pathlib import Path
+
+if importlib.util.find_spec("keras_transgen") is None:
+    # From the clone that this notebook lies in; elsewhere, as in Colab, from the wheel that
+    # `make dist` writes to dist/: upload it. The package is in no index yet.
+    source = ".." if Path("../keras_transgen").is_dir() else "keras_transgen-*.whl"
+    %pip install -q {source}"""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -141,7 +153,8 @@ def cleaned(tutorial: Path) -> str:
         tutorial: The notebook.
 
     Returns:
-        JSON without outputs and run counts, keys sorted, indented by one.
+        JSON without outputs and run counts, keys sorted, indented by one, with the one cell that
+        installs the package.
     """
     notebook = nbformat.read(tutorial, as_version=4)
     notebook.metadata = nbformat.from_dict(METADATA)
@@ -149,6 +162,8 @@ def cleaned(tutorial: Path) -> str:
         cell.metadata = nbformat.from_dict({})
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+            if "%pip install" in cell.source:
+                cell.source = INSTALL
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
 

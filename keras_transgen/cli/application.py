@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -14,6 +15,7 @@ from keras_transgen.cli.advice import as_options
 from keras_transgen.cli.classify import run_classify
 from keras_transgen.cli.demo import run_demo
 from keras_transgen.cli.evaluate import run_evaluate
+from keras_transgen.cli.examples import epilog_of
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.cli.inspect import run_inspect
 from keras_transgen.cli.quiet import import_tensorflow
@@ -25,26 +27,33 @@ from keras_transgen.cli.tune import run_tune
 app = typer.Typer(
     name="keras-transgen",
     help="Transfer learning and generative models for Keras 3.",
+    epilog="keras-transgen COMMAND --help shows options, their defaults and examples.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
 generation = typer.Typer(help="Train a generative model on images, and draw samples from it.")
-generation.command("train")(generate.run_train)
-generation.command("sample")(generate.run_sample)
 translation = typer.Typer(help="Train a model from images to images, and apply it to a folder.")
-translation.command("train")(translate_train.run_train)
-translation.command("apply")(translate_apply.run_apply)
 
-app.command("demo")(run_demo)
-app.command("transfer", cls=MethodsInHelp)(run_transfer)
-app.command("classify")(run_classify)
-app.command("inspect")(run_inspect)
-app.command("extract")(run_extract)
+
+def _add(group: typer.Typer, name: str, run: Callable[..., Any], **options: Any) -> None:
+    """A command of a group, with examples at the end of its help."""
+    group.command(name.split()[-1], epilog=epilog_of(name), **options)(run)
+
+
+_add(app, "demo", run_demo)
+_add(app, "transfer", run_transfer, cls=MethodsInHelp)
+_add(app, "classify", run_classify)
+_add(app, "inspect", run_inspect)
+_add(app, "extract", run_extract)
+_add(generation, "generate train", generate.run_train)
+_add(generation, "generate sample", generate.run_sample)
+_add(translation, "translate train", translate_train.run_train)
+_add(translation, "translate apply", translate_apply.run_apply)
 app.add_typer(generation, name="generate", no_args_is_help=True)
 app.add_typer(translation, name="translate", no_args_is_help=True)
-app.command("stylize")(run_stylize)
-app.command("tune")(run_tune)
-app.command("evaluate")(run_evaluate)
+_add(app, "stylize", run_stylize)
+_add(app, "tune", run_tune)
+_add(app, "evaluate", run_evaluate)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ class Run(Protocol):
 
 
 class Checkpoint(keras.callbacks.BackupAndRestore):
-    """A checkpoint after each epoch, and after the step at which a signal ends the training.
+    """A checkpoint after each epoch, and after the step at which a signal or the time ends it.
 
     Args:
         run: Whose signals, limits and folder they are.
@@ -50,28 +50,36 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
         self.run.signals.waits = True
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.run.signals.received is not None:
-            self.model.stop_training = True
-            # The end of an epoch writes a checkpoint anyway.
-            if batch + 1 != (self.params or {}).get("steps"):
-                self._within_epoch = True
-                # There is no public place; tests/cli/test_resumable.py tells when it moves.
-                self._save_model()
-        elif self._is_long_enough():
+        # The end of an epoch writes a checkpoint anyway.
+        if self._is_interrupted() and batch + 1 != (self.params or {}).get("steps"):
+            self._within_epoch = True
+            # There is no public place; tests/cli/test_resumable.py tells when it moves.
+            self._save_model()
+            self._interrupt()
+        elif self._has_all_steps():
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.run.remember(time.monotonic() - self._started, epoch, logs)
         if not self._within_epoch:
             super().on_epoch_end(epoch, logs)
-        if self.run.signals.received is not None or self._is_long_enough():
+        if self._has_all_steps():
             self.model.stop_training = True
+        elif self._is_interrupted():
+            self._interrupt()
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.run.signals.waits = False
 
-    def _is_long_enough(self) -> bool:
-        minutes, steps = self.run.minutes, self.run.steps
-        if minutes is not None and time.monotonic() - self._started >= 60 * minutes:
-            return True
+    def _interrupt(self) -> None:
+        """End the training before it has all its epochs and steps."""
+        self.model.stop_training = True
+
+    def _is_interrupted(self) -> bool:
+        minutes = self.run.minutes
+        is_over = minutes is not None and time.monotonic() - self._started >= 60 * minutes
+        return is_over or self.run.signals.received is not None
+
+    def _has_all_steps(self) -> bool:
+        steps = self.run.steps
         return steps is not None and int(self.model.progress.step.numpy()) >= steps

@@ -16,7 +16,6 @@ from keras_transgen.cli.data_kinds import refuse_missing, refuse_other_kind
 from keras_transgen.cli.model_record import record_of
 from keras_transgen.cli.options import (
     BatchSize,
-    SkipBroken,
     UnsafeOps,
     loading_console,
     progress_bar,
@@ -50,7 +49,9 @@ def run_classify(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(help="CSV file for the answers.", show_default="the first ones on the screen"),
+        typer.Option(
+            help="CSV file for the answers.", show_default="the first twenty on the screen"
+        ),
     ] = None,
     top: Annotated[
         int, typer.Option(min=1, help="How many of the most probable classes to name.")
@@ -87,7 +88,10 @@ def run_classify(
         ),
     ] = None,
     batch_size: BatchSize = 32,
-    skip_broken: SkipBroken = False,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Leave out images that cannot be read; they are named."),
+    ] = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Path | None:
     """Tell the class of each file, row or record, with its probabilities."""

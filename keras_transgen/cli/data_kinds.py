@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,19 +14,6 @@ Kind = Annotated[
     Literal["images", "text", "sound", "sequences"] | None,
     typer.Option(help="What the data are.", show_default="what the files are"),
 ]
-# Those of `datasets.image_index`, which importing would load NumPy for.
-SUFFIXES = {
-    IMAGES: (
-        *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
-    ),
-    TEXT: (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz"),
-    SOUND: (".wav", ".wave"),
-    SEQUENCES: tuple(
-        f"{suffix}{packed}"
-        for suffix in (".fa", ".fasta", ".fna", ".ffn", ".faa", ".fas")
-        for packed in ("", ".gz")
-    ),
-}
 WORDS = {
     IMAGES: "images (files, or a folder)",
     TEXT: "a table of texts (CSV, TSV)",
@@ -34,6 +22,28 @@ WORDS = {
 }
 
 FILE = {IMAGES: "image", TEXT: "table", SOUND: "recording", SEQUENCES: "file of sequences"}
+
+
+def suffixes_of(kind: str) -> tuple[str, ...]:
+    """What files of a kind are called.
+
+    Args:
+        kind: Of the data.
+    """
+    return _suffixes()[kind]
+
+
+@functools.cache
+def _suffixes() -> dict[str, tuple[str, ...]]:
+    # Help, which needs none of them, would wait for what else the room imports.
+    from keras_transgen.datasets import file_suffixes
+
+    return {
+        IMAGES: file_suffixes.IMAGE_SUFFIXES,
+        TEXT: file_suffixes.TABLE_SUFFIXES,
+        SOUND: file_suffixes.WAVE_SUFFIXES,
+        SEQUENCES: file_suffixes.FASTA_SUFFIXES,
+    }
 
 
 def kind_of(paths: Sequence[Path]) -> str:
@@ -91,7 +101,7 @@ def _kinds_at(path: Path) -> set[str]:
 
 
 def _kinds_by_name(name: str) -> set[str]:
-    return {kind for kind, suffixes in SUFFIXES.items() if name.lower().endswith(suffixes)}
+    return {kind for kind, suffixes in _suffixes().items() if name.lower().endswith(suffixes)}
 
 
 def files_in(paths: Sequence[Path], kind: str) -> list[str]:
@@ -105,7 +115,7 @@ def files_in(paths: Sequence[Path], kind: str) -> list[str]:
     found: list[str] = []
     for path in paths:
         if path.is_dir():
-            found += files_by_class(path, SUFFIXES[kind], FILE[kind], labelled=False)[0]
+            found += files_by_class(path, suffixes_of(kind), FILE[kind], labelled=False)[0]
         else:
             found.append(str(path))
     return found

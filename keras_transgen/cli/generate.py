@@ -12,6 +12,7 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    Color,
     OldSize,
     SkipBroken,
     loading_console,
@@ -21,6 +22,7 @@ from keras_transgen.cli.options import (
     seed_option,
 )
 from keras_transgen.cli.resumable import (
+    Epochs,
     Minutes,
     Restart,
     ResumableTraining,
@@ -54,22 +56,14 @@ def run_train(
         ),
     ] = None,
     size: OldSize = None,
-    color: Annotated[
-        Literal["rgb", "grayscale"], typer.Option(help="Channels of a folder's images.")
-    ] = "rgb",
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Passes over the images.",
-            show_default="20, or as many as --steps or --minutes allow",
-        ),
-    ] = None,
+    color: Color = "rgb",
+    epochs: Epochs = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch_size: BatchSize = 64,
     latent_dim: Annotated[
-        int | None, typer.Option(min=1, help="Size of the latent vector. [default: the model's]")
+        int | None,
+        typer.Option(min=1, help="Size of the latent vector.", show_default="the model's"),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
         "runs/generate"

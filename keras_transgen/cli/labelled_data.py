@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transgen.cli.columns import column_of, columns_of
-from keras_transgen.cli.data_kinds import FILE, IMAGES, SEQUENCES, SOUND, SUFFIXES, TEXT
+from keras_transgen.cli.data_kinds import FILE, IMAGES, SEQUENCES, SOUND, TEXT, suffixes_of
 from keras_transgen.cli.image_input import image_input
 from keras_transgen.cli.model_input import (
     refuse_other_input,
@@ -67,6 +67,7 @@ def labelled_data(
     options: DataOptions,
     batch_size: int,
     seed: int,
+    shuffle: bool = True,
 ) -> Labelled:
     """Read data of a kind as a backbone takes them.
 
@@ -78,12 +79,13 @@ def labelled_data(
         options: What the command line says of them.
         batch_size: Examples a batch.
         seed: Of the split and the order.
+        shuffle: Whether images to train on come in another order in each epoch. Defaults to `True`.
 
     Raises:
         ValueError: They cannot be read, or the backbone takes others.
     """
     if kind == IMAGES:
-        return _images(backbone, _one(data, kind), validation, options, batch_size, seed)
+        return _images(backbone, _one(data, kind), validation, options, batch_size, seed, shuffle)
     refuse_other_input(backbone, kind)
     shape = getattr(backbone.input_contract, "shape", None)
     readers = {TEXT: _texts, SOUND: _sound, SEQUENCES: _sequences}
@@ -165,6 +167,7 @@ def _images(
     options: DataOptions,
     batch_size: int,
     seed: int,
+    shuffle: bool,
 ) -> Labelled:
     import numpy as np
 
@@ -182,9 +185,10 @@ def _images(
         "crop": bool(reading["crop_to_aspect_ratio"]),
     }
     reading |= {"check": options.check, "skip_broken": options.skip_broken}
+    order: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
     if validation is None:
         refuse_small_classes(index.labels, names)
-        train, held_out = image_folder_split(folder, batch_size=batch_size, seed=seed, **reading)
+        train, held_out = image_folder_split(folder, **order, **reading)
     else:
         other = list(index_images(validation).class_names or ())
         if other != names:
@@ -192,7 +196,7 @@ def _images(
                 "Both folders must have the same classes. "
                 f"Received: {names} in {folder}, {other} in {validation}"
             )
-        train = image_folder(folder, batch_size=batch_size, shuffle=True, seed=seed, **reading)
+        train = image_folder(folder, **order, **reading)
         held_out = image_folder(validation, batch_size=batch_size, **reading)
     labels = np.concatenate([np.asarray(batch[1]) for batch in held_out])
     return Labelled(names, record, {"x": train, "validation_data": held_out}, held_out, labels)
@@ -228,7 +232,7 @@ def _sound(
         rate = options.sample_rate
         if rate is None:
             by_class = options.pattern is None
-            first = files_by_class(folder, SUFFIXES[SOUND], FILE[SOUND], by_class)[0][0]
+            first = files_by_class(folder, suffixes_of(SOUND), FILE[SOUND], by_class)[0][0]
             rate = read_wav(first).sample_rate
         record = sound_record(shape, rate, options.seconds)
     rate, samples = record["sample_rate"], record["samples"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_transgen.cli.data_kinds import FILE, SEQUENCES, SUFFIXES, files_in
+from keras_transgen.cli.data_kinds import FILE, SEQUENCES, files_in, suffixes_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,10 +58,10 @@ def _files(paths: Sequence[Path], by_file: bool) -> list[tuple[str, str]]:
         direct = [
             path
             for path in sorted(paths[0].iterdir())
-            if path.is_file() and path.name.lower().endswith(SUFFIXES[SEQUENCES])
+            if path.is_file() and path.name.lower().endswith(suffixes_of(SEQUENCES))
         ]
         if not direct:
-            files, labels, names = files_by_class(paths[0], SUFFIXES[SEQUENCES], FILE[SEQUENCES])
+            files, labels, names = files_by_class(paths[0], suffixes_of(SEQUENCES), FILE[SEQUENCES])
             assert labels is not None
             assert names is not None
             return [(file, names[label]) for file, label in zip(files, labels)]
@@ -85,7 +85,7 @@ def _stem(path: Path) -> str:
     return next(
         (
             path.name[: -len(s)]
-            for s in sorted(SUFFIXES[SEQUENCES], key=len, reverse=True)
+            for s in sorted(suffixes_of(SEQUENCES), key=len, reverse=True)
             if path.name.lower().endswith(s)
         ),
         path.stem,

@@ -63,7 +63,11 @@ SkipBroken = Annotated[
     ),
 ]
 OldSize = Annotated[int | None, typer.Option("--size", hidden=True)]
-BatchSize = Annotated[int, typer.Option(min=1)]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples a batch.")]
+Color = Annotated[
+    Literal["rgb", "grayscale"],
+    typer.Option(help="Channels of a folder's images, for generative models."),
+]
 UnsafeOps = Annotated[
     bool,
     typer.Option(

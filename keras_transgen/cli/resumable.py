@@ -19,7 +19,7 @@ from keras_transgen.cli.stop_signals import Stopped, StopSignals
 if TYPE_CHECKING:
     from keras_transgen.datasets.screen import Screen
 
-_BACKUP, _RUN = "checkpoint", "run.json"
+_BACKUP, _FEATURES, _RUN = "checkpoint", "features", "run.json"
 # More than any training with a limit of minutes takes.
 ENDLESS = 1_000_000
 
@@ -27,6 +27,14 @@ Minutes = Annotated[
     float | None,
     typer.Option(
         min=0.0, help="Minutes of training at most, all runs of it together.", show_default="any"
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Passes over the images.",
+        show_default="20, or as many as --steps or --minutes allow",
     ),
 ]
 Steps = Annotated[
@@ -37,8 +45,15 @@ Restart = Annotated[
 ]
 
 
-def _state_of_data(settings: dict[str, Any]) -> dict[str, str]:
-    """A digest of the names, sizes and times of the files that the settings name."""
+def state_of_data(settings: dict[str, Any]) -> dict[str, str]:
+    """A digest of the names, sizes and times of the files that settings name, as a setting.
+
+    Args:
+        settings: The files or folders are `images`, `others`, `data` and `validation`.
+
+    Returns:
+        `{"state of the data": digest}`; `{}` where there are no files.
+    """
     from keras_transgen.datasets.folder_walk import found_files
 
     given = [settings.get(name) for name in ("images", "others", "data", "validation")]
@@ -96,7 +111,7 @@ class ResumableTraining:
         self.minutes, self.steps = minutes, steps
         self.signals = StopSignals()
         self.settings = json.loads(json.dumps(settings, default=str))
-        self.settings |= _state_of_data(settings)
+        self.settings |= state_of_data(settings)
         self.seconds = 0.0
         self.logs: list[dict[str, float]] = []
         refuse_links_in(output, self.folder)
@@ -105,11 +120,21 @@ class ResumableTraining:
         if self.folder.exists():
             self._go_on()
 
+    @property
+    def backup(self) -> Path:
+        """Where the checkpoint lies."""
+        return self.folder / _BACKUP
+
+    @property
+    def features(self) -> Path:
+        """Where features lie that were extracted so far."""
+        return self.folder / _FEATURES
+
     def _remove(self) -> None:
         others = [
             path.name
             for path in self.folder.iterdir()
-            if path.name not in (_BACKUP, _RUN) and not path.name.startswith(".writing-")
+            if path.name not in (_BACKUP, _FEATURES, _RUN) and not path.name.startswith(".writing-")
         ]
         if others:
             raise ValueError(
@@ -164,7 +189,7 @@ class ResumableTraining:
         from keras_transgen.cli.checkpoint import Checkpoint
 
         self.remember(self.seconds)
-        return [Checkpoint(self, str(self.folder / _BACKUP))]
+        return [Checkpoint(self, str(self.backup))]
 
     def epochs(self, epochs: int | None, data: Any, default: int) -> int:
         """How many epochs `fit` is told, given the limits.

@@ -97,7 +97,7 @@ def run_transfer(
         float | None,
         typer.Option(
             min=0.0,
-            help="Of sound: length that recordings are cut or padded to.",
+            help="Of sound: length that recordings are cut or padded to, in seconds.",
             show_default="the network's, or each its own",
         ),
     ] = None,
@@ -146,7 +146,9 @@ def run_transfer(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="The highest one.", show_default="looked for on held-out examples"),
+        typer.Option(
+            help="The highest one of its schedule.", show_default="looked for on held-out examples"
+        ),
     ] = None,
     epochs: Annotated[
         int | None,
@@ -198,7 +200,6 @@ def run_transfer(
             "--epochs": epochs,
             "--steps": steps,
             "--minutes": minutes,
-            "--restart": restart or None,
             "--early-stopping": early_stopping,
         },
     )

@@ -33,7 +33,6 @@ _OF_TRAINING = {
     "--minutes": "length",
     "--learning-rate": "learning rate",
     "--early-stopping": "epochs",
-    "--restart": "checkpoint",
 }
 
 

@@ -36,12 +36,23 @@ def train_transfer(
     network = open_backbone(given["backbone"], given["allow_unsafe_ops"], values)
     options = DataOptions(**{name: given[name] for name in DataOptions.__dataclass_fields__})
     examples = labelled_data(
-        kind, network, paths, given["validation"], options, given["batch_size"], given["seed"]
+        kind,
+        network,
+        paths,
+        given["validation"],
+        options,
+        given["batch_size"],
+        given["seed"],
+        # What is extracted once, and gone on with, comes in one order.
+        shuffle=given["method"] != FEATURE,
     )
     model = _model(given, network, examples.class_names)
     model.data_kind = examples.record
     run.output.mkdir(parents=True, exist_ok=True)
-    model.fit(**examples.fit, **_fit(run, given, examples))
+    if given["method"] == FEATURE:
+        _fit_on_features(run, model, examples)
+    else:
+        model.fit(**examples.fit, **_fit(run, given, examples))
     report = _written(run, model, given, examples)
     run.end()
     run.console.print(
@@ -68,12 +79,22 @@ def _model(given: dict[str, Any], backbone: Any, names: list[str]) -> Any:
     return ktg.StructureTransfer(backbone, method=method, **options)
 
 
+def _fit_on_features(run: ResumableTraining, model: Any, examples: Labelled) -> None:
+    """Extract features to where the same command finds them after a kill, and fit to them."""
+    from keras_transgen.backbones.feature_cache import SameData
+
+    run.remember(run.seconds)
+    # A run is gone on with on the very same files and options only.
+    model.cache_dir, model.data_key = str(run.features), SameData("data of this run")
+    model.fit(**examples.fit)
+    # The folder goes with the end of the run.
+    model.cache_dir = model.data_key = None
+
+
 def _fit(run: ResumableTraining, given: dict[str, Any], examples: Labelled) -> dict[str, Any]:
     """Arguments of `fit` that say how long, with which callbacks."""
     import keras
 
-    if given["method"] == FEATURE:
-        return {}
     x, batch_size = examples.fit["x"], given["batch_size"]
     batches = x if hasattr(x, "cardinality") else -(-len(x) // batch_size)
     # A limit of minutes cuts the usual training short, whose learning rate falls to its end.

@@ -21,6 +21,7 @@ from keras_transgen.cli.options import (
     seed_option,
 )
 from keras_transgen.cli.resumable import (
+    Epochs,
     Minutes,
     Restart,
     ResumableTraining,
@@ -64,7 +65,9 @@ def run_train(
         Literal["super-resolution", "denoising", "inpainting"],
         typer.Option(help="For enhance: what to learn."),
     ] = "super-resolution",
-    factor: Annotated[int, typer.Option(min=2, help="Of super-resolution.")] = 2,
+    factor: Annotated[
+        int, typer.Option(min=2, help="Of super-resolution: how many times larger images become.")
+    ] = 2,
     sigma: Annotated[
         float, typer.Option(help="Of the noise, for denoising: white is 1, 25 of 255 is 0.1.")
     ] = 0.1,
@@ -73,31 +76,28 @@ def run_train(
     ] = None,
     size: OldSize = None,
     filters: Annotated[
-        int | None, typer.Option(min=1, help="Width of the networks. [default: the model's]")
+        int | None, typer.Option(min=1, help="Width of the networks.", show_default="the model's")
     ] = None,
     backbone: Annotated[
         str | None,
         typer.Option(
             help="A pretrained network for colour images (handle, archive, folder or .keras file) "
-            "as the generators' encoder, for pix2pix and cyclegan. [default: none]"
+            "as the generators' encoder, for pix2pix and cyclegan.",
+            show_default="none",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Passes over the images.",
-            show_default="20, or as many as --steps or --minutes allow",
-        ),
-    ] = None,
+    epochs: Epochs = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="[default: 4; 1 for cyclegan, 16 for enhance]")
+        int | None,
+        typer.Option(
+            min=1, help="Images a batch.", show_default="4; 1 for cyclegan, 16 for enhance"
+        ),
     ] = None,
     validation: Annotated[
         Path | None,
-        typer.Option(help="Folder of validation images; otherwise every tenth is held out."),
+        typer.Option(help="Folder of validation images.", show_default="every tenth, held out"),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model, report and figures.")] = Path(
         "runs/translate"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +12,7 @@ from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
     Check,
+    Color,
     OldSize,
     Preprocessing,
     SkipBroken,
@@ -26,16 +25,15 @@ from keras_transgen.cli.options import (
     seed_option,
 )
 from keras_transgen.cli.resumable import refuse_two_lengths
-from keras_transgen.cli.stop_signals import Stopped, StopSignals
+from keras_transgen.cli.stop_signals import Stopped
 from keras_transgen.cli.tune_data import search_for_generation, search_for_transfer
-from keras_transgen.cli.tune_progress import TimeIsOver, search_progress
+from keras_transgen.cli.tune_progress import search_progress
+from keras_transgen.cli.tune_record import SEARCH, SearchRecord, TimeIsOver
+from keras_transgen.cli.tune_results import print_trials, trial_rows, write_results
 from keras_transgen.cli.tune_space import space_of
 
 EPOCHS = 5
 _GO_ON = "The same command goes on; --restart begins anew."
-_SETTINGS = "settings.json"
-_SEARCH = "search"
-_SHOWN = 20
 
 
 def run_tune(
@@ -64,8 +62,7 @@ def run_tune(
         float | None,
         typer.Option(
             min=0.0,
-            help="Minutes of search at most; the trial of that time is begun anew when the search "
-            "goes on.",
+            help="Minutes of search at most, all runs of it together.",
             show_default="any",
         ),
     ] = None,
@@ -85,7 +82,7 @@ def run_tune(
         ),
     ] = None,
     algorithm: Annotated[
-        Literal["random", "bayesian", "grid"], typer.Option(help="How to choose.")
+        Literal["random", "bayesian", "grid"], typer.Option(help="How to choose the next model.")
     ] = "random",
     output: Annotated[
         Path, typer.Option(help="Folder for the search, the table, the figure and the best model.")
@@ -99,9 +96,7 @@ def run_tune(
         ),
     ] = None,
     size: OldSize = None,
-    color: Annotated[
-        str, typer.Option(help="For generative models: 'rgb' or 'grayscale'.")
-    ] = "rgb",
+    color: Color = "rgb",
     extractor: Annotated[
         str, typer.Option(help="For GANs: whose features compare samples with images.")
     ] = "digits",
@@ -147,18 +142,10 @@ def run_tune(
         "value_range": value_range,
         "preprocessing": preprocessing,
     }
-    from keras_transgen.datasets.whole_file import refuse_links_in
-
-    # The tuner writes into its folder as it finds it.
-    refuse_links_in(output, output / _SEARCH)
-    if restart and (output / _SETTINGS).exists():
-        shutil.rmtree(output / _SEARCH, ignore_errors=True)
-        (output / _SETTINGS).unlink()
-    _refuse_another_search(output, settings)
+    record = SearchRecord(output, settings, restart, minutes, steps)
     import keras
-    import keras_tuner
 
-    from keras_transgen.training import write_whole_json
+    from keras_transgen.cli.tune_trials import TUNERS
 
     keras.utils.set_random_seed(seed)
     if task == "transfer":
@@ -178,29 +165,32 @@ def run_tune(
         search, data, names = search_for_generation(
             task, images, given, image_size, color, extractor, batch_size, seed, check, skip_broken
         )
-    tuners = {
-        "random": keras_tuner.RandomSearch,
-        "bayesian": keras_tuner.BayesianOptimization,
-        "grid": keras_tuner.GridSearch,
-    }
     output.mkdir(parents=True, exist_ok=True)
-    write_whole_json(output / _SETTINGS, settings)
-    tuner = tuners[algorithm](
+    record.begin()
+    tuner = TUNERS[algorithm](
         search,
         search.objective,
         max_trials=trials,
         seed=seed,
         directory=str(output),
-        project_name=_SEARCH,
+        project_name=SEARCH,
     )
+    tuner.record, tuner.console = record, console
     stopped = None
-    with StopSignals(), search_progress(console, tuner, trials, minutes, steps) as callback:
+    with record.signals, search_progress(console, tuner, trials) as callback:
         try:
             _search(tuner, data, epochs or steps or EPOCHS, callback)
         except Stopped as error:
             stopped = error
         except TimeIsOver:
-            console.print(f"{minutes:g} minutes are over; the same command goes on with the search")
+            console.print(
+                f"{minutes:g} minutes of search are over; the same command with more --minutes "
+                "goes on"
+            )
+        finally:
+            record.remember()
+    if stopped is None and record.signals.received is not None:
+        stopped = Stopped(record.signals.received)
     some = any(row["score"] is not None for row in trial_rows(tuner))
     if stopped is not None and not some:
         stopped.told = True
@@ -211,96 +201,14 @@ def run_tune(
             "No trial came to its end in this time; the same command with more --minutes goes on. "
             f"Received: --minutes {minutes:g}"
         )
-    report = _write_results(output, tuner, search, names, task, Path(images).name)
-    _print_table(console, report)
+    report = write_results(output, tuner, search, names, task, Path(images).name)
+    print_trials(console, report)
     say_written(console, output)
     if stopped is not None:
         stopped.told = True
         console.print(f"Stopped by a signal: these are the trials so far. {_GO_ON}")
         raise stopped
     return report
-
-
-def trial_rows(tuner: Any) -> list[dict[str, Any]]:
-    """The trials of a search, the best first."""
-    from keras_transgen.tuning import trial_table
-
-    return trial_table(tuner)
-
-
-def _write_results(
-    output: Path, tuner: Any, search: Any, names: Any, task: str, images: str
-) -> dict[str, Any]:
-    """Save the best model, the table of trials and their figure; what the report holds."""
-    from keras_transgen.plotting import plot_parallel_coordinates, save_figure
-    from keras_transgen.training import write_whole_json
-
-    rows = trial_rows(tuner)
-    done = [row for row in rows if row["score"] is not None]
-    if not done:
-        raise ValueError(
-            f"No trial came to an end. Received: {rows[-1]['message'] if rows else 'no trial'}"
-        )
-    (best,) = tuner.get_best_models()
-    best.save(output / "model.keras")
-    report = {
-        "task": task,
-        "objective": search.objective.name,
-        "direction": search.objective.direction,
-        "classes": names,
-        "space": search.space,
-        "best": {key: done[0][key] for key in ("trial", "score", "hyperparameters")},
-        "trials": rows,
-    }
-    write_whole_json(output / "report.json", report)
-    figure = plot_parallel_coordinates(
-        [row["hyperparameters"] for row in done],
-        [row["score"] for row in done],
-        score_name=search.objective.name,
-        maximize=search.objective.direction == "max",
-        title=f"{len(done)} trials of {task} on {images}",
-    )
-    save_figure(figure, output / "parallel_coordinates.png")
-    return report
-
-
-def _print_table(console: Any, report: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(title=f"The best trials by {report['objective']}")
-    table.add_column("trial")
-    table.add_column(report["objective"], justify="right")
-    table.add_column("epoch", justify="right")
-    table.add_column("hyperparameters")
-    for row in report["trials"][:_SHOWN]:
-        values = ", ".join(
-            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-            for name, value in row["hyperparameters"].items()
-        )
-        score = row["status"].lower() if row["score"] is None else f"{row['score']:.4g}"
-        text = values if row["message"] is None else f"{values}: {row['message']}"
-        table.add_row(row["trial"], score, str(row["best_epoch"] or ""), text)
-    console.print(table)
-    left = len(report["trials"]) - _SHOWN
-    if left > 0:
-        console.print(f"{left} more trials are in report.json")
-
-
-def _refuse_another_search(output: Path, settings: dict[str, Any]) -> None:
-    """The tuner knows its own space; that the data are the same, nobody else would notice."""
-    file = output / _SETTINGS
-    if not file.exists():
-        return
-    before = json.loads(file.read_text())
-    other = [name for name, value in settings.items() if before.get(name) != value]
-    if other:
-        raise ValueError(
-            "The output folder holds a search that is gone on with, so images and options must be "
-            "the same; only --trials may grow. Begin anew with --restart, or choose another "
-            "--output. "
-            f"Received: {', '.join(f'{name} {settings[name]!r}' for name in other)}; the search in "
-            f"{output} has {', '.join(f'{name} {before.get(name)!r}' for name in other)}"
-        )
 
 
 def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> None:

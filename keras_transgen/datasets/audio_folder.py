@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_transgen.datasets.file_suffixes import WAVE_SUFFIXES
 from keras_transgen.datasets.folder_index import files_by_class
 from keras_transgen.datasets.named_labels import number_labels
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.wave_file import read_wav
 
 MAX_BYTES = 2**31
-_SUFFIXES = (".wav", ".wave")
 
 
 class AudioFolder(NamedTuple):
@@ -50,12 +50,12 @@ def audio_folder(
     `keras.utils.pad_sequences(waves, padding="post", dtype="float32")` makes one array of them.
 
     Args:
-        path: The folder. Without a `pattern`, each folder in it is a class, in sorted order.
+        path: The folder. Without a `pattern`, each folder in it is a class.
         sample_rate: Samples per second that all are resampled to, as by `read_wav`. Defaults to
             8,000.
         pattern: A regular expression for the whole name of each file, whose group `label` is the
             name of its class: `r"(?P<label>\d)_.*\.wav"`. Classes are sorted, numbers by their
-            value.
+            value, and folders too.
         labelled: Whether there are classes. Defaults to `True`.
         class_names: The classes in the order wanted, and no others. Defaults to those that are
             found.
@@ -95,7 +95,7 @@ def audio_folder(
         return printable(file_paths[position])
 
     by_folder = labelled and pattern is None
-    file_paths, labels, classes = files_by_class(path, _SUFFIXES, "recording", by_folder)
+    file_paths, labels, classes = files_by_class(path, WAVE_SUFFIXES, "recording", by_folder)
     if pattern is not None:
         labels, classes = number_labels(_names(file_paths, pattern), class_names, place)
     elif classes is not None and class_names is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transgen.datasets.class_names import sorted_names
 from keras_transgen.datasets.folder_walk import FoundFile, found_files, once_each
 from keras_transgen.datasets.printable import printable
 
@@ -37,8 +38,8 @@ def files_by_class(
         caller: Who warns, once, of what is passed over. Defaults to nobody.
 
     Returns:
-        `(paths, labels, class_names)`: by class and then by path; the last two are `None` without
-        classes.
+        `(paths, labels, class_names)`: by class, numbers by value, and then by path; the last two
+        are `None` without classes.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -51,7 +52,7 @@ def files_by_class(
         raise FileNotFoundError(
             f"Expected a folder of {kind}s. Received: path={str(path)!r} ({there})"
         )
-    classes = _folders_in(folder) if labelled else []
+    classes = list(_folders_in(folder)) if labelled else []
     files = [] if labelled and not classes else found_files(str(folder), classes)
     wanted = once_each(file for file in files if file.path.lower().endswith(suffixes))
     special = next((file for file in wanted if file.special), None)
@@ -86,8 +87,10 @@ def files_by_class(
     return tuple(paths), labels.astype("int64"), tuple(classes)
 
 
-def _folders_in(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _folders_in(folder: Path) -> tuple[str, ...]:
+    return sorted_names(
+        p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")
+    )
 
 
 def _tell_of_others(

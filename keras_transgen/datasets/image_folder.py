@@ -43,7 +43,7 @@ def image_folder(
     counted in a warning; of links to one file the first is read (`index_images`).
 
     Args:
-        path: The folder. With `labelled`, each folder in it is a class, in sorted order.
+        path: The folder. With `labelled`, each folder in it is a class, sorted, numbers by value.
         image_size: Height and width in pixels, or one number for both.
         batch_size: Images per batch, the last one smaller; `None` gives single images.
             Defaults to 32.

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transgen.datasets.file_suffixes import IMAGE_SUFFIXES
 from keras_transgen.datasets.folder_index import files_by_class
-
-_JPEG_SUFFIXES = (".jfif", ".jpe", ".jpeg", ".jpg")
-IMAGE_SUFFIXES = (".bmp", ".gif", *_JPEG_SUFFIXES, ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -20,7 +18,8 @@ class ImageIndex:
     Attributes:
         paths: The files, ordered by class and then by path.
         labels: int64 `[count]`, positions in `class_names`; `None` for images without classes.
-        class_names: Names of the classes, sorted; `None` for images without classes.
+        class_names: Names of the classes, sorted, numbers by value; `None` for images without
+            classes.
     """
 
     paths: tuple[str, ...]

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_transgen.datasets.boxed_images import BoxedImage, boxed_dataset, number_or_nan
 from keras_transgen.datasets.file_content import file_content, file_text
-from keras_transgen.datasets.image_index import IMAGE_SUFFIXES
+from keras_transgen.datasets.file_suffixes import IMAGE_SUFFIXES
 from keras_transgen.datasets.named_labels import number_labels, sorted_names
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.viewed_image import read_image

@@ -13,9 +13,10 @@ import numpy as np
 from keras_transgen.backbones import Backbone, load_backbone
 from keras_transgen.backbones.feature_function import FeatureFunction
 from keras_transgen.backbones.network_digest import layer_digest
+from keras_transgen.datasets.file_suffixes import IMAGE_SUFFIXES
 from keras_transgen.datasets.image_check import look_at_images
 from keras_transgen.datasets.image_decoding import Decoding, decode_image, decoding
-from keras_transgen.datasets.image_index import IMAGE_SUFFIXES, list_images
+from keras_transgen.datasets.image_index import list_images
 from keras_transgen.datasets.viewed_image import WHITE
 from keras_transgen.distributed.packed_model import as_model, pack_model, unpack_model
 from keras_transgen.distributed.parquet_folder import ParquetFolder, array_column, column_array

@@ -78,7 +78,9 @@ def test_a_search_for_the_best_transfer_and_going_on_with_it(digit_folder, tmp_p
     options = {"backbone": ["digits"], "size": 8, "output": tmp_path, "trials": 5}
     with pytest.raises(ValueError, match="another space"):
         run_tune(str(digit_folder), epochs=1, **options)
-    with pytest.raises(ValueError, match=r"only --trials may grow.*epochs 2; .* has epochs 1"):
+    with pytest.raises(
+        ValueError, match=r"only --trials and --minutes may.*epochs 2; .* has epochs 1"
+    ):
         run_tune(str(digit_folder), epochs=2, **options)
 
 

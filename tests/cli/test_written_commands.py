@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
+from keras_transgen.cli.examples import examples_of
 from tests.cli import networks
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,12 @@ def command_lines(page):
             yield line.replace(choices, choice) if choices else line
 
 
-LINES = sorted({line.strip() for page in PAGES for line in command_lines(page.read_text())})
+COMMANDS = [
+    *("demo", "transfer", "classify", "inspect", "extract", "stylize", "tune", "evaluate"),
+    *("generate train", "generate sample", "translate train", "translate apply"),
+]
+WRITTEN = {line.strip() for page in PAGES for line in command_lines(page.read_text())}
+LINES = sorted(WRITTEN.union(*map(examples_of, COMMANDS)))
 
 
 def save_other_kinds(folder):
@@ -69,8 +75,16 @@ def made(tmp_path_factory, digit_folder):
     return folder
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_examples(command):
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0
+    end = result.output.rpartition("For example:")[2]
+    assert [line.strip() for line in end.splitlines() if line.strip()] == examples_of(command)
+
+
 def test_the_pages_have_commands():
-    assert {line.split()[1] for line in LINES} >= {
+    assert {line.split()[1] for line in WRITTEN} >= {
         "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "transfer",
         "translate", "tune",
     }  # fmt: skip

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -33,9 +35,7 @@ def test_every_token_is_predicted_once(context):
     given = documents([0, 1, 3, 5, 9, 40, 2, 2, 17, 33])
     rows = packed(given, context)
     assert rows.shape[1] == context + 1
-    assert predictions(rows) == sorted(
-        pair for each in given for pair in zip(each, each[1:])
-    )
+    assert predictions(rows) == sorted(pair for each in given for pair in itertools.pairwise(each))
 
 
 def test_short_documents_share_rows():

@@ -14,7 +14,22 @@ TEXTS = ["To be, or not to be", "Grüße aus Köln", "敏捷的棕狐狸", "a\nb
 
 @pytest.fixture(scope="module")
 def sentences():
-    words = "the a man dog two women play snow red on in street runs young".split()
+    words = [
+        "the",
+        "a",
+        "man",
+        "dog",
+        "two",
+        "women",
+        "play",
+        "snow",
+        "red",
+        "on",
+        "in",
+        "street",
+        "runs",
+        "young",
+    ]
     draws = np.random.default_rng(0)
     return [" ".join(draws.choice(words, draws.integers(3, 9))) for _ in range(400)]
 
@@ -148,7 +163,10 @@ def test_pieces_that_are_not_the_models_are_refused(pieces, sentences, tmp_path)
     ("act", "message"),
     [
         (lambda: Vocabulary.train(["a b"], size=4000), "a smaller size may do.*size=4000"),
-        (lambda: Vocabulary.train(["a b"], kind="word"), "'unigram' or 'bpe'. Received: kind='word'"),
+        (
+            lambda: Vocabulary.train(["a b"], kind="word"),
+            "'unigram' or 'bpe'. Received: kind='word'",
+        ),
         (lambda: Vocabulary.characters([]), "no row|no texts"),
         (lambda: Vocabulary.characters("abc"), r"put one alone into a list.*'abc'"),
         (lambda: Vocabulary.characters(["a"], size=4), "size must be more than 4"),

@@ -1,0 +1,45 @@
+"""Command lines that help shows below the options, by the names of their commands."""
+
+_EXAMPLES = {
+    "demo": ["demo"],
+    "transfer": [
+        "transfer digits FOLDER",
+        "transfer HANDLE FOLDER --method lora --minutes 30",
+        "transfer TEXT_MODULE TABLE.tsv --text title,body --label kind",
+    ],
+    "classify": [
+        "classify CLASSIFIER.keras FOLDER --output answers.csv",
+        "classify CLASSIFIER.keras FOLDER --top 3",
+    ],
+    "inspect": ["inspect HANDLE"],
+    "extract": ["extract HANDLE FOLDER features.npz"],
+    "stylize": ["stylize CONTENT.png STYLE.png"],
+    "tune": [
+        "tune FOLDER --trials 20 --minutes 60",
+        "tune FOLDER --space kind=feature --space l2=0.001:1:log",
+    ],
+    "evaluate": ["evaluate REAL_FOLDER SAMPLES_OR_MODEL --image-size 64"],
+    "generate train": ["generate train FOLDER --model gan --minutes 60"],
+    "generate sample": ["generate sample MODEL.keras samples.png"],
+    "translate train": ["translate train FOLDER --model pix2pix"],
+    "translate apply": ["translate apply MODEL.keras FOLDER"],
+}
+
+
+def examples_of(command: str) -> list[str]:
+    """The examples of a command.
+
+    Args:
+        command: Its name, behind that of its group.
+    """
+    return [f"keras-transgen {line}" for line in _EXAMPLES[command]]
+
+
+def epilog_of(command: str) -> str:
+    """The examples of a command, as its help ends with them.
+
+    Args:
+        command: Its name, behind that of its group.
+    """
+    # Typer takes an empty line for the end of one.
+    return "\n\n".join(["For example:", *examples_of(command)])
