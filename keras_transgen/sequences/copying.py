@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_transgen.sequences.token_codecs import PADDING
 
-_TINY = 1e-9
+_TINY, _HIDDEN = 1e-9, -1e9
 
 
 class Mixture(NamedTuple):
@@ -61,11 +61,12 @@ class Pointer(keras.layers.Layer):
         Args:
             features: Of the decoder, `[batch, length, model_dim]`.
             keys: `self.key` of the encoder's features, `[batch, source, model_dim]`.
-            hidden: A bias `[batch, 1, source]` that hides padding.
+            hidden: Which places are padding, bool `[batch, 1, source]`.
             logits: Of the decoder.
         """
         scores = tf.matmul(self.query(features), keys, transpose_b=True)
-        scores = tf.cast(scores, tf.float32) / math.sqrt(self.model_dim) + hidden
+        scores = tf.cast(scores, tf.float32) / math.sqrt(self.model_dim)
+        scores = tf.where(hidden, _HIDDEN, scores)
         return Mixture(logits, tf.sigmoid(self.gate(features)), tf.nn.softmax(scores))
 
     def get_config(self) -> dict[str, Any]:

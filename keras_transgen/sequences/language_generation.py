@@ -13,7 +13,7 @@ from keras_transgen.sequences.decoding.sampling_loop import Generated, sampling_
 from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
-from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_where
+from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
 
 _ROWS_AT_A_TIME = 64
@@ -115,9 +115,12 @@ def _continued(
                 rows[row] = [*rows[row], *kept]
         ended |= generated.ended.numpy()
         made += taken
-        # What does not fit any more goes on from its last half.
-        if max(map(len, rows)) > context:
-            rows = [row[-max(1, context // 2) :] for row in rows]
+        # A text that fills the context goes on from its last half; one that ended takes no room.
+        for row, end in enumerate(ended):
+            if end:
+                rows[row] = [START]
+            elif len(rows[row]) > context:
+                rows[row] = rows[row][-max(1, context // 2) :]
     return [[token for token in each if token != END] for each in found[: len(prompts)]]
 
 
@@ -171,7 +174,7 @@ def generate_tokens(
     places = tf.range(width)[None] - padding[:, None]
     features, cache = network(
         prompts,
-        hidden_where(before | later)[:, None],
+        (before | later)[:, None],
         tf.maximum(places, 0),
         cache=cache,
         place=0,
@@ -184,7 +187,7 @@ def generate_tokens(
         hidden = before | (keys > place)[None, None, :]
         features, cache = network(
             token[:, None],
-            hidden_where(hidden)[:, None],
+            hidden[:, None],
             tf.minimum((place - padding)[:, None], network.context_length - 1)
             if network.positions == "learned"
             else (place - padding)[:, None],

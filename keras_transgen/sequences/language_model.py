@@ -27,7 +27,7 @@ from keras_transgen.sequences.perplexity import Perplexity
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.token_codecs import END, START
-from keras_transgen.sequences.transformer.stack import TransformerStack, causal_bias
+from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import TrainerModel, loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
@@ -293,11 +293,11 @@ class LanguageModel(TrainerModel):
     def features(self, tokens: Any, training: bool = False) -> Any:
         """What the last block says of each token, `[batch, length, model_dim]`."""
         tokens = tf.cast(tokens, tf.int32)
-        bias = causal_bias(segments(tokens))
+        hidden = hidden_from(segments(tokens))
         rotary = self.network.positions == "rotary"
         # Turned by rotations, only distances count, which are the same from anywhere.
         places = tf.range(tf.shape(tokens)[1])[None] if rotary else positions_in_segments(tokens)
-        return self.network(tokens, bias, places, training=training)[0]
+        return self.network(tokens, hidden, places, training=training)[0]
 
     def _token_nats(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
         """-log p of each token after the first, zero where it is not counted."""

@@ -21,8 +21,7 @@ from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING
 from keras_transgen.sequences.transformer.stack import (
     TransformerStack,
-    causal_bias,
-    hidden_where,
+    hidden_from,
 )
 from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
@@ -336,10 +335,10 @@ class SequenceToSequence(TrainerModel):
             training: Whether to drop.
 
         Returns:
-            Features `[batch, length, model_dim]`, and a bias `[batch, 1, 1, length]` that hides
-            padding.
+            Features `[batch, length, model_dim]`, and which places are padding, bool
+            `[batch, 1, 1, length]`.
         """
-        hidden = hidden_where(source == PADDING)[:, None, None, :]
+        hidden = (source == PADDING)[:, None, None, :]
         places = tf.range(tf.shape(source)[1])[None]
         return self.encoder(source, hidden, places, training=training)[0], hidden
 
@@ -362,10 +361,10 @@ class SequenceToSequence(TrainerModel):
         memory, hidden = self.encode(source, training)
         features, _ = self.decoder(
             target,
-            causal_bias(segments(target)),
+            hidden_from(segments(target)),
             tf.range(tf.shape(target)[1])[None],
             memory=self.decoder.memory_keys(memory),
-            memory_bias=hidden,
+            memory_hidden=hidden,
             training=training,
         )
         return self.decoder.logits(features), features, memory, hidden

@@ -16,7 +16,7 @@ from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.packing import same_length
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
-from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_where
+from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
 
 _ROWS_AT_A_TIME = 64
@@ -35,7 +35,7 @@ class Translator(Protocol):
     _functions: dict[Any, Any]
 
     def encode(self, source: Any, training: bool = False) -> tuple[Any, Any]:
-        """Features of sources, and a bias that hides padding."""
+        """Features of sources, and which places are padding."""
 
 
 def translated(
@@ -150,10 +150,10 @@ def translated_tokens(
         later = tf.range(steps + 1)[None, None, None, :] > place
         features, cache = decoder(
             token[:, None],
-            hidden_where(later),
+            later,
             tf.reshape(place, [1, 1]),
             memory=keys,
-            memory_bias=hidden,
+            memory_hidden=hidden,
             cache=cache,
             place=place,
         )

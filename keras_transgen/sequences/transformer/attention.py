@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# What is not attended to; finite, since a row may have nothing to attend to (padding).
-HIDDEN = -1e9
+# The score of what is hidden; finite, since a row may have nothing to attend to (padding).
+_HIDDEN = -1e9
 
 
 class KeysAndValues(NamedTuple):
@@ -81,22 +81,23 @@ class Attention(keras.layers.Layer):
         """What is asked for, scaled, `[batch, heads, length, model_dim / heads]`."""
         return self.heads(self.query(x)) / math.sqrt(self.model_dim // self.num_heads)
 
-    def call(self, queries: Any, keys_and_values: KeysAndValues, bias: Any = None) -> Any:
+    def call(self, queries: Any, keys_and_values: KeysAndValues, hidden: Any = None) -> Any:
         """Attend.
 
         Args:
             queries: What `queries` gave.
             keys_and_values: What `keys_and_values` gave.
-            bias: Added to the scores before the softmax, to be broadcast to
-                `[batch, heads, queries, keys]`; `HIDDEN` hides a key.
+            hidden: Which keys are not seen, bool, to be broadcast to
+                `[batch, heads, queries, keys]`. A mask, since Keras would cast a bias to half
+                precision.
 
         Returns:
             `[batch, length, model_dim]`.
         """
         keys, values = keys_and_values
         scores = ops.cast(ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2))), "float32")
-        if bias is not None:
-            scores = scores + bias
+        if hidden is not None:
+            scores = tf.where(hidden, _HIDDEN, scores)
         weights = ops.cast(tf.nn.softmax(scores), values.dtype)
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
         shape = ops.shape(mixed)

@@ -94,10 +94,10 @@ class TransformerBlock(keras.layers.Layer):
     def call(
         self,
         x: Any,
-        bias: Any = None,
+        hidden: Any = None,
         turn: Any = None,
         memory: KeysAndValues | None = None,
-        memory_bias: Any = None,
+        memory_hidden: Any = None,
         cache: KeysAndValues | None = None,
         place: Any = None,
         training: bool = False,
@@ -106,10 +106,10 @@ class TransformerBlock(keras.layers.Layer):
 
         Args:
             x: `[batch, length, model_dim]`.
-            bias: Added to the scores of self-attention; see `Attention.call`.
+            hidden: Which positions self-attention does not see; see `Attention.call`.
             turn: `rotary.rotation` at the positions of `x`; `None` without rotary positions.
             memory: What `memory_keys` gave.
-            memory_bias: Added to the scores of the attention to the memory.
+            memory_hidden: Which places of the memory are not seen.
             cache: Keys and values of earlier positions, of some fixed length, into which those of
                 `x` are written; `None` to attend to `x` alone.
             place: Where they are written, an int scalar.
@@ -128,14 +128,14 @@ class TransformerBlock(keras.layers.Layer):
             keys = ops.slice_update(cache.keys, at, ops.cast(keys, cache.keys.dtype))
             values = ops.slice_update(cache.values, at, ops.cast(values, cache.values.dtype))
         attended = KeysAndValues(keys, values)
-        x = x + self.dropout(self.attention(queries, attended, bias), training=training)
+        x = x + self.dropout(self.attention(queries, attended, hidden), training=training)
         if (
             memory is not None
             and self.memory_norm is not None
             and self.memory_attention is not None
         ):
             queries = self.memory_attention.queries(self.memory_norm(x))
-            found = self.memory_attention(queries, memory, memory_bias)
+            found = self.memory_attention(queries, memory, memory_hidden)
             x = x + self.dropout(found, training=training)
         added = self.outer(self.inner(self.feedforward_norm(x)))
         return x + self.dropout(added, training=training), attended

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_transgen.sequences.transformer.attention import HIDDEN, KeysAndValues
+from keras_transgen.sequences.transformer.attention import KeysAndValues
 from keras_transgen.sequences.transformer.block import TransformerBlock
 from keras_transgen.sequences.transformer.rotary import rotation
 
@@ -57,6 +57,11 @@ class TransformerStack(keras.layers.Layer):
         super().__init__(**kwargs)
         if positions not in POSITIONS:
             raise ValueError(f"positions must be one of {POSITIONS}. Received: {positions!r}")
+        if model_dim % num_heads:
+            raise ValueError(
+                "model_dim must be a multiple of num_heads. "
+                f"Received: model_dim={model_dim}, num_heads={num_heads}"
+            )
         if positions == "rotary" and (model_dim // num_heads) % 2:
             raise ValueError(
                 "Rotary positions need heads of an even size, model_dim / num_heads. "
@@ -121,10 +126,10 @@ class TransformerStack(keras.layers.Layer):
     def call(
         self,
         tokens: Any,
-        bias: Any,
+        hidden: Any,
         positions: Any,
         memory: list[KeysAndValues] | None = None,
-        memory_bias: Any = None,
+        memory_hidden: Any = None,
         cache: list[KeysAndValues] | None = None,
         place: Any = None,
         added: Any = None,
@@ -134,10 +139,10 @@ class TransformerStack(keras.layers.Layer):
 
         Args:
             tokens: Ints `[batch, length]`.
-            bias: Which positions see which; see `Attention.call`.
+            hidden: Which positions do not see which; see `Attention.call`.
             positions: Place of each token in its text, ints `[batch or 1, length]`.
             memory: What `memory_keys` gave, where the blocks attend to a memory.
-            memory_bias: Which places of the memory are seen.
+            memory_hidden: Which places of the memory are not seen.
             cache: What `empty_cache` gave, or an earlier call returned.
             place: Where these tokens stand in the cache, an int scalar.
             added: Added to each token's vector, such as a latent vector, `[batch, 1, model_dim]`.
@@ -160,10 +165,10 @@ class TransformerStack(keras.layers.Layer):
         for number, block in enumerate(self.blocks):
             x, keys_and_values = block(
                 x,
-                bias=bias,
+                hidden=hidden,
                 turn=turn,
                 memory=None if memory is None else memory[number],
-                memory_bias=memory_bias,
+                memory_hidden=memory_hidden,
                 cache=None if cache is None else cache[number],
                 place=place,
                 training=training,
@@ -202,21 +207,16 @@ class TransformerStack(keras.layers.Layer):
         }
 
 
-def hidden_where(hidden: Any) -> Any:
-    """A bias that hides: `HIDDEN` where `hidden` is true, else 0, float32 of its shape."""
-    return ops.where(hidden, HIDDEN, 0.0)
-
-
-def causal_bias(segments: Any) -> Any:
-    """Each position sees those of its own segment that are not behind it.
+def hidden_from(segments: Any) -> Any:
+    """Each position sees those of its own segment that are not behind it, and no others.
 
     Args:
         segments: Ints `[batch, length]`.
 
     Returns:
-        float32 `[batch, 1, length, length]`.
+        bool `[batch, 1, length, length]`, true where a position is not seen.
     """
     places = ops.arange(ops.shape(segments)[1])
     later = places[None, :] > places[:, None]
     other = segments[:, :, None] != segments[:, None, :]
-    return hidden_where(ops.logical_or(later, other))[:, None]
+    return ops.logical_or(later, other)[:, None]
