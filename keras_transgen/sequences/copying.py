@@ -55,19 +55,21 @@ class Pointer(keras.layers.Layer):
             each.build((None, None, self.model_dim))
         self.built = True
 
-    def call(self, features: Any, keys: Any, hidden: Any, logits: Any) -> Mixture:
+    def call(self, features: Any, keys: Any, hidden: Any) -> tuple[Any, Any]:
         """Where to copy from.
 
         Args:
             features: Of the decoder, `[batch, length, model_dim]`.
             keys: `self.key` of the encoder's features, `[batch, source, model_dim]`.
             hidden: Which places are padding, bool `[batch, 1, source]`.
-            logits: Of the decoder.
+
+        Returns:
+            `written` and `places` of a `Mixture`.
         """
         scores = tf.matmul(self.query(features), keys, transpose_b=True)
         scores = tf.cast(scores, tf.float32) / math.sqrt(self.model_dim)
         scores = tf.where(hidden, _HIDDEN, scores)
-        return Mixture(logits, tf.sigmoid(self.gate(features)), tf.nn.softmax(scores))
+        return tf.sigmoid(self.gate(features)), tf.nn.softmax(scores)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "model_dim": self.model_dim}

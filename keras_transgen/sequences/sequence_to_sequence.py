@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.sequences.copying import Pointer, log_probability_of
+from keras_transgen.sequences.copying import Mixture, Pointer, log_probability_of
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
 from keras_transgen.sequences.packing import predictions_counted, segments
@@ -378,7 +378,7 @@ class SequenceToSequence(TrainerModel):
         if self.pointer is None:
             nats = tf.nn.sparse_softmax_cross_entropy_with_logits(following, logits)
             return nats, logits
-        mixture = self.pointer(features, self.pointer.key(memory), hidden[:, 0], logits)
+        mixture = Mixture(logits, *self.pointer(features, self.pointer.key(memory), hidden[:, 0]))
         return -log_probability_of(mixture, following, source), logits
 
     # What the model says and writes

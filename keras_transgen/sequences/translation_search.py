@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.sequences.copying import Pointer, all_log_probabilities
+from keras_transgen.sequences.copying import Mixture, Pointer, all_log_probabilities
 from keras_transgen.sequences.decoding.beam_search import beam_search
 from keras_transgen.sequences.decoding.sampling_loop import sampling_loop
 from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
@@ -159,7 +159,7 @@ def translated_tokens(
         )
         logits = decoder.logits(features)
         if pointer is not None:
-            mixture = pointer(features, pointer_keys, hidden[:, 0], logits)
+            mixture = Mixture(logits, *pointer(features, pointer_keys, hidden[:, 0]))
             logits = all_log_probabilities(mixture, source)
         return logits[:, 0], cache
 
