@@ -109,6 +109,9 @@ SAMPLES = {
     "ImagePool": layer("ImagePool", 2, (2, 2, 1)),
     "KNearestNeighbours": layer("KNearestNeighbours", 2),
     "KerasBackbone": lambda: cls_of("KerasBackbone")(tiny_network()),
+    "LanguageModel": lambda: cls_of("LanguageModel")(
+        cls_of("Vocabulary")(), 8, num_layers=1, model_dim=4, num_heads=1
+    ),
     "LinearWarmup": layer("LinearWarmup", 5),
     "LowRank": lambda: cls_of("LowRank")(keras.layers.Dense(2)),
     "SpectralNormalization": lambda: cls_of("SpectralNormalization")(keras.layers.Dense(2)),
@@ -127,6 +130,9 @@ SAMPLES = {
     "ProjectedDiscriminator": layer("ProjectedDiscriminator", "digits", (8, 8, 1), channels=1),
     "RandomConvolution": layer("RandomConvolution", 2, 1),
     "ReplicaSeedGenerator": layer("ReplicaSeedGenerator", 1),
+    "SequenceToSequence": lambda: cls_of("SequenceToSequence")(
+        cls_of("Vocabulary")(), num_layers=1, model_dim=4, num_heads=1, context_length=8
+    ),
     "SavedModelBackbone": lambda: SavedModelBackbone(
         tiny_modules.convolution_module(Path(tempfile.mkdtemp(), "module"))
     ),

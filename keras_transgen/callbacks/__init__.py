@@ -16,5 +16,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "FrechetDistance": "sample_quality",
         "KernelDistance": "sample_quality",
         "TranslationGrid": "translation_grid",
+        "Translations": "translations",
     },
 )

@@ -27,7 +27,6 @@ class Mixture(NamedTuple):
     places: tf.Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_transgen")
 class Pointer(keras.layers.Layer):
     """Points at places of the source and says whether to copy what stands there.
 
@@ -70,9 +69,6 @@ class Pointer(keras.layers.Layer):
         scores = tf.cast(scores, tf.float32) / math.sqrt(self.model_dim)
         scores = tf.where(hidden, _HIDDEN, scores)
         return tf.sigmoid(self.gate(features)), tf.nn.softmax(scores)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "model_dim": self.model_dim}
 
 
 def log_probability_of(mixture: Mixture, targets: tf.Tensor, source: tf.Tensor) -> tf.Tensor:

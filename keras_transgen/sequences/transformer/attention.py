@@ -20,7 +20,6 @@ class KeysAndValues(NamedTuple):
     values: Any
 
 
-@keras.saving.register_keras_serializable(package="keras_transgen")
 class Attention(keras.layers.Layer):
     """Scaled dot-product attention of several heads, whose keys and values are made apart.
 
@@ -102,11 +101,3 @@ class Attention(keras.layers.Layer):
         mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
         shape = ops.shape(mixed)
         return self.output_projection(ops.reshape(mixed, (shape[0], shape[1], self.model_dim)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "model_dim": self.model_dim,
-            "num_heads": self.num_heads,
-            "output_initializer": keras.initializers.serialize(self.output_initializer),
-        }

@@ -13,7 +13,6 @@ from keras_transgen.sequences.transformer.rotary import rotated
 _EPSILON = 1e-5
 
 
-@keras.saving.register_keras_serializable(package="keras_transgen")
 class TransformerBlock(keras.layers.Layer):
     """Self-attention, attention to a memory where there is one, and two dense layers.
 
@@ -139,15 +138,3 @@ class TransformerBlock(keras.layers.Layer):
             x = x + self.dropout(found, training=training)
         added = self.outer(self.inner(self.feedforward_norm(x)))
         return x + self.dropout(added, training=training), attended
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "model_dim": self.model_dim,
-            "num_heads": self.num_heads,
-            "feedforward_dim": self.feedforward_dim,
-            "dropout": self.dropout_rate,
-            "cross_attention": self.cross_attention,
-            "activation": keras.activations.serialize(self.activation),
-            "output_initializer": keras.initializers.serialize(self.output_initializer),
-        }

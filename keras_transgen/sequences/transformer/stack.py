@@ -17,7 +17,6 @@ POSITIONS = ("rotary", "learned")
 _INITIAL = 0.02
 
 
-@keras.saving.register_keras_serializable(package="keras_transgen")
 class TransformerStack(keras.layers.Layer):
     """Pre-norm blocks over embedded tokens, whose embedding also gives the logits.
 
@@ -191,20 +190,6 @@ class TransformerStack(keras.layers.Layer):
             KeysAndValues(tf.zeros(shape, self.compute_dtype), tf.zeros(shape, self.compute_dtype))
             for _ in self.blocks
         ]
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "context_length": self.context_length,
-            "num_layers": self.num_layers,
-            "model_dim": self.model_dim,
-            "num_heads": self.num_heads,
-            "feedforward_dim": self.feedforward_dim,
-            "dropout": self.dropout_rate,
-            "positions": self.positions,
-            "cross_attention": self.cross_attention,
-        }
 
 
 def hidden_from(segments: Any) -> Any:
