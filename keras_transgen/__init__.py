@@ -40,7 +40,7 @@ _NAMES = {
         "stylize",
     ),
     "fusion": ("PerceptualLoss",),
-    "sequences": ("LanguageModel", "SequenceToSequence", "Vocabulary"),
+    "sequences": ("LanguageModel", "SequenceToSequence", "TextVAE", "Vocabulary"),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(

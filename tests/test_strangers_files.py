@@ -140,6 +140,9 @@ SAMPLES = {
     "StyleFeatures": layer("StyleFeatures", "digits"),
     "StyleTransfer": style_transfer,
     "TransferModel": layer("TransferModel", "digits", 2),
+    "TextVAE": lambda: cls_of("TextVAE")(
+        cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1
+    ),
     "UnfreezeAt": layer("UnfreezeAt", 0.5, 2),
     "VAE": layer("VAE", (4,), latent_dim=2),
     "VampPrior": layer("VampPrior", 2),

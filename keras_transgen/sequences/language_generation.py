@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_transgen.sequences.decoding.sampling_loop import Generated, sampling_loop
 from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
+from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
@@ -40,10 +41,7 @@ def generated_texts(
     stop: str | Sequence[str],
 ) -> list[str]:
     """Continuations of prompts; see `LanguageModel.generate`."""
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, (int, np.integer)):
-        raise ValueError(f"max_tokens must be a whole number. Received: max_tokens={max_tokens!r}")
-    if max_tokens < 1:
-        raise ValueError(f"max_tokens must be at least 1. Received: max_tokens={max_tokens}")
+    check_whole("max_tokens", max_tokens)
     tokens = [[START, *each] for each in model.vocabulary.encode(list(prompts))]
     longest = max(map(len, tokens))
     if longest > model.context_length:
@@ -151,6 +149,7 @@ def generate_tokens(
     stops: tf.Tensor,
     most: tf.Tensor,
     numbers: Any,
+    added: tf.Tensor | None = None,
 ) -> Generated:
     """Tokens that follow prompts, from caches.
 
@@ -162,6 +161,7 @@ def generate_tokens(
         stops: Which tokens end a row, bool `[vocabulary]`.
         most: At most so many tokens.
         numbers: `Choice.numbers`.
+        added: Added to each token's vector, `[batch, 1, model_dim]`.
     """
     batch, width = prompts.shape
     length = width + uniforms.shape[1]
@@ -178,6 +178,7 @@ def generate_tokens(
         tf.maximum(places, 0),
         cache=cache,
         place=0,
+        added=added,
     )
     # Neither padding nor starts nor what is not known are texts.
     never = np.isin(np.arange(network.vocabulary_size), [PADDING, START, UNKNOWN])
@@ -193,6 +194,7 @@ def generate_tokens(
             else (place - padding)[:, None],
             cache=cache,
             place=place,
+            added=added,
         )
         return network.logits(features[:, 0]), cache
 

@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.language_generation import generated_texts
-from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
 from keras_transgen.sequences.packing import (
     cropped,
     packed,
@@ -24,12 +23,18 @@ from keras_transgen.sequences.packing import (
     windows,
 )
 from keras_transgen.sequences.perplexity import Perplexity
+from keras_transgen.sequences.sequence_model import (
+    SequenceModel,
+    checked_tokens,
+    checked_vocabulary,
+    steps_of_fit,
+)
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.token_codecs import END, START
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
-from keras_transgen.training import TrainerModel, loss_weight
+from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 
@@ -39,7 +44,7 @@ _ROWS_AT_A_TIME = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class LanguageModel(TrainerModel):
+class LanguageModel(SequenceModel):
     """A decoder-only Transformer over the tokens of a vocabulary.
 
     `fit(texts)` takes documents: short ones share a row, in which none sees another; long ones are
@@ -91,12 +96,6 @@ class LanguageModel(TrainerModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, **kwargs)
-        if not isinstance(vocabulary, Vocabulary):
-            raise ValueError(
-                "vocabulary must be a Vocabulary: Vocabulary.train(texts, size), "
-                ".characters(texts) or .bytes(). Received: vocabulary of type "
-                f"{type(vocabulary).__name__}"
-            )
         check_sizes(
             context_length=context_length,
             num_layers=num_layers,
@@ -105,7 +104,7 @@ class LanguageModel(TrainerModel):
             feedforward_dim=feedforward_dim or 4 * model_dim,
             dropout=dropout,
         )
-        self.vocabulary = vocabulary
+        self.vocabulary = checked_vocabulary(vocabulary)
         self.context_length = context_length
         self.feedforward_dim = feedforward_dim
         self.network = TransformerStack(
@@ -121,8 +120,6 @@ class LanguageModel(TrainerModel):
             dtype=self.dtype_policy,
         )
         self._perplexity = Perplexity()
-        self._compiled_by_default = False
-        self._functions: dict[Any, Any] = {}
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -130,12 +127,6 @@ class LanguageModel(TrainerModel):
         self.built = True
 
     # Data on their way in
-
-    def batch_shape(self) -> tuple[int | None, ...] | None:
-        return (None, None)
-
-    def takes_several_inputs(self) -> bool:
-        return False
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Texts, a stream of tokens, or rows of tokens, as rows of tokens."""
@@ -149,7 +140,7 @@ class LanguageModel(TrainerModel):
             documents = self.vocabulary.encode(texts, start=True, end=True)
             return self._rows(documents, training)
         if isinstance(value, (np.ndarray, tf.Tensor)) and len(value.shape) == 1:
-            stream = self._checked_tokens(np.asarray(value))
+            stream = checked_tokens(value, self.vocabulary)
             return self._rows([stream.tolist()], training)
         return super().entered(name, value, training)
 
@@ -162,18 +153,6 @@ class LanguageModel(TrainerModel):
             return rows
         cut = [windows(np.asarray(each, "int32"), context) for each in long]
         return np.concatenate([*cut, same_length(rows.tolist(), 2 * context + 1)] if short else cut)
-
-    def _checked_tokens(self, tokens: np.ndarray) -> np.ndarray:
-        size = self.vocabulary.size
-        if tokens.dtype.kind not in "iu" or (
-            tokens.size and not 0 <= tokens.min() <= tokens.max() < size
-        ):
-            raise ValueError(
-                f"Tokens of this vocabulary are whole numbers from 0 to {size - 1}; texts are "
-                f"strings. Received: values of type {tokens.dtype}"
-                + (f" from {tokens.min()} to {tokens.max()}" if tokens.dtype.kind in "iuf" else "")
-            )
-        return tokens
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse what is no row of tokens, and labels."""
@@ -191,7 +170,7 @@ class LanguageModel(TrainerModel):
                 f"[count, length] of at most context_length + 1 = {widths[0]}. "
                 f"Received: x of shape {list(shape)}"
             )
-        tokens = self._checked_tokens(np.asarray(x))
+        tokens = checked_tokens(x, self.vocabulary)
         if not np.asarray(predictions_counted(tf.convert_to_tensor(tokens))).any():
             raise ValueError(
                 "There is nothing to predict: every text must have at least one token. "
@@ -199,21 +178,6 @@ class LanguageModel(TrainerModel):
             )
 
     # Training
-
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Configure training; `fit` does it with its defaults where it has not been called.
-
-        Args:
-            optimizer: Keras optimizer or its name. Defaults to AdamW at a rate of 0.001. A `fit`
-                without `compile` warms up to that rate and lets it fall to a tenth.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` and `auto_scale_loss`, as
-                in `TrainerModel.compile`.
-        """
-        self._compiled_by_default = False
-        with self.distribute_strategy.scope():
-            given = keras.optimizers.get(scheduled_adamw() if optimizer is None else optimizer)
-        super().compile(optimizer=given, **kwargs)
-        self.remember_compile(optimizer=given, **kwargs)
 
     @takes_any_data(*FIT_DATA, training=True)
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -229,10 +193,7 @@ class LanguageModel(TrainerModel):
         Raises:
             ValueError: The data are no texts or tokens, or a text is empty.
         """
-        if not self.compiled or self._compiled_by_default:
-            with self.distribute_strategy.scope():
-                self.compile(scheduled_adamw(_steps_of(x, args, kwargs)))
-            self._compiled_by_default = True
+        self.compile_for(steps_of_fit(x, args, kwargs))
         return super().fit(x, y, *args, **kwargs)
 
     @takes_any_data(*PARTS)
@@ -430,13 +391,3 @@ class LanguageModel(TrainerModel):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LanguageModel:
         return cls(**arguments_from_file(cls, config, vocabulary=Nested(Vocabulary)))
-
-
-def _steps_of(x: Any, args: tuple, kwargs: dict[str, Any]) -> int | None:
-    """How many steps a `fit` will take, where its data tell."""
-    batch_size = args[0] if args else kwargs.get("batch_size")
-    epochs = args[1] if len(args) > 1 else kwargs.get("epochs", 1)
-    steps = kwargs.get("steps_per_epoch")
-    if steps is None and isinstance(x, (np.ndarray, tf.Tensor)):
-        steps = math.ceil(x.shape[0] / (batch_size or 32))
-    return None if steps is None else steps * epochs

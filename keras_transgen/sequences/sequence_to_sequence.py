@@ -11,11 +11,15 @@ import tensorflow as tf
 
 from keras_transgen.sequences.copying import Mixture, Pointer, log_probability_of
 from keras_transgen.sequences.decoding.token_choice import Choice
-from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
 from keras_transgen.sequences.packing import predictions_counted, segments
 from keras_transgen.sequences.pair_batches import Pairs, buckets, pair_batches
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts, token_pairs
 from keras_transgen.sequences.perplexity import Perplexity
+from keras_transgen.sequences.sequence_model import (
+    SequenceModel,
+    checked_tokens,
+    checked_vocabulary,
+)
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING
@@ -25,15 +29,14 @@ from keras_transgen.sequences.transformer.stack import (
 )
 from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
-from keras_transgen.training import TrainerModel, loss_weight
+from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
-_RATE = 2e-3
 _BATCH_TOKENS = 2048
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class SequenceToSequence(TrainerModel):
+class SequenceToSequence(SequenceModel):
     """An encoder-decoder Transformer: translation, summaries, any text to any other.
 
     `fit(sources, targets)` takes two lists of texts. Batches hold about equally many tokens;
@@ -77,6 +80,8 @@ class SequenceToSequence(TrainerModel):
         the Transformer architecture", 2020.
     """
 
+    default_rate = 2e-3
+
     def __init__(
         self,
         source_vocabulary: Vocabulary,
@@ -95,12 +100,8 @@ class SequenceToSequence(TrainerModel):
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         target_vocabulary = target_vocabulary or source_vocabulary
-        for vocabulary in (source_vocabulary, target_vocabulary):
-            if not isinstance(vocabulary, Vocabulary):
-                raise ValueError(
-                    "Vocabularies are made by Vocabulary.train(texts, size), .characters(texts) or "
-                    f".bytes(). Received: one of type {type(vocabulary).__name__}"
-                )
+        checked_vocabulary(source_vocabulary, "source_vocabulary")
+        checked_vocabulary(target_vocabulary, "target_vocabulary")
         check_sizes(
             context_length=context_length,
             num_layers=num_layers,
@@ -151,8 +152,6 @@ class SequenceToSequence(TrainerModel):
             Pointer(model_dim, name="pointer", dtype=self.dtype_policy) if copying else None
         )
         self._perplexity = Perplexity()
-        self._compiled_by_default = False
-        self._functions: dict[Any, Any] = {}
         self.build()
 
     def build(self, input_shape: Any = None) -> None:
@@ -163,9 +162,6 @@ class SequenceToSequence(TrainerModel):
         self.built = True
 
     # Data on their way in
-
-    def takes_several_inputs(self) -> bool:
-        return False
 
     def _batches(
         self,
@@ -199,36 +195,14 @@ class SequenceToSequence(TrainerModel):
             )
         vocabularies = (self.source_vocabulary, self.target_vocabulary)
         for name, values, vocabulary in zip(("sources", "targets"), (x, y), vocabularies):
-            array = np.asarray(values)
-            if array.dtype.kind not in "iu" or array.ndim != 2:
+            array = checked_tokens(values, vocabulary, name)
+            if array.ndim != 2:
                 raise ValueError(
-                    "Batches of tokens are ints [batch, length]; texts are strings. "
-                    f"Received: {name} of type {array.dtype} and shape {list(array.shape)}"
-                )
-            if array.size and not 0 <= array.min() <= array.max() < vocabulary.size:
-                raise ValueError(
-                    f"Tokens of this vocabulary are numbers from 0 to {vocabulary.size - 1}. "
-                    f"Received: {name} from {array.min()} to {array.max()}"
+                    "Batches of tokens are ints [batch, length]. "
+                    f"Received: {name} of shape {list(array.shape)}"
                 )
 
     # Training
-
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Configure training; `fit` does it with its defaults where it has not been called.
-
-        Args:
-            optimizer: Keras optimizer or its name. Defaults to AdamW at a rate of 0.002. A `fit`
-                without `compile` warms up to that rate and lets it fall to a tenth.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` and `auto_scale_loss`, as
-                in `TrainerModel.compile`.
-        """
-        self._compiled_by_default = False
-        with self.distribute_strategy.scope():
-            given = keras.optimizers.get(
-                scheduled_adamw(rate=_RATE) if optimizer is None else optimizer
-            )
-        super().compile(optimizer=given, **kwargs)
-        self.remember_compile(optimizer=given, **kwargs)
 
     def fit(
         self,
@@ -266,11 +240,8 @@ class SequenceToSequence(TrainerModel):
             validation_data = self._batches(
                 held_out[0], held_out[1], batch_tokens, batch_size, training=False
             )
-        if not self.compiled or self._compiled_by_default:
-            steps = kwargs.get("steps_per_epoch") or int(batches.cardinality())
-            with self.distribute_strategy.scope():
-                self.compile(scheduled_adamw(steps * epochs if steps > 0 else None, _RATE))
-            self._compiled_by_default = True
+        steps = kwargs.get("steps_per_epoch") or int(batches.cardinality())
+        self.compile_for(steps * epochs if steps > 0 else None)
         return super().fit(batches, epochs=epochs, validation_data=validation_data, **kwargs)
 
     def evaluate(

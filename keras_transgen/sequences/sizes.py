@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from keras_transgen.sequences.sequence_model import check_whole
 
 
 def check_sizes(dropout: float, **sizes: Any) -> None:
@@ -18,10 +18,6 @@ def check_sizes(dropout: float, **sizes: Any) -> None:
         ValueError: One is not.
     """
     for name, size in sizes.items():
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if not whole or size < 1:
-            raise ValueError(
-                f"{name} must be a whole number of at least 1. Received: {name}={size!r}"
-            )
+        check_whole(name, size)
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")

@@ -15,6 +15,7 @@ from keras_transgen.sequences.decoding.sampling_loop import sampling_loop
 from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.packing import same_length
+from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
@@ -81,12 +82,9 @@ def translated(
 
 
 def _check(beam_width: Any, length_penalty: Any, max_tokens: Any, choice: Choice) -> None:
-    for name, value in (("beam_width", beam_width), ("max_tokens", max_tokens)):
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if (not whole or value < 1) and not (name == "max_tokens" and value is None):
-            raise ValueError(
-                f"{name} must be a whole number of at least 1. Received: {name}={value!r}"
-            )
+    check_whole("beam_width", beam_width)
+    if max_tokens is not None:
+        check_whole("max_tokens", max_tokens)
     if not 0.0 <= length_penalty < math.inf:
         raise ValueError(
             f"length_penalty must be at least 0. Received: length_penalty={length_penalty!r}"

@@ -1,0 +1,138 @@
+"""What all models of sequences share: how they are compiled, and what they keep."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
+from keras_transgen.sequences.vocabulary import Vocabulary
+from keras_transgen.training import TrainerModel
+
+
+class SequenceModel(TrainerModel):
+    """A `TrainerModel` over tokens, with an optimizer by default whose rate fits its training.
+
+    Args:
+        **kwargs: Passed to `TrainerModel`.
+    """
+
+    # The highest rate of the default optimizer.
+    default_rate = 1e-3
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._compiled_by_default = False
+        # Compiled functions, by what they do.
+        self._functions: dict[Any, Any] = {}
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """Configure training; `fit` does it with its defaults where it has not been called.
+
+        Args:
+            optimizer: Keras optimizer or its name. Defaults to AdamW at the model's rate. A `fit`
+                without `compile` warms up to that rate and lets it fall to a tenth.
+            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` and `auto_scale_loss`, as
+                in `TrainerModel.compile`.
+        """
+        self._compiled_by_default = False
+        with self.distribute_strategy.scope():
+            given = keras.optimizers.get(
+                scheduled_adamw(rate=self.default_rate) if optimizer is None else optimizer
+            )
+        super().compile(optimizer=given, **kwargs)
+        self.remember_compile(optimizer=given, **kwargs)
+
+    def compile_for(self, steps: int | None) -> None:
+        """Compile with the defaults for a training, where the user has not compiled.
+
+        Args:
+            steps: How many it will take; `None` where nobody knows.
+        """
+        if self.compiled and not self._compiled_by_default:
+            return
+        with self.distribute_strategy.scope():
+            self.compile(scheduled_adamw(steps, self.default_rate))
+        self._compiled_by_default = True
+
+    def batch_shape(self) -> tuple[int | None, ...] | None:
+        return (None, None)
+
+    def takes_several_inputs(self) -> bool:
+        """Texts in a list are texts, not inputs."""
+        return False
+
+
+def checked_vocabulary(vocabulary: Any, name: str = "vocabulary") -> Vocabulary:
+    """A vocabulary, or an error that says how to make one.
+
+    Args:
+        vocabulary: What the user gave.
+        name: Of the argument.
+    """
+    if not isinstance(vocabulary, Vocabulary):
+        raise ValueError(
+            f"{name} must be a Vocabulary: Vocabulary.train(texts, size), .characters(texts) or "
+            f".bytes(). Received: {name} of type {type(vocabulary).__name__}"
+        )
+    return vocabulary
+
+
+def checked_tokens(tokens: Any, vocabulary: Vocabulary, name: str = "x") -> np.ndarray:
+    """Tokens of a vocabulary, as an array.
+
+    Args:
+        tokens: Ints.
+        vocabulary: Whose tokens they are.
+        name: What messages call them.
+
+    Raises:
+        ValueError: They are none.
+    """
+    array = np.asarray(tokens)
+    is_whole = array.dtype.kind in "iu"
+    if not is_whole or (array.size and not 0 <= array.min() <= array.max() < vocabulary.size):
+        values = f", values from {array.min()} to {array.max()}" if is_whole else ""
+        raise ValueError(
+            f"Tokens of this vocabulary are whole numbers from 0 to {vocabulary.size - 1}; texts "
+            f"are strings. Received: {name} of type {array.dtype}{values}"
+        )
+    return array
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Refuse what is no number of things.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        least: The least that it may be.
+
+    Raises:
+        ValueError: It is not.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}. Received: {name}={value!r}"
+        )
+
+
+def steps_of_fit(x: Any, args: tuple, kwargs: dict[str, Any]) -> int | None:
+    """How many steps a `fit` will take, where its data tell.
+
+    Args:
+        x: Its data.
+        args: What it was given after data and labels.
+        kwargs: The same by name.
+    """
+    batch_size = args[0] if args else kwargs.get("batch_size")
+    epochs = args[1] if len(args) > 1 else kwargs.get("epochs", 1)
+    steps = kwargs.get("steps_per_epoch")
+    if steps is None and isinstance(x, (np.ndarray, tf.Tensor)):
+        steps = math.ceil(x.shape[0] / (batch_size or 32))
+    return None if steps is None else steps * epochs
