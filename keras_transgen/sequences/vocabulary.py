@@ -312,8 +312,10 @@ class Vocabulary(keras.layers.Layer):
 
     def save_assets(self, folder: str) -> None:
         """Write the pieces into a file's assets."""
-        if isinstance(self.codec, PieceCodec):
-            Path(folder, _PIECES).write_bytes(self.codec.model)
+        codec = self.codec
+        if isinstance(codec, PieceCodec):
+            path = os.path.join(folder, _PIECES)
+            write_whole(path, lambda beside: Path(beside).write_bytes(codec.model))
 
     def load_assets(self, folder: str) -> None:
         """Read the pieces out of a file's assets."""
