@@ -36,6 +36,8 @@ SCRIPTS = (
     "pix2pix_facades.py",
     "cyclegan_facades.py",
     "tuner_trials.py",
+    "language_model.py",
+    "translation.py",
     "gpu.py",
 )
 

@@ -115,6 +115,8 @@ def run_classify(
     from keras_transgen.cli.unlabelled_data import unlabelled_data
 
     examples = unlabelled_data(model, record, paths, header, skip_broken)
+    if examples.note:
+        console.print(examples.note)
     several = model.task == "multi_label"
     names = list(model.class_names or map(str, range(model.num_classes)))
     top = min(top, len(names))

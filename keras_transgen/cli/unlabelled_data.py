@@ -19,11 +19,13 @@ class Examples:
         column: What the names are: `"file"`, `"row"` or `"record"`.
         names: One an example.
         chunks: Gives the model's inputs, so many examples at a time.
+        note: How they were read, where people may wonder.
     """
 
     column: str
     names: list[str]
     chunks: Callable[[int], Iterator[Any]]
+    note: str | None = None
 
 
 def unlabelled_data(
@@ -101,9 +103,14 @@ def _texts(
         raise ValueError(
             f"Expected one table of texts (CSV, TSV). Received: {', '.join(map(str, paths))}"
         )
-    texts = text_table(paths[0], record.get("columns", ["text"]), None, header=header).texts
+    columns = record.get("columns", ["text"])
+    texts = text_table(paths[0], columns, None, header=header).texts
     rows = [str(number) for number in range(1, len(texts) + 1)]
-    return Examples("row", rows, _in_parts(texts, list))
+    note = None
+    if header is None and not any(isinstance(column, str) for column in columns):
+        # A first row of names would be classified too.
+        note = "Every row is read as a text, the first one too; --header says that it has names."
+    return Examples("row", rows, _in_parts(texts, list), note)
 
 
 def _sound(

@@ -13,6 +13,8 @@ from pathlib import Path
 from keras_transgen.datasets.printable import printable
 
 # By suffix, the likelier first.
+# A character that no text has, for lines that are one field each.
+NO_SEPARATOR = "\x1f"
 _SEPARATORS = {".csv": ",;\t|", ".tsv": "\t", ".tab": "\t", "": "\t,;|"}
 _ROWS_TO_COUNT = 20
 _QUOTED_FIELD = re.compile('"(?:[^"]|"")*"')
@@ -66,8 +68,14 @@ def _rows(content: str, separator: str, quotes: bool) -> Iterator[tuple[int, lis
         raise _QuoteError(str(error), line) from error
 
 
-def likely_separator(content: str, path: str | Path) -> str:
-    """What stands between the fields, by the file's suffix and its first rows."""
+def likely_separator(content: str, path: str | Path, one_column: bool = False) -> str:
+    """What stands between the fields, by the file's suffix and its first rows.
+
+    Args:
+        content: The table.
+        path: Of its file.
+        one_column: Whether lines may be whole texts, between which nothing stands.
+    """
     suffix = Path(Path(path).name.lower().removesuffix(".gz")).suffix
     candidates = _SEPARATORS.get(suffix, _SEPARATORS[""])
     if len(candidates) == 1:
@@ -80,6 +88,8 @@ def likely_separator(content: str, path: str | Path) -> str:
                 return candidate
     if suffix == ".csv":
         return ","
+    if one_column:
+        return NO_SEPARATOR
     raise ValueError(
         "Expected a table whose rows have equally many fields between tabs, commas, semicolons or "
         f"bars. Pass separator= if it is another. Received: {printable(path)}"

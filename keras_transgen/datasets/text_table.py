@@ -13,6 +13,7 @@ from keras_transgen.datasets.file_content import file_text
 from keras_transgen.datasets.named_labels import number_labels
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.table_rows import (
+    NO_SEPARATOR,
     checked_rows,
     has_lone_quotes,
     likely_separator,
@@ -65,7 +66,8 @@ def text_table(
             given by name, otherwise `False`.
         separator: What stands between the fields. Defaults to a tab for `.tsv` and `.tab`; for
             others it is that of comma, semicolon, tab and bar by which the first rows have
-            equally many fields, a comma first for `.csv`.
+            equally many fields, a comma first for `.csv`. Without labels, and where none fits, each
+            line of a file that is no `.csv` is one text.
         quotes: Whether quotes hold fields together. Defaults to `True`, but for tables with tabs
             whose rows are one line each and in which a field begins with a quote that the same
             field does not close: there they are characters of the text.
@@ -121,13 +123,15 @@ def text_table(
     content = file_text(path, max_bytes, "text_table", encoding)
     with long_fields():
         if separator is None:
-            separator = likely_separator(content, path)
+            separator = likely_separator(content, path, label is None and len(columns) == 1)
         elif len(separator) != 1 or separator in '"\r\n':
             raise ValueError(
                 f"Expected a separator of one character. Received: separator={separator!r}"
             )
         if quotes is None:
-            quotes = separator != "\t" or not has_lone_quotes(content)
+            quotes = separator != NO_SEPARATOR and (
+                separator != "\t" or not has_lone_quotes(content)
+            )
         rows = checked_rows(content, separator, quotes, path)
         first = next(rows, None)
         if first is None:
@@ -163,8 +167,9 @@ def _table(
         if not text or (label_position is not None and not name):
             if skip_missing:
                 continue
+            wanted = "text" if label_position is None else "text and a label"
             raise ValueError(
-                "Expected a text and a label in each row; skip_missing=True leaves others out. "
+                f"Expected a {wanted} in each row; skip_missing=True leaves others out. "
                 f"Received: no {'label' if text else 'text'} in line {line} of {printable(path)}"
             )
         texts.append(text)

@@ -56,8 +56,8 @@ def test_columns_by_name_number_and_several(tmp_path):
 
 def test_a_table_of_one_column(tmp_path):
     path = write(tmp_path, 'one; two\n"three, four"\n\nfive\n', "a.csv")
-    with pytest.raises(ValueError, match="equally many fields"):
-        text_table(write(tmp_path, "alone\nand more words\n", "a.txt"), 0, None)
+    lines = write(tmp_path, "alone\nand more words\n", "a.txt")
+    assert text_table(lines, 0, None).texts == ["alone", "and more words"]
     assert text_table(path, 0, None).texts == ["one; two", "three, four", "five"]
     assert text_table(path, 0, None, separator=",").texts == ["one; two", "three, four", "five"]
 
@@ -221,3 +221,22 @@ def test_news(shared_folder):
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         for row, text in itertools.islice(zip(csv.reader(file), texts), 100):
             assert text == f"{row[1]} {row[2]}"
+
+
+def test_lines_of_a_text_file_are_texts_where_no_label_is_wanted(tmp_path):
+    path = tmp_path / "new.txt"
+    path.write_text('Hello, you\nnothing here\n"quoted", he said; twice\n\n')
+    expected = ["Hello, you", "nothing here", '"quoted", he said; twice']
+    assert text_table(path, text=0, label=None).texts == expected
+    # With names, the first line is one.
+    path.write_text("text\nHello, you\na, b, c\n")
+    assert text_table(path, label=None).texts == ["Hello, you", "a, b, c"]
+    with pytest.raises(ValueError, match="equally many fields"):
+        text_table(path, text=0, label=1)
+
+
+def test_a_missing_text_is_told_without_a_label(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("text,id\nyes,1\n,2\n")
+    with pytest.raises(ValueError, match=r"Expected a text in each row.*no text in line 3"):
+        text_table(path, label=None)
