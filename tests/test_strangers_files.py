@@ -140,6 +140,7 @@ SAMPLES = {
     "StyleFeatures": layer("StyleFeatures", "digits"),
     "StyleTransfer": style_transfer,
     "TransferModel": layer("TransferModel", "digits", 2),
+    "TextFeatures": lambda: cls_of("TextFeatures")(SAMPLES["LanguageModel"]()),
     "TextVAE": lambda: cls_of("TextVAE")(
         cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1
     ),

@@ -40,7 +40,8 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
 
     Args:
         source: A TF-Hub or Kaggle handle, an archive's address, a folder or archive with a
-            SavedModel; a `.keras` file, or an HDF5 file (`.h5`) of Keras 2; a `keras.Model`;
+            SavedModel; a `.keras` file, or an HDF5 file (`.h5`) of Keras 2; a `keras.Model`, a
+            `LanguageModel` or the encoder of a `SequenceToSequence` among them, which take strings;
             `"digits"`, the small network that comes with the package; or a backbone, which is
             returned as it is.
         **kwargs: As in `SavedModelBackbone` or `KerasBackbone`: `trainable`, `normalization`, ...
@@ -71,7 +72,7 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
             )
         return source
     if isinstance(source, keras.Model):
-        return KerasBackbone(source, **kwargs)
+        return KerasBackbone(_features_of(source), **kwargs)
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
             "source must be a handle, a path, a keras.Model, a backbone, or one of "
@@ -102,7 +103,13 @@ def _from_keras_file(text: str, kwargs: dict[str, Any]) -> KerasBackbone:
             "The file holds no network, and a backbone is made from a keras.Model. "
             f"Received: source={text!r} with an object of type {type(model).__name__}"
         )
-    return KerasBackbone(model, **kwargs)
+    return KerasBackbone(_features_of(model), **kwargs)
+
+
+def _features_of(model: keras.Model) -> keras.Model:
+    """The network; of a model that knows which part of it gives features, that part."""
+    own = getattr(model, "feature_network", None)
+    return model if own is None else own()
 
 
 def _refuse_other_files(text: str) -> None:

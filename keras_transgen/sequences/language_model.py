@@ -30,6 +30,7 @@ from keras_transgen.sequences.sequence_model import (
     steps_of_fit,
 )
 from keras_transgen.sequences.sizes import check_sizes
+from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.token_codecs import END, START
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
@@ -105,7 +106,7 @@ class LanguageModel(SequenceModel):
             dropout=dropout,
         )
         self.vocabulary = checked_vocabulary(vocabulary)
-        self.context_length = context_length
+        self.context_length, self.feature_dim = context_length, model_dim
         self.feedforward_dim = feedforward_dim
         self.network = TransformerStack(
             vocabulary.size,
@@ -270,6 +271,17 @@ class LanguageModel(SequenceModel):
     def _mean_nats(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
         count = tf.reduce_sum(tf.cast(predictions_counted(tokens), tf.float32))
         return tf.math.divide_no_nan(tf.reduce_sum(self._token_nats(tokens, training)), count)
+
+    def feature_network(self) -> keras.Model:
+        """A network from strings to features of each token; `load_backbone` makes a backbone of it.
+
+        Texts longer than the context are cut. A vocabulary of pieces needs `tensorflow-text`.
+        """
+        return feature_network(self)
+
+    def tokens_of(self, texts: Any) -> tf.Tensor:
+        """Tokens of strings, each with start and end, cut to the context."""
+        return tokens_in_graph(self.vocabulary, texts, self.context_length, start=True)
 
     # What the model says of texts
 

@@ -58,6 +58,7 @@ class LatentTextModel(SequenceModel):
         sizes = {"num_layers": num_layers, "model_dim": model_dim, "num_heads": num_heads}
         check_sizes(dropout, latent_dim=latent_dim, context_length=context_length, **sizes)
         self.latent_dim, self.context_length = latent_dim, context_length
+        self.feature_dim = model_dim
         stack = {
             "vocabulary_size": vocabulary.size,
             "context_length": context_length,

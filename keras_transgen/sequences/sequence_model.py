@@ -23,6 +23,8 @@ class SequenceModel(TrainerModel):
 
     # The highest rate of the default optimizer.
     default_rate = 1e-3
+    context_length: int
+    feature_dim: int
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,6 +60,23 @@ class SequenceModel(TrainerModel):
         with self.distribute_strategy.scope():
             self.compile(scheduled_adamw(steps, self.default_rate))
         self._compiled_by_default = True
+
+    def features(self, tokens: Any, training: bool = False) -> Any:
+        """What the model says of each token, `[batch, length, feature_dim]`.
+
+        Args:
+            tokens: Ints `[batch, length]`, padded.
+            training: Whether to drop.
+        """
+        raise NotImplementedError
+
+    def tokens_of(self, texts: Any) -> tf.Tensor:
+        """The tokens of strings `[batch]` as `features` takes them, in a graph.
+
+        Args:
+            texts: Strings.
+        """
+        raise NotImplementedError
 
     def batch_shape(self) -> tuple[int | None, ...] | None:
         return (None, None)

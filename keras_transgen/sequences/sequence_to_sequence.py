@@ -21,6 +21,7 @@ from keras_transgen.sequences.sequence_model import (
     checked_vocabulary,
 )
 from keras_transgen.sequences.sizes import check_sizes
+from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING
 from keras_transgen.sequences.transformer.stack import (
@@ -123,7 +124,7 @@ class SequenceToSequence(SequenceModel):
                 "What is copied must mean the same on both sides: copying=True needs one "
                 "vocabulary for both. Received: two vocabularies"
             )
-        self.context_length = context_length
+        self.context_length, self.feature_dim = context_length, model_dim
         self.feedforward_dim = feedforward_dim
         self.label_smoothing = label_smoothing
         self.copying = copying
@@ -351,6 +352,21 @@ class SequenceToSequence(SequenceModel):
             return nats, logits
         mixture = Mixture(logits, *self.pointer(features, self.pointer.key(memory), hidden[:, 0]))
         return -log_probability_of(mixture, following, source), logits
+
+    def features(self, tokens: Any, training: bool = False) -> Any:
+        """What the encoder says of each token of sources, `[batch, length, model_dim]`."""
+        return self.encode(tf.cast(tokens, tf.int32), training)[0]
+
+    def feature_network(self) -> keras.Model:
+        """The encoder, from strings to features; `load_backbone` makes a backbone of it.
+
+        Texts longer than the context are cut. A vocabulary of pieces needs `tensorflow-text`.
+        """
+        return feature_network(self)
+
+    def tokens_of(self, texts: Any) -> tf.Tensor:
+        """Tokens of sources, each with its end, cut to the context."""
+        return tokens_in_graph(self.source_vocabulary, texts, self.context_length, start=False)
 
     # What the model says and writes
 
