@@ -150,6 +150,8 @@ class LanguageModel(SequenceModel):
         long = [each for each in documents if training and len(each) > _STREAM * context]
         short = [each for each in documents if not training or len(each) <= _STREAM * context]
         rows = packed(short, context) if short else np.zeros((0, context + 1), "int32")
+        # Packing sorts by length, and `validation_split` takes what comes last.
+        rows = np.random.default_rng(0).permutation(rows)
         if not long:
             return rows
         cut = [windows(np.asarray(each, "int32"), context) for each in long]

@@ -253,7 +253,9 @@ class LatentTextModel(SequenceModel):
             )
         return self._functions["decode", mode]
 
-    def sample(self, count: int = 1, seed: int | None = None, temperature: float = 1.0) -> list:
+    def sample(
+        self, count: int = 1, seed: int | None = None, temperature: float = 1.0
+    ) -> list[str]:
         """New texts: latent vectors from the prior, and a text of each.
 
         Args:
