@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.sequences.decoding.sampling_loop import Generated, sampling_loop
-from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
+from keras_transgen.sequences.decoding.sampling_loop import Choose, Generated, sampling_loop
+from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
@@ -132,7 +132,7 @@ def _function(model: Generator, mode: str) -> Any:
     if key not in model._functions:
         model._functions[key] = tf.function(
             lambda tokens, uniforms, stops, most, numbers: generate_tokens(
-                model.network, mode, tokens, uniforms, stops, most, numbers
+                model.network, chosen_by(mode, numbers), tokens, uniforms, stops, most
             ),
             # Always: outside of XLA such loops end early or compute wrongly, in silence.
             jit_compile=True,
@@ -143,27 +143,25 @@ def _function(model: Generator, mode: str) -> Any:
 
 def generate_tokens(
     network: TransformerStack,
-    mode: str,
+    choose: Choose,
     prompts: tf.Tensor,
     uniforms: tf.Tensor,
     stops: tf.Tensor,
     most: tf.Tensor,
-    numbers: Any,
     added: tf.Tensor | None = None,
 ) -> Generated:
     """Tokens that follow prompts, from caches.
 
     Args:
         network: The stack.
-        mode: `Choice.mode`.
+        choose: From logits `[batch, vocabulary]` and uniform numbers `[batch]` to tokens.
         prompts: int32 `[batch, width]`, padding in front.
         uniforms: `[batch, steps]`.
         stops: Which tokens end a row, bool `[vocabulary]`.
         most: At most so many tokens.
-        numbers: `Choice.numbers`.
         added: Added to each token's vector, `[batch, 1, model_dim]`.
     """
-    batch, width = prompts.shape
+    batch, width = tf.shape(prompts)[0], prompts.shape[1]
     length = width + uniforms.shape[1]
     padding = tf.reduce_sum(tf.cast(prompts == PADDING, tf.int32), axis=1)
     keys = tf.range(length)
@@ -198,8 +196,8 @@ def generate_tokens(
         )
         return network.logits(features[:, 0]), cache
 
-    def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        return next_tokens(mode, tf.where(never, _NEVER, logits), uniform, numbers)
+    def allowed(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        return choose(tf.where(never, _NEVER, logits), uniform)
 
     logits = network.logits(features[:, -1])
-    return sampling_loop(step, choose, logits, cache, uniforms, stops, most)
+    return sampling_loop(step, allowed, logits, cache, uniforms, stops, most)

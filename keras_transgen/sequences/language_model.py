@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.endpoints import language_endpoints
 from keras_transgen.sequences.language_generation import generated_texts
 from keras_transgen.sequences.packing import (
     cropped,
@@ -29,6 +30,7 @@ from keras_transgen.sequences.sequence_model import (
     checked_vocabulary,
     steps_of_fit,
 )
+from keras_transgen.sequences.serving import refuse_signature
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts, holds_texts
@@ -38,6 +40,7 @@ from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.entrance import FIT_DATA, PARTS
+from keras_transgen.training.serving import Endpoint
 
 # A document of so many contexts is read in windows that each epoch cuts anew.
 _STREAM = 8
@@ -385,6 +388,11 @@ class LanguageModel(SequenceModel):
         return generated_texts(
             self, as_texts(prompts, "prompts", True), max_tokens, choice, seed, stop
         )
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """See `sequences.endpoints.language_endpoints`."""
+        refuse_signature(self, input_signature)
+        return language_endpoints(self)
 
     # Saving
 

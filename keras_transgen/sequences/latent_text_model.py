@@ -11,7 +11,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.importance_sampling import ImportanceSampler
-from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.decoding.sampling_loop import Choose
+from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.language_generation import generate_tokens
 from keras_transgen.sequences.packing import predictions_counted, same_length, segments
@@ -233,25 +234,32 @@ class LatentTextModel(SequenceModel):
 
     def _generator(self, mode: str) -> Any:
         if ("decode", mode) not in self._functions:
-            ends = np.arange(self.vocabulary.size) == END
 
             def generated(z: tf.Tensor, uniforms: tf.Tensor, most: tf.Tensor, numbers: Any) -> Any:
-                starts = tf.fill([z.shape[0], 1], START)
-                return generate_tokens(
-                    self.decoder,
-                    mode,
-                    starts,
-                    uniforms,
-                    tf.constant(ends),
-                    most,
-                    numbers,
-                    added=self._added(z),
-                ).tokens
+                return self.tokens_from(z, chosen_by(mode, numbers), uniforms, most)
 
             self._functions["decode", mode] = tf.function(
                 generated, jit_compile=True, autograph=False
             )
         return self._functions["decode", mode]
+
+    def tokens_from(
+        self, z: tf.Tensor, choose: Choose, uniforms: tf.Tensor, most: tf.Tensor
+    ) -> tf.Tensor:
+        """Tokens of latent vectors, int32 `[count, steps]`, in a graph that XLA compiles.
+
+        Args:
+            z: `[count, latent_dim]`.
+            choose: From logits and uniform numbers to tokens.
+            uniforms: `[count, steps]`.
+            most: At most so many tokens.
+        """
+        starts = tf.fill([tf.shape(z)[0], 1], START)
+        ends = tf.constant(np.arange(self.vocabulary.size) == END)
+        added = self._added(z)
+        return generate_tokens(
+            self.decoder, choose, starts, uniforms, ends, most, added=added
+        ).tokens
 
     def sample(
         self, count: int = 1, seed: int | None = None, temperature: float = 1.0

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_transgen.sequences.copying import Mixture, Pointer, log_probability_of
 from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.endpoints import translation_endpoints
 from keras_transgen.sequences.packing import predictions_counted, segments
 from keras_transgen.sequences.pair_batches import Pairs, buckets, pair_batches
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts, token_pairs
@@ -20,6 +21,7 @@ from keras_transgen.sequences.sequence_model import (
     checked_tokens,
     checked_vocabulary,
 )
+from keras_transgen.sequences.serving import refuse_signature
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts
@@ -32,6 +34,7 @@ from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.serving import Endpoint
 
 _BATCH_TOKENS = 2048
 
@@ -440,6 +443,11 @@ class SequenceToSequence(SequenceModel):
         choice.check()
         texts = as_texts(sources, "sources")
         return translated(self, texts, beam_width, length_penalty, max_tokens, choice, seed)
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """See `sequences.endpoints.translation_endpoints`."""
+        refuse_signature(self, input_signature)
+        return translation_endpoints(self)
 
     # Saving
 

@@ -14,14 +14,17 @@ from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.active_units_metric import ActiveUnits
 from keras_transgen.generative.beta_schedules import Schedule
 from keras_transgen.generative.kl import sum_with_free_bits
+from keras_transgen.sequences.endpoints import latent_endpoints
 from keras_transgen.sequences.latent_text_model import LatentTextModel
 from keras_transgen.sequences.sequence_model import checked_tokens, steps_of_fit
+from keras_transgen.sequences.serving import refuse_signature
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.gradients import num_replicas
+from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
 
 
@@ -233,6 +236,11 @@ class TextVAE(LatentTextModel):
         reconstruction = tf.reduce_mean(nats)
         loss = reconstruction + beta * sum_with_free_bits(kl, self.free_bits, mean_kl)
         return loss, (reconstruction, tf.reduce_sum(tf.reduce_mean(kl, axis=0)), mean)
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """See `sequences.endpoints.latent_endpoints`."""
+        refuse_signature(self, input_signature)
+        return latent_endpoints(self)
 
     # Saving
 

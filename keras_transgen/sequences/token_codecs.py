@@ -194,7 +194,8 @@ class PieceCodec:
         return self._processor.DecodeIds(self._pieces[np.asarray(tokens, int)].tolist())
 
     @functools.cached_property
-    def _in_graph(self) -> Any:
+    def in_graph(self) -> Any:
+        """The tokenizer of `tensorflow-text`, which has the model as a resource."""
         try:
             text = importlib.import_module("tensorflow_text")
         except ImportError as error:
@@ -207,12 +208,12 @@ class PieceCodec:
             return text.SentencepieceTokenizer(self.model, out_type=tf.int32)
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        pieces = self._in_graph.tokenize(texts)
+        pieces = self.in_graph.tokenize(texts)
         return pieces.with_flat_values(tf.gather(self._tokens, pieces.flat_values))
 
     def detokenize(self, tokens: tf.RaggedTensor) -> tf.Tensor:
         pieces = tokens.with_flat_values(tf.gather(self._pieces, tokens.flat_values))
-        return self._in_graph.detokenize(pieces)
+        return self.in_graph.detokenize(pieces)
 
 
 def _sentencepiece() -> Any:

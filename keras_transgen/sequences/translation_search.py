@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_transgen.sequences.copying import Mixture, Pointer, all_log_probabilities
 from keras_transgen.sequences.decoding.beam_search import beam_search
-from keras_transgen.sequences.decoding.sampling_loop import sampling_loop
-from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
+from keras_transgen.sequences.decoding.sampling_loop import Choose, sampling_loop
+from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.packing import same_length
 from keras_transgen.sequences.sequence_model import check_whole
@@ -100,7 +100,9 @@ def _function(model: Translator, mode: str, beam_width: int) -> Any:
     key = ("translate", mode, beam_width)
     if key not in model._functions:
         model._functions[key] = tf.function(
-            lambda *given: translated_tokens(model, mode, beam_width, *given),
+            lambda source, uniforms, most, penalty, numbers: translated_tokens(
+                model, chosen_by(mode, numbers), beam_width, source, uniforms, most, penalty
+            ),
             # Always: outside of XLA such loops end early or compute wrongly, in silence.
             jit_compile=True,
             autograph=False,
@@ -110,28 +112,26 @@ def _function(model: Translator, mode: str, beam_width: int) -> Any:
 
 def translated_tokens(
     model: Translator,
-    mode: str,
+    choose: Choose,
     beam_width: int,
     source: tf.Tensor,
     uniforms: tf.Tensor,
     most: tf.Tensor,
     length_penalty: tf.Tensor,
-    numbers: Any,
 ) -> tf.Tensor:
     """The tokens of a target for each source, int32 `[batch, steps]`.
 
     Args:
         model: The model.
-        mode: `Choice.mode`.
+        choose: Without a beam, from logits and uniform numbers to tokens.
         beam_width: 1, or more for a beam search.
         source: int32 `[batch, length]`.
         uniforms: `[batch, steps]`.
         most: Most tokens.
         length_penalty: Of the beam search.
-        numbers: `Choice.numbers`.
     """
     decoder, pointer = model.decoder, model.pointer
-    batch, steps = uniforms.shape
+    batch, steps = tf.shape(uniforms)[0], uniforms.shape[1]
     memory, hidden = model.encode(source)
     keys = decoder.memory_keys(memory)
     # Nothing where there is no pointer; `None` is no tensor.
@@ -182,8 +182,8 @@ def translated_tokens(
         )
         return found.tokens[:, 0]
 
-    def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        return next_tokens(mode, tf.where(never, _NEVER, logits), uniform, numbers)
+    def allowed(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        return choose(tf.where(never, _NEVER, logits), uniform)
 
     ends = tf.constant(np.arange(size) == END)
-    return sampling_loop(step, choose, logits, cache, uniforms, ends, most).tokens
+    return sampling_loop(step, allowed, logits, cache, uniforms, ends, most).tokens

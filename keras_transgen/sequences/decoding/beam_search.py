@@ -61,7 +61,7 @@ def beam_search(
     Reference:
         Freitag and Al-Onaizan, "Beam search strategies for neural machine translation", 2017.
     """
-    batch, size = logits.shape
+    batch, size = tf.shape(logits)[0], logits.shape[1]
     room = tf.fill([batch, beam_width, steps], tf.constant(PADDING))
     scores = tf.repeat(tf.constant([[0.0] + [_NONE] * (beam_width - 1)]), batch, axis=0)
     nothing = tf.fill([batch, beam_width], _NONE)

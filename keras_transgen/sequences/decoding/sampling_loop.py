@@ -12,6 +12,8 @@ from keras_transgen.sequences.token_codecs import PADDING
 
 # From tokens int32 [batch], how many came before them, and the state, to the next logits and state.
 Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
+# From logits [batch, vocabulary] and uniform numbers [batch] to tokens int32 [batch].
+Choose = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class Generated(NamedTuple):
@@ -34,7 +36,7 @@ class Generated(NamedTuple):
 
 def sampling_loop(
     step: Step,
-    choose: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    choose: Choose,
     logits: tf.Tensor,
     state: Any,
     uniforms: tf.Tensor,
@@ -52,7 +54,7 @@ def sampling_loop(
         stops: Which tokens end a row, bool `[vocabulary]`.
         most: At most so many tokens, an int32 scalar of at most `steps`.
     """
-    batch, steps = uniforms.shape
+    batch, steps = tf.shape(uniforms)[0], uniforms.shape[1]
     tokens = tf.fill([batch, steps], tf.constant(PADDING))
 
     def more(count: tf.Tensor, ended: tf.Tensor, *_: Any) -> tf.Tensor:

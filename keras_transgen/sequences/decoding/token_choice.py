@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -88,6 +89,16 @@ def next_tokens(
     before = tf.cumsum(probabilities, axis=-1, exclusive=True)
     kept = tf.where(before < top_p, probabilities, 0.0)
     return tf.gather(tokens, _drawn(kept, uniform), batch_dims=1)
+
+
+def chosen_by(mode: str, numbers: tuple[Any, Any, Any]) -> Callable[..., tf.Tensor]:
+    """`next_tokens` as a function of logits and uniform numbers.
+
+    Args:
+        mode: `Choice.mode`.
+        numbers: `Choice.numbers`.
+    """
+    return lambda logits, uniform: next_tokens(mode, logits, uniform, numbers)
 
 
 def _drawn(weights: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:

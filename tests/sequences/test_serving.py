@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_transgen as ktg
+from keras_transgen.backbones.audit import audit_module
+from tests.sequences.test_language_model import small as language_model
+from tests.sequences.test_sequence_to_sequence import BOTH, disturbed
+from tests.sequences.test_sequence_to_sequence import small as translator
+from tests.sequences.test_text_vae import disturbed as latent_model
+
+PROMPTS = ["to be", "", "the sea of"]
+
+
+def exported(model, folder):
+    """The module as TensorFlow loads it, which the package's own audit finds clean."""
+    model.export(folder)
+    report = audit_module(folder)
+    assert not report.unsafe
+    return tf.saved_model.load(folder).signatures
+
+
+def texts_of(found):
+    return [text.decode() for text in found["texts"].numpy()]
+
+
+def test_a_language_model_generates_as_in_python(tmp_path):
+    model = disturbed(language_model())
+    generate = exported(model, str(tmp_path / "module"))["generate"]
+    given = {"max_tokens": tf.constant(12), "seed": tf.constant(0, tf.int64)}
+    greedy = generate(texts=tf.constant(PROMPTS), temperature=tf.constant(0.0), **given)
+    assert texts_of(greedy) == model.generate(PROMPTS, max_tokens=12, temperature=0.0)
+    drawn = [
+        texts_of(
+            generate(
+                texts=tf.constant(PROMPTS),
+                temperature=tf.constant(1.0),
+                max_tokens=tf.constant(12),
+                seed=tf.constant(seed, tf.int64),
+            )
+        )
+        for seed in (1, 1, 2)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+@pytest.mark.parametrize("copying", [False, True])
+def test_a_translator_generates_as_in_python(copying, tmp_path):
+    model = disturbed(translator(*([BOTH] if copying else []), copying=copying))
+    signatures = exported(model, str(tmp_path / "module"))
+    sources = ["a", "abcd", "dd"]
+    given = {"texts": tf.constant(sources), "max_tokens": tf.constant(8)}
+    assert texts_of(signatures["generate"](**given)) == model.generate(sources, max_tokens=8)
+    found = signatures["beam_search"](**given, length_penalty=tf.constant(1.0))
+    assert texts_of(found) == model.generate(sources, beam_width=5, max_tokens=8)
+
+
+def test_a_text_vae_answers_as_in_python(tmp_path):
+    model = latent_model()
+    signatures = exported(model, str(tmp_path / "module"))
+    texts = ["to be", "the sea"]
+    encoded = signatures["encode"](texts=tf.constant(texts))
+    posterior = model.encode(texts)
+    np.testing.assert_allclose(encoded["mean"], posterior.mean(), atol=1e-5)
+    np.testing.assert_allclose(encoded["scale"], posterior.stddev(), atol=1e-5)
+    z = np.random.default_rng(0).normal(size=(3, 3)).astype("float32")
+    assert texts_of(signatures["decode"](latents=tf.constant(z))) == model.decode(z)
+    again = signatures["reconstruct"](texts=tf.constant(texts))
+    assert texts_of(again) == model.reconstruct(texts)
+    sampled = signatures["sample"](
+        count=tf.constant(4), temperature=tf.constant(1.0), seed=tf.constant(3, tf.int64)
+    )
+    assert len(texts_of(sampled)) == 4
+
+
+def test_pieces_travel_with_the_module(tmp_path):
+    pytest.importorskip("tensorflow_text")
+    texts = ["to be or not to be", "the sea of troubles", "to sleep"] * 20
+    vocabulary = ktg.Vocabulary.train(texts, size=22)
+    model = disturbed(ktg.LanguageModel(vocabulary, 16, 1, 16, 2, seed=0))
+    generate = exported(model, str(tmp_path / "module"))["generate"]
+    found = generate(
+        texts=tf.constant(["to be", "the"]),
+        max_tokens=tf.constant(6),
+        temperature=tf.constant(0.0),
+        seed=tf.constant(0, tf.int64),
+    )
+    assert texts_of(found) == model.generate(["to be", "the"], max_tokens=6, temperature=0.0)
+
+
+def test_a_signature_of_ones_own_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="leave input_signature out"):
+        language_model().export(tmp_path / "x", input_signature=tf.TensorSpec([None], tf.string))
