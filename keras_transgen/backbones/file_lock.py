@@ -62,6 +62,55 @@ def file_lock(
         os.close(descriptor)
 
 
+class LockHeldError(ValueError):
+    """Another process holds a lock that this one does not wait for."""
+
+
+def hold_lock(file: str | os.PathLike[str], purpose: str) -> Callable[[], None]:
+    """Takes a file's lock, or says who has it; for work that two processes must not do at once.
+
+    The kernel releases the lock when its holder dies, however it dies.
+
+    Args:
+        file: Lock file; made where there is none.
+        purpose: What the lock is held for.
+
+    Returns:
+        What releases the lock and removes the file.
+
+    Raises:
+        LockHeldError: Another process has it.
+        UnsafeLockError: See `file_lock`.
+    """
+    if fcntl is None:
+        return lambda: None
+    path = Path(file)
+    while True:
+        descriptor = _open(path)
+        try:
+            _check_is_a_lock(descriptor, path)
+            if not _try_lock(descriptor):
+                holder = os.pread(descriptor, 2000, 0).decode(errors="replace")
+                raise LockHeldError(holder or "another process")
+            if _is_the_file(descriptor, path):
+                break
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, _holder(purpose).encode(), 0)
+
+    def release() -> None:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+    return release
+
+
 def _acquire(file: Path, tell: Callable[[str], object]) -> int:
     told = False
     while True:

@@ -18,6 +18,7 @@ from keras_transgen.backbones.input_contract import (
 from keras_transgen.backbones.layer_scales import reductions
 from keras_transgen.backbones.network_digest import structure_of
 from keras_transgen.backbones.padding_mask import mask_of, with_mask
+from keras_transgen.backbones.padding_proof import padding_changes_nothing
 from keras_transgen.backbones.parameter_groups import ParameterGroup, group_by_block
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
@@ -96,10 +97,13 @@ class KerasBackbone(Backbone):
         self._contract = _read_contract(self.network, self.value_range)
         self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
         self.set_up()
+        self._carries_masks = _carries_masks(self.network) and padding_changes_nothing(
+            self.network, self._contract, self.compute_dtype
+        )
 
     def carries_masks(self) -> bool:
-        """Whether every layer of the network knows Keras' masks and hands them on."""
-        return _carries_masks(self.network)
+        """Whether padding that is masked changes nothing: told by the layers, and tried once."""
+        return self._carries_masks
 
     def _normalization_layers(self) -> list[keras.layers.BatchNormalization]:
         return [

@@ -124,7 +124,8 @@ def run_classify(
 
     def rows() -> Iterator[list[Any]]:
         at = 0
-        with _progress(console, len(examples.names)) as advance:
+        wanted = len(examples.names) if output is not None else min(SHOWN, len(examples.names))
+        with _progress(console, wanted) as advance:
             for chunk in examples.chunks(_BATCHES * batch_size):
                 try:
                     found = model.predict_probabilities(chunk, batch_size=batch_size, verbose=0)
@@ -133,9 +134,9 @@ def run_classify(
                         f"Among those from {examples.names[at]!r} on: {error}"
                     ) from error
                 part = examples.names[at : at + len(found)]
-                yield from answers(part, found, names, top, several)
                 at += len(found)
-                advance(len(found))
+                advance(min(len(found), wanted))
+                yield from answers(part, found, names, top, several)
 
     if output is None:
         shown = list(itertools.islice(rows(), SHOWN))

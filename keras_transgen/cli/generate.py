@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
@@ -38,6 +39,7 @@ EPOCHS = 20
 GRID = 64
 
 
+@one_at_a_time
 def run_train(
     images: Annotated[
         str,

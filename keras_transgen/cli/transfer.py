@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import Kind, kind_of
+from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     BatchSize,
     Check,
@@ -54,6 +55,7 @@ def _known_method(method: str) -> str:
     return method
 
 
+@one_at_a_time
 def run_transfer(
     backbone: Source,
     data: Annotated[

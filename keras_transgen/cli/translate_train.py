@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     Check,
     OldSize,
@@ -42,6 +43,7 @@ BATCH_SIZES = {"pix2pix": 4, "cyclegan": 1, "enhance": 16}
 SHOWN = 8
 
 
+@one_at_a_time
 def run_train(
     images: Annotated[
         Path,

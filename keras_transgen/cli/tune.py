@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     EMBEDDED,
     BatchSize,
@@ -36,6 +37,7 @@ EPOCHS = 5
 _GO_ON = "The same command goes on; --restart begins anew."
 
 
+@one_at_a_time
 def run_tune(
     images: Annotated[
         str,

@@ -53,10 +53,18 @@ def found_files(root: str, groups: Sequence[str]) -> list[FoundFile]:
             files += _walk(group, folder, 0, seen, links)
     # The same folder may be linked to from two groups, which is for `once_each` to judge.
     seen_in = {group: set(seen) for group in groups or ("",)}
+    inside = os.path.realpath(root)
     while links:
         group, folder = links.pop(0)
+        if _contains(os.path.realpath(folder), inside):
+            # It leads upwards, out of the folder to all that lies beside it.
+            continue
         files += _walk(group, folder, 2, seen_in[group], links)
     return files
+
+
+def _contains(folder: str, other: str) -> bool:
+    return os.path.commonpath([folder, other]) == folder
 
 
 def once_each(files: Iterable[FoundFile]) -> list[FoundFile]:

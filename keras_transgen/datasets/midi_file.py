@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -199,6 +199,11 @@ def _notes(track: Any, last: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _pitches(frame: Sequence[int], number: int) -> set[int]:
+    if not isinstance(frame, Iterable):
+        raise ValueError(
+            "Expected frames of MIDI pitches, each a list: [[60, 64], [], [62]]. "
+            f"Received: {frame!r} as frame {number}"
+        )
     given = list(frame)
     for pitch in given:
         whole = isinstance(pitch, int | np.integer) and not isinstance(pitch, bool)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from keras_transgen.datasets.printable import printable
 
-# By suffix, the likelier first.
 # A character that no text has, for lines that are one field each.
 NO_SEPARATOR = "\x1f"
+# By suffix, the likelier first.
 _SEPARATORS = {".csv": ",;\t|", ".tsv": "\t", ".tab": "\t", "": "\t,;|"}
 _ROWS_TO_COUNT = 20
 _QUOTED_FIELD = re.compile('"(?:[^"]|"")*"')
@@ -38,17 +38,21 @@ def checked_rows(
                 )
             yield line, fields
     except _QuoteError as error:
-        raise ValueError(
-            "Expected quotes that close, followed by a separator or the end of the row. Where "
-            "quotes are characters of the text, pass quotes=False. "
-            f"Received: {error.reason} in the row from line {error.line} of {printable(path)}"
-        ) from error
+        raise _refused_quotes(error, path) from error
 
 
 class _QuoteError(Exception):
     def __init__(self, reason: str, line: int) -> None:
         super().__init__(reason, line)
         self.reason, self.line = reason, line
+
+
+def _refused_quotes(error: _QuoteError, path: str | Path) -> ValueError:
+    return ValueError(
+        "Expected quotes that close, followed by a separator or the end of the row. Where quotes "
+        "are characters of the text, pass quotes=False, and separator= where it is not found. "
+        f"Received: {error.reason} in the row from line {error.line} of {printable(path)}"
+    )
 
 
 def _rows(content: str, separator: str, quotes: bool) -> Iterator[tuple[int, list[str]]]:
@@ -80,12 +84,18 @@ def likely_separator(content: str, path: str | Path, one_column: bool = False) -
     candidates = _SEPARATORS.get(suffix, _SEPARATORS[""])
     if len(candidates) == 1:
         return candidates
+    broken = []
     for candidate in candidates:
-        with contextlib.suppress(_QuoteError):
+        try:
             rows = itertools.islice(_rows(content, candidate, True), _ROWS_TO_COUNT)
             widths = {len(fields) for _, fields in rows}
             if len(widths) == 1 and widths != {1}:
                 return candidate
+        except _QuoteError as error:
+            broken.append(error)
+    if len(broken) == len(candidates):
+        # Which separator it is cannot be told, since a quote that stays open swallows the rest.
+        raise _refused_quotes(broken[0], path) from broken[0]
     if suffix == ".csv":
         return ","
     if one_column:

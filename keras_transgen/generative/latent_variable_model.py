@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -211,8 +212,11 @@ class LatentVariableModel(GenerativeModel):
         Raises:
             ValueError: If `count` is less than 1.
         """
-        if count < 1:
-            raise ValueError(f"count must be at least 1. Received: count={count}")
+        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+        if not whole or count < 1:
+            raise ValueError(
+                f"count must be a whole number of at least 1. Received: count={count!r}"
+            )
         for_latent, for_data = tf.unstack(tf.random.split(sampling_seed(seed), 2))
         z = self._prior_distribution().sample(count, seed=for_latent)
         if not observation_noise:

@@ -40,7 +40,8 @@ def padded(ragged: Any, name: str = "x") -> dict[str, Any]:
     """
     if ragged.ragged_rank != 1:
         raise ValueError(
-            "Examples may differ in their first dimension alone, their length. "
+            "Examples may differ in their first dimension alone, their length: give a list of "
+            "arrays, or tf.RaggedTensor.from_row_lengths(values, lengths). "
             f"Received: a ragged tensor of shape {ragged.shape.as_list()}"
         )
     lengths = ragged.row_lengths()

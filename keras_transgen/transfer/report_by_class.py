@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transgen.training.entrance import is_batches
 from keras_transgen.transfer.sequence_labels import NOT_COUNTED
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ClassReport:
         return "\n".join(lines)
 
 
-def class_report(model: Any, x: Any, y: Any) -> ClassReport:
+def class_report(model: Any, x: Any, y: Any = None) -> ClassReport:
     """Compare what a model tells with labels, class by class.
 
     Args:
@@ -90,6 +91,12 @@ def class_report(model: Any, x: Any, y: Any) -> ClassReport:
         raise ValueError(
             "Only where each example or position has one class can the classes be reported. "
             f"Received: a model with task={model.task!r}"
+        )
+    if y is None or is_batches(x):
+        raise ValueError(
+            "class_report(model, x, y) compares arrays: x, y = map(np.concatenate, zip(*data)) "
+            f"reads those of a data set of batches. Received: x of type {type(x).__name__}"
+            + (", y=None" if y is None else "")
         )
     x = model.entered("x", x, False)
     labels = np.asarray(model.with_positions(x, model.entered("y", y, False)))

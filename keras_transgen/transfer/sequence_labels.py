@@ -150,8 +150,9 @@ def check_sequence_labels(labels: Any, num_classes: int, whole: bool = True) -> 
         )
     if not values.size or values.max() < 0:
         raise ValueError(
-            "At least one position must have a label. "
-            f"Received: y of shape {list(values.shape)}, all -1"
+            "At least one position must have a label, a number from 0 on. "
+            f"Received: y of shape {list(values.shape)}"
+            + (f" with values from {values.min()} to {values.max()}" if values.size else "")
         )
     low, high = int(values.min()), int(values.max())
     if low < NOT_COUNTED or high >= num_classes:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
+from keras_transgen.training.entrance import is_batches
 from keras_transgen.training.example_weights import check_sample_weight
 from keras_transgen.training.named_classes import NamesClasses
 from keras_transgen.training.padded_sequences import (
@@ -121,6 +122,10 @@ class TransferData(NamesClasses, TrainerModel):
         known, counts = self._label_lengths or (None, None)
         cut = int(lengths.max()) - y.shape[1]
         if known is y and counts is not None:
+            # A network may cut its sequences, all alike: what most of them have is right.
+            cuts, times = np.unique(lengths - counts, return_counts=True)
+            if 2 * times.max() > len(lengths):
+                cut = int(cuts[times.argmax()])
             wrong = np.flatnonzero(lengths - cut != counts)
             if len(wrong):
                 row = int(wrong[0])
@@ -128,11 +133,33 @@ class TransferData(NamesClasses, TrainerModel):
                     "Each sequence must have a label for each of its positions. Received: "
                     f"{len(wrong)} sequences with another number, the first in row {row}: "
                     f"{int(counts[row])} labels for {int(lengths[row])} positions"
+                    + (f", where others have {cut} less" if cut else "")
                 )
         if cut < 0 or not is_padded(x):
             return y
         positions = np.arange(y.shape[1])
         return np.where(positions < (lengths - cut)[:, None], y, NOT_COUNTED)
+
+    def behind_the_ends(self, x: Any, shape: tuple[int, int]) -> np.ndarray | None:
+        """Which positions of what was told lie behind the ends of sequences that were padded.
+
+        Args:
+            x: The sequences, as the user gave them.
+            shape: Of what was told, `(count, length)`.
+
+        Returns:
+            bool of that shape; `None` where nothing was padded here.
+        """
+        if is_batches(x):
+            return None
+        padded = self.entered("x", x, False)
+        if not is_padded(padded):
+            return None
+        lengths = lengths_of(padded)
+        assert lengths is not None
+        # What the network cuts, it cuts of all.
+        ends = lengths - (lengths.max() - shape[1])
+        return np.arange(shape[1]) >= ends[:, None]
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """An argument as arrays, tensors, data sets or generators; see `TakesAnyData.entered`."""

@@ -40,6 +40,7 @@ from keras_transgen.transfer.raw_input import (
     named_preprocessing,
     refuse_second_rescaling,
 )
+from keras_transgen.transfer.sequence_labels import NOT_COUNTED
 from keras_transgen.transfer.tasks import TASKS
 from keras_transgen.transfer.training_data import (
     is_in_memory,
@@ -381,8 +382,8 @@ class TransferModel(TransferData):
 
         Returns:
             int64 `[count]`, or for multiple labels bool `[count, num_classes]`, or for sequences
-            `[count, length]`. With `names` strings in their place, or for multiple labels an array
-            of tuples of strings.
+            `[count, length]`, -1 behind the end of a shorter one. With `names` strings in their
+            place (`""` for -1), or for multiple labels an array of tuples of strings.
 
         Raises:
             ValueError: A regression has no classes, or the model knows no names.
@@ -397,7 +398,11 @@ class TransferModel(TransferData):
             several[:] = [tuple(known[row].tolist()) for row in chosen]
             return several
         numbers = probabilities.argmax(axis=-1)
-        return numbers if known is None else known[numbers]
+        behind = self.behind_the_ends(x, numbers.shape) if numbers.ndim == 2 else None
+        found = numbers if known is None else known[numbers]
+        if behind is not None:
+            found[behind] = NOT_COUNTED if known is None else ""
+        return found
 
     # The training core's hooks
 

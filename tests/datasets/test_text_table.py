@@ -240,3 +240,11 @@ def test_a_missing_text_is_told_without_a_label(tmp_path):
     path.write_text("text,id\nyes,1\n,2\n")
     with pytest.raises(ValueError, match=r"Expected a text in each row.*no text in line 3"):
         text_table(path, label=None)
+
+
+def test_a_quote_that_stays_open_is_named_whatever_the_separator(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('text\tlabel\n"c d\ty\ne\tz\nf\tx\n')
+    with pytest.raises(ValueError, match=r"quotes that close.*quotes=False.*from line 2 of"):
+        text_table(path)
+    assert text_table(path, quotes=False, separator="\t").texts == ['"c d', "e", "f"]

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
+import keras_transgen as ktg
 from keras_transgen.transfer import TransferModel, class_report
 from tests.transfer.test_sequence_labelling import PADDED, ROWS, SIGNALS, labelling
 from tests.transfer.tiny import IMAGES, LABELS, backbone
@@ -50,3 +52,14 @@ def test_what_has_no_classes_is_refused():
         class_report(model, IMAGES, LABELS)
     with pytest.raises(ValueError, match="num_classes=3"):
         class_report(TransferModel(backbone(), 3), IMAGES, LABELS + 1)
+
+
+def test_a_data_set_is_refused_with_how_to_read_it():
+    images, labels = ktg.datasets.load_digits()
+    model = ktg.FeatureTransfer("digits", 10)
+    model.fit(images[:100], labels[:100], verbose=0)
+    data = tf.data.Dataset.from_tensor_slices((images[:20], labels[:20])).batch(8)
+    with pytest.raises(ValueError, match=r"np.concatenate, zip\(\*data\)"):
+        class_report(model, data)
+    x, y = map(np.concatenate, zip(*data))
+    assert class_report(model, x, y).confusion.sum() == 20

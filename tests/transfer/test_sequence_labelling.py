@@ -222,3 +222,33 @@ def test_a_probe_and_a_report_do_not_count_padding():
     assert class_report(model, SIGNALS, zeros).confusion.sum() == sum(LENGTHS)
     with pytest.raises(ValueError, match="first in row 0: 7 labels"):
         class_report(model, SIGNALS, [*ROWS[1:], ROWS[0]])
+
+
+@pytest.mark.parametrize("network", [signal_network, convolutional_network])
+def test_nothing_is_told_behind_the_ends(network):
+    model = labelling(network)
+    cut = LENGTHS[0] - model.predict([SIGNALS[0]], verbose=0).shape[1]
+    found = model.classify(SIGNALS, verbose=0)
+    for row, signal in enumerate(SIGNALS):
+        alone = model.classify([signal], verbose=0)[0]
+        assert found[row, : len(signal) - cut].tolist() == alone.tolist()
+        assert set(found[row, len(signal) - cut :].tolist()) <= {-1}
+
+
+def test_names_end_with_their_sequences():
+    model = labelling()
+    names = [np.array(["rest", "beat"])[np.arange(n) % 2] for n in LENGTHS]
+    model.fit(SIGNALS, names, verbose=0)
+    found = model.classify(SIGNALS, names=True, verbose=0)
+    ends = [row.tolist().index("") if "" in row else len(row) for row in found]
+    assert ends == list(LENGTHS)
+    assert set(found.ravel()) <= {"rest", "beat", ""}
+
+
+def test_the_number_of_labels_is_that_of_most_sequences():
+    labels = [np.zeros(n, int) for n in LENGTHS]
+    labels[1] = labels[1][:-1]
+    with pytest.raises(ValueError, match=rf"1 sequences .* row 1: {LENGTHS[1] - 1} labels"):
+        labelling().fit(SIGNALS, labels, verbose=0)
+    with pytest.raises(ValueError, match=r"a number from 0 on.*values from -2 to -1"):
+        labelling().fit(SIGNALS, [np.arange(n) % 2 - 2 for n in LENGTHS], verbose=0)
