@@ -98,7 +98,7 @@ class KerasBackbone(Backbone):
         self.supports_jit = all(layer.supports_jit for layer in flat_layers(self.network))
         self.set_up()
         self._carries_masks = _carries_masks(self.network) and padding_changes_nothing(
-            self.network, self._contract, self.compute_dtype
+            self.network, self._contract, self.compute_dtype, self._as_network_takes
         )
 
     def carries_masks(self) -> bool:

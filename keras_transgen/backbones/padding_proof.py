@@ -7,6 +7,8 @@ beside a longer one.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -23,13 +25,16 @@ _TOLERANCES = {"float16": 5e-2, "bfloat16": 2e-1}
 _TOLERANCE = 1e-3
 
 
-def padding_changes_nothing(network: keras.Model, contract: Any, dtype: str) -> bool:
+def padding_changes_nothing(
+    network: keras.Model, contract: Any, dtype: str, as_taken: Callable[[Any], Any]
+) -> bool:
     """Try it, in inference mode.
 
     Args:
         network: Takes and gives single tensors.
         contract: Its input contract.
         dtype: What it computes in.
+        as_taken: Makes what the network is called with of a tensor.
 
     Returns:
         `True` also for networks that cannot be tried so: strings, several inputs, sizes that are
@@ -43,8 +48,8 @@ def padding_changes_nothing(network: keras.Model, contract: Any, dtype: str) -> 
     mask = np.ones(padded.shape[:2], bool)
     mask[0, _SHORT:] = False
     try:
-        alone = _outputs(network, sequences[:1, :_SHORT], None)
-        together = _outputs(network, padded, mask)
+        alone = _outputs(network, as_taken, sequences[:1, :_SHORT], None)
+        together = _outputs(network, as_taken, padded, mask)
     except (ValueError, TypeError, tf.errors.OpError):
         # Masks that a layer cannot use; or sequences too short for it, of which nothing is known.
         return False
@@ -71,14 +76,16 @@ def _sequences(network: keras.Model, contract: Any) -> np.ndarray | None:
     return draws.normal(size=size).astype(kind)
 
 
-def _outputs(network: keras.Model, inputs: np.ndarray, mask: Any) -> list[Any]:
+def _outputs(
+    network: keras.Model, as_taken: Callable[[Any], Any], inputs: np.ndarray, mask: Any
+) -> list[Any]:
     tensor = tf.convert_to_tensor(inputs)
     if mask is not None and inputs.ndim == 3:
         tensor = with_mask(tensor, tf.constant(mask))
-    is_list = getattr(network, "inputs", None) is not None and isinstance(
-        network.input, (list, tuple)
-    )
-    return keras.tree.flatten(network([tensor] if is_list else tensor, training=False))
+    with warnings.catch_warnings():
+        # A layer that knows no mask warns of it; here it is only asked.
+        warnings.filterwarnings("ignore", ".*was passed an input with a mask attached")
+        return keras.tree.flatten(network(as_taken(tensor), training=False))
 
 
 def _equal(alone: Any, together: Any, tolerance: float) -> bool:

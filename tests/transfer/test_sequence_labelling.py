@@ -237,12 +237,12 @@ def test_nothing_is_told_behind_the_ends(network):
 
 def test_names_end_with_their_sequences():
     model = labelling()
-    names = [np.array(["rest", "beat"])[np.arange(n) % 2] for n in LENGTHS]
+    names = [np.array(["rest", "beat", "lift"])[np.arange(n) % 3] for n in LENGTHS]
     model.fit(SIGNALS, names, verbose=0)
     found = model.classify(SIGNALS, names=True, verbose=0)
     ends = [row.tolist().index("") if "" in row else len(row) for row in found]
     assert ends == list(LENGTHS)
-    assert set(found.ravel()) <= {"rest", "beat", ""}
+    assert set(found.ravel()) <= {"rest", "beat", "lift", ""}
 
 
 def test_the_number_of_labels_is_that_of_most_sequences():
