@@ -17,6 +17,16 @@ OPS = ["AddV2", "SentencepieceOp", "TFText>FastWordpieceDetokenize"]
 SERIES = ".".join(tf.__version__.split(".")[:2])
 
 
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """What a test imported in the library's place is nobody's after it."""
+    before = sys.modules.get("tensorflow_text")
+    yield
+    sys.modules.pop("tensorflow_text", None)
+    if before is not None:
+        sys.modules["tensorflow_text"] = before
+
+
 @pytest.fixture
 def absent(monkeypatch):
     """As if nobody had imported the library, whether it is installed or not."""
