@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transgen.datasets.printable import printable
-
 _LOCK = ".in_use"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,12 +37,14 @@ def one_at_a_time(command: Command) -> Command:
 
 def _take(output: Path) -> Callable[[], None]:
     from keras_transgen.backbones.file_lock import LockHeldError, hold_lock
+    from keras_transgen.datasets.printable import printable
 
-    made = not output.exists()
-    if output.is_symlink() or (not made and not output.is_dir()):
-        # The command says what is wrong with it.
+    made = [each for each in (output, *output.parents) if not each.exists()]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # The command says what is wrong with its folder.
         return lambda: None
-    output.mkdir(parents=True, exist_ok=True)
     try:
         release = hold_lock(output / _LOCK, "writing into this folder")
     except LockHeldError as error:
@@ -55,8 +55,9 @@ def _take(output: Path) -> Callable[[], None]:
 
     def let_others_in() -> None:
         release()
-        if made and not any(output.iterdir()):
+        for folder in made:
             # A command that was refused leaves nothing behind.
-            output.rmdir()
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     return let_others_in

@@ -49,8 +49,8 @@ class _QuoteError(Exception):
 
 def _refused_quotes(error: _QuoteError, path: str | Path) -> ValueError:
     return ValueError(
-        "Expected quotes that close, followed by a separator or the end of the row. Where quotes "
-        "are characters of the text, pass quotes=False, and separator= where it is not found. "
+        "Expected quotes that close, followed by a separator or the end of the row. Where "
+        "quotes are characters of the text, pass quotes=False. "
         f"Received: {error.reason} in the row from line {error.line} of {printable(path)}"
     )
 
