@@ -23,6 +23,7 @@ _IMPORTING = re.compile(r"^<frozen importlib|importlib.__init__\.py$|public_name
 MOVED: dict[str, str] = {
     "backbones.audit.ordering": "backbones.audit.calls",
     "backbones.digits": "backbones.digits_network",
+    "backbones.file_lock": "datasets.file_lock",
     "backbones.feature_scales": "backbones.layer_scales",
     "backbones.kept_modules": "backbones.load_model",
     "backbones.module_cache": "backbones.fetched_modules",

@@ -14,7 +14,7 @@ ALLOWED = {
     "backbones/saved_model_packing.py": "into the folder of assets that Keras is writing",
     "backbones/private_archive.py": "into a temporary folder of its own",
     "backbones/feature_cache.py": "blocks in a folder that is moved into place",
-    "backbones/file_lock.py": "the lock itself, never through a link",
+    "datasets/file_lock.py": "the lock itself, never through a link",
     "backbones/downloads.py": "into a temporary folder of its own",
     "backbones/load_model.py": "into a temporary folder of its own",
     "backbones/fetched_modules.py": "into a temporary folder of its own",

@@ -27,9 +27,9 @@ from keras_transgen.backbones.feature_cache import (
     open_arrays,
 )
 from keras_transgen.backbones.feature_function import FeatureFunction, refuse_rows, row_count
-from keras_transgen.backbones.file_lock import file_lock
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.sequences_of_lengths import sequences_of_lengths
+from keras_transgen.datasets.file_lock import file_lock
 from keras_transgen.training.each_length import of_each_length, ragged_in_their_rows
 
 # A batch leaves cores idle in a network's narrow layers; a second one uses them.

@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transgen.backbones.file_lock import UnsafeLockError, file_lock
 from keras_transgen.backbones.folder_removal import remove_folder
 from keras_transgen.backbones.module_store import folder_digest
 from keras_transgen.backbones.private_folder import check_private_folder, make_private_folder
@@ -29,6 +28,7 @@ from keras_transgen.backbones.saved_model_folder import (
     HandleError,
     check_saved_model_folder,
 )
+from keras_transgen.datasets.file_lock import UnsafeLockError, file_lock
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.whole_file import write_whole_text
 

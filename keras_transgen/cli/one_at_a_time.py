@@ -36,7 +36,7 @@ def one_at_a_time(command: Command) -> Command:
 
 
 def _take(output: Path) -> Callable[[], None]:
-    from keras_transgen.backbones.file_lock import LockHeldError, hold_lock
+    from keras_transgen.datasets.file_lock import LockHeldError, hold_lock
     from keras_transgen.datasets.printable import printable
 
     made = [each for each in (output, *output.parents) if not each.exists()]

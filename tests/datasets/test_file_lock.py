@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keras_transgen.backbones.file_lock import UnsafeLockError, file_lock
+from keras_transgen.datasets.file_lock import UnsafeLockError, file_lock
 
-SOURCE = Path(__file__).parents[2] / "keras_transgen" / "backbones" / "file_lock.py"
+SOURCE = Path(__file__).parents[2] / "keras_transgen" / "datasets" / "file_lock.py"
 HOLD = f"""
 import runpy, sys, time
 lock = runpy.run_path({str(SOURCE)!r})["file_lock"]
