@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from keras import ops
 
-from keras_transgen.sequences.decoding.sampling_loop import Step
+from keras_transgen.sequences.decoding.sampling_loop import Step, rows_in
 from keras_transgen.sequences.token_codecs import END, PADDING
 
 # Below every sum of log-probabilities, and still finite.
@@ -61,7 +61,7 @@ def beam_search(
     Reference:
         Freitag and Al-Onaizan, "Beam search strategies for neural machine translation", 2017.
     """
-    batch, size = tf.shape(logits)[0], logits.shape[1]
+    batch, size = rows_in(logits), logits.shape[1]
     room = tf.fill([batch, beam_width, steps], tf.constant(PADDING))
     scores = tf.repeat(tf.constant([[0.0] + [_NONE] * (beam_width - 1)]), batch, axis=0)
     nothing = tf.fill([batch, beam_width], _NONE)

@@ -16,6 +16,15 @@ Step = Callable[[tf.Tensor, tf.Tensor, Any], tuple[tf.Tensor, Any]]
 Choose = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
+def rows_in(tensor: tf.Tensor) -> Any:
+    """How many rows a tensor has: a number where it is known, as loops want it, else a tensor.
+
+    Args:
+        tensor: `[rows, ...]`.
+    """
+    return tf.shape(tensor)[0] if tensor.shape[0] is None else tensor.shape[0]
+
+
 class Generated(NamedTuple):
     """What a loop leaves, with which another goes on.
 
@@ -54,7 +63,7 @@ def sampling_loop(
         stops: Which tokens end a row, bool `[vocabulary]`.
         most: At most so many tokens, an int32 scalar of at most `steps`.
     """
-    batch, steps = tf.shape(uniforms)[0], uniforms.shape[1]
+    batch, steps = rows_in(uniforms), uniforms.shape[1]
     tokens = tf.fill([batch, steps], tf.constant(PADDING))
 
     def more(count: tf.Tensor, ended: tf.Tensor, *_: Any) -> tf.Tensor:
