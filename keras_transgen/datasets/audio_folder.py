@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,7 @@ from keras_transgen.datasets.file_suffixes import WAVE_SUFFIXES
 from keras_transgen.datasets.folder_index import files_by_class
 from keras_transgen.datasets.named_labels import number_labels
 from keras_transgen.datasets.printable import printable
-from keras_transgen.datasets.wave_file import read_wav
+from keras_transgen.datasets.wave_file import wave_and_own_rate
 
 MAX_BYTES = 2**31
 
@@ -52,7 +54,7 @@ def audio_folder(
     Args:
         path: The folder. Without a `pattern`, each folder in it is a class.
         sample_rate: Samples per second that all are resampled to, as by `read_wav`. Defaults to
-            8,000.
+            8,000. A warning tells if the files have several rates.
         pattern: A regular expression for the whole name of each file, whose group `label` is the
             name of its class: `r"(?P<label>\d)_.*\.wav"`. Classes are sorted, numbers by their
             value, and folders too.
@@ -103,10 +105,13 @@ def audio_folder(
         labels, classes = number_labels([classes[label] for label in labels], class_names, place)
     longest = None if seconds is None else int(seconds * sample_rate)
     waves: list[np.ndarray] = []
+    rates: Counter[int] = Counter()
     left = max_bytes
     for file in file_paths:
         # Cut off, a long recording's memory must go: a slice would hold it.
-        wave = read_wav(file, sample_rate).samples[:longest].copy()
+        read, own_rate = wave_and_own_rate(file, sample_rate)
+        wave = read.samples[:longest].copy()
+        rates[own_rate] += 1
         left -= wave.nbytes
         if left < 0:
             raise ValueError(
@@ -115,6 +120,14 @@ def audio_folder(
                 f"more, at file {len(waves) + 1} of {len(file_paths)} in {printable(path)}"
             )
         waves.append(wave)
+    if len(rates) > 1:
+        listed = ", ".join(f"{count:,} at {rate:,}" for rate, count in sorted(rates.items()))
+        warnings.warn(
+            f"The recordings have several sample rates ({listed}); all were resampled to "
+            f"{sample_rate:,} samples a second. What a lower rate never held stays silent: look "
+            "that the rate does not tell the class",
+            stacklevel=2,
+        )
     return AudioFolder(waves, labels, classes, list(file_paths))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transgen.datasets.image_check import unreadable_images
+from keras_transgen.datasets.image_file import height_and_width
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.viewed_image import read_image
 
@@ -67,7 +70,8 @@ def boxed_dataset(
 
     Raises:
         ValueError: If there are no images, a box is not finite or has no area in its image, an
-            image cannot be read, or `image_size` is out of its range.
+            image cannot be read or has another size than its annotation says, or `image_size` is
+            out of its range.
     """
     import tensorflow as tf
 
@@ -81,6 +85,7 @@ def boxed_dataset(
         raise ValueError("Expected images with annotations. Received: none")
     fitted = _fitted(images, skip_empty)
     _refuse_unreadable([image.path for image in images])
+    _refuse_other_sizes(images)
 
     def read(number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = fitted[int(number)]
@@ -162,6 +167,24 @@ def _refuse_unreadable(paths: list[str]) -> None:
             "Expected files that can be read as images. Replace the broken ones, or remove them "
             "and their annotations. "
             f"Received: {len(broken)} unreadable of {len(paths)}, such as {listed}"
+        )
+
+
+def _refuse_other_sizes(images: Sequence[BoxedImage]) -> None:
+    with ThreadPoolExecutor(min(32, 4 * (os.cpu_count() or 1))) as pool:
+        shown = list(pool.map(height_and_width, [image.path for image in images]))
+    others = [
+        f"{printable(image.path)}, {size[1]} x {size[0]} pixels, annotated as "
+        f"{image.size[1]} x {image.size[0]}"
+        for image, size in zip(images, shown)
+        if size != tuple(image.size)
+    ]
+    if others:
+        raise ValueError(
+            "Expected images of the size that their annotations say, turned as a viewer shows "
+            "them (Exif); boxes of another size lie elsewhere. Correct the annotations, or take "
+            "the orientation out of the files if they were annotated without it. "
+            f"Received: {len(others)} of {len(images)}: {'; '.join(others[:_NAMED])}"
         )
 
 

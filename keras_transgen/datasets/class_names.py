@@ -44,12 +44,13 @@ def checked_class_names(names: Any, least: int = 2) -> tuple[str, ...]:
 def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
     """Each name once: by value if all of them are numbers, otherwise as text."""
     found = set(names)
-    if all(map(_is_number, found)):
+    if all(map(is_number, found)):
         return tuple(sorted(found, key=lambda name: (float(name), name)))
     return tuple(sorted(found))
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
+    """Whether a name is a finite number."""
     try:
         return math.isfinite(float(name))
     except ValueError:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from keras_transgen.datasets.class_names import sorted_names
+from keras_transgen.datasets.class_names import is_number, sorted_names
 from keras_transgen.datasets.printable import printable
+
+# What tables write where they have nothing, and readers that guess take for it.
+_MISSING = frozenset({"na", "n/a", "#n/a", "nan", "null", "none", "<na>", "?"})
 
 
 def number_labels(
@@ -27,8 +32,9 @@ def number_labels(
         `(labels, class_names)`: int64 `[count]`, and a tuple.
 
     Raises:
-        ValueError: If a name is not among `class_names`, a class is named twice, or all examples
-            have one class.
+        ValueError: If a name is not among `class_names`, a class is named twice, all examples have
+            one class, or one number is written in two ways (`"1"` and `"1.0"`) and no
+            `class_names` say that both are classes.
     """
     given = class_names is not None
     classes = tuple(class_names) if class_names is not None else sorted_names(names)
@@ -50,4 +56,34 @@ def number_labels(
             "the name that says the class, and pass class_names= if others are known. "
             f"Received: {len(names)} example(s) of the class {printable(classes[0])!r}"
         )
+    else:
+        _refuse_two_spellings(classes, names, place)
+        _warn_of_missing(classes, names, place)
     return np.array([number[name] for name in names], "int64"), classes
+
+
+def _refuse_two_spellings(
+    classes: Sequence[str], names: Sequence[str], place: Callable[[int], str]
+) -> None:
+    if not all(map(is_number, classes)):
+        return
+    for first, second in itertools.pairwise(classes):
+        if float(first) == float(second):
+            raise ValueError(
+                "Expected each number to be written in one way. Write labels alike, or pass "
+                f"class_names= if both are classes. Received: {printable(first)!r} and "
+                f"{printable(second)!r}, this one first in {place(list(names).index(second))}"
+            )
+
+
+def _warn_of_missing(
+    classes: Sequence[str], names: Sequence[str], place: Callable[[int], str]
+) -> None:
+    for name in classes:
+        if name.lower() in _MISSING:
+            warnings.warn(
+                f"The label {printable(name)!r}, which often stands for a missing one, is taken "
+                f"for a class: {list(names).count(name)} example(s), the first in "
+                f"{place(list(names).index(name))}",
+                stacklevel=4,
+            )

@@ -55,6 +55,8 @@ def text_table(
 
     Quotes are those of RFC 4180: a quoted field may hold separators, line breaks and doubled
     quotes. Empty lines are passed over. Texts stay as they are, labels lose spaces around them.
+    Nothing but an empty field is missing: `NA` or `nan` is a label like others, of which a warning
+    tells.
 
     Args:
         path: The file.

@@ -13,9 +13,9 @@ import numpy as np
 from keras_transgen.datasets.boxed_images import BoxedImage, boxed_dataset, number_or_nan
 from keras_transgen.datasets.file_content import file_content, file_text
 from keras_transgen.datasets.file_suffixes import IMAGE_SUFFIXES
+from keras_transgen.datasets.image_file import height_and_width
 from keras_transgen.datasets.named_labels import number_labels, sorted_names
 from keras_transgen.datasets.printable import printable
-from keras_transgen.datasets.viewed_image import read_image
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -70,7 +70,7 @@ def voc_boxes(
         FileNotFoundError: If there is no such folder.
         ValueError: If there are no annotations, or no such split; an annotation is broken, has a
             document type declaration (which may hold bombs), or no image; an image cannot be
-            read; or an argument is out of its range.
+            read or has another size than its annotation says; or an argument is out of its range.
 
     Example:
         ```python no-run
@@ -107,7 +107,7 @@ def voc_boxes(
         boxes[:, :2] -= one_based
         size = found.size
         if size is None:
-            size = read_image(path).shape[:2]
+            size = height_and_width(path)
         images.append(BoxedImage(str(path), size, boxes, labels))
     return boxed_dataset(
         images, class_names, image_size, skip_empty=skip_empty, shuffle=shuffle, seed=seed

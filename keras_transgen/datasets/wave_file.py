@@ -81,6 +81,13 @@ def read_wav(
         assert sample_rate == 8000 and abs(samples - tone).max() <= 2**-16
         ```
     """
+    return wave_and_own_rate(path, sample_rate, mono, max_bytes)[0]
+
+
+def wave_and_own_rate(
+    path: str | Path, sample_rate: int | None, mono: bool = True, max_bytes: int = MAX_BYTES
+) -> tuple[Wave, int]:
+    """`read_wav`, and the samples per second that the file itself has."""
     _check_rate(sample_rate)
     own_rate, integers = _decoded(file_content(path, max_bytes, "read_wav"), path)
     if len(integers) == 0 or not 1 <= own_rate <= MAX_SAMPLE_RATE:
@@ -113,7 +120,8 @@ def read_wav(
         samples = samples.mean(axis=1)
     elif samples.ndim == 1 and not mono:
         samples = samples[:, np.newaxis]
-    return Wave(_resampled(samples, ratio).astype("float32"), sample_rate or own_rate)
+    made = _resampled(samples, ratio).astype("float32")
+    return Wave(made, sample_rate or own_rate), own_rate
 
 
 def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, bits: int = 16) -> None:

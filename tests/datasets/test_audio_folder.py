@@ -45,11 +45,13 @@ def test_names_of_files_say_the_class(tmp_path):
 def test_all_have_one_rate_and_no_more_than_the_seconds(tmp_path):
     record(tmp_path / "a" / "x.wav", 0.5, count=1600, rate=16000)
     record(tmp_path / "b" / "y.wav", 0.5, count=100)
-    waves, *_ = audio_folder(tmp_path, 8000)
+    with pytest.warns(UserWarning, match=r"rates \(1 at 8,000, 1 at 16,000\).* to 8,000 samples"):
+        waves, *_ = audio_folder(tmp_path, 8000)
     assert [len(wave) for wave in waves] == [800, 100]
     # Away from the ends the filter leaves a constant as it is.
     np.testing.assert_allclose(waves[0][100:-100], 0.5, atol=1e-3)
-    waves, *_ = audio_folder(tmp_path, 8000, seconds=0.05)
+    with pytest.warns(UserWarning, match="several sample rates"):
+        waves, *_ = audio_folder(tmp_path, 8000, seconds=0.05)
     assert [len(wave) for wave in waves] == [400, 100]
 
 

@@ -248,3 +248,24 @@ def test_a_quote_that_stays_open_is_named_whatever_the_separator(tmp_path):
     with pytest.raises(ValueError, match=r"quotes that close.*quotes=False.*from line 2 of"):
         text_table(path)
     assert text_table(path, quotes=False, separator="\t").texts == ['"c d', "e", "f"]
+
+
+def test_labels_that_stand_for_nothing_elsewhere_are_told(tmp_path):
+    path = write(tmp_path, "text,label\na,good\nb,NaN\nc,NA\nd,NaN\n")
+    with pytest.warns(UserWarning, match="stands for a missing one") as told:
+        table = text_table(path)
+    assert table.class_names == ("NA", "NaN", "good")
+    assert table.labels.tolist() == [2, 1, 0, 1]
+    messages = [str(each.message) for each in told]
+    assert len(messages) == 2
+    assert "'NA'" in messages[0]
+    assert "1 example(s), the first in line 4" in messages[0]
+    assert "'NaN'" in messages[1]
+    assert "2 example(s), the first in line 3" in messages[1]
+
+
+def test_a_number_is_written_in_one_way(tmp_path):
+    path = write(tmp_path, "text,label\na,1\nb,2\nc,1.0\n")
+    with pytest.raises(ValueError, match=r"'1' and '1\.0', this one first in line 4"):
+        text_table(path)
+    assert text_table(path, class_names=["1", "1.0", "2"]).labels.tolist() == [0, 2, 1]

@@ -212,10 +212,8 @@ def test_an_image_may_be_absent_broken_or_of_another_size(folder):
             with pytest.raises(ValueError, match="annotations without"):
                 voc_boxes(folder)
     write(folder, "b", described(size=(6, 8)), 1)
-    with pytest.raises(
-        tf.errors.InvalidArgumentError, match=r"b\.png, 8 x 6 pixels, annotated as 6"
-    ):
-        listed(voc_boxes(folder))
+    with pytest.raises(ValueError, match=r"1 of 3: .*b\.png, 8 x 6 pixels, annotated as 6 x 8"):
+        voc_boxes(folder)
     # Without a size the image's own counts.
     write(folder, "b", described(("x", 0, 1, 1, 8, 6), size=(0, 0)), 1)
     assert listed(voc_boxes(folder))[1][1].tolist() == [[0, 0, 8, 6]]
@@ -223,6 +221,23 @@ def test_an_image_may_be_absent_broken_or_of_another_size(folder):
     content = (folder / "JPEGImages" / "b.png").read_bytes()
     (folder / "JPEGImages" / "b.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"1 unreadable of 3, such as .*b\.png"):
+        voc_boxes(folder)
+
+
+def test_boxes_of_a_photograph_mean_it_as_a_viewer_shows_it(folder):
+    from PIL import Image
+
+    (folder / "JPEGImages" / "b.png").unlink()
+    exif = Image.Exif()
+    exif[274] = 6
+    pixels = Image.fromarray(np.full((6, 8, 3), 9, "uint8"))
+    pixels.save(folder / "JPEGImages" / "b.jpg", exif=exif)
+    write(folder, "b", described(("x", 0, 1, 1, 8, 6), size=(6, 8)))
+    (folder / "JPEGImages" / "b.png").unlink(missing_ok=True)
+    assert listed(voc_boxes(folder))[1][1].tolist() == [[0, 0, 6, 6]]
+    write(folder, "b", described(("x", 0, 1, 1, 8, 6), size=(8, 6)))
+    (folder / "JPEGImages" / "b.png").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=r"\(Exif\).*b\.jpg, 6 x 8 pixels, annotated as 8 x 6"):
         voc_boxes(folder)
 
 
