@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -41,7 +42,7 @@ def transfer_report(
         "method": method,
         "data": model.data_kind,
         "classes": names,
-        "trainable_parameters": int(sum(np.prod(w.shape) for w in model.trainable_weights)),
+        "trainable_parameters": _trained_parameters(model),
         "parameters": int(model.count_params()),
         "validation_examples": len(labels),
         "validation_accuracy": float(np.mean(labels == predictions)),
@@ -53,6 +54,13 @@ def transfer_report(
         "confusion": {name: dict(zip(names, map(int, row))) for name, row in zip(names, counts)},
         **_recipe_told(model),
     }
+
+
+def _trained_parameters(model: Any) -> int:
+    """How many parameters the data changed: the head's only where its probe was kept."""
+    kept = getattr(getattr(model, "recipe", None), "kept_probe", False)
+    weights = (model.head if kept else model).trainable_weights
+    return int(sum(math.prod(weight.shape) for weight in weights))
 
 
 def _recipe_told(model: Any) -> dict[str, Any]:
@@ -88,10 +96,7 @@ def print_report(console: Screen, report: dict[str, Any]) -> None:
         f"{report['validation_examples']} examples; {report['trainable_parameters']:,} of "
         f"{report['parameters']:,} parameters trained"
     )
-    if "recipe" in report:
-        judges = (
-            "; these validation data chose it, so the accuracy on them flatters a little"
-            if report["recipe_judged_by_validation_data"]
-            else ""
+    if report.get("recipe_judged_by_validation_data"):
+        console.print(
+            "These data chose the learning rate too, so the accuracy on them flatters a little"
         )
-        console.print(f"Found: {report['recipe']}{judges}")

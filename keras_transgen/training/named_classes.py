@@ -17,8 +17,12 @@ from keras_transgen.datasets.class_names import (
     numbers_of,
     sorted_names,
 )
+from keras_transgen.datasets.printable import printable
 from keras_transgen.training.entrance import TakesAnyData, with_attributes_of
 from keras_transgen.training.first_batch import first_batch
+
+_SHOWN = 5
+YES_AND_NO = ("False", "True")
 
 
 class NamesClasses(TakesAnyData):
@@ -68,10 +72,18 @@ class NamesClasses(TakesAnyData):
             )
         if len(names) != count:
             raise ValueError(
-                f"Labels must name each of num_classes={count} classes, or the model must be given "
-                f"class_names. Received: {whose} with {len(names)} names"
+                f"Labels must name each of num_classes={count} classes; give num_classes as many "
+                f"as there are, or class_names=[...] if some have no examples. Received: {whose} with "
+                f"{len(names)} names: {printable(', '.join(names[:_SHOWN]), 300)}"
+                + (", ..." if len(names) > _SHOWN else "")
             )
         self.set_class_names(names)
+
+    def _learn_yes_and_no(self) -> None:
+        """Names for the classes of labels that are `True` and `False`, where there are none."""
+        are_two = self.count_of_classes() == len(YES_AND_NO)
+        if self.class_names is None and are_two and not self.knows_classes_by_number():
+            self.set_class_names(YES_AND_NO)
 
     def _names_needed(self, whose: str) -> tuple[str, ...]:
         if self.class_names is None:
@@ -88,11 +100,13 @@ class NamesClasses(TakesAnyData):
         categories = are_names(labels)
         found = labels if isinstance(labels, tf.Tensor) else as_arrays(labels, "y")
         if isinstance(found, tf.Tensor):
-            if found.dtype != tf.string:
-                return tf.cast(found, tf.int64) if found.dtype.is_bool else found
+            if found.dtype not in (tf.string, tf.bool):
+                return found
             found = found.numpy()
         if isinstance(found, np.ndarray) and found.dtype.kind == "b":
             # Yes and no are classes 1 and 0.
+            if training and found.size == len(found):
+                self._learn_yes_and_no()
             return found.astype("int64")
         if not isinstance(found, np.ndarray) or not are_names(found):
             return found
@@ -116,7 +130,10 @@ class NamesClasses(TakesAnyData):
         data = super().entered_batches(data, training)
         if self.count_of_classes() is None:
             return data
-        data = _with_whole_numbers(data)
+        changed = _with_whole_numbers(data)
+        if training and changed is not data and _labels_rank(data) == 1:
+            self._learn_yes_and_no()
+        data = changed
         named = getattr(data, "class_names", None)
         if not isinstance(data, tf.data.Dataset):
             batch, data = first_batch(data)
@@ -148,6 +165,11 @@ def _with_whole_numbers(data: Any) -> Any:
 def _labels_of(spec: Any) -> Any:
     is_pair = isinstance(spec, tuple) and len(spec) > 1
     return getattr(spec[1], "dtype", None) if is_pair else None
+
+
+def _labels_rank(data: tf.data.Dataset) -> int | None:
+    """The number of dimensions of a batch of labels."""
+    return data.element_spec[1].shape.rank
 
 
 def _names_in_batches(data: Any) -> tuple[str, ...]:

@@ -141,6 +141,10 @@ class FeatureTransfer(TransferModel):
 
     # Fitting
 
+    def needs_data_twice(self) -> bool:
+        """Whether all of the data are wanted at once: features are extracted, then fitted to."""
+        return True
+
     @takes_any_data(*FIT_DATA, training=True)
     def fit(
         self,

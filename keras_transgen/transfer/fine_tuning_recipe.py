@@ -86,14 +86,17 @@ class FineTuningRecipe:
         if self.folds:
             judges = f"{self.held_out} examples in {self.folds} fold{'s' * (self.folds > 1)}"
         if self.kept_probe:
-            return f"kept the probe (held-out loss* {_short(self.probe_loss)} of {judges})"
+            return (
+                "kept the probe: no fine-tuning had a clearly lower held-out loss than its "
+                f"{_short(self.probe_loss)} ({judges}; losses at the best temperature)"
+            )
         (trial,) = [each for each in self.trials if each.learning_rate == self.learning_rate]
         at = SHARES.index(self.share)
         return (
             f"learning rate {self.learning_rate:.2g}, {self.share:.0%} of the way from the probe: "
-            f"held-out loss* {_short(trial.losses[at])}, below the probe's by "
-            f"{_short(trial.falls[at])} +- {_short(trial.errors[at])} ({judges}; *at the best "
-            "temperature)"
+            f"held-out loss {_short(trial.losses[at])}, below the probe's by "
+            f"{_short(trial.falls[at])} +- {_short(trial.errors[at])} ({judges}; losses at the "
+            "best temperature)"
         )
 
     def plot(self) -> Figure:

@@ -236,17 +236,24 @@ def _check_integers(labels: np.ndarray, num_classes: int) -> None:
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
-        advice = (
-            "They seem to start at 1: subtract 1. "
-            if low == 1 and high == num_classes
-            else f"Use num_classes={high + 1}, or number the classes anew. "
-            if low >= 0
-            else "Number the classes from 0. "
-        )
+        advice = _numbering_advice(low, high, len(np.unique(labels)), num_classes)
         raise ValueError(
             f"Class labels must be integers from 0 to {num_classes - 1}. {advice}"
             f"Received: y with values from {low} to {high} for num_classes={num_classes}"
         )
+
+
+def _numbering_advice(low: int, high: int, found: int, num_classes: int) -> str:
+    if low < 0:
+        return "Number the classes from 0. "
+    if low == 1 and high == num_classes:
+        return "They seem to start at 1: subtract 1. "
+    if found <= num_classes and high >= 2 * num_classes:
+        return (
+            "Number them anew, numpy.unique(y, return_inverse=True)[1], or give them as names, "
+            "which the model keeps: [str(each) for each in y]. "
+        )
+    return f"Use num_classes={high + 1}, or number the classes anew. "
 
 
 def _check_probability_rows(rows: np.ndarray) -> None:

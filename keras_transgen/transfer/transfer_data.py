@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from keras_transgen.training.padded_sequences import (
     values_and_mask,
     with_padded_labels,
 )
+from keras_transgen.transfer.kept_batches import KeptBatches
 from keras_transgen.transfer.raw_input import (
     raw_contract,
     warn_of_empty_texts,
@@ -62,6 +64,10 @@ class TransferData(NamesClasses, TrainerModel):
         return self._task.name
 
     # The entrance of data
+
+    def needs_data_twice(self) -> bool:
+        """Whether a `fit` goes through its data before it trains on them."""
+        return True
 
     @property
     def input_contract(self) -> Any:
@@ -172,6 +178,8 @@ class TransferData(NamesClasses, TrainerModel):
 
     def entered_batches(self, data: Any, training: bool) -> Any:
         """A data set or generator of numbered labels; those of sequences end in -1."""
+        if training and isinstance(data, types.GeneratorType) and self.needs_data_twice():
+            data = KeptBatches(data)
         data = super().entered_batches(data, training)
         if self._task.of_positions and isinstance(data, tf.data.Dataset):
             return with_padded_labels(data, NOT_COUNTED)

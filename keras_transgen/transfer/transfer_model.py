@@ -587,14 +587,20 @@ class TransferModel(TransferData):
             self._whole_data = self._inputs_checked = False
             self.features_at_hand = None
 
+    def needs_data_twice(self) -> bool:
+        """Whether a probe of all the data comes before the training."""
+        return self.head_initialization == "probe" and self._begins()
+
+    def _begins(self) -> bool:
+        return not int(self.progress.step.numpy()) and not self._head_initialized
+
     def train(self, given: dict[str, Any]) -> keras.callbacks.History:
         """What `fit` does once its data are arrays: start the head, compile if need be, train.
 
         Args:
             given: The arguments of `fit`.
         """
-        begins = not int(self.progress.step.numpy()) and not self._head_initialized
-        if self.head_initialization == "probe" and begins:
+        if self.needs_data_twice():
             finite = take_steps(given["x"], given["steps_per_epoch"])
             names = ("y", "sample_weight", "class_weight", "batch_size", "verbose")
             at_hand = finite if self.features_at_hand is None else self.features_at_hand

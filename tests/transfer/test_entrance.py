@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.transfer import FeatureTransfer, TransferModel, find_learning_rate
+from keras_transgen.transfer.kept_batches import KeptBatches
 from tests.transfer.tiny import IMAGES, LABELS, backbone
 
 NAMES = ("ant", "bee", "crow")
@@ -98,6 +99,69 @@ def test_generators_are_read_once_and_need_names():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     with pytest.raises(ValueError, match="gives its batches once: give class_names"):
         TransferModel(backbone(), 3).fit(generated(IMAGES, WORDS), verbose=0)
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_what_needs_the_data_twice_keeps_the_batches_of_a_generator(words):
+    def fitted(x, y, kind, **options):
+        model = kind(backbone(), 3, seed=0, **options)
+        model.fit(x, y, verbose=0)
+        return model
+
+    labels = WORDS if words else LABELS
+    for kind, options in (
+        (FeatureTransfer, {"l2": 0.1}),
+        (TransferModel, {"head_initialization": "probe"}),
+    ):
+        model = fitted(generated(IMAGES, labels), None, kind, **options)
+        expected = fitted(Batches(IMAGES, labels), None, kind, **options)
+        assert model.class_names == (NAMES if words else None)
+        found = model.predict(IMAGES, verbose=0)
+        np.testing.assert_allclose(found, expected.predict(IMAGES, verbose=0), rtol=1e-3, atol=2e-3)
+
+
+def test_a_generator_that_is_kept_must_end(monkeypatch):
+    def endless():
+        while True:
+            yield IMAGES, LABELS
+
+    monkeypatch.setattr(KeptBatches.__init__, "__defaults__", (5 * IMAGES.nbytes,))
+    with pytest.raises(ValueError, match=r"it must end, within 2 GiB\. Give a tf\.data\.Dataset"):
+        FeatureTransfer(backbone(), 3).fit(endless(), verbose=0)
+    with pytest.raises(ValueError, match="make it anew for each call"):
+        FeatureTransfer(backbone(), 3).fit((each for each in ()), verbose=0)
+
+
+@pytest.mark.parametrize("form", ["array", "list", "tensor", "data set"])
+def test_yes_and_no_are_the_names_of_such_labels(form):
+    are_bees = LABELS == 1
+    forms = {"array": are_bees, "list": are_bees.tolist(), "tensor": tf.constant(are_bees)}
+    model = FeatureTransfer(backbone(), 2, l2=0.1)
+    if form == "data set":
+        model.fit(sliced(IMAGES, are_bees), verbose=0)
+    else:
+        model.fit(IMAGES, forms[form], verbose=0)
+    assert model.class_names == ("False", "True")
+    numbers = model.classify(IMAGES, verbose=0)
+    found = model.classify(IMAGES, names=True, verbose=0)
+    assert found.tolist() == [str(bool(each)) for each in numbers]
+    # Several labels an example are no two classes.
+    several = TransferModel(backbone(), 2, task="multi_label")
+    several.fit(IMAGES, np.stack([are_bees, ~are_bees], axis=1), verbose=0)
+    assert several.class_names is None
+
+
+def test_numbers_with_gaps_may_be_names():
+    gaps = np.array([2, 10, 30])[LABELS]
+    with pytest.raises(ValueError, match=r"numpy\.unique\(y, return_inverse=True\)\[1\], or give"):
+        FeatureTransfer(backbone(), 3).fit(IMAGES, gaps, verbose=0)
+    with pytest.raises(ValueError, match="Use num_classes=31"):
+        FeatureTransfer(backbone(), 2).fit(IMAGES, gaps, verbose=0)
+    model = FeatureTransfer(backbone(), 3, l2=0.1)
+    model.fit(IMAGES, [str(each) for each in gaps], verbose=0)
+    assert model.class_names == ("2", "10", "30")
+    with pytest.raises(ValueError, match="with 3 names: ant, bee, crow"):
+        FeatureTransfer(backbone(), 4).fit(IMAGES, WORDS, verbose=0)
 
 
 def test_predictions_have_names_and_files_keep_them(tmp_path):
