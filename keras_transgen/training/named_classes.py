@@ -73,8 +73,9 @@ class NamesClasses(TakesAnyData):
         if len(names) != count:
             raise ValueError(
                 f"Labels must name each of num_classes={count} classes; give num_classes as many "
-                f"as there are, or class_names=[...] if some have no examples. Received: {whose} with "
-                f"{len(names)} names: {printable(', '.join(names[:_SHOWN]), 300)}"
+                "as there are, or class_names=[...] if some have no examples. "
+                f"Received: {whose} with {len(names)} names: "
+                f"{printable(', '.join(names[:_SHOWN]), 300)}"
                 + (", ..." if len(names) > _SHOWN else "")
             )
         self.set_class_names(names)
