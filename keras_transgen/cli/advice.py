@@ -14,7 +14,7 @@ _SENTENCES = (
     (r"; skip_missing=True leaves others out\.", ". Correct it, or leave the row out."),
     (
         r"Give text= and label= by name, or by number from 0, as in a table without a header; "
-        r"separator= if the fields were not told apart\.",
+        r"label=None if there are no labels; separator= if the fields were not told apart\.",
         "Give --text and --label by name, or by number from 0, as in a table without a header.",
     ),
     (r", or say separator= or quotes= if they are others than .*?\. (?=Received)", ". "),
@@ -37,10 +37,16 @@ _SENTENCES = (
      "--method feature extracts each length by itself; or give all one length with --seconds or "
      "--length."),
     (r"[Uu]se FeatureTransfer\b", "Use --method feature"),
+    (r"give all one length that it takes: pad or cut them\.",
+     "give all one length that it takes with --length or --seconds."),
+    (r"^\S+ passes over (?=\d)", "Passed over: "),
+    (r"^Exception encountered when calling [^\n]*\n+(?:\x1b\[1m)?(.*?)(?:\x1b\[0m)?"
+     r"\n+Arguments received by (?:.|\n)*$", r"\1"),
     (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
     (r"skip_broken=True", "--skip-broken"),
     (r"\w+ expected text in encoding='utf-8'\. Pass the file's own, often [^.]*\.",
-     "Expected text in UTF-8. Save the file so."),
+     "Expected text in UTF-8. Save the file so (in Excel \"CSV UTF-8\"), or convert it: "
+     "iconv -f latin1 -t utf-8 FILE > NEW."),
     (r"[Gg]ive learning_rate a number", "Give --learning-rate a number"),
     (r"\bpass header=False\b", "give --no-header"),
 )  # fmt: skip

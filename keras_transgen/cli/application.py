@@ -21,6 +21,9 @@ from keras_transgen.cli.inspect import run_inspect
 from keras_transgen.cli.quiet import import_tensorflow
 from keras_transgen.cli.stop_signals import Stopped, StopSignals
 from keras_transgen.cli.stylize import run_stylize
+from keras_transgen.cli.text_evaluate import run_text_evaluate
+from keras_transgen.cli.text_train import run_text_train
+from keras_transgen.cli.text_write import run_text_generate, run_text_translate
 from keras_transgen.cli.transfer import MethodsInHelp, run_transfer
 from keras_transgen.cli.tune import run_tune
 
@@ -32,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 generation = typer.Typer(help="Train a generative model on images, and draw samples from it.")
+texts = typer.Typer(
+    help="Language models, translators and text VAEs: train, write, translate, measure."
+)
 translation = typer.Typer(help="Train a model from images to images, and apply it to a folder.")
 
 
@@ -49,8 +55,13 @@ _add(generation, "generate train", generate.run_train)
 _add(generation, "generate sample", generate.run_sample)
 _add(translation, "translate train", translate_train.run_train)
 _add(translation, "translate apply", translate_apply.run_apply)
+_add(texts, "text train", run_text_train)
+_add(texts, "text generate", run_text_generate)
+_add(texts, "text translate", run_text_translate)
+_add(texts, "text evaluate", run_text_evaluate)
 app.add_typer(generation, name="generate", no_args_is_help=True)
 app.add_typer(translation, name="translate", no_args_is_help=True)
+app.add_typer(texts, name="text", no_args_is_help=True)
 _add(app, "stylize", run_stylize)
 _add(app, "tune", run_tune)
 _add(app, "evaluate", run_evaluate)

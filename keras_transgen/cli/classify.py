@@ -18,6 +18,7 @@ from keras_transgen.cli.options import (
     BatchSize,
     UnsafeOps,
     loading_console,
+    model_in,
     progress_bar,
     refuse_output,
 )
@@ -102,7 +103,7 @@ def run_classify(
     console = loading_console()
     import keras_transgen as ktg
 
-    model = ktg.load_model(model_file, compile=False, allow_unsafe_ops=allow_unsafe_ops)
+    model = ktg.load_model(model_in(model_file), compile=False, allow_unsafe_ops=allow_unsafe_ops)
     _refuse_other_models(model, model_file, top)
     given = {
         "--text": text,

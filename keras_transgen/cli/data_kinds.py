@@ -105,7 +105,7 @@ def _kinds_by_name(name: str) -> set[str]:
 
 
 def files_in(paths: Sequence[Path], kind: str) -> list[str]:
-    """The files of a kind: those named, and those in the folders named.
+    """The files of a kind: those named, and those in the folders named; a warning counts others.
 
     Raises:
         ValueError: A folder has none.
@@ -115,7 +115,9 @@ def files_in(paths: Sequence[Path], kind: str) -> list[str]:
     found: list[str] = []
     for path in paths:
         if path.is_dir():
-            found += files_by_class(path, suffixes_of(kind), FILE[kind], labelled=False)[0]
+            found += files_by_class(
+                path, suffixes_of(kind), FILE[kind], labelled=False, caller=str(path)
+            )[0]
         else:
             found.append(str(path))
     return found

@@ -52,8 +52,11 @@ def run_demo(
     generation: Annotated[
         bool, typer.Option(help="Train a VAE and a conditional GAN on the digits, too.")
     ] = True,
+    text: Annotated[
+        bool, typer.Option(help="Train a language model on five chapters of a book, too.")
+    ] = True,
 ) -> Any:
-    """The main job on embedded data: three transfers against none, and two generative models."""
+    """The main job on embedded data: three transfers, two models of images, and one of a text."""
     refuse_output(output)
     console = loading_console()
     import keras_transgen as ktg
@@ -106,4 +109,8 @@ def run_demo(
         from keras_transgen.cli.demo_generation import run_generation
 
         run_generation(output, console)
+    if text:
+        from keras_transgen.cli.demo_text import run_text
+
+        run_text(output, console)
     return found

@@ -27,7 +27,7 @@ def run_generation(output: Path, console: Screen) -> None:
     keras.utils.set_random_seed(0)
     x, y = ktg.datasets.load_digits()
     vae = ktg.VAE(input_shape=x.shape[1:], latent_dim=16)
-    seconds = _fit(console, "VAE", VAE_EPOCHS, vae, x)
+    seconds = fit_with_bar(console, "VAE", VAE_EPOCHS, vae, x)
     figure = plot_sample_grid(
         np.asarray(vae.sample(64, seed=0)), real=x[:64], title=f"VAE, {seconds:.0f} s"
     )
@@ -35,7 +35,7 @@ def run_generation(output: Path, console: Screen) -> None:
     vae.save(output / "vae.keras")
 
     gan = ktg.ConditionalGAN(num_classes=10, image_shape=x.shape[1:], value_range=(0.0, 1.0))
-    seconds = _fit(console, "conditional GAN", GAN_EPOCHS, gan, x, y)
+    seconds = fit_with_bar(console, "conditional GAN", GAN_EPOCHS, gan, x, y)
     digits = np.repeat(np.arange(10), PER_CLASS)
     real = np.concatenate([np.flatnonzero(y == digit)[:PER_CLASS] for digit in range(10)])
     figure = plot_sample_grid(
@@ -52,7 +52,9 @@ def run_generation(output: Path, console: Screen) -> None:
     console.print(f"Real digits beside samples: {', '.join(map(str, files))}")
 
 
-def _fit(console: Screen, name: str, epochs: int, model: Any, *data: Any) -> float:
+def fit_with_bar(
+    console: Screen, name: str, epochs: int, model: Any, *data: Any, batch_size: int = BATCH_SIZE
+) -> float:
     """Fit with a progress bar of epochs; return the seconds it took."""
     import keras
 
@@ -62,5 +64,5 @@ def _fit(console: Screen, name: str, epochs: int, model: Any, *data: Any) -> flo
         advance = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: progress.advance(task)
         )
-        model.fit(*data, epochs=epochs, batch_size=BATCH_SIZE, verbose=0, callbacks=[advance])
+        model.fit(*data, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=[advance])
     return time.perf_counter() - start

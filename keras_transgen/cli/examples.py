@@ -22,6 +22,13 @@ _EXAMPLES = {
     "generate train": ["generate train FOLDER --model gan --minutes 60"],
     "generate sample": ["generate sample MODEL.keras samples.png"],
     "translate train": ["translate train FOLDER --model pix2pix"],
+    "text train": [
+        "text train TEXT_FILE --minutes 10",
+        "text train PAIRS.tsv --source english --target german",
+    ],
+    "text generate": ["text generate LANGUAGE_MODEL.keras --prompt 'Once upon'"],
+    "text translate": ["text translate TRANSLATOR.keras TEXT_FILE --output translated.txt"],
+    "text evaluate": ["text evaluate LANGUAGE_MODEL.keras TEXT_FILE"],
     "translate apply": ["translate apply MODEL.keras FOLDER"],
 }
 

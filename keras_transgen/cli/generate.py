@@ -17,11 +17,13 @@ from keras_transgen.cli.options import (
     OldSize,
     SkipBroken,
     loading_console,
+    model_in,
     one_size,
     refuse_output,
     say_written,
     seed_option,
 )
+from keras_transgen.cli.quiet import fit_verbosity
 from keras_transgen.cli.resumable import (
     Epochs,
     Minutes,
@@ -144,7 +146,7 @@ def _train(
         root=output,
         **shown,
     )
-    made.fit(data, epochs=passes, callbacks=[*run.callbacks(), grid])
+    made.fit(data, epochs=passes, callbacks=[*run.callbacks(), grid], verbose=fit_verbosity())
     made.save(output / "model.keras")
     write_whole_json(output / "classes.json", names)
     save_figure(plot_learning_curves(run.curves()), output / "learning_curves.png")
@@ -180,7 +182,7 @@ def run_sample(
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_sample_grid, save_figure
 
-    model = ktg.load_model(model_file)
+    model = ktg.load_model(model_in(model_file))
     if not hasattr(model, "sample"):
         raise ValueError(
             f"This file holds no generative model. Received: {type(model).__name__} in {model_file}"

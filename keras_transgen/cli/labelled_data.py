@@ -50,6 +50,7 @@ class Labelled:
         fit: The arguments of `fit`, validation data included.
         held_out: Inputs held out, as `classify` takes them.
         labels: Class numbers of these.
+        note: How they were read, where people may wonder.
     """
 
     class_names: list[str]
@@ -57,6 +58,7 @@ class Labelled:
     fit: dict[str, Any] = field(repr=False)
     held_out: Any = field(repr=False)
     labels: Any = field(repr=False)
+    note: str | None = None
 
 
 def labelled_data(
@@ -100,7 +102,13 @@ def labelled_data(
         (_formed(kind, part[0], record, shape), part[1]) for part in parts
     ]
     fit = {"x": x, "y": y, "validation_data": (held_out, held_labels), "batch_size": batch_size}
-    return Labelled(list(names), record, fit, held_out, held_labels)
+    note = None
+    if kind == SOUND and options.sample_rate is None:
+        note = (
+            f"Sound is read at {record['sample_rate']:,} samples a second, as the first recording "
+            "has; --sample-rate says what the network was trained on"
+        )
+    return Labelled(list(names), record, fit, held_out, held_labels, note)
 
 
 def held_out_rows(labels: Any, names: Sequence[str], seed: int) -> tuple[Any, Any]:

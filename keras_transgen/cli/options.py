@@ -193,6 +193,23 @@ def one_size(console: Screen, image_size: int | None, size: int | None) -> int |
     return size
 
 
+def model_in(path: Path) -> Path:
+    """A model's file: the path itself, or `model.keras` in the folder of a run.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    inside = path / "model.keras"
+    if inside.is_file():
+        return inside
+    if path.is_dir():
+        raise FileNotFoundError(
+            "Expected the .keras file of a model, or the folder of a run that holds model.keras. "
+            f"Received: {path}, a folder without one"
+        )
+    return path
+
+
 def progress_bar(console: Screen) -> Progress:
     """A bar that counts pieces and seconds."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -203,5 +220,6 @@ def progress_bar(console: Screen) -> Progress:
 
 def say_written(console: Screen, output: Path) -> None:
     """Name what lies in an output folder, but for what is there only until the end."""
-    names = sorted(path.name for path in output.iterdir() if path.name != UNFINISHED)
+    names = sorted(path.name for path in output.iterdir() if not path.name.startswith("."))
+    names = [name for name in names if name != UNFINISHED]
     console.print(f"Written to {output}: {', '.join(names)}")

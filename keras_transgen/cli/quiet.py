@@ -40,6 +40,11 @@ def import_tensorflow() -> None:
     absl_logging.set_verbosity(absl_logging.ERROR)
 
 
+def fit_verbosity() -> int:
+    """What `fit` shows: a bar where somebody looks on, a line an epoch in files and pipes."""
+    return 1 if sys.stdout.isatty() else 2
+
+
 @contextlib.contextmanager
 def _without_startup_lines() -> Iterator[None]:
     """Its libraries write to the error stream before their logging is set up, at any level."""

@@ -180,6 +180,9 @@ class ResumableTraining:
 
     def __exit__(self, *error: Any) -> None:
         self.signals.__exit__(*error)
+        if isinstance(error[1], ValueError) and not self.backup.exists() and self.folder.exists():
+            # Refused before anything was trained: the corrected command need not be told of it.
+            self._remove()
         if isinstance(error[1], Stopped) and not error[1].told:
             error[1].told = True
             self.console.print(f"Stopped by a signal. {self._how_to_go_on()}", soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 from keras_transgen.cli.image_input import open_backbone
 from keras_transgen.cli.labelled_data import DataOptions, Labelled, labelled_data
 from keras_transgen.cli.options import range_of, say_written
+from keras_transgen.cli.quiet import fit_verbosity
 from keras_transgen.cli.resumable import ResumableTraining
 from keras_transgen.cli.transfer_options import FEATURE, PARAMETER, augmentation_layers
 from keras_transgen.cli.transfer_report import print_report, transfer_report
@@ -46,13 +47,15 @@ def train_transfer(
         # What is extracted once, and gone on with, comes in one order.
         shuffle=given["method"] != FEATURE,
     )
+    if examples.note:
+        run.console.print(examples.note)
     model = _model(given, network, examples.class_names)
     model.data_kind = examples.record
     run.output.mkdir(parents=True, exist_ok=True)
     if given["method"] == FEATURE:
         _fit_on_features(run, model, examples)
     else:
-        model.fit(**examples.fit, **_fit(run, given, examples))
+        model.fit(**examples.fit, **_fit(run, given, examples), verbose=fit_verbosity())
     report = _written(run, model, given, examples)
     run.end()
     run.console.print(

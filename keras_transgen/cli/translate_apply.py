@@ -12,6 +12,7 @@ from keras_transgen.cli.options import (
     Check,
     SkipBroken,
     loading_console,
+    model_in,
     refuse_output,
     seed_option,
 )
@@ -53,7 +54,7 @@ def run_apply(
     from keras_transgen.datasets.readable_images import readable_images
     from keras_transgen.datasets.whole_file import refuse_links_below, write_whole
 
-    model = ktg.load_model(model_file)
+    model = ktg.load_model(model_in(model_file))
     apply = _application(model, model_file, backwards, seed)
     low, high = model.value_range or (0.0, 1.0)
     index = list_images(images, False, "translate apply")

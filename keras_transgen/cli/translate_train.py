@@ -21,6 +21,7 @@ from keras_transgen.cli.options import (
     say_written,
     seed_option,
 )
+from keras_transgen.cli.quiet import fit_verbosity
 from keras_transgen.cli.resumable import (
     Epochs,
     Minutes,
@@ -215,7 +216,9 @@ def _train(
         seed=seed,
         root=output,
     )
-    made.fit(train, epochs=passes, callbacks=[*run.callbacks(), previews], **fit)
+    made.fit(
+        train, epochs=passes, callbacks=[*run.callbacks(), previews], verbose=fit_verbosity(), **fit
+    )
     report["epochs"] = len(run.logs)
     report["last_epoch"] = run.logs[-1]
     report["steps"] = int(made.progress.step.numpy())

@@ -11,3 +11,4 @@ FASTA_SUFFIXES = tuple(
     for name in (".fa", ".fasta", ".fna", ".ffn", ".faa", ".fas")
     for packed in _PACKED
 )
+TEXT_SUFFIXES = tuple(f".txt{packed}" for packed in _PACKED)

@@ -16,6 +16,7 @@ from keras_transgen.datasets.printable import printable
 # What stands beside data and is never meant to be one of them.
 _COMPANIONS = ("desktop", "ehthumbs", "licence", "license", "readme", "thumbs")
 _NAMED = 5
+_HEIC = (".heic", ".heif")
 
 
 def files_by_class(
@@ -112,7 +113,12 @@ def _tell_of_others(
         are = f"files that are no {kind}s by their suffix"
         if len(names) == 1:
             are = f"file that is no {kind} by its suffix"
-        warnings.warn(f"{caller} passes over {len(names)} {are} ({listed}{more})", stacklevel=5)
+        advice = ". Convert photographs in HEIC to JPEG to have them read"
+        is_heic = kind == "image" and any(other in _HEIC for other, _ in others)
+        warnings.warn(
+            f"{caller} passes over {len(names)} {are} ({listed}{more}){advice * is_heic}",
+            stacklevel=5,
+        )
     loose = len(_loose_in(folder, suffixes)) if labelled else 0
     if loose:
         warnings.warn(

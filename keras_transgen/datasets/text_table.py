@@ -196,6 +196,7 @@ def _position(column: str | int, names: list[str] | None, width: int, path: str 
     twice = "exactly one" if names is not None and column in names else "a"
     raise ValueError(
         f"Expected {twice} column {column!r}. Give text= and label= by name, or by number from 0, "
-        "as in a table without a header; separator= if the fields were not told apart. "
+        "as in a table without a header; label=None if there are no labels; separator= if the "
+        "fields were not told apart. "
         f"Received: {listed} in {printable(path)}"
     )

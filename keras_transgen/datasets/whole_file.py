@@ -74,7 +74,12 @@ def write_whole_json(path: str | os.PathLike[str], value: Any) -> None:
         path: The file.
         value: Dictionaries, lists, numbers, words.
     """
-    write_whole_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    finite = _finite(value)
+    text = json.dumps(finite, indent=2, allow_nan=False, ensure_ascii=False)
+    if any("\ud800" <= each <= "\udfff" for each in text):
+        # Of a file's name that is not UTF-8.
+        text = json.dumps(finite, indent=2, allow_nan=False)
+    write_whole_text(path, text + "\n")
 
 
 def _finite(value: Any) -> Any:

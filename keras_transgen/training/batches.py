@@ -45,7 +45,8 @@ def check_call(x: Any, batch_size: int | None) -> None:
         wrong = [leaf for leaf in keras.tree.flatten(x) if leaf is None or isinstance(leaf, plain)]
         if wrong:
             raise ValueError(
-                "Data are arrays, or lists and dicts of arrays: np.asarray(x) makes one. "
+                "Data are arrays, or lists and dicts of arrays: np.asarray(x) makes one, and one "
+                "example alone goes into a list, [x]. "
                 f"Received: x of type {type(x).__name__} with {len(wrong)} values of type "
                 f"{type(wrong[0]).__name__}"
             )

@@ -52,9 +52,11 @@ def _named_length(rows: np.ndarray, sequences: np.ndarray) -> Iterator[None]:
         yield
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         said = str(error)
-        why = "they are too short for its layers" if "Negative dimension" in said else said[:500]
+        too_short = "Negative dimension" in said
+        why = "they are too short for its layers" if too_short else said.split("\n")[0][:200]
         raise ValueError(
             f"Sequences of {sequences.shape[1]} elements cannot go through this network: {why}. "
+            "Leave them out, or give all one length that it takes: pad or cut them. "
             f"Received: {len(rows)} of them, the first in row {int(rows[0])}"
         ) from error
 

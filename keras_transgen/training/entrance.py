@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -95,10 +96,73 @@ class TakesAnyData:
         Raises:
             ValueError: The shape of its examples has no known number of dimensions, here neither.
         """
-        if isinstance(data, tf.data.Dataset) and ragged_inputs(data):
+        if isinstance(data, types.GeneratorType):
+            return (self._entered_batch(batch) for batch in data)
+        if isinstance(data, keras.utils.PyDataset):
+            return ChangedBatches(data, self._entered_batch)
+        if ragged_inputs(data):
             self._refuse_lengths("x")
             return with_attributes_of(data, with_padded_inputs(data))
         return _of_known_rank(data, self.batch_shape())
+
+    def _entered_batch(self, batch: Any) -> Any:
+        """A batch of a generator or `PyDataset`, in any form that arrays come in."""
+        if not isinstance(batch, tuple) or not batch or all(map(_is_as_it_should_be, batch)):
+            return batch
+        x, *rest = batch
+        found = x if _is_as_it_should_be(x) else self.entered("x", x, False)
+        labels = [
+            each if each is None or _is_as_it_should_be(each) else as_arrays(each, name)
+            for name, each in zip(PARTS[1:], rest)
+        ]
+        return (keras.tree.map_structure(_texts_as_tensor, found), *labels)
+
+
+class ChangedBatches(keras.utils.PyDataset):
+    """The batches of another data set, each changed when it is asked for.
+
+    Args:
+        data: The other one.
+        change: Takes a batch, and gives another.
+    """
+
+    def __init__(self, data: keras.utils.PyDataset, change: Callable[[Any], Any]) -> None:
+        super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
+        self._data, self._change = data, change
+
+    @property
+    def num_batches(self) -> int | None:
+        """As many as the other has."""
+        return self._data.num_batches
+
+    def __getitem__(self, index: int) -> Any:
+        return self._change(self._data[index])
+
+    def on_epoch_begin(self) -> None:
+        """Tells the other one."""
+        self._data.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Tells the other one."""
+        self._data.on_epoch_end()
+
+
+def _is_as_it_should_be(part: Any) -> bool:
+    """Whether a part of a batch is an array of numbers or a tensor, or a structure of these."""
+    if hasattr(part, "to_numpy"):
+        return False
+    leaves = keras.tree.flatten(part)
+    return bool(leaves) and all(
+        isinstance(leaf, tf.Tensor)
+        or (isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "OUS")
+        for leaf in leaves
+    )
+
+
+def _texts_as_tensor(leaf: Any) -> Any:
+    """Words as a tensor, which is what goes through a graph batch by batch."""
+    is_words = isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OUS"
+    return tf.constant(leaf) if is_words else leaf
 
 
 def is_batches(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -18,7 +17,7 @@ from keras_transgen.datasets.class_names import (
     sorted_names,
 )
 from keras_transgen.datasets.printable import printable
-from keras_transgen.training.entrance import TakesAnyData, with_attributes_of
+from keras_transgen.training.entrance import ChangedBatches, TakesAnyData, with_attributes_of
 from keras_transgen.training.first_batch import first_batch
 
 _SHOWN = 5
@@ -210,24 +209,5 @@ def _with_numbers(data: Any, names: tuple[str, ...]) -> Any:
         return (x, numbers_of(as_arrays(y, "y"), names), *weights)
 
     if isinstance(data, keras.utils.PyDataset):
-        return _NumberedBatches(data, changed_batch)
+        return ChangedBatches(data, changed_batch)
     return (changed_batch(batch) for batch in data)
-
-
-class _NumberedBatches(keras.utils.PyDataset):
-    def __init__(self, data: keras.utils.PyDataset, change: Callable[[Any], tuple]) -> None:
-        super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
-        self._data, self._change = data, change
-
-    @property
-    def num_batches(self) -> int | None:
-        return self._data.num_batches
-
-    def __getitem__(self, index: int) -> tuple:
-        return self._change(self._data[index])
-
-    def on_epoch_begin(self) -> None:
-        self._data.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        self._data.on_epoch_end()

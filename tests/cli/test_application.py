@@ -168,7 +168,7 @@ def test_a_process_ends_with_an_error_and_without_a_traceback():
 @pytest.mark.slow
 @pytest.mark.long
 def test_demo_makes_its_table_figure_and_models(tmp_path):
-    found = run_demo(tmp_path, shots=5, seeds=1, generation=False)
+    found = run_demo(tmp_path, shots=5, seeds=1, generation=False, text=False)
     results = {row.method: row for row in found.rows}
     assert len(results) == 4
     files = {path.name for path in tmp_path.iterdir()}

@@ -1,6 +1,7 @@
 """The one entrance: every form of data gives the numbers of plain arrays, at every method."""
 
 import functools
+import tempfile
 
 import keras
 import numpy as np
@@ -118,6 +119,41 @@ def test_what_needs_the_data_twice_keeps_the_batches_of_a_generator(words):
         assert model.class_names == (NAMES if words else None)
         found = model.predict(IMAGES, verbose=0)
         np.testing.assert_allclose(found, expected.predict(IMAGES, verbose=0), rtol=1e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("form", ["objects", "lists", "series"])
+@pytest.mark.parametrize("kind", ["generator", "PyDataset"])
+def test_batches_come_in_every_form_too(form, kind):
+    """Of texts and names in batches, at every method, as of the arrays themselves."""
+    texts = [f"{word} {'a' * number}" for number, word in enumerate(WORDS)]
+    x, y = np.array(texts, object), np.array(WORDS, object)
+
+    class LengthOfTexts(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def __call__(self, texts):
+            length = tf.cast(tf.strings.length(texts), tf.float32)
+            letters = [tf.strings.regex_full_match(texts, f"{name}.*") for name in NAMES]
+            return tf.stack([length, *[tf.cast(each, tf.float32) for each in letters]], -1)
+
+    folder = tempfile.mkdtemp()
+    tf.saved_model.save(LengthOfTexts(), folder)
+    change = {"objects": np.array, "lists": list, "series": pd.Series}[form]
+
+    class Formed(Batches):
+        def __getitem__(self, index):
+            return tuple(change(each) for each in super().__getitem__(index))
+
+    def batches():
+        data = Formed(x, y)
+        return data if kind == "PyDataset" else (data[number] for number in range(3))
+
+    model = FeatureTransfer(ktg.load_backbone(folder), class_names=NAMES, seed=0, l2=0.1)
+    model.fit(batches(), verbose=0)
+    expected = model.evaluate(texts, WORDS, batch_size=8, verbose=0)
+    np.testing.assert_allclose(model.evaluate(batches(), verbose=0), expected, rtol=1e-5)
+    found = model.classify(batches(), names=True, verbose=0)
+    np.testing.assert_array_equal(found, model.classify(texts, names=True, verbose=0))
+    assert (found == WORDS).mean() > 0.9
 
 
 def test_a_generator_that_is_kept_must_end(monkeypatch):

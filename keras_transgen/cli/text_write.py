@@ -1,0 +1,212 @@
+"""`keras-transgen text generate` and `text translate`: texts from a trained model's file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_transgen.cli.columns import Header
+from keras_transgen.cli.data_kinds import refuse_missing
+from keras_transgen.cli.options import BatchSize, model_in, progress_bar, refuse_output, seed_option
+
+if TYPE_CHECKING:
+    from keras_transgen.datasets.screen import Screen
+
+_STANDARD = Path("-")
+
+ModelFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="The .keras file that `text train` wrote.", show_default=False
+    ),
+]
+
+
+def run_text_generate(
+    model_file: ModelFile,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where a text begins, of a language model; may be given several times.",
+            show_default="nothing",
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Texts, for each prompt.")] = 5,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most tokens of a text.", show_default="256; of a VAE its own"),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Below 1 more likely texts; 0 the likeliest token.")
+    ] = 0.8,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Of so many likely tokens only.", show_default="all")
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Of the likely tokens that together have this probability only.",
+            show_default="all",
+        ),
+    ] = None,
+    seed: Annotated[int | None, seed_option("Makes the texts reproducible.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File: .jsonl for prompts and texts, else the texts with a line --- between them.",
+            show_default="the screen",
+        ),
+    ] = None,
+) -> list[str]:
+    """Write texts that go on from a prompt, or that a text VAE draws."""
+    if output is not None:
+        refuse_output(output, folder=False)
+    console = _console(output)
+    model = _loaded(model_file)
+    prompts = [each for each in (prompt or [""]) for _ in range(count)]
+    if hasattr(model, "sample"):
+        if prompt or top_k or top_p:
+            raise ValueError(
+                "A text VAE draws whole texts: leave out --prompt, --top-k and --top-p. "
+                f"Received: {type(model).__name__} in {model_file}"
+            )
+        limit = {} if max_tokens is None else {"max_tokens": max_tokens}
+        texts = model.sample(count, temperature=temperature, seed=seed, **limit)
+    elif hasattr(model, "bits_per_character"):
+        texts = model.generate(prompts, max_tokens or 256, temperature, top_k, top_p, seed)
+        texts = [begin + text for begin, text in zip(prompts, texts)]
+    else:
+        raise ValueError(
+            "This file holds no model that writes texts by itself; a translator's command is "
+            f"keras-transgen text translate. Received: {type(model).__name__} in {model_file}"
+        )
+    if output is None:
+        print("\n---\n".join(_on_screen(texts)))
+    else:
+        _write(output, prompts, texts)
+        console.print(f"{len(texts)} texts: {output}")
+    return texts
+
+
+def run_text_translate(
+    model_file: ModelFile,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEXT_FILE",
+            help="A text file, each line a text; a table (CSV, TSV); or - for standard input.",
+            show_default=False,
+        ),
+    ],
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a table: columns of the texts, by name or by number from 0, with commas.",
+            show_default="text",
+        ),
+    ] = None,
+    header: Header = None,
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses that are kept side by side.")] = 5,
+    batch_size: BatchSize = 32,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file for the translations, line by line.", show_default="standard output"
+        ),
+    ] = None,
+) -> list[str]:
+    """Translate, or sum up, each line of a text file as a trained model does."""
+    if output is not None:
+        refuse_output(output, folder=False)
+    if source != _STANDARD:
+        refuse_missing([source])
+    console = _console(output)
+    model = _loaded(model_file)
+    if not hasattr(model, "target_vocabulary"):
+        raise ValueError(
+            "This file holds no translator, which `keras-transgen text train --model translation` "
+            f"makes. Received: {type(model).__name__} in {model_file}"
+        )
+    lines = _lines(source, text, header)
+    full = [row for row, line in enumerate(lines) if line.strip()]
+    # Empty lines stay where they are.
+    found = [""] * len(lines)
+    with progress_bar(console) as bar:
+        task = bar.add_task("translating", total=len(full))
+        for at in range(0, len(full), batch_size):
+            rows = full[at : at + batch_size]
+            try:
+                made = model.generate([lines[row] for row in rows], beam_width=beam)
+            except ValueError as error:
+                raise ValueError(f"Among lines {rows[0] + 1} to {rows[-1] + 1}: {error}") from error
+            for row, translation in zip(rows, made):
+                # A line for a line.
+                found[row] = " ".join(translation.split("\n"))
+            bar.advance(task, len(rows))
+    if output is None:
+        print("\n".join(_on_screen(found)))
+    else:
+        from keras_transgen.training import write_whole_text
+
+        write_whole_text(output, "\n".join(found) + "\n")
+        console.print(f"{len(full):,} translations: {output}")
+    return found
+
+
+def _console(output: Path | None) -> Screen:
+    """Where things are said that are not the texts."""
+    from keras_transgen.cli.quiet import import_tensorflow
+    from keras_transgen.datasets.screen import Screen
+
+    console = Screen(stderr=output is None)
+    console.print("Loading TensorFlow ...")
+    import_tensorflow()
+    return console
+
+
+def _loaded(model_file: Path) -> Any:
+    import keras_transgen as ktg
+
+    return ktg.load_model(model_in(model_file), compile=False)
+
+
+def _lines(source: Path, text: str | None, header: bool | None) -> list[str]:
+    from keras_transgen.cli.text_data import is_table, read_lines, read_texts
+
+    if source == _STANDARD:
+        lines = sys.stdin.read().split("\n")
+        lines = lines[:-1] if lines[-1] == "" else lines
+    elif is_table(source):
+        return read_texts([source], text, header, lines=True)
+    else:
+        lines = read_lines(source)
+    if not any(line.strip() for line in lines):
+        raise ValueError(f"Expected lines of text. Received: none in {source}")
+    return lines
+
+
+def _on_screen(texts: Sequence[str]) -> list[str]:
+    """Texts in which nothing acts on a terminal, where there is one."""
+    from keras_transgen.datasets.printable import printable_lines
+
+    return [printable_lines(text) for text in texts] if sys.stdout.isatty() else list(texts)
+
+
+def _write(output: Path, prompts: Sequence[str], texts: Sequence[str]) -> None:
+    from keras_transgen.training import write_whole_text
+
+    if output.suffix == ".jsonl":
+        rows = [
+            json.dumps({"prompt": prompt, "text": text}, ensure_ascii=False)
+            for prompt, text in zip(prompts, texts)
+        ]
+        write_whole_text(output, "\n".join(rows) + "\n")
+        return
+    write_whole_text(output, "\n---\n".join(texts) + "\n")
