@@ -91,7 +91,10 @@ def run_classify(
     batch_size: BatchSize = 32,
     skip_broken: Annotated[
         bool,
-        typer.Option("--skip-broken", help="Leave out images that cannot be read; they are named."),
+        typer.Option(
+            "--skip-broken",
+            help="Leave out images that cannot be read, which are named, and rows without a text.",
+        ),
     ] = False,
     allow_unsafe_ops: UnsafeOps = False,
 ) -> Path | None:

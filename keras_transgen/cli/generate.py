@@ -131,7 +131,7 @@ def _train(
     )
     first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
-    made = _model(model, real[0].shape[1:], latent_dim, len(names))
+    made = _model(model, real[0].shape[1:], latent_dim, names)
     if not conditional:
         data = data.map(lambda image, _: image)
     data = data.batch(batch_size, drop_remainder=images == EMBEDDED).prefetch(1)
@@ -169,7 +169,8 @@ def run_sample(
         int, typer.Option(min=1, help="How many; per class, without --condition.")
     ] = 64,
     condition: Annotated[
-        int | None, typer.Option(min=0, help="Class to draw, for a conditional GAN.")
+        str | None,
+        typer.Option(help="Class to draw, by name or number from 0, for a conditional GAN."),
     ] = None,
     seed: Annotated[int | None, seed_option("Makes the samples reproducible.")] = None,
     separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
@@ -202,7 +203,7 @@ def run_sample(
 
 
 def _model(
-    model: str, shape: tuple[int, int, int], latent_dim: int | None, num_classes: int
+    model: str, shape: tuple[int, int, int], latent_dim: int | None, names: list[str]
 ) -> Any:
     import keras_transgen as ktg
 
@@ -211,13 +212,13 @@ def _model(
         "vae": lambda: ktg.VAE(input_shape=shape, **latent),
         "gan": lambda: ktg.GAN(image_shape=shape, **latent),
         "conditional-gan": lambda: ktg.ConditionalGAN(
-            num_classes=num_classes, image_shape=shape, **latent
+            class_names=names, image_shape=shape, **latent
         ),
     }
     return makers[model]()
 
 
-def _labels(model: Any, count: int, condition: int | None) -> np.ndarray | None:
+def _labels(model: Any, count: int, condition: str | int | None) -> np.ndarray | None:
     import numpy as np
 
     classes = getattr(model, "num_classes", None)
@@ -230,7 +231,13 @@ def _labels(model: Any, count: int, condition: int | None) -> np.ndarray | None:
         return None
     if condition is None:
         return np.repeat(np.arange(classes), count)
-    return np.full(count, condition)
+    names = list(model.class_names or ())
+    if condition in names:
+        return np.full(count, names.index(str(condition)))
+    if not str(condition).isdecimal():
+        known = f"one of {', '.join(names)}" if names else f"a number below {classes}"
+        raise ValueError(f"--condition must be {known}. Received: --condition {condition}")
+    return np.full(count, int(condition))
 
 
 def _range(model: Any) -> tuple[float, float]:

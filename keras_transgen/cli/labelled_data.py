@@ -180,6 +180,7 @@ def _images(
     import numpy as np
 
     from keras_transgen.datasets import image_folder, image_folder_split, index_images
+    from keras_transgen.datasets.image_index import list_images
 
     index = index_images(folder)
     names = list(index.class_names or ())
@@ -195,7 +196,12 @@ def _images(
     reading |= {"check": options.check, "skip_broken": options.skip_broken}
     order: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
     if validation is None:
-        refuse_small_classes(index.labels, names)
+        try:
+            refuse_small_classes(index.labels, names)
+        except ValueError:
+            # Files that were passed over may be why: a warning counts them.
+            list_images(folder, True, "transfer")
+            raise
         train, held_out = image_folder_split(folder, **order, **reading)
     else:
         other = list(index_images(validation).class_names or ())

@@ -42,7 +42,8 @@ def unlabelled_data(
         record: What the model says of its data.
         paths: Files and folders; one table.
         header: Whether a table has one; `None` for what its columns tell.
-        skip_broken: Whether images that cannot be read are left out, and named.
+        skip_broken: Whether images that cannot be read are left out, and named, and rows without
+            a text.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -55,9 +56,13 @@ def unlabelled_data(
         )
     if kind == IMAGES:
         return _images(record, paths, skip_broken)
+    if kind == TEXT:
+        return _texts(record, paths, header, skip_broken)
     if skip_broken:
-        raise ValueError(f"--skip-broken is an option of images; leave it out. Received: {kind}")
-    readers = {TEXT: _texts, SOUND: _sound, SEQUENCES: _sequences}
+        raise ValueError(
+            f"--skip-broken is an option of images and tables; leave it out. Received: {kind}"
+        )
+    readers = {SOUND: _sound, SEQUENCES: _sequences}
     return readers[kind](model, record, paths, header)
 
 
@@ -95,21 +100,26 @@ def _images(record: dict[str, Any], paths: Sequence[Path], skip_broken: bool) ->
 
 
 def _texts(
-    model: Any, record: dict[str, Any], paths: Sequence[Path], header: bool | None
+    record: dict[str, Any], paths: Sequence[Path], header: bool | None, skip_broken: bool
 ) -> Examples:
-    from keras_transgen.datasets import text_table
+    from keras_transgen.datasets.text_table import numbered_text_table
 
     if len(paths) != 1 or paths[0].is_dir():
         raise ValueError(
             f"Expected one table of texts (CSV, TSV). Received: {', '.join(map(str, paths))}"
         )
     columns = record.get("columns", ["text"])
-    texts = text_table(paths[0], columns, None, header=header).texts
-    rows = [str(number) for number in range(1, len(texts) + 1)]
+    table, numbers = numbered_text_table(
+        paths[0], columns, None, header=header, skip_missing=skip_broken
+    )
+    texts, rows = table.texts, list(map(str, numbers))
     note = None
+    if len(numbers) < numbers[-1]:
+        note = f"{numbers[-1] - len(numbers):,} row(s) without a text are left out."
     if header is None and not any(isinstance(column, str) for column in columns):
         # A first row of names would be classified too.
-        note = "Every row is read as a text, the first one too; --header says that it has names."
+        note = f"{note} " if note else ""
+        note += "Every row is read as a text, the first one too; --header says that it has names."
     return Examples("row", rows, _in_parts(texts, list), note)
 
 

@@ -90,6 +90,9 @@ def takes_any_data(*names: str, training: bool = False) -> Callable[[Callable], 
                 ),
                 {},
             )
+            if hasattr(self, "steps_wanted"):
+                steps = bound.arguments.get("steps_per_epoch", extra.get("steps_per_epoch"))
+                self.steps_wanted = steps
             # In the order of the names: what labels mean may be learnt from what came before.
             for name in names:
                 for given in (bound.arguments, extra):

@@ -44,6 +44,7 @@ def audio_folder(
     labelled: bool = True,
     class_names: Sequence[str] | None = None,
     seconds: float | None = None,
+    pad: bool = False,
     max_bytes: int = MAX_BYTES,
 ) -> AudioFolder:
     r"""The recordings (WAV) of a folder and the folders in it, always in the same order.
@@ -62,6 +63,8 @@ def audio_folder(
         class_names: The classes in the order wanted, and no others. Defaults to those that are
             found.
         seconds: Longest recording; what comes after is cut off. Defaults to whole recordings.
+        pad: Whether silence follows shorter ones, so that all have `seconds`, for networks that
+            take one length. Defaults to `False`.
         max_bytes: Most bytes of all recordings together, in float32. Defaults to 2 GiB.
 
     Returns:
@@ -87,6 +90,10 @@ def audio_folder(
             "Expected seconds that hold at least one sample, or None for whole recordings. "
             f"Received: seconds={seconds!r}"
         )
+    if pad and seconds is None:
+        raise ValueError(
+            "Expected seconds, the length of all recordings, with pad=True. Received: seconds=None"
+        )
     if pattern is not None and not labelled:
         raise ValueError(
             "Expected either a pattern, which names classes, or labelled=False. "
@@ -111,6 +118,8 @@ def audio_folder(
         # Cut off, a long recording's memory must go: a slice would hold it.
         read, own_rate = wave_and_own_rate(file, sample_rate)
         wave = read.samples[:longest].copy()
+        if pad:
+            wave = np.pad(wave, (0, (longest or 0) - len(wave)))
         rates[own_rate] += 1
         left -= wave.nbytes
         if left < 0:

@@ -113,6 +113,12 @@ def coco_boxes(
             f"{len(absent)} of {len(images)} missing, the first {printable(absent[0])}"
         )
     names = [str(categories[category].get("name", category)) for category in sorted(categories)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(
+            "Expected another name for each category. "
+            f"Received: {printable(twice)!r} more than once in {printable(file)}"
+        )
     return boxed_dataset(
         images, names, image_size, skip_empty=skip_empty, shuffle=shuffle, seed=seed
     )

@@ -10,6 +10,7 @@ from keras_transgen.datasets.file_content import file_text
 from keras_transgen.datasets.printable import printable
 
 MAX_BYTES = 2**30
+_DIGIT = re.compile("[0-9]")
 _NO_SYMBOL = re.compile(r"[^!-~]")
 
 
@@ -34,7 +35,7 @@ def read_fasta(
 
     Empty lines, spaces within sequences and lines of comments, which begin with `;`, are passed
     over, and so is the `*` at a protein's end. Gaps (`-`) stay, and what else is a visible ASCII
-    character, such as digits in files of masks.
+    character; digits alone, as in files of masks, but not among letters.
 
     Args:
         path: The file.
@@ -75,6 +76,14 @@ def read_fasta(
 
     def close() -> None:
         sequence = "".join(parts).removesuffix("*")
+        digit = _DIGIT.search(sequence)
+        if digit and not sequence.isdecimal():
+            raise _refusal(
+                "letters alone, or digits alone as in masks; take the numbers of positions out",
+                f"{digit[0]!r} in {name!r}",
+                begin,
+                path,
+            )
         if not sequence:
             raise _refusal(
                 "a sequence behind each line with '>'", f"none for {name!r}", begin, path

@@ -66,6 +66,11 @@ def unreadable_images(
         broken = unreadable_images(index_images("photos", labelled=False).paths)
         ```
     """
+    if isinstance(paths, str | os.PathLike):
+        raise ValueError(
+            "Expected several paths: index_images(folder, labelled=False).paths lists a folder's. "
+            f"Received: {printable(paths)}"
+        )
     names = list(paths)
     looks = look_at_images(names, thorough, max_pixels)
     return {name: look.reason for name, look in zip(names, looks) if look.reason}

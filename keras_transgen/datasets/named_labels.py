@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -58,6 +59,7 @@ def number_labels(
         )
     else:
         _refuse_two_spellings(classes, names, place)
+        _refuse_look_alikes(classes, names, place)
         _warn_of_missing(classes, names, place)
     return np.array([number[name] for name in names], "int64"), classes
 
@@ -73,6 +75,23 @@ def _refuse_two_spellings(
                 "Expected each number to be written in one way. Write labels alike, or pass "
                 f"class_names= if both are classes. Received: {printable(first)!r} and "
                 f"{printable(second)!r}, this one first in {place(list(names).index(second))}"
+            )
+
+
+def _refuse_look_alikes(
+    classes: Sequence[str], names: Sequence[str], place: Callable[[int], str]
+) -> None:
+    """Names that differ in what nobody sees: how an accent is encoded, or invisible characters."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        visible = "".join(each for each in name if unicodedata.category(each) != "Cf")
+        first = seen.setdefault(unicodedata.normalize("NFC", visible), name)
+        if first != name:
+            raise ValueError(
+                "Expected each class to be written in one way. Write labels alike, "
+                "unicodedata.normalize('NFC', label), or pass class_names= if both are classes. "
+                f"Received: {first!a} and {name!a}, which look the same, this one first "
+                f"in {place(list(names).index(name))}"
             )
 
 

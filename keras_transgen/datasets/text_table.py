@@ -107,6 +107,36 @@ def text_table(
     Reference:
         Shafranovich, RFC 4180: Common format and MIME type for comma-separated values files, 2005.
     """
+    return numbered_text_table(
+        path,
+        text,
+        label,
+        header=header,
+        separator=separator,
+        quotes=quotes,
+        join=join,
+        skip_missing=skip_missing,
+        class_names=class_names,
+        encoding=encoding,
+        max_bytes=max_bytes,
+    )[0]
+
+
+def numbered_text_table(
+    path: str | Path,
+    text: str | int | Sequence[str | int] = "text",
+    label: str | int | None = "label",
+    *,
+    header: bool | None = None,
+    separator: str | None = None,
+    quotes: bool | None = None,
+    join: str = " ",
+    skip_missing: bool = False,
+    class_names: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+    max_bytes: int = MAX_BYTES,
+) -> tuple[TextTable, list[int]]:
+    """`text_table`, and the number of each text's row, from 1, the header not counted."""
     text_columns = [text] if isinstance(text, str | int) else list(text)
     columns = text_columns + ([] if label is None else [label])
     named = any(isinstance(column, str) for column in columns)
@@ -141,6 +171,11 @@ def text_table(
         has_header = named if header is None else header
         names = [name.strip() for name in first[1]] if has_header else None
         positions = [_position(column, names, len(first[1]), path) for column in columns]
+        if label is not None and positions[-1] in positions[:-1]:
+            raise ValueError(
+                "Expected the labels in another column than the texts. "
+                f"Received: text={text!r}, label={label!r}"
+            )
         return _table(
             rows if has_header else itertools.chain([first], rows),
             positions[: len(text_columns)],
@@ -160,9 +195,9 @@ def _table(
     skip_missing: bool,
     class_names: Sequence[str] | None,
     path: str | Path,
-) -> TextTable:
-    texts, names, lines = [], [], []
-    for line, fields in rows:
+) -> tuple[TextTable, list[int]]:
+    texts, names, lines, numbers = [], [], [], []
+    for number, (line, fields) in enumerate(rows, 1):
         parts = [fields[position] for position in text_positions]
         text = join.join(part for part in parts if part.strip())
         name = "" if label_position is None else fields[label_position].strip()
@@ -177,14 +212,15 @@ def _table(
         texts.append(text)
         names.append(name)
         lines.append(line)
+        numbers.append(number)
     if not texts:
         raise ValueError(f"Expected rows with texts. Received: none in {printable(path)}")
     if label_position is None:
-        return TextTable(texts, None, None)
+        return TextTable(texts, None, None), numbers
     labels, classes = number_labels(
         names, class_names, lambda row: f"line {lines[row]} of {printable(path)}"
     )
-    return TextTable(texts, labels, classes)
+    return TextTable(texts, labels, classes), numbers
 
 
 def _position(column: str | int, names: list[str] | None, width: int, path: str | Path) -> int:

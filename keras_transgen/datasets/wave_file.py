@@ -19,6 +19,7 @@ from keras_transgen.datasets.whole_file import write_whole
 
 MAX_BYTES = 2**30
 MAX_SAMPLE_RATE = 1_000_000
+_MOST_CHANNELS = 2**16 - 1
 # The filter is twenty times as long as the larger number of the reduced ratio of two rates.
 _LARGEST_RATIO = 100_000
 _BITS = (8, 16, 24, 32)
@@ -170,6 +171,11 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, bits: int
             f"Received: {len(content):,} bytes"
         )
     channels = 1 if values.ndim == 1 else values.shape[1]
+    if channels > _MOST_CHANNELS:
+        raise ValueError(
+            f"Expected [samples, channels] with at most {_MOST_CHANNELS:,} channels; turn the "
+            f"array over, samples.T, if it is the other way round. Received: shape {values.shape}"
+        )
 
     def write(beside: str) -> None:
         with wave.open(beside, "wb") as file:

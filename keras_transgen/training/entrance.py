@@ -77,8 +77,11 @@ class TakesAnyData:
 
     def _refuse_lengths(self, name: str) -> None:
         if not self.takes_sequences():
+            shape = self.batch_shape()
+            told = "" if shape is None else f", {['any' if n is None else n for n in shape[1:]]}"
             raise ValueError(
-                f"{type(self).__name__} takes examples of one shape. "
+                f"{type(self).__name__} takes examples of one shape{told}: cut or pad them first, "
+                "keras.utils.pad_sequences(x, length, 'float32', 'post', 'post'). "
                 f"Received: {name} with examples of several lengths"
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,24 +17,27 @@ class KeptBatches(keras.utils.PyDataset):
 
     Args:
         generator: Gives `x`, `(x, y)` or `(x, y, sample_weight)`.
+        steps: How many batches to take; `None` for all there are.
         max_bytes: Most bytes of all its arrays together. Defaults to 2 GiB.
 
     Raises:
         ValueError: It gives nothing, or more than that.
     """
 
-    def __init__(self, generator: Iterator[Any], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, generator: Iterator[Any], steps: int | None = None, max_bytes: int = MAX_BYTES
+    ) -> None:
         super().__init__()
         self._batches: list[Any] = []
         left = max_bytes
-        for batch in generator:
+        for batch in itertools.islice(generator, steps):
             left -= sum(np.asarray(leaf).nbytes for leaf in keras.tree.flatten(batch))
             if left < 0:
                 raise ValueError(
                     "A generator gives its batches once, and all of them are needed before the "
-                    "training begins: it must end, within 2 GiB. Give a tf.data.Dataset or a "
-                    "keras.utils.PyDataset instead, which can be read again, or take "
-                    "head_initialization='random' in another kind of transfer. "
+                    "training begins: it must end, within 2 GiB, or be given steps_per_epoch. "
+                    "Give a tf.data.Dataset or a keras.utils.PyDataset instead, which can be read "
+                    "again, or take head_initialization='random' in another kind of transfer. "
                     f"Received: a generator with more than {max_bytes:,} bytes"
                 )
             self._batches.append(batch)

@@ -57,6 +57,8 @@ class TransferData(NamesClasses, TrainerModel):
     _head_initialized: bool
     _labels_are_rows: bool | None
     _label_lengths: tuple[np.ndarray, np.ndarray] | None
+    # `steps_per_epoch` of the call whose data are entered.
+    steps_wanted: int | None = None
 
     @property
     def task(self) -> str:
@@ -179,7 +181,7 @@ class TransferData(NamesClasses, TrainerModel):
     def entered_batches(self, data: Any, training: bool) -> Any:
         """A data set or generator of numbered labels; those of sequences end in -1."""
         if training and isinstance(data, types.GeneratorType) and self.needs_data_twice():
-            data = KeptBatches(data)
+            data = KeptBatches(data, self.steps_wanted)
         data = super().entered_batches(data, training)
         if self._task.of_positions and isinstance(data, tf.data.Dataset):
             return with_padded_labels(data, NOT_COUNTED)

@@ -33,6 +33,7 @@ def command_lines(page):
 COMMANDS = [
     *("demo", "transfer", "classify", "inspect", "extract", "stylize", "tune", "evaluate"),
     *("generate train", "generate sample", "translate train", "translate apply"),
+    *("text train", "text generate", "text translate", "text evaluate"),
 ]
 WRITTEN = {line.strip() for page in PAGES for line in command_lines(page.read_text())}
 LINES = sorted(WRITTEN.union(*map(examples_of, COMMANDS)))
@@ -72,7 +73,20 @@ def made(tmp_path_factory, digit_folder):
             picture = Image.open(small / "one" / "08.png").resize((48, 48))
             picture.save(folder / f"{name}{suffix}", format="PNG")
     save_other_kinds(folder)
+    save_texts(folder)
     return folder
+
+
+def save_texts(folder):
+    """A text, pairs, and a model of each."""
+    (folder / "text.txt").write_text("to be or not to be, that is the question\n" * 4)
+    english, german = ["one dog", "two dogs"] * 30, ["ein Hund", "zwei Hunde"] * 30
+    rows = [f"{a}\t{b}" for a, b in zip(english, german)]
+    (folder / "pairs.tsv").write_text("\n".join(["english\tgerman", *rows]))
+    vocabulary = ktg.Vocabulary.bytes()
+    small = {"num_layers": 1, "model_dim": 8, "num_heads": 2}
+    ktg.LanguageModel(vocabulary, **small).save(folder / "language_model.keras")
+    ktg.SequenceToSequence(vocabulary, **small).save(folder / "translator.keras")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -85,7 +99,7 @@ def test_help_ends_with_examples(command):
 
 def test_the_pages_have_commands():
     assert {line.split()[1] for line in WRITTEN} >= {
-        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "transfer",
+        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "text", "transfer",
         "translate", "tune",
     }  # fmt: skip
 
@@ -128,6 +142,10 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "SEQUENCES": made / "sequences",
         "CLASSIFIER.keras": made / "classifier.keras",
         "MODULE": "digits",
+        "TEXT_FILE": made / "text.txt",
+        "PAIRS.tsv": made / "pairs.tsv",
+        "LANGUAGE_MODEL.keras": made / "language_model.keras",
+        "TRANSLATOR.keras": made / "translator.keras",
         "HANDLE": "digits",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
     }
@@ -135,6 +153,8 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
     # Training by default takes minutes to hours; what is written is run, once over the images.
     if "train" in words:
         words += ["--epochs", "1"]
+    if words[:2] == ["text", "train"]:
+        words += ["--layers", "1", "--width", "8"]
     if "vgg19" in words:
         words += ["--steps", "2"]
     if "tune" in words:

@@ -55,6 +55,18 @@ def test_all_have_one_rate_and_no_more_than_the_seconds(tmp_path):
     assert [len(wave) for wave in waves] == [400, 100]
 
 
+def test_silence_follows_shorter_ones_where_all_shall_have_one_length(folder):
+    waves, *_ = audio_folder(folder, 8000, seconds=0.02, pad=True)
+    whole, *_ = audio_folder(folder, 8000)
+    for wave, own in zip(waves, whole):
+        assert wave.shape == (160,)
+        assert wave.dtype == np.float32
+        np.testing.assert_array_equal(wave[: len(own)], own)
+        assert not wave[len(own) :].any()
+    with pytest.raises(ValueError, match="with pad=True"):
+        audio_folder(folder, pad=True)
+
+
 def test_folders_and_names_that_do_not_fit_are_refused(folder):
     with pytest.raises(ValueError, match=r"1 of 3 files that it does not match.*a\.WAV"):
         audio_folder(folder, pattern=r"(?P<label>[bc]?)\.wav|(a)\.wav")

@@ -269,3 +269,18 @@ def test_a_number_is_written_in_one_way(tmp_path):
     with pytest.raises(ValueError, match=r"'1' and '1\.0', this one first in line 4"):
         text_table(path)
     assert text_table(path, class_names=["1", "1.0", "2"]).labels.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("other", ["cafe\u0301", "caf\u00e9\u200b"])
+def test_labels_that_look_the_same_are_one_class_or_refused(tmp_path, other):
+    path = write(tmp_path, f"text,label\na,caf\u00e9\nb,ham\nc,{other}\n")
+    with pytest.raises(ValueError, match=r"'caf\\xe9.* look the same, this one first in line [24]"):
+        text_table(path)
+    names = ["caf\u00e9", "ham", other]
+    assert text_table(path, class_names=names).labels.tolist() == [0, 1, 2]
+
+
+def test_a_text_is_not_its_own_label(tmp_path):
+    path = write(tmp_path, "text,label\na,b\nb,a\n")
+    with pytest.raises(ValueError, match="another column"):
+        text_table(path, text="text", label="text")

@@ -161,9 +161,14 @@ def test_a_generator_that_is_kept_must_end(monkeypatch):
         while True:
             yield IMAGES, LABELS
 
-    monkeypatch.setattr(KeptBatches.__init__, "__defaults__", (5 * IMAGES.nbytes,))
-    with pytest.raises(ValueError, match=r"it must end, within 2 GiB\. Give a tf\.data\.Dataset"):
+    monkeypatch.setattr(KeptBatches.__init__, "__defaults__", (None, 5 * IMAGES.nbytes))
+    with pytest.raises(ValueError, match=r"within 2 GiB, or be given steps_per_epoch"):
         FeatureTransfer(backbone(), 3).fit(endless(), verbose=0)
+    models = [FeatureTransfer(backbone(), 3, seed=0, l2=0.1) for _ in range(2)]
+    models[0].fit(endless(), steps_per_epoch=2, verbose=0)
+    models[1].fit(np.tile(IMAGES, (2, 1, 1, 1)), np.tile(LABELS, 2), verbose=0)
+    found, expected = (each.predict(IMAGES, verbose=0) for each in models)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
     with pytest.raises(ValueError, match="make it anew for each call"):
         FeatureTransfer(backbone(), 3).fit((each for each in ()), verbose=0)
 
