@@ -50,6 +50,7 @@ MOVED: dict[str, str] = {
     "generative.gan": "generative.adversarial.gan",
     "generative.gradient_penalties": "generative.adversarial.gradient_penalties",
     "generative.players_optimizers": "generative.adversarial.optimizers",
+    "sequences.serving": "sequences.endpoint_inputs",
     "training.absent_replica": "training.moving_statistics",
     "training.epoch_shuffle": "training.batches",
     "training.fit_data": "training.batches",

@@ -2,76 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.serving import COUNT, SEED, stateless_seed
-from keras_transgen.sequences.copying import Pointer
-from keras_transgen.sequences.decoding.sampling_loop import Choose
-from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
-from keras_transgen.sequences.language_generation import generate_tokens
-from keras_transgen.sequences.serving import (
+from keras_transgen.sequences.decoding.compiled_choice import compiled_loop
+from keras_transgen.sequences.decoding.sampling_loop import rows_in
+from keras_transgen.sequences.decoding.token_choice import likeliest
+from keras_transgen.sequences.endpoint_inputs import (
     LENGTH_PENALTY,
     MAX_TOKENS,
     TEMPERATURE,
     TEXTS,
     chosen_at,
-    compiled_inside,
     graph_resources,
     in_widths,
     prompt_rows,
     uniforms_of,
 )
+from keras_transgen.sequences.language_generation import Language, generate_tokens
+from keras_transgen.sequences.latent_generation import Latent, latent_tokens
 from keras_transgen.sequences.text_encoder import tokens_in_graph
 from keras_transgen.sequences.token_codecs import END
-from keras_transgen.sequences.transformer.stack import TransformerStack
-from keras_transgen.sequences.translation_search import translated_tokens
-from keras_transgen.sequences.vocabulary import Vocabulary
+from keras_transgen.sequences.translation_search import (
+    Translator,
+    searched_tokens,
+    translated_tokens,
+)
 from keras_transgen.training.serving import Endpoint
 
 _BEAM_WIDTH = 5
-
-
-class Language(Protocol):
-    """What endpoints ask of a language model."""
-
-    vocabulary: Vocabulary
-    context_length: int
-    network: TransformerStack
-
-
-class Translation(Protocol):
-    """What endpoints ask of a translator."""
-
-    source_vocabulary: Vocabulary
-    target_vocabulary: Vocabulary
-    context_length: int
-    decoder: TransformerStack
-    pointer: Pointer | None
-    _functions: dict[Any, Any]
-
-    def encode(self, source: Any, training: bool = False) -> tuple[Any, Any]:
-        """Features of sources, and which places are padding."""
-
-    def tokens_of(self, texts: Any) -> tf.Tensor:
-        """Tokens of sources."""
-
-
-class Latent(Protocol):
-    """What endpoints ask of a VAE of texts."""
-
-    vocabulary: Vocabulary
-    context_length: int
-    latent_dim: int
-
-    def _posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[Any, Any]: ...
-
-    def tokens_from(
-        self, z: tf.Tensor, choose: Choose, uniforms: tf.Tensor, most: tf.Tensor
-    ) -> tf.Tensor:
-        """Tokens of latent vectors."""
 
 
 def language_endpoints(model: Language) -> dict[str, Endpoint]:
@@ -88,7 +48,7 @@ def language_endpoints(model: Language) -> dict[str, Endpoint]:
     steps = model.context_length - width + 1
     ends = np.arange(size) == END
 
-    @compiled_inside
+    @compiled_loop
     def continued(
         tokens: tf.Tensor, uniforms: tf.Tensor, most: tf.Tensor, temperature: tf.Tensor
     ) -> tf.Tensor:
@@ -110,7 +70,7 @@ def language_endpoints(model: Language) -> dict[str, Endpoint]:
     return {"generate": Endpoint(generate, signature, resources, draws_noise=True)}
 
 
-def translation_endpoints(model: Translation) -> dict[str, Endpoint]:
+def translation_endpoints(model: Translator) -> dict[str, Endpoint]:
     """`generate(texts, max_tokens)` and `beam_search(texts, max_tokens, length_penalty)`.
 
     Both give `texts`, the one by the likeliest tokens, the other by a beam of 5. Sources are cut
@@ -120,29 +80,29 @@ def translation_endpoints(model: Translation) -> dict[str, Endpoint]:
         model: The model.
     """
     vocabulary, steps = model.target_vocabulary, model.context_length
-    greedy = chosen_by("greedy", Choice(0.0).numbers(vocabulary.size))
 
-    @compiled_inside
-    def written(source: tf.Tensor, uniforms: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
-        return translated_tokens(model, greedy, 1, source, uniforms, most, tf.constant(0.0))
+    @compiled_loop
+    def written(most: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
+        # What is likeliest takes no numbers, only room for them.
+        none = tf.zeros([rows_in(source), steps])
+        return translated_tokens(model, likeliest, most, none, source)
 
-    @compiled_inside
-    def found(
-        source: tf.Tensor, uniforms: tf.Tensor, most: tf.Tensor, penalty: tf.Tensor
-    ) -> tf.Tensor:
-        return translated_tokens(model, greedy, _BEAM_WIDTH, source, uniforms, most, penalty)
+    @compiled_loop
+    def found(most: tf.Tensor, penalty: tf.Tensor, source: tf.Tensor) -> tf.Tensor:
+        return searched_tokens(model, _BEAM_WIDTH, steps, most, penalty, source)
 
-    def given(texts: tf.Tensor, max_tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        unused = tf.ensure_shape(tf.zeros([tf.shape(texts)[0], steps]), [None, steps])
-        return in_widths(model.tokens_of(texts)), unused, tf.clip_by_value(max_tokens, 1, steps)
+    def most_of(max_tokens: tf.Tensor) -> tf.Tensor:
+        return tf.clip_by_value(max_tokens, 1, steps)
 
     def generate(texts: tf.Tensor, max_tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"texts": vocabulary.detokenize(written(*given(texts, max_tokens)))}
+        tokens = written(most_of(max_tokens), in_widths(model.tokens_of(texts)))
+        return {"texts": vocabulary.detokenize(tokens)}
 
     def beam_search(
         texts: tf.Tensor, max_tokens: tf.Tensor, length_penalty: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        tokens = found(*given(texts, max_tokens), length_penalty)
+        source = in_widths(model.tokens_of(texts))
+        tokens = found(most_of(max_tokens), length_penalty, source)
         return {"texts": vocabulary.detokenize(tokens)}
 
     resources = graph_resources([model.source_vocabulary, vocabulary])
@@ -161,9 +121,10 @@ def latent_endpoints(model: Latent) -> dict[str, Endpoint]:
     vocabulary, steps = model.vocabulary, model.context_length
     size = vocabulary.size
 
-    @compiled_inside
+    @compiled_loop
     def tokens_at(z: tf.Tensor, uniforms: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
-        return model.tokens_from(z, chosen_at(temperature, size), uniforms, tf.constant(steps))
+        choose = chosen_at(temperature, size)
+        return latent_tokens(model, choose, z, uniforms, tf.constant(steps))
 
     def texts_of(z: tf.Tensor, temperature: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         uniforms = uniforms_of(seed, tf.shape(z)[0], steps)
@@ -179,7 +140,7 @@ def latent_endpoints(model: Latent) -> dict[str, Endpoint]:
 
     def encode(texts: tf.Tensor) -> dict[str, tf.Tensor]:
         tokens = tokens_in_graph(vocabulary, texts, model.context_length + 1, start=True)
-        mean, scale = model._posterior(tokens)
+        mean, scale = model.posterior(tokens)
         return {"mean": mean, "scale": scale}
 
     def reconstruct(texts: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.sequences.decoding.compiled_choice import compiled_choice
 from keras_transgen.sequences.decoding.sampling_loop import Choose, Generated, sampling_loop
-from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
+from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
+from keras_transgen.sequences.token_rows import groups, rounded
 from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
 
-_ROWS_AT_A_TIME = 64
-# Lengths are rounded up to multiples of it, so that few programs are compiled.
-_LENGTHS = 16
 _NEVER = -1e30
 
 
-class Generator(Protocol):
+class Language(Protocol):
     """What generation needs of a language model."""
 
     vocabulary: Vocabulary
@@ -33,7 +32,7 @@ class Generator(Protocol):
 
 
 def generated_texts(
-    model: Generator,
+    model: Language,
     prompts: Sequence[str],
     max_tokens: int,
     choice: Choice,
@@ -43,18 +42,19 @@ def generated_texts(
     """Continuations of prompts; see `LanguageModel.generate`."""
     check_whole("max_tokens", max_tokens)
     tokens = [[START, *each] for each in model.vocabulary.encode(list(prompts))]
-    longest = max(map(len, tokens))
-    if longest > model.context_length:
+    lengths = [len(each) for each in tokens]
+    if max(lengths) > model.context_length:
         raise ValueError(
             f"A prompt has at most context_length - 1 = {model.context_length - 1} tokens: keep "
-            f"its end. Received: one of {longest - 1} tokens"
+            f"its end. Received: one of {max(lengths) - 1} tokens"
         )
     stops = _stop_tokens(model.vocabulary, stop)
     uniforms = uniform_rows(len(tokens), max_tokens, seed)
-    found: list[list[int]] = []
-    for begin in range(0, len(tokens), _ROWS_AT_A_TIME):
-        rows = slice(begin, begin + _ROWS_AT_A_TIME)
-        found += _continued(model, tokens[rows], uniforms[rows], choice, stops)
+    found: list[list[int]] = [[] for _ in tokens]
+    for rows, filled, _ in groups(lengths):
+        given = [tokens[row] for row in filled]
+        for row, new in zip(rows, _continued(model, given, uniforms[filled], choice, stops)):
+            found[row] = new
     return model.vocabulary.decode(found)
 
 
@@ -73,38 +73,35 @@ def _stop_tokens(vocabulary: Vocabulary, stop: str | Sequence[str]) -> np.ndarra
 
 
 def _continued(
-    model: Generator,
-    prompts: Sequence[list[int]],
+    model: Language,
+    prompts: list[list[int]],
     uniforms: np.ndarray,
     choice: Choice,
     stops: np.ndarray,
 ) -> list[list[int]]:
     """The tokens that follow prompts, without their ends."""
-    context, most = model.context_length, uniforms.shape[1]
-    count = 2 ** math.ceil(math.log2(len(prompts)))
-    # Rows that only fill up repeat the first one.
-    rows = [*prompts, *[prompts[0]] * (count - len(prompts))]
-    uniforms = np.concatenate([uniforms, np.repeat(uniforms[:1], count - len(uniforms), axis=0)])
+    generate = compiled_choice(
+        model._functions,
+        "generate",
+        functools.partial(generate_tokens, model.network),
+        choice,
+        model.vocabulary.size,
+    )
+    context, (count, most) = model.context_length, uniforms.shape
+    rows = list(prompts)
     found: list[list[int]] = [[] for _ in rows]
     ended = np.zeros(count, bool)
     made = 0
     while made < most and not ended.all():
         longest = max(map(len, rows))
-        width = min(context, _rounded(longest))
+        width = min(context, rounded(longest))
         room = min(context - longest + 1, most - made)
-        steps = min(_rounded(room), context)
         tokens = np.full((count, width), PADDING, "int32")
-        for row, prompt in zip(tokens, rows):
-            row[width - len(prompt) :] = prompt
-        drawn = np.zeros((count, steps), "float32")
+        for line, prompt in zip(tokens, rows):
+            line[width - len(prompt) :] = prompt
+        drawn = np.zeros((count, min(rounded(room), context)), "float32")
         drawn[:, :room] = uniforms[:, made : made + room]
-        generated = _function(model, choice.mode)(
-            tf.constant(tokens),
-            tf.constant(drawn),
-            tf.constant(stops),
-            tf.constant(room),
-            choice.numbers(model.vocabulary.size),
-        )
+        generated = generate(*map(tf.constant, (tokens, drawn, stops, room)))
         taken = int(generated.count)
         for row, new in enumerate(generated.tokens.numpy()[:, :taken]):
             if not ended[row]:
@@ -119,26 +116,7 @@ def _continued(
                 rows[row] = [START]
             elif len(rows[row]) > context:
                 rows[row] = rows[row][-max(1, context // 2) :]
-    return [[token for token in each if token != END] for each in found[: len(prompts)]]
-
-
-def _rounded(length: int) -> int:
-    return _LENGTHS * math.ceil(length / _LENGTHS)
-
-
-def _function(model: Generator, mode: str) -> Any:
-    """The compiled generation, one a way to choose; further shapes are traced by TensorFlow."""
-    key = ("generate", mode)
-    if key not in model._functions:
-        model._functions[key] = tf.function(
-            lambda tokens, uniforms, stops, most, numbers: generate_tokens(
-                model.network, chosen_by(mode, numbers), tokens, uniforms, stops, most
-            ),
-            # Always: outside of XLA such loops end early or compute wrongly, in silence.
-            jit_compile=True,
-            autograph=False,
-        )
-    return model._functions[key]
+    return [[token for token in each if token != END] for each in found]
 
 
 def generate_tokens(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.endpoint_inputs import refuse_signature
 from keras_transgen.sequences.endpoints import language_endpoints
 from keras_transgen.sequences.language_generation import generated_texts
 from keras_transgen.sequences.packing import (
@@ -19,7 +20,6 @@ from keras_transgen.sequences.packing import (
     packed,
     positions_in_segments,
     predictions_counted,
-    same_length,
     segments,
     windows,
 )
@@ -28,23 +28,19 @@ from keras_transgen.sequences.sequence_model import (
     SequenceModel,
     checked_tokens,
     checked_vocabulary,
-    steps_of_fit,
 )
-from keras_transgen.sequences.serving import refuse_signature
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts, holds_texts
-from keras_transgen.sequences.token_codecs import END, START
+from keras_transgen.sequences.token_rows import groups, same_length
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.serving import Endpoint
 
 # A document of so many contexts is read in windows that each epoch cuts anew.
 _STREAM = 8
-_ROWS_AT_A_TIME = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -132,18 +128,13 @@ class LanguageModel(SequenceModel):
 
     # Data on their way in
 
+    def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
+        return self._rows(self.vocabulary.encode(texts, start=True, end=True), training)
+
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Texts, a stream of tokens, or rows of tokens, as rows of tokens."""
-        if name == "validation_data" and holds_texts(value):
-            # Few texts in a list are not its parts.
-            return self.entered("x", value, False)
-        if name != "x":
-            return super().entered(name, value, training)
-        if holds_texts(value):
-            texts = as_texts(value)
-            documents = self.vocabulary.encode(texts, start=True, end=True)
-            return self._rows(documents, training)
-        if isinstance(value, (np.ndarray, tf.Tensor)) and len(value.shape) == 1:
+        is_array = isinstance(value, (np.ndarray, tf.Tensor))
+        if name == "x" and is_array and len(value.shape) == 1 and not holds_texts(value):
             stream = checked_tokens(value, self.vocabulary)
             return self._rows([stream.tolist()], training)
         return super().entered(name, value, training)
@@ -184,32 +175,6 @@ class LanguageModel(SequenceModel):
             )
 
     # Training
-
-    @takes_any_data(*FIT_DATA, training=True)
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model, with the arguments and the result of `keras.Model.fit`.
-
-        Args:
-            x: Texts (a list, tuple, array, series, data set or generator of strings), a stream of
-                tokens `[length]`, or rows of tokens `[count, length]`.
-            y: Nothing; a language model has no labels.
-            *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`; `validation_data` is texts too.
-
-        Raises:
-            ValueError: The data are no texts or tokens, or a text is empty.
-        """
-        self.compile_for(steps_of_fit(x, args, kwargs))
-        return super().fit(x, y, *args, **kwargs)
-
-    @takes_any_data(*PARTS)
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
-        if not self.compiled:
-            self.compile()
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_data(x, y, kwargs.get("sample_weight"), training=False)
-        return super().evaluate(x, y, *args, **kwargs)
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
         """Where the window of each row begins, `[batch]` in [0, 1)."""
@@ -314,26 +279,13 @@ class LanguageModel(SequenceModel):
                 told = at + len(row) - 1
                 at += stride
         found = np.zeros(len(documents))
-        order = np.argsort([len(row) for row in rows], kind="stable")
-        for begin in range(0, len(order), _ROWS_AT_A_TIME):
-            chosen = order[begin : begin + _ROWS_AT_A_TIME]
-            nats = self._nats_of([rows[each] for each in chosen])
-            for each, row in zip(chosen, nats):
+        nats_of = self.kept_function("nats", functools.partial(self._token_nats, training=False))
+        for group in groups([len(row) - 1 for row in rows]):
+            width = min(group.width, self.context_length) + 1
+            tokens = same_length([rows[each] for each in group.filled], width)
+            for each, row in zip(group.rows, nats_of(tf.constant(tokens)).numpy()):
                 found[owner[each]] -= row[first[each] :].sum(dtype="float64")
         return found
-
-    def _nats_of(self, rows: list[list[int]]) -> np.ndarray:
-        """-log p of each token, of rows that are padded to few lengths, so that few compile."""
-        width = min(self.context_length + 1, 16 * math.ceil(max(map(len, rows)) / 16) + 1)
-        count = 2 ** math.ceil(math.log2(len(rows)))
-        tokens = same_length(rows + [[START, END]] * (count - len(rows)), width)
-        if "nats" not in self._functions:
-            self._functions["nats"] = tf.function(
-                lambda tokens: self._token_nats(tokens, training=False),
-                jit_compile=bool(self.jit_compile),
-                autograph=False,
-            )
-        return self._functions["nats"](tf.constant(tokens)).numpy()[: len(rows)]
 
     def bits_per_character(self, texts: Any) -> float:
         """Mean -log2 p of a character of texts, their ends included in the numerator.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -10,21 +9,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from keras_transgen.generative.importance_sampling import ImportanceSampler
-from keras_transgen.sequences.decoding.sampling_loop import Choose
-from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
-from keras_transgen.sequences.decoding.uniforms import uniform_rows
-from keras_transgen.sequences.language_generation import generate_tokens
-from keras_transgen.sequences.packing import predictions_counted, same_length, segments
+from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.latent_generation import decoded
+from keras_transgen.sequences.latent_likelihood import by_rows, log_likelihoods
+from keras_transgen.sequences.packing import predictions_counted, segments
 from keras_transgen.sequences.sequence_model import SequenceModel, check_whole, checked_vocabulary
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.texts import as_texts
-from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
+from keras_transgen.sequences.token_codecs import PADDING, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
-
-_ROWS_AT_A_TIME = 64
-_LENGTHS = 16
 
 
 class LatentTextModel(SequenceModel):
@@ -94,24 +88,29 @@ class LatentTextModel(SequenceModel):
 
     # Texts and tokens
 
-    def _rows(self, texts: list[str], name: str = "texts") -> np.ndarray:
-        tokens = self.vocabulary.encode(texts, start=True, end=True)
+    def _tokens(self, texts: Any) -> list[list[int]]:
+        """Tokens of texts that the model can read, each with start and end."""
+        tokens = self.vocabulary.encode(as_texts(texts), start=True, end=True)
         lengths = np.array([len(each) - 1 for each in tokens])
         if lengths.max() > self.context_length:
             raise ValueError(
                 f"The model reads texts of at most {self.context_length} tokens, their end "
                 "included: pass a larger context_length, or leave longer texts out. "
-                f"Received: {name} of up to {lengths.max()}, "
+                f"Received: texts of up to {lengths.max()}, "
                 f"{int((lengths > self.context_length).sum())} of them too long, the first in row "
                 f"{int(np.argmax(lengths > self.context_length))}"
             )
-        width = min(self.context_length, 8 * math.ceil(lengths.max() / 8)) + 1
-        return same_length(tokens, width)
+        return tokens
 
     # Computing
 
-    def _posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Mean and scale of q(z|text), float32 `[batch, latent_dim]`."""
+    def posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and scale of q(z|text), float32 `[batch, latent_dim]`.
+
+        Args:
+            tokens: int32 `[batch, length]`, each text with start and end, padded.
+            training: Whether to drop.
+        """
         present = tokens != PADDING
         places = tf.range(tf.shape(tokens)[1])[None]
         hidden = ~present[:, None, None, :]
@@ -132,15 +131,16 @@ class LatentTextModel(SequenceModel):
             seen,
             hidden_from(segments(tokens)),
             tf.range(tf.shape(tokens)[1])[None],
-            added=self._added(z),
+            added=self.added(z),
             training=training,
         )
         return self.decoder.logits(features)
 
-    def _added(self, z: tf.Tensor) -> tf.Tensor:
+    def added(self, z: tf.Tensor) -> tf.Tensor:
+        """What latent vectors add to each token's vector, `[batch, 1, model_dim]`."""
         return self.latent_projection(z)[:, None, :]
 
-    def _text_nats(
+    def text_nats(
         self, tokens: tf.Tensor, z: tf.Tensor, hidden_words: Any = None, training: bool = False
     ) -> tf.Tensor:
         """-log p(text|z), `[batch]`."""
@@ -160,7 +160,7 @@ class LatentTextModel(SequenceModel):
             float32 `[batch, length, vocabulary size]`.
         """
         tokens = tf.cast(tokens, tf.int32)
-        return self._logits(tokens, self._posterior(tokens, training)[0], training=training)
+        return self._logits(tokens, self.posterior(tokens, training)[0], training=training)
 
     # What the model says and writes
 
@@ -173,13 +173,12 @@ class LatentTextModel(SequenceModel):
         Returns:
             A TFP distribution of batch shape `[count]` over vectors `[latent_dim]`.
         """
-        rows = self._rows(as_texts(texts))
-        parts = [
-            self._posterior(tf.constant(rows[begin : begin + _ROWS_AT_A_TIME]))
-            for begin in range(0, len(rows), _ROWS_AT_A_TIME)
-        ]
-        mean, scale = (tf.concat(each, axis=0) for each in zip(*parts))
-        return tfd.MultivariateNormalDiag(mean, scale)
+
+        def both(tokens: tf.Tensor) -> tf.Tensor:
+            return tf.stack(self.posterior(tokens), axis=1)
+
+        found = by_rows(self, self._tokens(texts), both)
+        return tfd.MultivariateNormalDiag(*tf.unstack(found, axis=1))
 
     def decode(
         self,
@@ -206,60 +205,7 @@ class LatentTextModel(SequenceModel):
         Raises:
             ValueError: z has another shape, or a number is out of its range.
         """
-        z = np.asarray(z, "float32")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
-            raise ValueError(
-                f"z must be of shape [count, {self.latent_dim}]. "
-                f"Received: z of shape {list(z.shape)}"
-            )
-        choice = Choice(temperature, top_k, top_p)
-        choice.check()
-        most = self.context_length if max_tokens is None else max_tokens
-        check_whole("max_tokens", most)
-        most = min(most, self.context_length)
-        steps = _LENGTHS * math.ceil(most / _LENGTHS)
-        uniforms = np.pad(uniform_rows(len(z), most, seed), [(0, 0), (0, steps - most)])
-        found: list[list[int]] = []
-        for begin in range(0, len(z), _ROWS_AT_A_TIME):
-            rows = np.arange(begin, min(begin + _ROWS_AT_A_TIME, len(z)))
-            filled = np.resize(rows, 2 ** math.ceil(math.log2(len(rows))))
-            tokens = self._generator(choice.mode)(
-                tf.constant(z[filled]),
-                tf.constant(uniforms[filled]),
-                tf.constant(most),
-                choice.numbers(self.vocabulary.size),
-            )
-            found += tokens.numpy()[: len(rows)].tolist()
-        return self.vocabulary.decode(found)
-
-    def _generator(self, mode: str) -> Any:
-        if ("decode", mode) not in self._functions:
-
-            def generated(z: tf.Tensor, uniforms: tf.Tensor, most: tf.Tensor, numbers: Any) -> Any:
-                return self.tokens_from(z, chosen_by(mode, numbers), uniforms, most)
-
-            self._functions["decode", mode] = tf.function(
-                generated, jit_compile=True, autograph=False
-            )
-        return self._functions["decode", mode]
-
-    def tokens_from(
-        self, z: tf.Tensor, choose: Choose, uniforms: tf.Tensor, most: tf.Tensor
-    ) -> tf.Tensor:
-        """Tokens of latent vectors, int32 `[count, steps]`, in a graph that XLA compiles.
-
-        Args:
-            z: `[count, latent_dim]`.
-            choose: From logits and uniform numbers to tokens.
-            uniforms: `[count, steps]`.
-            most: At most so many tokens.
-        """
-        starts = tf.fill([tf.shape(z)[0], 1], START)
-        ends = tf.constant(np.arange(self.vocabulary.size) == END)
-        added = self._added(z)
-        return generate_tokens(
-            self.decoder, choose, starts, uniforms, ends, most, added=added
-        ).tokens
+        return decoded(self, z, max_tokens, Choice(temperature, top_k, top_p), seed)
 
     def sample(
         self, count: int = 1, seed: int | None = None, temperature: float = 1.0
@@ -321,28 +267,9 @@ class LatentTextModel(SequenceModel):
             float32 `[count]`.
         """
         check_whole("num_samples", num_samples)
-        rows = self._rows(as_texts(texts))
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        sampler = ImportanceSampler(
-            self._posterior,
-            self._log_weights,
-            rows.shape[1] * self.vocabulary.size,
-            bool(self.jit_compile),
-        )
-        seeds = tf.constant([seed & 0x7FFFFFFF, 0], tf.int32)
-        return sampler(rows, num_samples, seeds, _ROWS_AT_A_TIME).numpy()
-
-    def _log_weights(
-        self, tokens: tf.Tensor, mean: tf.Tensor, scale: tf.Tensor, noise: tf.Tensor
-    ) -> tf.Tensor:
-        samples = noise.shape[0]
-        z = mean + scale * noise
-        repeated = tf.tile(tokens, [samples, 1])
-        flat = tf.reshape(z, [-1, self.latent_dim])
-        log_p = tf.reshape(-self._text_nats(repeated, flat), tf.shape(noise)[:2])
-        prior = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(z), axis=-1)
-        return log_p + prior - tf.reduce_sum(tfd.Normal(mean, scale).log_prob(z), axis=-1)
+        return log_likelihoods(self, self._tokens(texts), num_samples, seed)
 
     def reconstruction_gap(self, texts: Any) -> float:
         """How much worse texts are told by the latent vector of another text, nats a text.
@@ -352,21 +279,14 @@ class LatentTextModel(SequenceModel):
         Args:
             texts: Strings, at least two.
         """
-        rows = self._rows(as_texts(texts))
-        if len(rows) < 2:
+        tokens = self._tokens(texts)
+        if len(tokens) < 2:
             raise ValueError(
                 "The gap compares each text with another: give at least 2. "
-                f"Received: {len(rows)} texts"
+                f"Received: {len(tokens)} texts"
             )
         z = self.encode(texts).mean()
-        own, others = (self._mean_nats(rows, each) for each in (z, tf.roll(z, 1, axis=0)))
-        return others - own
-
-    def _mean_nats(self, rows: np.ndarray, z: tf.Tensor) -> float:
-        nats = [
-            self._text_nats(
-                tf.constant(rows[at : at + _ROWS_AT_A_TIME]), z[at : at + _ROWS_AT_A_TIME]
-            )
-            for at in range(0, len(rows), _ROWS_AT_A_TIME)
-        ]
-        return float(tf.reduce_mean(tf.concat(nats, axis=0)))
+        own, others = (
+            by_rows(self, tokens, self.text_nats, each) for each in (z, tf.roll(z, 1, axis=0))
+        )
+        return float(tf.reduce_mean(others - own))

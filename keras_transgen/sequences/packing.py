@@ -12,23 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.sequences.token_codecs import PADDING, START
-
-
-def same_length(rows: Sequence[Sequence[int]], length: int | None = None) -> np.ndarray:
-    """Tokens of several texts as one array, padding behind their ends.
-
-    Args:
-        rows: Tokens.
-        length: Of the array. Defaults to the longest row's.
-
-    Returns:
-        int32 `[count, length]`.
-    """
-    width = max(map(len, rows)) if length is None else length
-    array = np.full((len(rows), width), PADDING, "int32")
-    for row, tokens in zip(array, rows):
-        row[: len(tokens)] = tokens
-    return array
+from keras_transgen.sequences.token_rows import same_length
 
 
 def packed(documents: Sequence[Sequence[int]], context_length: int) -> np.ndarray:

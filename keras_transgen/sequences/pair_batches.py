@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.sequences.packing import same_length
+from keras_transgen.sequences.token_rows import same_length
 from keras_transgen.training.batches import ends_promptly
 from keras_transgen.training.progress import Progress
 

@@ -1,17 +1,21 @@
-"""What all models of sequences share: how they are compiled, and what they keep."""
+"""What all models of sequences share: how texts come in, training by default, kept functions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
+from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import TrainerModel
+from keras_transgen.training.entrance import FIT_DATA, PARTS
 
 
 class SequenceModel(TrainerModel):
@@ -60,6 +64,68 @@ class SequenceModel(TrainerModel):
         with self.distribute_strategy.scope():
             self.compile(scheduled_adamw(steps, self.default_rate))
         self._compiled_by_default = True
+
+    # Data on their way in
+
+    def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
+        """Texts as rows of tokens, int32 `[count, length]`.
+
+        Args:
+            texts: Strings, none empty.
+            training: Whether they are trained on.
+        """
+        raise NotImplementedError
+
+    def entered(self, name: str, value: Any, training: bool) -> Any:
+        """Texts as rows of tokens; rows of tokens as they are."""
+        if name in ("x", "validation_data") and holds_texts(value):
+            # Few texts in a list are not the parts of validation data.
+            return self.rows_of(as_texts(value), training and name == "x")
+        return super().entered(name, value, training)
+
+    # Training
+
+    @takes_any_data(*FIT_DATA, training=True)
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, with the arguments and the result of `keras.Model.fit`.
+
+        Args:
+            x: Texts (a list, tuple, array, series, data set or generator of strings), or rows of
+                tokens `[count, length]`; of a language model a stream of them `[length]` too.
+            y: Nothing; there are no labels.
+            *args: As in `keras.Model.fit`.
+            **kwargs: As in `keras.Model.fit`; `validation_data` is texts too.
+
+        Raises:
+            ValueError: The data are no texts or tokens, or a text is empty or longer than the
+                model reads.
+        """
+        self.compile_for(steps_of_fit(x, args, kwargs))
+        return super().fit(x, y, *args, **kwargs)
+
+    @takes_any_data(*PARTS)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
+        if not self.compiled:
+            self.compile()
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            self.check_data(x, y, kwargs.get("sample_weight"), training=False)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def kept_function(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of tensors as TensorFlow runs it, compiled as the model's steps are.
+
+        Args:
+            name: By which it is kept.
+            function: What it does, the same at every call.
+        """
+        if name not in self._functions:
+            self._functions[name] = tf.function(
+                function, jit_compile=bool(self.jit_compile), autograph=False
+            )
+        return self._functions[name]
+
+    # What a network of features needs
 
     def features(self, tokens: Any, training: bool = False) -> Any:
         """What the model says of each token, `[batch, length, feature_dim]`.
@@ -154,4 +220,7 @@ def steps_of_fit(x: Any, args: tuple, kwargs: dict[str, Any]) -> int | None:
     steps = kwargs.get("steps_per_epoch")
     if steps is None and isinstance(x, (np.ndarray, tf.Tensor)):
         steps = math.ceil(x.shape[0] / (batch_size or 32))
-    return None if steps is None else steps * epochs
+    if steps is None and isinstance(x, tf.data.Dataset):
+        # Below zero where nobody knows.
+        steps = max(0, int(x.cardinality()))
+    return steps * epochs if steps else None

@@ -9,27 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.sequences.copying import Mixture, Pointer, log_probability_of
 from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.encoder_decoder import EncoderDecoder
+from keras_transgen.sequences.endpoint_inputs import refuse_signature
 from keras_transgen.sequences.endpoints import translation_endpoints
-from keras_transgen.sequences.packing import predictions_counted, segments
+from keras_transgen.sequences.packing import predictions_counted
 from keras_transgen.sequences.pair_batches import Pairs, buckets, pair_batches
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts, token_pairs
 from keras_transgen.sequences.perplexity import Perplexity
-from keras_transgen.sequences.sequence_model import (
-    SequenceModel,
-    checked_tokens,
-    checked_vocabulary,
-)
-from keras_transgen.sequences.serving import refuse_signature
-from keras_transgen.sequences.sizes import check_sizes
-from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
+from keras_transgen.sequences.sequence_model import checked_tokens
 from keras_transgen.sequences.texts import as_texts
-from keras_transgen.sequences.token_codecs import PADDING
-from keras_transgen.sequences.transformer.stack import (
-    TransformerStack,
-    hidden_from,
-)
 from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
@@ -40,7 +29,7 @@ _BATCH_TOKENS = 2048
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class SequenceToSequence(SequenceModel):
+class SequenceToSequence(EncoderDecoder):
     """An encoder-decoder Transformer: translation, summaries, any text to any other.
 
     `fit(sources, targets)` takes two lists of texts. Batches hold about equally many tokens;
@@ -102,68 +91,27 @@ class SequenceToSequence(SequenceModel):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(seed=seed, **kwargs)
-        target_vocabulary = target_vocabulary or source_vocabulary
-        checked_vocabulary(source_vocabulary, "source_vocabulary")
-        checked_vocabulary(target_vocabulary, "target_vocabulary")
-        check_sizes(
-            context_length=context_length,
-            num_layers=num_layers,
-            model_dim=model_dim,
-            num_heads=num_heads,
-            feedforward_dim=feedforward_dim or 4 * model_dim,
-            dropout=dropout,
+        super().__init__(
+            source_vocabulary,
+            target_vocabulary,
+            num_layers,
+            model_dim,
+            num_heads,
+            dropout,
+            feedforward_dim,
+            context_length,
+            copying,
+            positions,
+            seed=seed,
+            **kwargs,
         )
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(
                 f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}"
             )
-        # Of one vocabulary, loaded twice from a file, one is enough.
-        shared = source_vocabulary.equals(target_vocabulary)
-        self.source_vocabulary = source_vocabulary
-        self.target_vocabulary = source_vocabulary if shared else target_vocabulary
-        if copying and not shared:
-            raise ValueError(
-                "What is copied must mean the same on both sides: copying=True needs one "
-                "vocabulary for both. Received: two vocabularies"
-            )
-        self.context_length, self.feature_dim = context_length, model_dim
-        self.feedforward_dim = feedforward_dim
         self.label_smoothing = label_smoothing
-        self.copying = copying
-        sizes = (num_layers, model_dim, num_heads, feedforward_dim or 4 * model_dim)
-        self.encoder = TransformerStack(
-            source_vocabulary.size,
-            context_length,
-            *sizes,
-            dropout,
-            positions,
-            name="encoder",
-            dtype=self.dtype_policy,
-        )
-        self.decoder = TransformerStack(
-            target_vocabulary.size,
-            context_length,
-            *sizes,
-            dropout,
-            positions,
-            cross_attention=True,
-            embedding=self.encoder.embedding if shared else None,
-            name="decoder",
-            dtype=self.dtype_policy,
-        )
-        self.pointer = (
-            Pointer(model_dim, name="pointer", dtype=self.dtype_policy) if copying else None
-        )
         self._perplexity = Perplexity()
         self.build()
-
-    def build(self, input_shape: Any = None) -> None:
-        self.encoder.build()
-        self.decoder.build()
-        if self.pointer is not None:
-            self.pointer.build()
-        self.built = True
 
     # Data on their way in
 
@@ -244,8 +192,6 @@ class SequenceToSequence(SequenceModel):
             validation_data = self._batches(
                 held_out[0], held_out[1], batch_tokens, batch_size, training=False
             )
-        steps = kwargs.get("steps_per_epoch") or int(batches.cardinality())
-        self.compile_for(steps * epochs if steps > 0 else None)
         return super().fit(batches, epochs=epochs, validation_data=validation_data, **kwargs)
 
     def evaluate(
@@ -258,8 +204,6 @@ class SequenceToSequence(SequenceModel):
         **kwargs: Any,
     ) -> Any:
         """Evaluate the model on data as `fit` takes them."""
-        if not self.compiled:
-            self.compile()
         return super().evaluate(
             self._batches(x, y, batch_tokens, batch_size, training=False), **kwargs
         )
@@ -300,77 +244,6 @@ class SequenceToSequence(SequenceModel):
         smooth = tf.math.divide_no_nan(tf.reduce_sum(spread * weights), count)
         return (1.0 - self.label_smoothing) * mean + self.label_smoothing * smooth, mean
 
-    # Computing
-
-    def encode(self, source: Any, training: bool = False) -> tuple[Any, Any]:
-        """What the encoder says of sources.
-
-        Args:
-            source: Tokens `[batch, length]`, each with its end, padded.
-            training: Whether to drop.
-
-        Returns:
-            Features `[batch, length, model_dim]`, and which places are padding, bool
-            `[batch, 1, 1, length]`.
-        """
-        hidden = (source == PADDING)[:, None, None, :]
-        places = tf.range(tf.shape(source)[1])[None]
-        return self.encoder(source, hidden, places, training=training)[0], hidden
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Logits of the token after each one of the target.
-
-        Args:
-            inputs: `(sources, targets)`, tokens `[batch, length]`; targets begin with the start
-                token.
-            training: Whether to drop.
-
-        Returns:
-            float32 `[batch, length, vocabulary size]`. With `copying` those of what is written.
-        """
-        source, target = inputs
-        return self._decoded(source, target, training)[0]
-
-    def _decoded(self, source: Any, target: Any, training: bool) -> tuple[Any, ...]:
-        source, target = (tf.cast(each, tf.int32) for each in (source, target))
-        memory, hidden = self.encode(source, training)
-        features, _ = self.decoder(
-            target,
-            hidden_from(segments(target)),
-            tf.range(tf.shape(target)[1])[None],
-            memory=self.decoder.memory_keys(memory),
-            memory_hidden=hidden,
-            training=training,
-        )
-        return self.decoder.logits(features), features, memory, hidden
-
-    def _token_nats(
-        self, source: tf.Tensor, target: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """-log p of each token after the first, and the logits."""
-        logits, features, memory, hidden = self._decoded(source, target[:, :-1], training)
-        following = target[:, 1:]
-        if self.pointer is None:
-            nats = tf.nn.sparse_softmax_cross_entropy_with_logits(following, logits)
-            return nats, logits
-        mixture = Mixture(logits, *self.pointer(features, self.pointer.key(memory), hidden[:, 0]))
-        return -log_probability_of(mixture, following, source), logits
-
-    def features(self, tokens: Any, training: bool = False) -> Any:
-        """What the encoder says of each token of sources, `[batch, length, model_dim]`."""
-        return self.encode(tf.cast(tokens, tf.int32), training)[0]
-
-    def feature_network(self) -> keras.Model:
-        """The encoder, from strings to features; `load_backbone` makes a backbone of it.
-
-        Texts longer than the context are cut. A vocabulary of pieces needs `tensorflow-text`.
-        """
-        return feature_network(self)
-
-    def tokens_of(self, texts: Any) -> tf.Tensor:
-        """Tokens of sources, each with its end, cut to the context."""
-        return tokens_in_graph(self.source_vocabulary, texts, self.context_length, start=False)
-
     # What the model says and writes
 
     def log_likelihood(self, sources: Any, targets: Any) -> np.ndarray:
@@ -385,24 +258,17 @@ class SequenceToSequence(SequenceModel):
         """
         pairs = self._pairs(*paired_texts(sources, targets))
         found = np.zeros(len(pairs.sources))
-        if "nats" not in self._functions:
-            self._functions["nats"] = tf.function(
-                lambda source, target: self._token_nats(source, target, training=False)[0],
-                jit_compile=bool(self.jit_compile),
-                autograph=False,
-            )
+
+        def text_nats(source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+            nats, _ = self._token_nats(source, target, training=False)
+            return tf.reduce_sum(nats * tf.cast(predictions_counted(target), nats.dtype), axis=1)
+
+        nats_of = self.kept_function("nats", text_nats)
         for bucket in buckets(pairs, _BATCH_TOKENS):
             rows = bucket.rows
             ordered = Pairs([pairs.sources[r] for r in rows], [pairs.targets[r] for r in rows])
             whole = bucket._replace(rows=np.arange(len(rows)))
-            nats = [
-                tf.reduce_sum(
-                    self._functions["nats"](source, target)
-                    * tf.cast(predictions_counted(target), tf.float32),
-                    axis=1,
-                ).numpy()
-                for source, target in pair_batches(ordered, [whole])
-            ]
+            nats = [nats_of(*both).numpy() for both in pair_batches(ordered, [whole])]
             found[rows] = -np.concatenate(nats)[: len(rows)]
         return found
 

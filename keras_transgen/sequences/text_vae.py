@@ -10,19 +10,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.active_units_metric import ActiveUnits
 from keras_transgen.generative.beta_schedules import Schedule
 from keras_transgen.generative.kl import sum_with_free_bits
+from keras_transgen.sequences.endpoint_inputs import refuse_signature
 from keras_transgen.sequences.endpoints import latent_endpoints
 from keras_transgen.sequences.latent_text_model import LatentTextModel
-from keras_transgen.sequences.sequence_model import checked_tokens, steps_of_fit
-from keras_transgen.sequences.serving import refuse_signature
-from keras_transgen.sequences.texts import as_texts, holds_texts
+from keras_transgen.sequences.sequence_model import checked_tokens
+from keras_transgen.sequences.token_rows import same_length
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
 from keras_transgen.training.trainer import batch_size_of
@@ -115,13 +113,10 @@ class TextVAE(LatentTextModel):
 
     # Data on their way in
 
-    def entered(self, name: str, value: Any, training: bool) -> Any:
-        """Texts, or rows of tokens, as rows of tokens."""
-        if name == "validation_data" and holds_texts(value):
-            return self._rows(as_texts(value))
-        if name == "x" and holds_texts(value):
-            return self._rows(as_texts(value))
-        return super().entered(name, value, training)
+    def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
+        tokens = self._tokens(texts)
+        longest = max(len(each) - 1 for each in tokens)
+        return same_length(tokens, min(self.context_length, 8 * math.ceil(longest / 8)) + 1)
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse what is no row of tokens, and labels."""
@@ -139,32 +134,6 @@ class TextVAE(LatentTextModel):
             )
 
     # Training
-
-    @takes_any_data(*FIT_DATA, training=True)
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train the model, with the arguments and the result of `keras.Model.fit`.
-
-        Args:
-            x: Texts (a list, tuple, array, series, data set or generator of strings), or rows of
-                tokens `[count, length]`.
-            y: Nothing; there are no labels.
-            *args: As in `keras.Model.fit`.
-            **kwargs: As in `keras.Model.fit`; `validation_data` is texts too.
-
-        Raises:
-            ValueError: The data are no texts or tokens, or a text is empty or too long.
-        """
-        self.compile_for(steps_of_fit(x, args, kwargs))
-        return super().fit(x, y, *args, **kwargs)
-
-    @takes_any_data(*PARTS)
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
-        if not self.compiled:
-            self.compile()
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_data(x, y, kwargs.get("sample_weight"), training=False)
-        return super().evaluate(x, y, *args, **kwargs)
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
         """Standard normal `[batch, latent_dim]`, which words are hidden, and `beta`."""
@@ -216,7 +185,7 @@ class TextVAE(LatentTextModel):
             return None
 
         def total(tokens: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(_kl(*self._posterior(tokens, training)), axis=0)
+            return tf.reduce_sum(_kl(*self.posterior(tokens, training)), axis=0)
 
         replica = tf.distribute.get_replica_context()
         whole, count = replica.all_reduce(
@@ -230,8 +199,8 @@ class TextVAE(LatentTextModel):
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
         """The loss; and reconstruction, KL and the posterior's means."""
         normal, hidden, beta = noise
-        mean, scale = self._posterior(tokens, training)
-        nats = self._text_nats(tokens, mean + scale * normal, hidden, training)
+        mean, scale = self.posterior(tokens, training)
+        nats = self.text_nats(tokens, mean + scale * normal, hidden, training)
         kl = _kl(mean, scale)
         reconstruction = tf.reduce_mean(nats)
         loss = reconstruction + beta * sum_with_free_bits(kl, self.free_bits, mean_kl)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_transgen.sequences.copying import Mixture, Pointer, all_log_probabilities
 from keras_transgen.sequences.decoding.beam_search import beam_search
-from keras_transgen.sequences.decoding.sampling_loop import Choose, sampling_loop
-from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
+from keras_transgen.sequences.decoding.compiled_choice import compiled_choice, compiled_loop
+from keras_transgen.sequences.decoding.sampling_loop import (
+    Choose,
+    Step,
+    rows_in,
+    sampling_loop,
+)
+from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
-from keras_transgen.sequences.packing import same_length
 from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
+from keras_transgen.sequences.token_rows import groups, rounded, same_length
 from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
 
-_ROWS_AT_A_TIME = 64
-_LENGTHS = 16
 _NEVER = -1e30
 
 
 class Translator(Protocol):
-    """What the search needs of a model."""
+    """What the search, and endpoints, need of a model."""
 
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
@@ -37,6 +42,9 @@ class Translator(Protocol):
 
     def encode(self, source: Any, training: bool = False) -> tuple[Any, Any]:
         """Features of sources, and which places are padding."""
+
+    def tokens_of(self, texts: Any) -> tf.Tensor:
+        """Tokens of sources."""
 
 
 def translated(
@@ -57,25 +65,31 @@ def translated(
             f"The model reads sources of at most {model.context_length} tokens. "
             f"Received: one of {lengths.max()}, in row {int(lengths.argmax())}"
         )
-    most = max_tokens or 2 * int(lengths.max()) + _LENGTHS
+    most = max_tokens or rounded(1) + 2 * int(lengths.max())
     most = min(most, model.context_length)
-    uniforms = uniform_rows(len(tokens), most, seed)
-    found: list[list[int]] = [[] for _ in tokens]
-    order = np.argsort(lengths, kind="stable")
-    for begin in range(0, len(order), _ROWS_AT_A_TIME):
-        rows = order[begin : begin + _ROWS_AT_A_TIME]
-        count = 2 ** math.ceil(math.log2(len(rows)))
-        width = _LENGTHS * math.ceil(lengths[rows].max() / _LENGTHS)
-        filled = np.resize(rows, count)
-        steps = _LENGTHS * math.ceil(most / _LENGTHS)
-        drawn = np.pad(uniforms[filled], [(0, 0), (0, steps - most)])
-        written = _function(model, choice.mode, beam_width)(
-            tf.constant(same_length([tokens[row] for row in filled], width)),
-            tf.constant(drawn),
+    steps = rounded(most)
+    if beam_width > 1:
+        search = functools.partial(
+            _beam_search(model, beam_width, steps),
             tf.constant(most),
             tf.constant(length_penalty, tf.float32),
-            choice.numbers(model.target_vocabulary.size),
         )
+    else:
+        uniforms = uniform_rows(len(tokens), steps, seed)
+        write = compiled_choice(
+            model._functions,
+            "translate",
+            functools.partial(translated_tokens, model),
+            choice,
+            model.target_vocabulary.size,
+        )
+    found: list[list[int]] = [[] for _ in tokens]
+    for rows, filled, width in groups(lengths):
+        source = tf.constant(same_length([tokens[row] for row in filled], width))
+        if beam_width > 1:
+            written = search(source)
+        else:
+            written = write(tf.constant(most), tf.constant(uniforms[filled]), source)
         for row, each in zip(rows, written.numpy()):
             found[row] = each.tolist()
     return model.target_vocabulary.decode(found)
@@ -96,52 +110,81 @@ def _check(beam_width: Any, length_penalty: Any, max_tokens: Any, choice: Choice
         )
 
 
-def _function(model: Translator, mode: str, beam_width: int) -> Any:
-    key = ("translate", mode, beam_width)
+def _beam_search(model: Translator, beam_width: int, steps: int) -> Any:
+    key = ("beam", beam_width, steps)
     if key not in model._functions:
-        model._functions[key] = tf.function(
-            lambda source, uniforms, most, penalty, numbers: translated_tokens(
-                model, chosen_by(mode, numbers), beam_width, source, uniforms, most, penalty
-            ),
-            # Always: outside of XLA such loops end early or compute wrongly, in silence.
-            jit_compile=True,
-            autograph=False,
-        )
+        found = functools.partial(searched_tokens, model, beam_width, steps)
+        model._functions[key] = compiled_loop(found)
     return model._functions[key]
 
 
 def translated_tokens(
-    model: Translator,
-    choose: Choose,
-    beam_width: int,
-    source: tf.Tensor,
-    uniforms: tf.Tensor,
-    most: tf.Tensor,
-    length_penalty: tf.Tensor,
+    model: Translator, choose: Choose, most: tf.Tensor, uniforms: tf.Tensor, source: tf.Tensor
 ) -> tf.Tensor:
-    """The tokens of a target for each source, int32 `[batch, steps]`.
+    """The tokens of a target for each source, one chosen after the other, int32 `[batch, steps]`.
 
     Args:
         model: The model.
-        choose: Without a beam, from logits and uniform numbers to tokens.
-        beam_width: 1, or more for a beam search.
-        source: int32 `[batch, length]`.
-        uniforms: `[batch, steps]`.
+        choose: From logits and uniform numbers to tokens.
         most: Most tokens.
-        length_penalty: Of the beam search.
+        uniforms: `[batch, steps]`.
+        source: int32 `[batch, length]`.
     """
+    start = _started(model, source, uniforms.shape[1], 1)
+
+    def allowed(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        return choose(tf.where(start.never, _NEVER, logits), uniform)
+
+    ends = tf.constant(np.arange(model.target_vocabulary.size) == END)
+    return sampling_loop(
+        start.step, allowed, start.logits, start.cache, uniforms, ends, most
+    ).tokens
+
+
+def searched_tokens(
+    model: Translator,
+    beam_width: int,
+    steps: int,
+    most: tf.Tensor,
+    length_penalty: tf.Tensor,
+    source: tf.Tensor,
+) -> tf.Tensor:
+    """The same by a beam search.
+
+    Args:
+        model: The model.
+        beam_width: Hypotheses side by side.
+        steps: Room for so many tokens.
+        most: Most tokens.
+        length_penalty: Of the search.
+        source: int32 `[batch, length]`.
+    """
+    step, logits, cache, never = _started(model, source, steps, beam_width)
+    cache = tf.nest.map_structure(lambda each: tf.repeat(each, beam_width, axis=0), cache)
+    found = beam_search(
+        step, logits, cache, beam_width, steps, most, length_penalty, tf.constant(never)
+    )
+    return found.tokens[:, 0]
+
+
+class _Start(NamedTuple):
+    """A decoder that has read the start token: how it goes on, and what it says next."""
+
+    step: Step
+    logits: tf.Tensor
+    cache: Any
+    never: np.ndarray
+
+
+def _started(model: Translator, source: tf.Tensor, steps: int, beam_width: int) -> _Start:
     decoder, pointer = model.decoder, model.pointer
-    batch, steps = tf.shape(uniforms)[0], uniforms.shape[1]
     memory, hidden = model.encode(source)
     keys = decoder.memory_keys(memory)
     # Nothing where there is no pointer; `None` is no tensor.
     pointer_keys = () if pointer is None else pointer.key(memory)
+    shared = (keys, hidden, pointer_keys, source)
     # What an example's hypotheses share does not move with them.
-    repeated = tf.nest.map_structure(
-        lambda each: tf.repeat(each, beam_width, axis=0), (keys, hidden, pointer_keys, source)
-    )
-    size = model.target_vocabulary.size
-    never = np.isin(np.arange(size), [PADDING, START, UNKNOWN])
+    repeated = tf.nest.map_structure(lambda each: tf.repeat(each, beam_width, axis=0), shared)
 
     def step_with(shared: Any, token: Any, place: Any, cache: Any) -> tuple[tf.Tensor, Any]:
         keys, hidden, pointer_keys, source = shared
@@ -161,29 +204,11 @@ def translated_tokens(
             logits = all_log_probabilities(mixture, source)
         return logits[:, 0], cache
 
-    first = tf.fill([batch], START)
-    cache = decoder.empty_cache(batch, steps + 1)
-
     def step(token: tf.Tensor, count: tf.Tensor, cache: Any) -> tuple[tf.Tensor, Any]:
         return step_with(repeated, token, count + 1, cache)
 
-    logits, cache = step_with((keys, hidden, pointer_keys, source), first, tf.constant(0), cache)
-    if beam_width > 1:
-        cache = tf.nest.map_structure(lambda each: tf.repeat(each, beam_width, axis=0), cache)
-        found = beam_search(
-            step,
-            logits,
-            cache,
-            beam_width,
-            steps,
-            most,
-            length_penalty,
-            tf.constant(never),
-        )
-        return found.tokens[:, 0]
-
-    def allowed(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        return choose(tf.where(never, _NEVER, logits), uniform)
-
-    ends = tf.constant(np.arange(size) == END)
-    return sampling_loop(step, allowed, logits, cache, uniforms, ends, most).tokens
+    batch = rows_in(source)
+    cache = decoder.empty_cache(batch, steps + 1)
+    logits, cache = step_with(shared, tf.fill([batch], START), tf.constant(0), cache)
+    never = np.isin(np.arange(model.target_vocabulary.size), [PADDING, START, UNKNOWN])
+    return _Start(step, logits, cache, never)

@@ -74,7 +74,7 @@ def test_the_loss_by_hand():
     posterior = model.encode(texts)
     mean, scale = posterior.mean().numpy().astype(float), posterior.stddev().numpy().astype(float)
     noise = np.random.default_rng(2).normal(size=(6, 3))
-    rows = tf.constant(model._rows(texts))
+    rows = tf.constant(model.rows_of(texts, True))
     hidden = tf.zeros(rows[:, :-1].shape, tf.bool)
     given = (tf.constant(noise, tf.float32), hidden, model._beta_now())
     loss, (reconstruction, kl, _) = model._objective(rows, given, None, training=False)
@@ -172,7 +172,7 @@ def test_two_replicas_agree_on_the_units_that_count(two_replicas):
             normal, hidden, beta = super().draw_noise(data, seed, training)
             return tf.zeros_like(normal), hidden, beta
 
-    rows = small()._rows(list(TEXTS[:8]))
+    rows = small().rows_of(list(TEXTS[:8]), True)
 
     def step():
         model = SameNoise(

@@ -78,7 +78,7 @@ def next_tokens(
         Holtzman et al., "The curious case of neural text degeneration", 2020 (`top_p`).
     """
     if mode == "greedy":
-        return tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return likeliest(logits, uniform)
     temperature, top_k, top_p = numbers
     logits = logits / temperature
     if mode == "all":
@@ -89,6 +89,19 @@ def next_tokens(
     before = tf.cumsum(probabilities, axis=-1, exclusive=True)
     kept = tf.where(before < top_p, probabilities, 0.0)
     return tf.gather(tokens, _drawn(kept, uniform), batch_dims=1)
+
+
+def likeliest(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """The likeliest tokens, whatever the numbers.
+
+    Args:
+        logits: `[batch, vocabulary]`.
+        uniform: Not used.
+
+    Returns:
+        int32 `[batch]`.
+    """
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
 
 def chosen_by(mode: str, numbers: tuple[Any, Any, Any]) -> Callable[..., tf.Tensor]:

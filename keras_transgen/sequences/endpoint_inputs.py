@@ -1,4 +1,4 @@
-"""Strings and random numbers in an exported graph, for the endpoints of models of texts."""
+"""What endpoints of models of texts are given: strings and numbers in an exported graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_transgen.generative.serving import stateless_seed
-from keras_transgen.sequences.decoding.token_choice import Choice, next_tokens
+from keras_transgen.sequences.decoding.token_choice import Choice, likeliest, next_tokens
 from keras_transgen.sequences.token_codecs import PADDING, START, PieceCodec
 from keras_transgen.sequences.vocabulary import Vocabulary
 
@@ -37,11 +37,6 @@ def graph_resources(vocabularies: Sequence[Vocabulary]) -> tuple[Any, ...]:
     """What TensorFlow must save besides variables: SentencePiece's models."""
     codecs = [each.codec for each in vocabularies]
     return tuple(each.in_graph for each in codecs if isinstance(each, PieceCodec))
-
-
-def compiled_inside(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A generation within an exported graph, compiled where it is loaded, for each shape."""
-    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def prompt_rows(vocabulary: Vocabulary, texts: tf.Tensor, width: int) -> tf.Tensor:
@@ -96,6 +91,6 @@ def chosen_at(temperature: tf.Tensor, vocabulary_size: int) -> Callable[..., tf.
     def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
         numbers = (tf.where(temperature > 0.0, temperature, 1.0), *at_all)
         drawn = next_tokens("all", logits, uniform, numbers)
-        return tf.where(temperature > 0.0, drawn, next_tokens("greedy", logits, uniform, numbers))
+        return tf.where(temperature > 0.0, drawn, likeliest(logits, uniform))
 
     return choose
