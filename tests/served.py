@@ -12,10 +12,15 @@ _ALONE = """
 import sys
 import numpy as np, tensorflow as tf
 folder, name, given = sys.argv[1:4]
+for module in sys.argv[4:]:
+    __import__(module)
 inputs = {k: tf.constant(v) for k, v in np.load(given).items()}
 outputs = tf.saved_model.load(folder).signatures[name](**inputs)
 assert "keras_transgen" not in sys.modules
-np.savez(given + ".out.npz", **{k: v.numpy() for k, v in outputs.items()})
+# Strings as bytes of one length, which need no pickle.
+arrays = {k: np.array(v.numpy().tolist()) for k, v in outputs.items() if v.dtype == tf.string}
+arrays |= {k: v.numpy() for k, v in outputs.items() if v.dtype != tf.string}
+np.savez(given + ".out.npz", **arrays)
 """
 
 
@@ -36,11 +41,16 @@ def served(folder: Path, name: str = "serving_default", **inputs) -> dict[str, n
     return {key: value.numpy() for key, value in answers.items()}
 
 
-def served_alone(folder: Path, name: str, **inputs) -> dict[str, np.ndarray]:
-    """The same in a process that has met TensorFlow and nothing else."""
+def served_alone(
+    folder: Path, name: str, imports: tuple[str, ...] = (), **inputs
+) -> dict[str, np.ndarray]:
+    """The same in a process that has met TensorFlow and nothing else but what it is told to import.
+
+    Strings go in and come out as arrays of `str` and `bytes`.
+    """
     given = folder.parent / "given.npz"
     np.savez(given, **inputs)
-    command = [sys.executable, "-c", _ALONE, str(folder), name, str(given)]
+    command = [sys.executable, "-c", _ALONE, str(folder), name, str(given), *imports]
     subprocess.run(command, check=True, timeout=300, cwd=folder.parent)
     return dict(np.load(f"{given}.out.npz"))
 

@@ -22,6 +22,25 @@ from keras_transgen.sequences.vocabulary import Vocabulary
 _NEVER = -1e30
 
 
+class TokenNetwork(Protocol):
+    """What generation needs of a network: a `TransformerStack` or a `RecurrentStack`."""
+
+    vocabulary_size: int
+    # How many places it tells apart; `None` where any will do.
+    known_places: int | None
+
+    def __call__(
+        self, tokens: Any, hidden: Any, positions: Any, *, cache: Any, place: Any, added: Any
+    ) -> tuple[Any, Any]:
+        """Features of tokens, and what the next call goes on from."""
+
+    def logits(self, features: Any) -> Any:
+        """Logits over the vocabulary."""
+
+    def empty_cache(self, batch: Any, length: int) -> Any:
+        """What the first call begins with."""
+
+
 class Language(Protocol):
     """What generation needs of a language model."""
 
@@ -120,7 +139,7 @@ def _continued(
 
 
 def generate_tokens(
-    network: TransformerStack,
+    network: TokenNetwork,
     choose: Choose,
     prompts: tf.Tensor,
     uniforms: tf.Tensor,
@@ -131,7 +150,7 @@ def generate_tokens(
     """Tokens that follow prompts, from caches.
 
     Args:
-        network: The stack.
+        network: The network.
         choose: From logits `[batch, vocabulary]` and uniform numbers `[batch]` to tokens.
         prompts: int32 `[batch, width]`, padding in front.
         uniforms: `[batch, steps]`.
@@ -156,6 +175,7 @@ def generate_tokens(
         place=0,
         added=added,
     )
+    last = length if network.known_places is None else network.known_places - 1
     # Neither padding nor starts nor what is not known are texts.
     never = np.isin(np.arange(network.vocabulary_size), [PADDING, START, UNKNOWN])
 
@@ -165,9 +185,7 @@ def generate_tokens(
         features, cache = network(
             token[:, None],
             hidden[:, None],
-            tf.minimum((place - padding)[:, None], network.context_length - 1)
-            if network.positions == "learned"
-            else (place - padding)[:, None],
+            tf.minimum(place - padding, last)[:, None],
             cache=cache,
             place=place,
             added=added,

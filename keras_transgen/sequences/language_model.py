@@ -26,6 +26,7 @@ from keras_transgen.sequences.packing import (
 from keras_transgen.sequences.perplexity import Perplexity
 from keras_transgen.sequences.sequence_model import (
     SequenceModel,
+    check_known,
     checked_tokens,
     checked_vocabulary,
 )
@@ -129,7 +130,9 @@ class LanguageModel(SequenceModel):
     # Data on their way in
 
     def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
-        return self._rows(self.vocabulary.encode(texts, start=True, end=True), training)
+        documents = self.vocabulary.encode(texts, start=True, end=True)
+        check_known(documents)
+        return self._rows(documents, training)
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Texts, a stream of tokens, or rows of tokens, as rows of tokens."""

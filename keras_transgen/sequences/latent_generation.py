@@ -12,11 +12,10 @@ from keras_transgen.sequences.decoding.compiled_choice import compiled_choice
 from keras_transgen.sequences.decoding.sampling_loop import Choose
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
-from keras_transgen.sequences.language_generation import generate_tokens
+from keras_transgen.sequences.language_generation import TokenNetwork, generate_tokens
 from keras_transgen.sequences.sequence_model import check_whole
 from keras_transgen.sequences.token_codecs import END, START
 from keras_transgen.sequences.token_rows import groups, rounded
-from keras_transgen.sequences.transformer.stack import TransformerStack
 from keras_transgen.sequences.vocabulary import Vocabulary
 
 
@@ -26,7 +25,7 @@ class Latent(Protocol):
     vocabulary: Vocabulary
     context_length: int
     latent_dim: int
-    decoder: TransformerStack
+    decoder: TokenNetwork
     _functions: dict[Any, Any]
 
     def posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[Any, Any]:

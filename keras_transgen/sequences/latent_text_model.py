@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_transgen.sequences.decoding.token_choice import Choice
+from keras_transgen.sequences.latent_decoders import LATENT_DECODERS
 from keras_transgen.sequences.latent_generation import decoded
 from keras_transgen.sequences.latent_likelihood import by_rows, log_likelihoods
 from keras_transgen.sequences.packing import predictions_counted, segments
@@ -34,6 +35,7 @@ class LatentTextModel(SequenceModel):
         model_dim: Size of the vectors, a multiple of `num_heads`.
         num_heads: Heads of attention.
         dropout: Share dropped in training.
+        decoder: A name in `latent_decoders.LATENT_DECODERS`.
         **kwargs: Passed to `TrainerModel`.
     """
 
@@ -46,6 +48,7 @@ class LatentTextModel(SequenceModel):
         model_dim: int,
         num_heads: int,
         dropout: float,
+        decoder: str,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -54,16 +57,20 @@ class LatentTextModel(SequenceModel):
         check_sizes(dropout, latent_dim=latent_dim, context_length=context_length, **sizes)
         self.latent_dim, self.context_length = latent_dim, context_length
         self.feature_dim = model_dim
-        stack = {
-            "vocabulary_size": vocabulary.size,
-            "context_length": context_length,
-            **sizes,
-            "feedforward_dim": 4 * model_dim,
-            "dropout": dropout,
-            "dtype": self.dtype_policy,
-        }
-        self.encoder = TransformerStack(**stack, name="encoder")
-        self.decoder = TransformerStack(**stack, embedding=self.encoder.embedding, name="decoder")
+        make_decoder = LATENT_DECODERS.find(decoder)
+        self.encoder = TransformerStack(
+            vocabulary.size,
+            context_length,
+            num_layers,
+            model_dim,
+            num_heads,
+            4 * model_dim,
+            dropout,
+            name="encoder",
+            dtype=self.dtype_policy,
+        )
+        self.decoder_name = decoder
+        self.decoder = make_decoder(self.encoder, name="decoder", dtype=self.dtype_policy)
         # Parameters of distributions stay in float32.
         self.posterior_mean = keras.layers.Dense(latent_dim, name="posterior_mean", dtype="float32")
         self.posterior_scale = keras.layers.Dense(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
 from keras_transgen.sequences.texts import as_texts, holds_texts
+from keras_transgen.sequences.token_codecs import END, UNKNOWN
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.entrance import FIT_DATA, PARTS
@@ -187,6 +188,27 @@ def checked_tokens(tokens: Any, vocabulary: Vocabulary, name: str = "x") -> np.n
             f"are strings. Received: {name} of type {array.dtype}{values}"
         )
     return array
+
+
+def check_known(tokens: list[list[int]], name: str = "texts") -> None:
+    """Refuse texts that are written in another vocabulary's tokens.
+
+    Args:
+        tokens: Of all texts.
+        name: What messages call them.
+
+    Raises:
+        ValueError: More than half of the tokens are not known.
+    """
+    numbers = np.concatenate([np.asarray(each, int) for each in tokens])
+    told = numbers[numbers > END]
+    unknown = np.mean(told == UNKNOWN) if len(told) else 0.0
+    if unknown > 0.5:
+        raise ValueError(
+            "The model's vocabulary does not know these texts: make one from them, or one of "
+            "bytes, which knows all. A model keeps the vocabulary that it was made with. "
+            f"Received: {name} with {unknown:.0%} unknown tokens"
+        )
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> None:

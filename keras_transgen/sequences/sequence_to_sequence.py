@@ -17,7 +17,7 @@ from keras_transgen.sequences.packing import predictions_counted
 from keras_transgen.sequences.pair_batches import Pairs, buckets, pair_batches
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts, token_pairs
 from keras_transgen.sequences.perplexity import Perplexity
-from keras_transgen.sequences.sequence_model import checked_tokens
+from keras_transgen.sequences.sequence_model import check_known, checked_tokens
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
@@ -127,6 +127,8 @@ class SequenceToSequence(EncoderDecoder):
         if targets is None and is_token_batches(sources):
             return sources
         pairs = self._pairs(*paired_texts(sources, targets))
+        check_known(pairs.sources, "sources")
+        check_known(pairs.targets, "targets")
         replicas = self.distribute_strategy.num_replicas_in_sync
         grouped = buckets(pairs, batch_tokens, batch_size, replicas)
         return pair_batches(pairs, grouped, self.progress if training else None)
@@ -257,6 +259,8 @@ class SequenceToSequence(EncoderDecoder):
             float64 `[count]`.
         """
         pairs = self._pairs(*paired_texts(sources, targets))
+        check_known(pairs.sources, "sources")
+        check_known(pairs.targets, "targets")
         found = np.zeros(len(pairs.sources))
 
         def text_nats(source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

@@ -16,7 +16,7 @@ from keras_transgen.generative.kl import sum_with_free_bits
 from keras_transgen.sequences.endpoint_inputs import refuse_signature
 from keras_transgen.sequences.endpoints import latent_endpoints
 from keras_transgen.sequences.latent_text_model import LatentTextModel
-from keras_transgen.sequences.sequence_model import checked_tokens
+from keras_transgen.sequences.sequence_model import check_known, checked_tokens
 from keras_transgen.sequences.token_rows import same_length
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
@@ -52,6 +52,8 @@ class TextVAE(LatentTextModel):
             `generative.beta_schedules.LinearWarmup`. Defaults to 1.
         free_bits: Nats that a latent unit may cost, on average over the batch, before its KL
             counts. Defaults to 0.5.
+        decoder: `"transformer"` (default), or `"gru"`, gated recurrent units, which XLA leaves
+            alone on a CPU.
         seed: Seed of noise, order and dropout. See `TrainerModel`.
         **kwargs: Passed to `keras.Model`.
 
@@ -90,6 +92,7 @@ class TextVAE(LatentTextModel):
         word_dropout: float = 0.0,
         beta: float | Schedule = 1.0,
         free_bits: float = 0.5,
+        decoder: str = "transformer",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +104,7 @@ class TextVAE(LatentTextModel):
             model_dim,
             num_heads,
             dropout,
+            decoder,
             seed=seed,
             **kwargs,
         )
@@ -115,6 +119,7 @@ class TextVAE(LatentTextModel):
 
     def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
         tokens = self._tokens(texts)
+        check_known(tokens)
         longest = max(len(each) - 1 for each in tokens)
         return same_length(tokens, min(self.context_length, 8 * math.ceil(longest / 8)) + 1)
 
@@ -228,6 +233,7 @@ class TextVAE(LatentTextModel):
             "word_dropout": self.word_dropout,
             "beta": keras.saving.serialize_keras_object(beta) if callable(beta) else beta,
             "free_bits": self.free_bits,
+            "decoder": self.decoder_name,
         }
 
     @classmethod

@@ -8,6 +8,7 @@ from tests.sequences.test_language_model import small as language_model
 from tests.sequences.test_sequence_to_sequence import BOTH, disturbed
 from tests.sequences.test_sequence_to_sequence import small as translator
 from tests.sequences.test_text_vae import disturbed as latent_model
+from tests.served import served_alone
 
 PROMPTS = ["to be", "", "the sea of"]
 
@@ -22,6 +23,12 @@ def exported(model, folder):
 
 def texts_of(found):
     return [text.decode() for text in found["texts"].numpy()]
+
+
+def alone(folder, name, imports=(), **inputs):
+    """What a process answers that has met TensorFlow alone."""
+    found = served_alone(folder / "module", name, imports, **inputs)
+    return [text.decode() for text in found["texts"].tolist()]
 
 
 def test_a_language_model_generates_as_in_python(tmp_path):
@@ -42,6 +49,10 @@ def test_a_language_model_generates_as_in_python(tmp_path):
         for seed in (1, 1, 2)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
+    given = {"max_tokens": np.int32(12), "seed": np.int64(0), "temperature": np.float32(0.0)}
+    found = alone(tmp_path, "generate", texts=np.array(PROMPTS), **given)
+    assert found == model.generate(PROMPTS, max_tokens=12, temperature=0.0)
+    assert len(set(found)) > 1
 
 
 @pytest.mark.parametrize("copying", [False, True])
@@ -53,10 +64,15 @@ def test_a_translator_generates_as_in_python(copying, tmp_path):
     assert texts_of(signatures["generate"](**given)) == model.generate(sources, max_tokens=8)
     found = signatures["beam_search"](**given, length_penalty=tf.constant(1.0))
     assert texts_of(found) == model.generate(sources, beam_width=5, max_tokens=8)
+    given = {"max_tokens": np.int32(8), "length_penalty": np.float32(1.0)}
+    found = alone(tmp_path, "beam_search", texts=np.array(sources), **given)
+    assert found == model.generate(sources, beam_width=5, max_tokens=8)
+    assert any(found)
 
 
-def test_a_text_vae_answers_as_in_python(tmp_path):
-    model = latent_model()
+@pytest.mark.parametrize("decoder", ["transformer", "gru"])
+def test_a_text_vae_answers_as_in_python(decoder, tmp_path):
+    model = latent_model(decoder=decoder)
     signatures = exported(model, str(tmp_path / "module"))
     texts = ["to be", "the sea"]
     encoded = signatures["encode"](texts=tf.constant(texts))
@@ -71,6 +87,8 @@ def test_a_text_vae_answers_as_in_python(tmp_path):
         count=tf.constant(4), temperature=tf.constant(1.0), seed=tf.constant(3, tf.int64)
     )
     assert len(texts_of(sampled)) == 4
+    assert alone(tmp_path, "reconstruct", texts=np.array(texts)) == model.reconstruct(texts)
+    assert alone(tmp_path, "decode", latents=z) == model.decode(z)
 
 
 def test_pieces_travel_with_the_module(tmp_path):
@@ -85,7 +103,11 @@ def test_pieces_travel_with_the_module(tmp_path):
         temperature=tf.constant(0.0),
         seed=tf.constant(0, tf.int64),
     )
-    assert texts_of(found) == model.generate(["to be", "the"], max_tokens=6, temperature=0.0)
+    expected = model.generate(["to be", "the"], max_tokens=6, temperature=0.0)
+    assert texts_of(found) == expected
+    given = {"max_tokens": np.int32(6), "seed": np.int64(0), "temperature": np.float32(0.0)}
+    texts = np.array(["to be", "the"])
+    assert alone(tmp_path, "generate", ("tensorflow_text",), texts=texts, **given) == expected
 
 
 def test_a_signature_of_ones_own_is_refused(tmp_path):

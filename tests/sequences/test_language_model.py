@@ -287,6 +287,27 @@ def test_two_replicas_with_unequal_lengths_are_one(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=1e-6)
 
 
+def test_two_replicas_answer_as_one(two_replicas):
+    """Inside of the strategy's scope and outside."""
+
+    def answers(model):
+        draws = np.random.default_rng(1)
+        for weight in model.trainable_weights:
+            weight.assign(draws.normal(size=weight.shape, scale=0.5))
+        greedy = model.generate(PROMPTS, max_tokens=12, temperature=0.0)
+        drawn = model.generate(PROMPTS, max_tokens=12, top_p=0.9, seed=0)
+        return model.log_likelihood(TEXTS[:4]), greedy, drawn, model.bits_per_byte(TEXTS[:4])
+
+    expected = answers(small())
+    with two_replicas.scope():
+        model = small()
+        inside = answers(model)
+    for found in (inside, answers(model)):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+        assert found[1:3] == expected[1:3]
+        assert found[3] == pytest.approx(expected[3], rel=1e-5)
+
+
 def test_the_default_rate_warms_up_and_falls():
     model = small()
     model.fit(list(TEXTS), epochs=4, batch_size=2, verbose=0)
@@ -332,6 +353,21 @@ def test_the_default_rate_warms_up_and_falls():
         (lambda m: m.generate(["a"], stop="ab"), "one token.*'ab', which is 2"),
         (lambda m: m.generate(["a"], stop="\u0416"), "one token"),
         (lambda m: m.log_likelihood([3]), "must be strings"),
+        (lambda m: m.log_likelihood([]), "no texts|no row"),
+        (lambda m: m.log_likelihood("to be"), "put one alone into a list"),
+        (lambda m: m.log_likelihood(["a", None]), "row 1|missing"),
+        (lambda m: m.evaluate(["a", ""]), "1 empty in texts, the first in row 1"),
+        (lambda m: m.evaluate([3, 4]), "whole numbers|stream|rows of tokens"),
+        (lambda m: m.fit(["to be"], validation_data=["a", ""]), "1 empty in texts"),
+        (
+            lambda m: m.fit(["\u4f60\u597d\u4f60\u597d a"]),
+            "does not know these texts.*texts with 67%",
+        ),
+        (lambda m: m.evaluate(["\u4f60\u597d"]), "does not know these texts.*100% unknown"),
+        (lambda m: m.generate(["a"], top_k=0), "top_k"),
+        (lambda m: m.generate(["a"], temperature=-0.5), "temperature"),
+        (lambda m: m.generate(["a", None]), "row 1|missing"),
+        (lambda m: m.fit([b"\xff\xfe"]), "UTF-8"),
         (lambda m: m.bits_per_character([""]), "at least one character"),
     ],
 )

@@ -212,6 +212,32 @@ def test_two_replicas_with_40_and_8_tokens_are_one(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=2e-6)
 
 
+@pytest.mark.parametrize("copying", [False, True])
+def test_two_replicas_answer_as_one(copying, two_replicas):
+    """Inside of the strategy's scope and outside."""
+
+    def answers(model):
+        disturbed(model)
+        searched = model.generate(SOURCES[:4], beam_width=3, max_tokens=8)
+        greedy = model.generate(SOURCES[:4], max_tokens=8)
+        drawn = model.generate(SOURCES[:4], max_tokens=8, temperature=1.0, seed=0)
+        return model.log_likelihood(SOURCES[:4], TARGETS[:4]), searched, greedy, drawn
+
+    def made():
+        model = small(BOTH, copying=copying)
+        for weight in model.trainable_weights:
+            weight.assign(tf.zeros_like(weight))
+        return model
+
+    expected = answers(made())
+    with two_replicas.scope():
+        inside = answers(made())
+        model = made()
+    for found in (inside, answers(model)):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+        assert found[1:] == expected[1:]
+
+
 def test_forms_of_data_give_the_same_training():
     sources, targets = [str(each) for each in SOURCES], [str(each) for each in TARGETS]
     both = tf.data.Dataset.from_tensor_slices((sources, targets))
@@ -259,6 +285,25 @@ def iter_of(texts):
         (lambda m: m.generate(["a"], beam_width=2, temperature=1.0), "draws nothing"),
         (lambda m: m.generate(["a"], temperature=-1), "temperature"),
         (lambda m: m.log_likelihood(["a"], ["A", "B"]), "1 sources and 2 targets"),
+        (lambda m: m.log_likelihood(["a"], [""]), "1 empty in targets"),
+        (lambda m: m.log_likelihood(["a" * 20], ["A"]), "sources of up to 21"),
+        (lambda m: m.log_likelihood([1], ["A"]), "must be strings"),
+        (lambda m: m.evaluate(["a"], ["A" * 16]), "targets of up to 17"),
+        (lambda m: m.evaluate(["a"]), "Each source needs a target"),
+        (lambda m: m.generate([]), "no texts|no row"),
+        (lambda m: m.generate("a"), "put one alone into a list"),
+        (lambda m: m.generate([None]), "row 0|missing"),
+        (lambda m: m.generate(["a"], beam_width=-1), "beam_width must be"),
+        (lambda m: m.generate(["a"], top_p=0.0), "top_p"),
+        # Those of another model: its vocabularies the other way around.
+        (lambda m: m.fit(["AB"], ["A"]), "does not know these texts.*sources with 100%"),
+        (lambda m: m.fit(["ab"], ["a"]), "does not know these texts.*targets with 100%"),
+        (
+            lambda m: m.fit(
+                tf.data.Dataset.from_tensors((np.full((1, 2), 99), np.ones((1, 2), int)))
+            ),
+            "sources of type int64, values from 99 to 99",
+        ),
     ],
 )
 def test_errors(act, message):

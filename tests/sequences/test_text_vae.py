@@ -48,7 +48,9 @@ def case(**settings):
 CASES = {
     "free bits": case(),
     "warm-up, word dropout": case(free_bits=0.0, beta=LinearWarmup(10), word_dropout=0.3),
+    "recurrent": case(decoder="gru", num_layers=2),
 }
+DECODERS = ["transformer", "gru"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -67,9 +69,10 @@ def log_p_by_hand(model, text, z):
     return total
 
 
-def test_the_loss_by_hand():
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_loss_by_hand(decoder):
     """Means over texts of -log p(text|z) and of the KL, free bits by unit."""
-    model = disturbed(free_bits=0.4, beta=0.7)
+    model = disturbed(free_bits=0.4, beta=0.7, decoder=decoder)
     texts = list(TEXTS[:6])
     posterior = model.encode(texts)
     mean, scale = posterior.mean().numpy().astype(float), posterior.stddev().numpy().astype(float)
@@ -113,8 +116,9 @@ def test_log_likelihood_is_importance_sampling():
     assert found[0] == pytest.approx(expected, abs=0.05)
 
 
-def test_decoding_gives_the_likeliest_tokens_of_the_whole_model():
-    model = disturbed()
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_decoding_gives_the_likeliest_tokens_of_the_whole_model(decoder):
+    model = disturbed(decoder=decoder, num_layers=2)
     kernel = model.latent_projection.kernel
     kernel.assign(np.random.default_rng(3).normal(size=kernel.shape, scale=5.0))
     z = np.random.default_rng(0).normal(size=(3, 3)).astype("float32")
@@ -128,6 +132,27 @@ def test_decoding_gives_the_likeliest_tokens_of_the_whole_model():
         expected.append(VOCABULARY.decode(tokens))
     assert model.decode(z, max_tokens=20) == expected
     assert len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_draws_are_those_of_the_whole_model(decoder):
+    """By the inverse of the cumulated probabilities, on the same uniform numbers."""
+    model = disturbed(decoder=decoder)
+    z = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
+    expected = []
+    for row, each in enumerate(z):
+        uniforms = np.random.default_rng([5, row]).random(12, "float32")
+        tokens = [1]
+        for uniform in uniforms:
+            logits = model._logits(tf.constant([tokens]), tf.constant(each[None]))[0, -1].numpy()
+            logits = logits.astype(float) / 0.7
+            logits[[0, 1, 3]] = -np.inf
+            cumulated = np.cumsum(scipy.special.softmax(logits))
+            tokens.append(int(np.searchsorted(cumulated, uniform)))
+            if tokens[-1] == 2:
+                break
+        expected.append(VOCABULARY.decode(tokens))
+    assert model.decode(z, max_tokens=12, temperature=0.7, seed=5) == expected
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +216,27 @@ def test_two_replicas_agree_on_the_units_that_count(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=1e-5)
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_two_replicas_answer_as_one(decoder, two_replicas):
+    """Inside of the strategy's scope and outside."""
+
+    def answers(model):
+        likely = model.log_likelihood(TEXTS[:4], num_samples=5, seed=0)
+        drawn = model.sample(3, seed=0), model.sample(3, seed=1, temperature=0.0)
+        return likely, (*drawn, model.reconstruct(TEXTS[:3])), model.reconstruction_gap(TEXTS[:4])
+
+    keras.utils.set_random_seed(0)
+    expected = answers(disturbed(decoder=decoder))
+    keras.utils.set_random_seed(0)
+    with two_replicas.scope():
+        model = disturbed(decoder=decoder)
+        inside = answers(model)
+    for found in (inside, answers(model)):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+        assert found[1] == expected[1]
+        assert found[2] == pytest.approx(expected[2], rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -202,6 +248,19 @@ def test_two_replicas_agree_on_the_units_that_count(two_replicas):
         (lambda m: m.fit(np.ones((2, 50), int)), r"rows of tokens.*\[2, 50\]"),
         (lambda m: m.fit(np.full((2, 5), 99)), "from 99 to 99"),
         (lambda m: m.encode([3]), "must be strings"),
+        (lambda m: m.encode([]), "no texts|no row"),
+        (lambda m: m.encode([""]), "1 empty in texts"),
+        (lambda m: m.encode(["a" * 40]), "at most 32 tokens"),
+        (lambda m: m.encode("to be"), "put one alone into a list"),
+        (lambda m: m.reconstruct(["a" * 40]), "at most 32 tokens"),
+        (lambda m: m.log_likelihood(["a" * 40]), "at most 32 tokens"),
+        (lambda m: m.log_likelihood([None]), "row 0|missing"),
+        (lambda m: m.evaluate(["a" * 40]), "at most 32 tokens"),
+        (lambda m: m.interpolate("a", ""), "1 empty in texts"),
+        (lambda m: m.interpolate("a", 3), "of one kind|must be strings"),
+        (lambda m: m.fit(["\u4f60\u597d"]), "does not know these texts.*100% unknown"),
+        (lambda m: m.sample(2.5), "count must be"),
+        (lambda m: m.sample(1, temperature=-1), "temperature"),
         (lambda m: m.decode(np.zeros((2, 4))), r"\[count, 3\].*\[2, 4\]"),
         (lambda m: m.decode(np.zeros((0, 3))), r"\[0, 3\]"),
         (lambda m: m.decode(np.zeros((1, 3)), max_tokens=0), "max_tokens"),
@@ -226,6 +285,7 @@ def test_errors(act, message):
         ({"free_bits": -1}, "free_bits"),
         ({"beta": -1}, "beta"),
         ({"beta": "warm"}, "beta"),
+        ({"decoder": "lstm"}, r"decoder must be one of \['gru', 'transformer'\].*'lstm'"),
     ],
 )
 def test_arguments_out_of_range(settings, message):

@@ -70,6 +70,7 @@ class TransformerStack(keras.layers.Layer):
         self.num_layers, self.model_dim, self.num_heads = num_layers, model_dim, num_heads
         self.feedforward_dim, self.dropout_rate = feedforward_dim, dropout
         self.positions, self.cross_attention = positions, cross_attention
+        self.known_places = context_length if positions == "learned" else None
         options = {"dtype": self.dtype_policy}
         normal = keras.initializers.RandomNormal
         self.embedding = embedding or keras.layers.ReversibleEmbedding(

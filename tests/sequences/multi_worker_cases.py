@@ -1,0 +1,12 @@
+"""The models of texts that two workers train, each with whether XLA compiles its step."""
+
+from tests.sequences import test_language_model, test_sequence_to_sequence, test_text_vae
+
+EPOCHS, BATCH = 2, 8
+
+CASES = {
+    "language model": (test_language_model.CASES["rotary"], True),
+    "translator": (test_sequence_to_sequence.CASES["one vocabulary, copying"], False),
+    "text vae": (test_text_vae.CASES["free bits"], True),
+    "recurrent": (test_text_vae.CASES["recurrent"], False),
+}
