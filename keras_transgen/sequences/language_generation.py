@@ -47,7 +47,7 @@ class Language(Protocol):
     vocabulary: Vocabulary
     context_length: int
     network: TransformerStack
-    _functions: dict[Any, Any]
+    kept_functions: dict[Any, Any]
 
 
 def generated_texts(
@@ -100,7 +100,7 @@ def _continued(
 ) -> list[list[int]]:
     """The tokens that follow prompts, without their ends."""
     generate = compiled_choice(
-        model._functions,
+        model.kept_functions,
         "generate",
         functools.partial(generate_tokens, model.network),
         choice,

@@ -26,7 +26,7 @@ class Latent(Protocol):
     context_length: int
     latent_dim: int
     decoder: TokenNetwork
-    _functions: dict[Any, Any]
+    kept_functions: dict[Any, Any]
 
     def posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[Any, Any]:
         """Mean and scale of q(z|text)."""
@@ -50,7 +50,7 @@ def decoded(
     most = min(most, model.context_length)
     uniforms = uniform_rows(len(z), rounded(most), seed)
     generate = compiled_choice(
-        model._functions,
+        model.kept_functions,
         "decode",
         functools.partial(latent_tokens, model),
         choice,

@@ -21,7 +21,7 @@ class Judged(Protocol):
     context_length: int
     latent_dim: int
     jit_compile: bool
-    _functions: dict[Any, Any]
+    kept_functions: dict[Any, Any]
 
     def posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[Any, Any]:
         """Mean and scale of q(z|text)."""
@@ -52,7 +52,7 @@ def log_likelihoods(
 
 def _sampler(model: Judged, width: int) -> ImportanceSampler:
     key = ("importance", width)
-    if key not in model._functions:
+    if key not in model.kept_functions:
 
         def log_weights(
             tokens: tf.Tensor, mean: tf.Tensor, scale: tf.Tensor, noise: tf.Tensor
@@ -64,10 +64,10 @@ def _sampler(model: Judged, width: int) -> ImportanceSampler:
             prior = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(z), axis=-1)
             return log_p + prior - tf.reduce_sum(tfd.Normal(mean, scale).log_prob(z), axis=-1)
 
-        model._functions[key] = ImportanceSampler(
+        model.kept_functions[key] = ImportanceSampler(
             model.posterior, log_weights, width * model.vocabulary.size, bool(model.jit_compile)
         )
-    return model._functions[key]
+    return model.kept_functions[key]
 
 
 def by_rows(

@@ -35,7 +35,7 @@ class SequenceModel(TrainerModel):
         super().__init__(**kwargs)
         self._compiled_by_default = False
         # Compiled functions, by what they do.
-        self._functions: dict[Any, Any] = {}
+        self.kept_functions: dict[Any, Any] = {}
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """Configure training; `fit` does it with its defaults where it has not been called.
@@ -120,11 +120,11 @@ class SequenceModel(TrainerModel):
             name: By which it is kept.
             function: What it does, the same at every call.
         """
-        if name not in self._functions:
-            self._functions[name] = tf.function(
+        if name not in self.kept_functions:
+            self.kept_functions[name] = tf.function(
                 function, jit_compile=bool(self.jit_compile), autograph=False
             )
-        return self._functions[name]
+        return self.kept_functions[name]
 
     # What a network of features needs
 

@@ -38,7 +38,7 @@ class Translator(Protocol):
     context_length: int
     decoder: TransformerStack
     pointer: Pointer | None
-    _functions: dict[Any, Any]
+    kept_functions: dict[Any, Any]
 
     def encode(self, source: Any, training: bool = False) -> tuple[Any, Any]:
         """Features of sources, and which places are padding."""
@@ -77,7 +77,7 @@ def translated(
     else:
         uniforms = uniform_rows(len(tokens), steps, seed)
         write = compiled_choice(
-            model._functions,
+            model.kept_functions,
             "translate",
             functools.partial(translated_tokens, model),
             choice,
@@ -112,10 +112,10 @@ def _check(beam_width: Any, length_penalty: Any, max_tokens: Any, choice: Choice
 
 def _beam_search(model: Translator, beam_width: int, steps: int) -> Any:
     key = ("beam", beam_width, steps)
-    if key not in model._functions:
+    if key not in model.kept_functions:
         found = functools.partial(searched_tokens, model, beam_width, steps)
-        model._functions[key] = compiled_loop(found)
-    return model._functions[key]
+        model.kept_functions[key] = compiled_loop(found)
+    return model.kept_functions[key]
 
 
 def translated_tokens(

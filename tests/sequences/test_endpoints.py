@@ -33,6 +33,9 @@ def alone(folder, name, imports=(), **inputs):
 
 def test_a_language_model_generates_as_in_python(tmp_path):
     model = disturbed(language_model())
+    # What has been used is exported too, with the functions that it keeps.
+    model.generate(PROMPTS, max_tokens=12, temperature=0.0)
+    model.log_likelihood(PROMPTS)
     generate = exported(model, str(tmp_path / "module"))["generate"]
     given = {"max_tokens": tf.constant(12), "seed": tf.constant(0, tf.int64)}
     greedy = generate(texts=tf.constant(PROMPTS), temperature=tf.constant(0.0), **given)

@@ -201,10 +201,10 @@ def test_stop_tokens_end_a_text(trained):
 
 def test_a_second_call_compiles_nothing(trained):
     trained.generate(["to be"], max_tokens=10, temperature=0.7, top_p=0.9, seed=0)
-    functions = dict(trained._functions)
+    functions = dict(trained.kept_functions)
     counts = [each.experimental_get_tracing_count() for each in functions.values()]
     trained.generate(["the question"], max_tokens=12, temperature=1.3, top_k=5, seed=3)
-    assert trained._functions.keys() == functions.keys()
+    assert trained.kept_functions.keys() == functions.keys()
     assert counts == [each.experimental_get_tracing_count() for each in functions.values()]
 
 

@@ -97,6 +97,28 @@ def test_a_posterior_does_not_depend_on_the_padding():
     np.testing.assert_allclose(model.encode(TEXTS[:5]).mean(), alone, atol=1e-5)
 
 
+def test_many_texts_are_read_by_length_and_answered_in_their_order():
+    model = disturbed()
+    texts = sentences(70, seed=4)
+    few = [0, 1, 68, 69]
+    found = model.encode(texts).mean().numpy()[few]
+    np.testing.assert_allclose(found, model.encode([texts[row] for row in few]).mean(), atol=1e-5)
+    assert np.ptp(found, axis=0).min() > 1e-2
+
+
+def test_the_gap_by_hand():
+    """What the vector of the text before costs, and the own one, told token by token."""
+    model = disturbed()
+    model.latent_projection.kernel.assign(5.0 * model.latent_projection.kernel)
+    texts = ["to be", "the sea", "to sleep or not"]
+    z = model.encode(texts).mean().numpy()
+    own = [log_p_by_hand(model, text, each) for text, each in zip(texts, z)]
+    others = [log_p_by_hand(model, text, each) for text, each in zip(texts, np.roll(z, 1, axis=0))]
+    expected = np.mean(own) - np.mean(others)
+    assert model.reconstruction_gap(texts) == pytest.approx(expected, rel=1e-4)
+    assert abs(expected) > 1e-2
+
+
 def test_log_likelihood_is_importance_sampling():
     """Against the average over a fine grid of the one latent unit."""
     model = ktg.TextVAE(
