@@ -99,8 +99,8 @@ def test_help_ends_with_examples(command):
 
 def test_the_pages_have_commands():
     assert {line.split()[1] for line in WRITTEN} >= {
-        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "text", "transfer",
-        "translate", "tune",
+        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "text",
+        "transfer", "translate", "tune",
     }  # fmt: skip
 
 
