@@ -40,7 +40,13 @@ _NAMES = {
         "stylize",
     ),
     "fusion": ("PerceptualLoss",),
-    "sequences": ("LanguageModel", "SequenceToSequence", "TextVAE", "Vocabulary"),
+    "sequences": (
+        "LanguageModel",
+        "SequenceToSequence",
+        "TextEncoder",
+        "TextVAE",
+        "Vocabulary",
+    ),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(

@@ -140,6 +140,9 @@ SAMPLES = {
     "StyleFeatures": layer("StyleFeatures", "digits"),
     "StyleTransfer": style_transfer,
     "TransferModel": layer("TransferModel", "digits", 2),
+    "TextEncoder": lambda: cls_of("TextEncoder")(
+        cls_of("Vocabulary")(), 2, 4, embedding_dim=2, filters=2, widths=(1,)
+    ),
     "TextFeatures": lambda: cls_of("TextFeatures")(SAMPLES["LanguageModel"]()),
     "TextVAE": lambda: cls_of("TextVAE")(
         cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1

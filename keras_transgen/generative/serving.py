@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
+from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.training.serving import Endpoint, named_specs
 
 COUNT = tf.TensorSpec([], tf.int32, "count")
@@ -79,6 +80,8 @@ def conditional_endpoints(
 
     conditions = named_specs(condition, "condition")
     resources = () if encoder is None else (encoder,)
+    if encodes_texts(encoder):
+        resources += encoder.graph_resources()
     return {
         "sample": Endpoint(sample, (*conditions, SEED), resources, draws_noise=True),
         "decode": Endpoint(decode, (latent_spec(model), *conditions), resources),

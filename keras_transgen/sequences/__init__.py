@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "LanguageModel": "language_model",
         "SequenceToSequence": "sequence_to_sequence",
+        "TextEncoder": "convolutional_text_encoder",
         "TextVAE": "text_vae",
         "Vocabulary": "vocabulary",
     },

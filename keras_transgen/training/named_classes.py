@@ -17,7 +17,8 @@ from keras_transgen.datasets.class_names import (
     sorted_names,
 )
 from keras_transgen.datasets.printable import printable
-from keras_transgen.training.entrance import ChangedBatches, TakesAnyData, with_attributes_of
+from keras_transgen.training.changed_labels import labels_of, with_changed_labels
+from keras_transgen.training.entrance import TakesAnyData, with_attributes_of
 from keras_transgen.training.first_batch import first_batch
 
 _SHOWN = 5
@@ -142,7 +143,7 @@ class NamesClasses(TakesAnyData):
                 labels.numpy() if isinstance(labels, tf.Tensor) else as_arrays(labels, "y")
             )
         else:
-            is_words = _labels_of(data.element_spec) == tf.string
+            is_words = labels_of(data.element_spec) == tf.string
         is_first = training and self.class_names is None and not self.knows_classes_by_number()
         if named and is_first and len(named) == self.count_of_classes():
             self.set_class_names(list(named))
@@ -151,20 +152,19 @@ class NamesClasses(TakesAnyData):
         if self.class_names is None and training:
             self._learn_names(_names_in_batches(data), "a data set whose labels are names")
         names = self._names_needed("a data set whose labels are names")
-        return _with_numbers(data, names)
+
+        def numbered(labels: Any) -> np.ndarray:
+            return numbers_of(labels, names)
+
+        return with_changed_labels(data, numbered, tf.int64)
 
 
 def _with_whole_numbers(data: Any) -> Any:
     """A data set whose labels that are yes and no are 1 and 0."""
-    if not isinstance(data, tf.data.Dataset) or _labels_of(data.element_spec) != tf.bool:
+    if not isinstance(data, tf.data.Dataset) or labels_of(data.element_spec) != tf.bool:
         return data
     changed = data.map(lambda x, y, *weights: (x, tf.cast(y, tf.int64), *weights))
     return with_attributes_of(data, changed)
-
-
-def _labels_of(spec: Any) -> Any:
-    is_pair = isinstance(spec, tuple) and len(spec) > 1
-    return getattr(spec[1], "dtype", None) if is_pair else None
 
 
 def _labels_rank(data: tf.data.Dataset) -> int | None:
@@ -189,25 +189,3 @@ def _names_in_batches(data: Any) -> tuple[str, ...]:
             "class_names=[...]. Received: a generator whose labels are names"
         )
     return sorted_names({name for each in labels for name in names_in(np.ravel(each))})
-
-
-def _with_numbers(data: Any, names: tuple[str, ...]) -> Any:
-    """The same batches, with the number of each label that is a name."""
-    if isinstance(data, tf.data.Dataset):
-
-        def numbered(labels: Any) -> np.ndarray:
-            return numbers_of(labels, names)
-
-        def look_up(x: Any, y: Any, *weights: Any) -> tuple:
-            found = tf.numpy_function(numbered, [y], tf.int64)
-            return (x, tf.ensure_shape(found, y.shape), *weights)
-
-        return with_attributes_of(data, data.map(look_up))
-
-    def changed_batch(batch: Any) -> tuple:
-        x, y, *weights = batch
-        return (x, numbers_of(as_arrays(y, "y"), names), *weights)
-
-    if isinstance(data, keras.utils.PyDataset):
-        return ChangedBatches(data, changed_batch)
-    return (changed_batch(batch) for batch in data)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.generative.text_conditions import encodes_texts
+
 _GENERATOR = ("concatenation", "normalization")
 _DISCRIMINATOR = ("projection", "concatenation", None)
 
@@ -170,6 +172,8 @@ def encoded_shape(
     Raises:
         ValueError: If it cannot be known or is no vector a condition.
     """
+    if encodes_texts(encoder):
+        return (None, encoder.features)
     shape = getattr(encoder, "output_shape", None) if isinstance(encoder, keras.Model) else None
     if shape is None and condition_shape is None:
         raise ValueError(

@@ -28,6 +28,7 @@ from keras_transgen.generative.adversarial.step_noise import Phase
 from keras_transgen.generative.networks.condition_scale import ConditionScale, some_rows
 from keras_transgen.generative.networks.conditioning import ConditionEmbedding
 from keras_transgen.generative.serving import conditional_endpoints
+from keras_transgen.generative.text_conditions import encodes_texts, with_tokens
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.compilation import flat_layers
@@ -54,7 +55,8 @@ class ConditionalGAN(NamesClasses, GAN):
         condition_shape: Shape of a condition, for vectors `[batch, features]`, or of what the
             encoder takes where it does not say so itself.
         condition_encoder: Keras layer from conditions to `[batch, features]`. If it has trainable
-            weights they train with the generator.
+            weights they train with the generator. With `ktg.TextEncoder(vocabulary)` conditions are
+            texts.
         standardize_conditions: Whether what the encoder gives is brought to zero mean and unit
             deviation before it enters the networks, by some conditions of the first `fit`: with
             vectors as small as Keras' `Embedding` starts with, the networks would not hear them.
@@ -338,13 +340,21 @@ class ConditionalGAN(NamesClasses, GAN):
         return super().entered("y" if name == "condition" else name, value, training)
 
     def entered_labels(self, labels: Any, training: bool) -> Any:
-        """Conditions as arrays; names and one-hot rows become numbers of classes."""
+        """Conditions as arrays; names and one-hot rows become numbers of classes, texts tokens."""
         found = super().entered_labels(labels, training)
+        if encodes_texts(self.condition_encoder):
+            return self.condition_encoder.tokens(found)
         if self.num_classes is None or np.ndim(found) != 2 or np.shape(found)[1] == 1:
             return found
         rows = np.asarray(found)
         is_one_hot = rows.shape[1] == self.num_classes and np.isin(rows, (0, 1)).all()
         return rows.argmax(axis=1) if is_one_hot and (rows.sum(axis=1) == 1).all() else found
+
+    def entered_batches(self, data: Any, training: bool) -> Any:
+        """A data set or generator of conditions that the model takes; texts become tokens."""
+        data = super().entered_batches(data, training)
+        encoder = self.condition_encoder
+        return with_tokens(data, encoder) if encodes_texts(encoder) else data
 
     def check_labels(self, y: Any) -> None:
         """Refuse conditions that are none of this model's."""
@@ -359,6 +369,8 @@ class ConditionalGAN(NamesClasses, GAN):
     def _expected_condition(self) -> tuple[int | None, ...] | None:
         if self.condition_shape is not None:
             return self.condition_shape
+        if encodes_texts(self.condition_encoder):
+            return (self.condition_encoder.max_length,)
         shape = getattr(self.condition_encoder, "input_shape", None)
         return tuple(shape[1:]) if isinstance(shape, tuple) else None
 
@@ -454,12 +466,34 @@ class ConditionalGAN(NamesClasses, GAN):
             )
         return self._judged(images, (condition,), batch_size)
 
-    def sample_grid(self, count: int = 10, seed: int | None = None) -> Figure:
+    def sample_grid(
+        self, count: int = 10, seed: int | None = None, conditions: Any = None
+    ) -> Figure:
         """A grid with a row a class and `count` samples in each, as a Matplotlib figure.
 
-        Without classes, `count` samples without a condition.
+        Without classes, a row for each of `conditions`, or `count` samples without a condition.
+
+        Args:
+            count: Samples in a row.
+            seed: As in `sample`.
+            conditions: As in `sample`; texts stand beside their rows. Defaults to all classes.
         """
         span = self.value_range or (0.0, 1.0)
+        if conditions is not None:
+            asked = self.entered("condition", conditions, False)
+            rows = np.repeat(np.arange(len(asked)), count)
+            names = (
+                [str(each) for each in conditions]
+                if encodes_texts(self.condition_encoder)
+                else None
+            )
+            return plot_sample_grid(
+                self.sample(np.asarray(asked)[rows], seed),
+                labels=rows,
+                class_names=names,
+                columns=count,
+                value_range=span,
+            )
         if self.num_classes is None:
             return plot_sample_grid(self.sample(None, seed, count=count), value_range=span)
         labels = np.repeat(np.arange(self.num_classes), count)
@@ -489,6 +523,8 @@ class ConditionalGAN(NamesClasses, GAN):
     def _condition_spec(self) -> Any:
         if self.num_classes is not None:
             return tf.TensorSpec([None], tf.int32)
+        if encodes_texts(self.condition_encoder):
+            return tf.TensorSpec([None], tf.string)
         known = getattr(self.condition_encoder, "inputs", None)
         shape = self._expected_condition()
         if known or shape is None:
@@ -512,6 +548,8 @@ class ConditionalGAN(NamesClasses, GAN):
         latent = keras.Input((self.latent_dim,), name="latent")
         if self.num_classes is not None:
             condition = keras.Input((), dtype="int32", name="condition")
+        elif encodes_texts(self.condition_encoder):
+            condition = keras.Input((), dtype="string", name="condition")
         else:
             dtype = self.compute_dtype
             given = getattr(self.condition_encoder, "inputs", None)

@@ -35,6 +35,7 @@ from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
 from keras_transgen.generative.moving_average import MovingAverage, averaged
 from keras_transgen.generative.serving import generator_endpoints
+from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.serving import Endpoint
@@ -261,8 +262,7 @@ class GAN(AdversarialModel):
 
     def _averaged_copy(self, layer: Any) -> Any:
         """A layer or model of the generator's anew, with its averaged weights where there are."""
-        config = keras.saving.serialize_keras_object(layer)
-        copy = keras.saving.deserialize_keras_object(config)
+        copy = layer.copied() if encodes_texts(layer) else _made_again(layer)
         if not copy.built:
             copy.build_from_config(layer.get_build_config())
         self.average_what_was_loaded()
@@ -350,6 +350,10 @@ class GAN(AdversarialModel):
                 f"instance_noise={self.instance_noise}, "
                 f"gradient_penalty_weight={self.gradient_penalty_weight}"
             )
+
+
+def _made_again(layer: keras.layers.Layer) -> Any:
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
 
 
 def _is_count(value: Any) -> bool:
