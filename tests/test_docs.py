@@ -78,4 +78,11 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert 'class="arithmatex"' in tutorial
     assert "mathematics.js" in tutorial
     assert "%matplotlib" not in tutorial
+    shown = re.findall(r'<img alt="([^"]+)" src="([^"]+)"', tutorial)
+    assert len(shown) >= 8
+    for words, path in shown:
+        assert words.endswith(": what the cell draws")
+        assert (tmp_path / "tutorials" / "5_vae" / path).resolve().is_file()
+    assert "KL by hand" in re.sub(r"<[^>]+>", "", tutorial.split("</code></pre>", 3)[-1])
     assert "<table>" in (tmp_path / "measured" / "index.html").read_text()
+    assert not list(tmp_path.rglob("*.py"))

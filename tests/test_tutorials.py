@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tutorials.execute import INSTALL, TutorialError, cleaned, execute
+from tutorials.execute import INSTALL, TutorialError, execute
 
 pytestmark = pytest.mark.long
 
@@ -116,13 +116,6 @@ def with_id(path: Path) -> str:
 def test_twelve_tutorials_each_with_a_claim():
     assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 13))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
-
-
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=with_id)
-def test_is_stored_without_outputs_in_one_format(tutorial):
-    assert tutorial.read_text() == cleaned(tutorial), (
-        f"run: python tutorials/execute.py --clean {tutorial.relative_to(FOLDER.parent)}"
-    )
 
 
 @pytest.mark.parametrize("tutorial", TUTORIALS, ids=with_id)

@@ -1,21 +1,24 @@
 """Run tutorials as a reader would, a fresh kernel each: what failed, how long, what they found.
 
     python tutorials/execute.py tutorials/5_vae.ipynb
+    python tutorials/execute.py --store tutorials/5_vae.ipynb
     python tutorials/execute.py --clean tutorials/*.ipynb
 
 A tutorial ends with a dictionary `results` of the numbers that its text speaks of. The second form
-runs nothing and rewrites the files as they belong into git: without outputs, in one format.
+stores in the notebook what the run has shown, and in docs/images/tutorials those of its pictures
+that a page of docs/ shows. The third runs nothing and rewrites the files as they belong into git:
+in one format, with the outputs of the code that they hold, and without those of older code.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import dataclasses
 import json
 import os
 import re
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +26,13 @@ from typing import Any
 
 import nbformat
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # As a script, this file sees its own folder only.
+
+from tutorials import stored_outputs  # noqa: E402
+
 CELL_TIMEOUT = 600
+PICTURES = ROOT / "docs" / "images" / "tutorials"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -117,22 +126,41 @@ def execute(tutorial: Path, folder: Path) -> Execution:
     )
 
 
-def keep_pictures(executed: Path, stem: str, folder: Path) -> None:
-    """Write the pictures that a run has shown, named by their cells, for the documentation.
+def store(tutorial: Path, folder: Path) -> None:
+    """Keep in a notebook what its run has shown, and for docs/ the pictures that a page shows.
 
     Args:
-        executed: The notebook with its outputs.
-        stem: What the notebook is called.
-        folder: Where they go; those of an earlier run are removed.
+        tutorial: The notebook, which is rewritten.
+        folder: Where it was executed.
+
+    Raises:
+        tutorials.stored_outputs.StoredOutputsError: What was shown is too large for git, or tells
+            of this machine.
+        TutorialError: A page shows a picture that the notebook does not have.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"{stem}-*.png"):
-        old.unlink()
-    for number, cell in enumerate(nbformat.read(executed, as_version=4).cells):
-        shown = [each.get("data", {}).get("image/png") for each in cell.get("outputs", [])]
-        for place, picture in enumerate(filter(None, shown)):
-            name = f"{stem}-{number:02d}-{place}.png"
-            (folder / name).write_bytes(base64.b64decode(picture))
+    notebook = nbformat.read(tutorial, as_version=4)
+    executed = nbformat.read(folder / f"{tutorial.stem}.executed.ipynb", as_version=4)
+    stored_outputs.store(notebook, executed, folder)
+    wanted = pictures_of_pages(tutorial.stem)
+    found = {each.name(tutorial.stem): each.data for each in stored_outputs.pictures(notebook)}
+    for name in wanted & set(found):
+        (PICTURES / name).write_bytes(found[name])
+    tutorial.write_text(as_text(notebook))
+    if missing := sorted(wanted - set(found)):
+        raise TutorialError(
+            f"pages of docs/ show {', '.join(missing)}; {tutorial.name} has {sorted(found)}"
+        )
+
+
+def pictures_of_pages(stem: str) -> set[str]:
+    """The names of a tutorial's pictures that pages of docs/ show.
+
+    Args:
+        stem: What the notebook is called.
+    """
+    pages = (page.read_text() for page in (ROOT / "docs").rglob("*.md"))
+    shown = re.findall(r"images/tutorials/([\w.-]+)\)", "\n".join(pages))
+    return {name for name in shown if name.startswith(f"{stem}-")}
 
 
 def _seconds(cell: nbformat.NotebookNode) -> float:
@@ -153,17 +181,28 @@ def cleaned(tutorial: Path) -> str:
         tutorial: The notebook.
 
     Returns:
-        JSON without outputs and run counts, keys sorted, indented by one, with the one cell that
-        installs the package.
+        JSON with the outputs that were stored for this code and no others, keys sorted, indented by
+        one, with the one cell that installs the package.
     """
-    notebook = nbformat.read(tutorial, as_version=4)
+    return as_text(nbformat.read(tutorial, as_version=4))
+
+
+def as_text(notebook: nbformat.NotebookNode) -> str:
+    """A notebook as a file in git holds it; see `cleaned`.
+
+    Args:
+        notebook: The notebook, which is changed.
+    """
+    of = stored_outputs.stored_digest(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            if "%pip install" in cell.source:
-                cell.source = INSTALL
+        if cell.cell_type == "code" and "%pip install" in cell.source:
+            cell.source = INSTALL
+    if of == stored_outputs.digest(notebook):
+        notebook.metadata["keras_transgen"] = {"outputs_of": of}
+    else:
+        stored_outputs.forget(notebook)
     nbformat.validate(notebook)
     return nbformat.writes(notebook) + "\n"
 
@@ -172,10 +211,10 @@ def main() -> None:
     """Run or clean the notebooks named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tutorials", nargs="+", type=Path)
-    parser.add_argument("--clean", action="store_true", help="rewrite without outputs; run nothing")
+    parser.add_argument("--store", action="store_true", help="store what is shown in the notebook")
+    parser.add_argument("--clean", action="store_true", help="rewrite in one format; run nothing")
     parser.add_argument("--cells", action="store_true", help="show the seconds of each cell")
     parser.add_argument("--folder", type=Path, help="keep the outputs in this folder")
-    parser.add_argument("--pictures", type=Path, help="write the pictures into this folder")
     arguments = parser.parse_args()
     for tutorial in arguments.tutorials:
         if arguments.clean:
@@ -185,9 +224,8 @@ def main() -> None:
             folder = arguments.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
             done = execute(tutorial, folder.absolute())
-            if arguments.pictures:
-                executed = folder / f"{tutorial.stem}.executed.ipynb"
-                keep_pictures(executed, tutorial.stem, arguments.pictures)
+            if arguments.store:
+                store(tutorial, folder.absolute())
         print(f"{tutorial.stem}: {done.seconds:.0f} s, {done.pictures} pictures")
         if arguments.cells:
             print("  seconds by cell:", [round(seconds, 1) for seconds in done.cell_seconds])
