@@ -106,6 +106,18 @@ CLAIMS = {
         "broken_is_named and left_out_is_told",
         "answers == 30 and names",
     ],
+    "13_translation": [
+        "greedy > 0.7 and beam > greedy - 0.03",
+        "child > from_nothing + 0.05",
+        "file_is_whole",
+    ],
+    "14_text_vae": [
+        # No model of the sentences can be better than their entropy.
+        "best_possible < nats < best_possible + 2",
+        "gap > 5 and gap > gap_plain + 3",
+        "possible > 0.5 and words_kept > 0.6",
+        "file_is_whole",
+    ],
 }
 
 
@@ -113,7 +125,7 @@ def with_id(path: Path) -> str:
     return path.stem
 
 
-def test_twelve_tutorials_each_with_a_claim():
+def test_fourteen_tutorials_each_with_a_claim():
     assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 13))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
 

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,6 @@ from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.examples import epilog_of
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.cli.inspect import run_inspect
-from keras_transgen.cli.quiet import import_tensorflow
 from keras_transgen.cli.stop_signals import Stopped, StopSignals
 from keras_transgen.cli.stylize import run_stylize
 from keras_transgen.cli.text_evaluate import run_text_evaluate
@@ -39,6 +38,23 @@ texts = typer.Typer(
     help="Language models, translators and text VAEs: train, write, translate, measure."
 )
 translation = typer.Typer(help="Train a model from images to images, and apply it to a folder.")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("keras_transgen"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    pass
 
 
 def _add(group: typer.Typer, name: str, run: Callable[..., Any], **options: Any) -> None:
@@ -118,11 +134,13 @@ def _show_warning(
 
 def _in_words(error: Exception) -> str:
     """What an error says, with the system's own ones and lack of memory told in words."""
-    import_tensorflow()
-    import tensorflow as tf
-
     text = str(error)
-    out_of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+    out_of_memory = isinstance(error, MemoryError)
+    if "tensorflow" in sys.modules:
+        # Which takes seconds, and is not waited for where it has no part in an error.
+        import tensorflow as tf
+
+        out_of_memory = out_of_memory or isinstance(error, tf.errors.ResourceExhaustedError)
     if out_of_memory or "Failed to allocate memory" in text:
         return (
             "There is not enough memory for this. Give a smaller --batch-size, smaller images "
@@ -137,7 +155,8 @@ def _says_what_to_do(error: Exception) -> bool:
     """Whether an error comes from what the user gave; others are the program's own mistakes."""
     if isinstance(error, (ValueError, OSError, ArithmeticError, ImportError, MemoryError)):
         return True
-    import_tensorflow()
+    if "tensorflow" not in sys.modules:
+        return False
     import tensorflow as tf
 
     return isinstance(error, tf.errors.OpError)

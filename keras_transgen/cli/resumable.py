@@ -69,7 +69,9 @@ def state_of_data(settings: dict[str, Any]) -> dict[str, str]:
     total = hashlib.sha256()
     for file in sorted(map(str, files)):
         found = os.stat(file, follow_symlinks=True) if os.path.exists(file) else None
-        total.update(f"{file} {found and (found.st_size, found.st_mtime_ns)}\n".encode())
+        told = f"{file} {found and (found.st_size, found.st_mtime_ns)}\n"
+        # Names of files need not be UTF-8.
+        total.update(os.fsencode(told))
     return {"state of the data": total.hexdigest()[:16]} if files else {}
 
 

@@ -50,6 +50,10 @@ def as_arrays(values: Any, name: str = "x", rank: int | None = None, several: bo
     if hasattr(values, "to_numpy"):
         return _of_table(values, name)
     if isinstance(values, np.ndarray):
+        hidden = np.ma.getmaskarray(values).reshape(len(values), -1) if _is_masked(values) else None
+        if hidden is not None and hidden.any():
+            rows = np.flatnonzero(hidden.any(axis=1))
+            raise ValueError(_missing(name, int(rows[0]), len(rows)))
         if values.dtype.kind in "US":
             # Words of one width, which not all of Keras takes.
             words = np.empty(values.shape, object)
@@ -91,8 +95,8 @@ def takes_any_data(*names: str, training: bool = False) -> Callable[[Callable], 
                 {},
             )
             if hasattr(self, "steps_wanted"):
-                steps = bound.arguments.get("steps_per_epoch", extra.get("steps_per_epoch"))
-                self.steps_wanted = steps
+                told = {**extra, **bound.arguments}
+                self.steps_wanted = (told.get("steps_per_epoch"), told.get("validation_steps"))
             # In the order of the names: what labels mean may be learnt from what came before.
             for name in names:
                 for given in (bound.arguments, extra):
@@ -128,6 +132,10 @@ def _of_table(values: Any, name: str) -> np.ndarray:
             )
         return np.stack([_of_objects(list(column), name) for column in array.T], axis=1)
     return _of_objects(list(array), name) if array.dtype.kind == "O" else array
+
+
+def _is_masked(array: np.ndarray) -> bool:
+    return isinstance(array, np.ma.MaskedArray) and array.ndim > 0
 
 
 def _is_nested(array: np.ndarray) -> bool:
@@ -173,6 +181,13 @@ def _word(value: Any) -> str:
 
 def _inner(value: Any, name: str) -> Any:
     inner = as_arrays(value, name) if isinstance(value, (list, tuple)) else np.asarray(value)
+    if (
+        isinstance(inner, np.ndarray)
+        and inner.dtype.kind == "O"
+        and all(isinstance(each, _NUMBERS) for each in inner.ravel())
+    ):
+        # Numbers of several kinds, as in a row of a table.
+        inner = np.array(inner.tolist())
     if hasattr(inner, "row_lengths") or (inner.dtype.kind == "O" and _is_nested(inner)):
         raise ValueError(
             f"Rows may differ in their length alone. Received: rows of several lengths in {name}"

@@ -110,6 +110,12 @@ class TakesAnyData:
 
     def _entered_batch(self, batch: Any) -> Any:
         """A batch of a generator or `PyDataset`, in any form that arrays come in."""
+        if batch is None:
+            raise ValueError(
+                "A Python generator must yield tuples: (inputs,), (inputs, labels) or (inputs, "
+                "labels, weights). Received: None"
+            )
+        batch = tuple(batch) if isinstance(batch, list) else batch
         if not isinstance(batch, tuple) or not batch or all(map(_is_as_it_should_be, batch)):
             return batch
         x, *rest = batch
@@ -178,6 +184,8 @@ def _of_known_rank(data: Any, shape: tuple[int | None, ...] | None) -> Any:
     if not isinstance(data, tf.data.Dataset):
         return data
     spec = data.element_spec
+    if isinstance(spec, tuple) and any(_has_no_rank(each) for each in spec[1:]):
+        data = _with_rank_of_labels(data)
     inputs = spec[0] if isinstance(spec, tuple) else spec
     if not isinstance(inputs, tf.TensorSpec) or inputs.shape.rank is not None:
         return data
@@ -191,6 +199,27 @@ def _of_known_rank(data: Any, shape: tuple[int | None, ...] | None) -> Any:
     def ensured(first: Any, *rest: Any) -> Any:
         first = tf.ensure_shape(first, shape)
         return (first, *rest) if isinstance(spec, tuple) else first
+
+    return with_attributes_of(data, data.map(ensured))
+
+
+def _has_no_rank(spec: Any) -> bool:
+    return isinstance(spec, tf.TensorSpec) and spec.shape.rank is None
+
+
+def _with_rank_of_labels(data: tf.data.Dataset) -> tf.data.Dataset:
+    """A data set whose labels and weights have as many dimensions as in the first batch."""
+    first = next(iter(data.take(1)), None)
+    if first is None:
+        return data
+    ranks = [len(part.shape) if isinstance(part, tf.Tensor) else 0 for part in first]
+
+    def ensured(x: Any, *rest: Any) -> tuple:
+        parts = (
+            tf.ensure_shape(part, [None] * rank) if isinstance(part, tf.Tensor) else part
+            for part, rank in zip(rest, ranks[1:])
+        )
+        return (x, *parts)
 
     return with_attributes_of(data, data.map(ensured))
 

@@ -139,6 +139,10 @@ class NamesClasses(TakesAnyData):
         if not isinstance(data, tf.data.Dataset):
             batch, data = first_batch(data)
             labels = None if batch is None else batch[1]
+            if isinstance(labels, (np.ndarray, tf.Tensor)) and labels.dtype == bool:
+                if training and len(labels.shape) == 1:
+                    self._learn_yes_and_no()
+                return with_changed_labels(data, _as_whole_numbers, tf.int64)
             is_words = isinstance(labels, (np.ndarray, tf.Tensor, list)) and are_names(
                 labels.numpy() if isinstance(labels, tf.Tensor) else as_arrays(labels, "y")
             )
@@ -157,6 +161,10 @@ class NamesClasses(TakesAnyData):
             return numbers_of(labels, names)
 
         return with_changed_labels(data, numbered, tf.int64)
+
+
+def _as_whole_numbers(labels: Any) -> np.ndarray:
+    return np.asarray(labels).astype("int64")
 
 
 def _with_whole_numbers(data: Any) -> Any:

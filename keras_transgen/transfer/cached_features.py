@@ -150,6 +150,11 @@ def cache_features(
         if model.task == "sequence_labelling" and lengths is not None:
             # Whatever stands behind the ends of the sequences.
             y = np.where(np.arange(y.shape[1]) < lengths[:, None], y, NOT_COUNTED)
+    if y is not None and isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
+        raise ValueError(
+            "A data set brings its own labels: leave y out, or give arrays. "
+            f"Received: x of type {type(x).__name__} and y"
+        )
     if y is None:
         _refuse_one_time_data(x)
     else:

@@ -57,8 +57,8 @@ class TransferData(NamesClasses, TrainerModel):
     _head_initialized: bool
     _labels_are_rows: bool | None
     _label_lengths: tuple[np.ndarray, np.ndarray] | None
-    # `steps_per_epoch` of the call whose data are entered.
-    steps_wanted: int | None = None
+    # `steps_per_epoch` and `validation_steps` of the call whose data are entered.
+    steps_wanted: tuple[int | None, int | None] = (None, None)
 
     @property
     def task(self) -> str:
@@ -171,6 +171,9 @@ class TransferData(NamesClasses, TrainerModel):
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """An argument as arrays, tensors, data sets or generators; see `TakesAnyData.entered`."""
+        if name == "validation_data" and isinstance(value, types.GeneratorType):
+            # Which each epoch goes through.
+            value = KeptBatches(value, self.steps_wanted[1])
         found = super().entered(name, value, training)
         if name == "x" and training:
             warn_of_empty_texts(self, found)
@@ -181,7 +184,7 @@ class TransferData(NamesClasses, TrainerModel):
     def entered_batches(self, data: Any, training: bool) -> Any:
         """A data set or generator of numbered labels; those of sequences end in -1."""
         if training and isinstance(data, types.GeneratorType) and self.needs_data_twice():
-            data = KeptBatches(data, self.steps_wanted)
+            data = KeptBatches(data, self.steps_wanted[0])
         data = super().entered_batches(data, training)
         if self._task.of_positions and isinstance(data, tf.data.Dataset):
             return with_padded_labels(data, NOT_COUNTED)

@@ -207,6 +207,27 @@ def test_a_run_on_files_that_changed_is_not_gone_on_with(tmp_path, screen):
         ResumableTraining(tmp_path / "out", settings, screen)
 
 
+def test_a_refused_run_leaves_nothing_and_names_need_not_be_utf8(tmp_path, screen):
+    (tmp_path / "data").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "data") + b"/\xff.wav")).write_bytes(b"x")
+
+    def refused(trained, **settings):
+        settings["data"] = [tmp_path / "data"]
+        with ResumableTraining(tmp_path / "out", settings, screen) as run:
+            run.remember(1.0)
+            if trained:
+                run.backup.mkdir(parents=True)
+            raise ValueError("no such network")
+
+    with pytest.raises(ValueError, match="no such network"):
+        refused(trained=False)
+    assert not (tmp_path / "out" / "unfinished").exists()
+    # Other options now, and what was trained is kept.
+    with pytest.raises(ValueError, match="no such network"):
+        refused(trained=True, rank=2)
+    assert (tmp_path / "out" / "unfinished" / "checkpoint").exists()
+
+
 def test_curves_are_those_of_all_runs(tmp_path, screen):
     first = ResumableTraining(tmp_path, {}, screen)
     first.remember(1.0, 0, {"loss": 3.0})

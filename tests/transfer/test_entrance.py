@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
+from keras_transgen.datasets import as_arrays
 from keras_transgen.transfer import FeatureTransfer, TransferModel, find_learning_rate
 from keras_transgen.transfer.kept_batches import KeptBatches
 from tests.transfer.tiny import IMAGES, LABELS, backbone
@@ -154,6 +155,55 @@ def test_batches_come_in_every_form_too(form, kind):
     found = model.classify(batches(), names=True, verbose=0)
     np.testing.assert_array_equal(found, model.classify(texts, names=True, verbose=0))
     assert (found == WORDS).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", [FeatureTransfer, TransferModel])
+def test_validation_data_may_be_a_generator_that_each_epoch_goes_through(kind):
+    options = {"l2": 0.1} if kind is FeatureTransfer else {}
+    told = {} if kind is FeatureTransfer else {"epochs": 2}
+    histories = []
+    for held_out in (generated(IMAGES, LABELS), Batches(IMAGES, LABELS)):
+        model = kind(backbone(), 3, seed=0, **options)
+        fitted = model.fit(IMAGES, LABELS, validation_data=held_out, verbose=0, **told)
+        histories.append(fitted.history)
+    assert len(histories[0]["val_loss"]) == told.get("epochs", 1)
+    for name, values in histories[1].items():
+        np.testing.assert_allclose(histories[0][name], values, rtol=1e-3)
+
+
+def test_yes_and_no_in_batches_and_data_of_unknown_rank():
+    are_bees = LABELS == 1
+    for kind in (FeatureTransfer, TransferModel):
+        model = kind(backbone(), 2, seed=0)
+        model.fit(generated(IMAGES, are_bees), verbose=0)
+        assert model.class_names == ("False", "True")
+    data = tf.data.Dataset.from_generator(
+        lambda: generated(IMAGES, LABELS), output_types=(tf.float32, tf.int64)
+    )
+    models = [FeatureTransfer(backbone(), 3, seed=0, l2=0.1) for _ in range(2)]
+    models[0].fit(data, verbose=0)
+    models[1].fit(IMAGES, LABELS, verbose=0)
+    found, expected = (each.predict(IMAGES, verbose=0) for each in models)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    model, expected = plain()
+    np.testing.assert_allclose(model.evaluate(data, verbose=0), expected, rtol=1e-5)
+    TransferModel(backbone(), 3).fit(data, verbose=0)
+
+
+def test_numbers_of_several_kinds_and_what_is_masked():
+    table = np.empty((3, 2), object)
+    table[:] = [[1, True], [2.5, False], [3, True]]
+    found = as_arrays(table)
+    assert found.dtype == np.float64
+    assert found.tolist() == [[1, 1], [2.5, 0], [3, 1]]
+    masked = np.ma.masked_where(np.arange(6).reshape(3, 2) > 3, np.ones((3, 2)))
+    with pytest.raises(ValueError, match="row 2"):
+        as_arrays(masked)
+    assert as_arrays(masked[:2]).tolist() == [[1, 1], [1, 1]]
+    with pytest.raises(ValueError, match="brings its own labels: leave y out"):
+        FeatureTransfer(backbone(), 3).fit(sliced(IMAGES, LABELS), LABELS, verbose=0)
+    with pytest.raises(ValueError, match=r"must yield tuples.*Received: None"):
+        FeatureTransfer(backbone(), 3).fit((None for _ in range(2)), verbose=0)
 
 
 def test_a_generator_that_is_kept_must_end(monkeypatch):
