@@ -1,5 +1,6 @@
 """Every block of Python in the documentation runs, page by page, as a reader would run it."""
 
+import pydoc
 import re
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
@@ -60,6 +62,26 @@ def test_the_map_of_the_site_is_complete():
     tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "tutorials").glob("*.ipynb")}
     assert len(tutorials) == 14
     assert listed == {name_of(page) for page in PAGES} | tutorials | {"measured.md"}
+
+
+def test_the_reference_names_what_there_is_and_begins_with_what_users_call():
+    """MkDocs leaves out in silence what a list of members names and a class does not have."""
+    pages = {page.stem: page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md")}
+    listed = {}
+    for text in pages.values():
+        for path, options in re.findall(r"^::: (\S+)\n((?: .*\n?)*)", text, re.M):
+            found = pydoc.locate(path)
+            assert found is not None, path
+            members = yaml.safe_load(options)["options"]["members"] if options else []
+            assert all(hasattr(found, name) for name in members), path
+            listed[path] = members
+    models = {path: members for path, members in listed.items() if "fit" in members}
+    assert len(models) >= 12
+    for path, members in models.items():
+        assert members.index("fit") <= 1, path
+        assert members[-1] in ("save", "export", "parameter_groups"), path
+    first = "keras_transgen.generative.vae.VAE"
+    assert pages["generative"].index(first) < pages["generative"].index("likelihoods")
 
 
 @pytest.mark.slow
