@@ -19,6 +19,8 @@ import nbformat
 PICTURE_BYTES = 40_000
 NOTEBOOK_BYTES = 150_000
 TEXT_CHARACTERS = 4_000
+# A picture of more has a photograph in it.
+DRAWING_COLOURS = 10_000
 # The folders that paths of a machine begin with, and where a package of Python lies.
 MACHINE_PATHS = re.compile(
     r"(?<![\w.:/])/(?:root|home|tmp|work|usr|opt|var|private|Users|mnt)/|\b[A-Z]:\\|site-packages"
@@ -130,8 +132,8 @@ def small_picture(data: bytes) -> tuple[str, bytes]:
     image = Image.open(io.BytesIO(data)).convert("RGBA")
     opaque = Image.new("RGB", image.size, "white")
     opaque.paste(image, mask=image)
-    for colours in (64,):
-        drawn = opaque.quantize(colours, dither=Image.Dither.NONE)
+    if opaque.getcolors(DRAWING_COLOURS):
+        drawn = opaque.quantize(64, dither=Image.Dither.NONE)
         if len(found := _file(drawn, "PNG", optimize=True)) <= PICTURE_BYTES:
             return "image/png", found
     for quality in (85, 70):
