@@ -108,3 +108,5 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert "KL by hand" in re.sub(r"<[^>]+>", "", tutorial.split("</code></pre>", 3)[-1])
     assert "<table>" in (tmp_path / "measured" / "index.html").read_text()
     assert not list(tmp_path.rglob("*.py"))
+    for page in ("guides/vae", "guides/deltas", "larger_clusters"):
+        assert 'class="arithmatex"' in (tmp_path / page / "index.html").read_text(), page
