@@ -1,6 +1,6 @@
 """Every block of Python in the documentation runs, page by page, as a reader would run it."""
 
-import pydoc
+import importlib
 import re
 import shutil
 import subprocess
@@ -64,14 +64,22 @@ def test_the_map_of_the_site_is_complete():
     assert listed == {name_of(page) for page in PAGES} | tutorials | {"measured.md"}
 
 
+def named(path: str):
+    """The module, or the class or function in one, that a page of the reference names."""
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError:
+        module, name = path.rsplit(".", 1)
+        return getattr(importlib.import_module(module), name)
+
+
 def test_the_reference_names_what_there_is_and_begins_with_what_users_call():
     """MkDocs leaves out in silence what a list of members names and a class does not have."""
     pages = {page.stem: page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md")}
     listed = {}
     for text in pages.values():
         for path, options in re.findall(r"^::: (\S+)\n((?: .*\n?)*)", text, re.M):
-            found = pydoc.locate(path)
-            assert found is not None, path
+            found = named(path)
             members = yaml.safe_load(options)["options"]["members"] if options else []
             assert all(hasattr(found, name) for name in members), path
             listed[path] = members
