@@ -31,8 +31,10 @@ def lines(part: str) -> list[str]:
 
 def batches(vocabulary, texts: list[str], training: bool) -> tf.data.Dataset:
     """Captions of similar lengths together, in batches of four shapes."""
-    rows = tf.ragged.constant(vocabulary.encode(texts, start=True, end=True), dtype=tf.int32)
-    data = tf.data.Dataset.from_tensor_slices(rows)
+    rows = vocabulary.encode(texts, start=True, end=True)
+    data = tf.data.Dataset.from_generator(
+        lambda: iter(rows), output_signature=tf.TensorSpec([None], tf.int32)
+    ).cache()
     if training:
         data = data.shuffle(len(texts), seed=0)
     data = data.bucket_by_sequence_length(

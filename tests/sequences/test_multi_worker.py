@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long
 def results(tmp_path_factory):
     """What both workers ended with; one pair of processes trains all models."""
     folder = tmp_path_factory.mktemp("workers")
-    run_workers("tests.sequences.multi_worker_training", str(folder))
+    run_workers("tests.sequences.multi_worker_training", str(folder), timeout=900)
     return {name: [np.load(folder / f"{name}_{w}.npz") for w in range(2)] for name in CASES}
 
 
@@ -37,8 +37,9 @@ def test_two_workers_end_as_one(name, results):
     logs = alone.evaluate(*case.data, batch_size=BATCH, verbose=0, return_dict=True)
     first = results[name][0]
     for number, weight in enumerate(alone.weights):
+        # The bias of keys has no gradient but rounding, of which Adam makes steps.
         np.testing.assert_allclose(
-            first[f"weight {number}"], weight.numpy(), atol=1e-5, err_msg=weight.path
+            first[f"weight {number}"], weight.numpy(), atol=3e-5, err_msg=weight.path
         )
     np.testing.assert_allclose(first["outputs"], case.result(alone)[0], rtol=1e-4)
     np.testing.assert_allclose(first["losses"], [*history["loss"], logs["loss"]], rtol=1e-5)
