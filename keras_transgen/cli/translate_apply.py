@@ -49,7 +49,7 @@ def run_apply(
     import numpy as np
 
     import keras_transgen as ktg
-    from keras_transgen.datasets.image_file import MAX_PIXELS
+    from keras_transgen.datasets.image_file import MAX_PIXELS, height_and_width
     from keras_transgen.datasets.image_index import list_images
     from keras_transgen.datasets.readable_images import readable_images
     from keras_transgen.datasets.whole_file import refuse_links_below, write_whole
@@ -60,6 +60,12 @@ def run_apply(
     index = list_images(images, False, "translate apply")
     found = readable_images(index, check, skip_broken, MAX_PIXELS, "translate apply")
     paths = [Path(path) for path in found.index.paths]
+    sizes = [height_and_width(path) for path in paths]
+    if all(width == 2 * height for height, width in sizes):
+        console.print(
+            "All images are twice as wide as high, as pairs side by side are. Each is taken as a "
+            "whole: give the halves that the model shall change"
+        )
     targets = _targets(paths, Path(images).expanduser(), output)
     for target in targets:
         refuse_links_below(output, target)
