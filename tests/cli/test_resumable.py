@@ -117,6 +117,30 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.long
+def test_a_killed_language_model_ends_as_one_that_was_not(tmp_path):
+    (tmp_path / "book.txt").write_text("to be or not to be, that is the question\n" * 400)
+    options = ["text", "train", "book.txt", "--layers", 1, "--width", 16, "--context", 32,
+               "--epochs", 30]  # fmt: skip
+    line = [*options, "--output", tmp_path / "killed"]
+    process = started(line, tmp_path)
+    wait_for(process, (tmp_path / "killed/unfinished/checkpoint/training_metadata.json").exists)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "killed" / "model.keras").exists()
+    code, output = finished(line, tmp_path)
+    assert code == 0, output
+    assert "Going on with the unfinished run" in output
+    assert "Epoch 1/30" not in output
+    assert finished([*options, "--output", tmp_path / "whole"], tmp_path)[0] == 0
+    killed, whole = (
+        ktg.load_model(tmp_path / name / "model.keras") for name in ("killed", "whole")
+    )
+    for one, other in zip(killed.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_signal_before_the_training(tmp_path, digit_folder):
     process = started(line_of("generate", digit_folder, tmp_path / "out", 3), tmp_path)
     assert "Loading" in process.stdout.readline()
