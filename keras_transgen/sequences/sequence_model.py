@@ -28,6 +28,8 @@ class SequenceModel(TrainerModel):
 
     # The highest rate of the default optimizer.
     default_rate = 1e-3
+    # Whether XLA compiles a `fit` without `compile`.
+    default_jit_compile: bool | str = "auto"
     context_length: int
     feature_dim: int
 
@@ -63,7 +65,9 @@ class SequenceModel(TrainerModel):
         if self.compiled and not self._compiled_by_default:
             return
         with self.distribute_strategy.scope():
-            self.compile(scheduled_adamw(steps, self.default_rate))
+            self.compile(
+                scheduled_adamw(steps, self.default_rate), jit_compile=self.default_jit_compile
+            )
         self._compiled_by_default = True
 
     # Data on their way in
@@ -239,6 +243,8 @@ def steps_of_fit(x: Any, args: tuple, kwargs: dict[str, Any]) -> int | None:
     """
     batch_size = args[0] if args else kwargs.get("batch_size")
     epochs = args[1] if len(args) > 1 else kwargs.get("epochs", 1)
+    # Of a `fit` that goes on from an epoch, those that are left.
+    epochs -= kwargs.get("initial_epoch", 0)
     steps = kwargs.get("steps_per_epoch")
     if steps is None and isinstance(x, (np.ndarray, tf.Tensor)):
         steps = math.ceil(x.shape[0] / (batch_size or 32))
