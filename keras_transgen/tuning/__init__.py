@@ -10,6 +10,8 @@ __all__, __getattr__, __dir__ = lazy_names(
         "wait_for_chief": "chief",
         "ConditionalGANHyperModel": "conditional_gan",
         "GANHyperModel": "gan",
+        "LanguageModelHyperModel": "language_model",
+        "SequenceToSequenceHyperModel": "sequence_to_sequence",
         "TransferHyperModel": "transfer",
         "trial_table": "trials",
         "VAEHyperModel": "vae",

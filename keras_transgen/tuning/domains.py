@@ -29,6 +29,10 @@ class Fixed:
         """The value as JSON can hold it."""
         return _described(self.value)
 
+    def possible(self) -> list[Any]:
+        """What it may be."""
+        return [self.value]
+
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
@@ -61,6 +65,10 @@ class Choices:
             for label, value in zip(self.labels, self.values)
         ]
 
+    def possible(self) -> list[Any]:
+        """What it may be."""
+        return list(self.values)
+
 
 @dataclasses.dataclass(frozen=True)
 class Range:
@@ -74,8 +82,7 @@ class Range:
 
     def declare(self, hp: Any, name: str) -> None:
         """Register the range: of integers if both ends are."""
-        whole = isinstance(self.min_value, int) and isinstance(self.max_value, int)
-        (hp.Int if whole else hp.Float)(name, **dataclasses.asdict(self))
+        (hp.Int if self._is_whole() else hp.Float)(name, **dataclasses.asdict(self))
 
     def value(self, label: Any) -> Any:
         """The number itself."""
@@ -84,6 +91,21 @@ class Range:
     def described(self) -> Any:
         """As the user would write it."""
         return dataclasses.asdict(self)
+
+    def possible(self) -> list[Any]:
+        """What it may be: all its whole numbers, or the two ends where there are others."""
+        if not self._is_whole():
+            return [self.min_value, self.max_value]
+        low, high = int(self.min_value), int(self.max_value)
+        if self.sampling == "linear":
+            return list(range(low, high + 1, int(self.step or 1)))
+        if self.sampling == "log" and self.step is not None:
+            powers = range(int(math.log(high / low, self.step) + 1e-9) + 1)
+            return [int(low * self.step**power) for power in powers]
+        return list(range(low, high + 1))
+
+    def _is_whole(self) -> bool:
+        return isinstance(self.min_value, int) and isinstance(self.max_value, int)
 
 
 Domain = Fixed | Choices | Range

@@ -122,6 +122,10 @@ class SearchSpace:
         """Names and what each may be, as JSON values."""
         return {name: domain.described() for name, domain in self._domains.items()}
 
+    def possible(self, name: str) -> list[Any]:
+        """What a hyperparameter may be; nothing if it is no part of the search."""
+        return self._domains[name].possible() if name in self._domains else []
+
     def searched(self) -> list[str]:
         """Names of the hyperparameters that are searched for, not fixed."""
         return [name for name, each in self._domains.items() if not isinstance(each, Fixed)]
