@@ -54,7 +54,7 @@ bench: $(READY) ## Run every benchmark (long) and write benchmarks/RESULTS.md
 
 docs: $(READY) ## Build the documentation site into site/
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "Open site/index.html, or serve it: $(BIN)/mkdocs serve"
 
 dist: $(READY) ## Build the wheel and the source distribution
