@@ -1,6 +1,7 @@
 """The peers of the GAN benchmarks: the step of the Keras examples, and PyTorch in its process."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,16 +105,19 @@ class TorchPeer:
     """The same networks and the two-stage step in PyTorch, in a process and environment apart.
 
     Args:
-        settings: What torch_gan_worker.py reads: sizes, filters, batch, data file, seed.
+        settings: What the worker reads; torch_gan_worker.py sizes, filters, batch, data, seed.
+        script: The worker.
     """
 
-    def __init__(self, settings: dict):
-        worker = Path(__file__).with_name("torch_gan_worker.py")
+    def __init__(self, settings: dict, script: str = "torch_gan_worker.py"):
+        worker = Path(__file__).with_name(script)
         self.process = subprocess.Popen(
             [_torch_python(), str(worker), json.dumps(settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Threads that wait by spinning would count as computing.
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
         )
 
     def ask(self, **request):

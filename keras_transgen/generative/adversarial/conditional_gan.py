@@ -283,29 +283,34 @@ class ConditionalGAN(NamesClasses, GAN):
     def _before_train_step(self) -> None:
         super()._before_train_step()
         # In the graph of this very step, between whose ends the encoder moves.
-        self._encoder.before = [tf.identity(each.value) for each in self._slowed()]
+        self._encoder.before = [tf.identity(each.value) for each, _ in self._slowed()]
 
     def _after_train_step(self, logs: dict[str, tf.Tensor]) -> None:
         super()._after_train_step(logs)
         if not self._encoder.before:
             return
-        assert self.condition_scale is not None
-        share = self.condition_scale.share()
-        for variable, before in zip(self._slowed(), self._encoder.before):
+        for (variable, share), before in zip(self._slowed(), self._encoder.before):
             moved = tf.cast(share, before.dtype) * (variable.value - before)
             variable.assign(before + moved)
         if self.average is not None:
             self.average.remember()
 
-    def _slowed(self) -> list[keras.Variable]:
-        """What trains of an encoder whose small outputs are scaled up.
+    def _slowed(self) -> list[tuple[keras.Variable, Any]]:
+        """What makes an embedding of what an encoder gives, and the share of its moves that counts.
 
-        Its moves are scaled up as much, and Adam's do not shrink with the gradient: unslowed, what
-        a condition means would change faster than the generator learns it.
+        Adam moves every weight as far, whatever its gradient. An embedding of a class is moved by
+        weights of its own; one of many features by as many weights at once, and would grow until
+        the noise is not heard (one image a condition). Moves of an encoder are scaled up besides,
+        as its small outputs are: unslowed, what a condition means would change faster than the
+        generator learns it.
         """
         if self.condition_scale is None or self.condition_encoder is None:
             return []
-        return self.condition_encoder.trainable_variables
+        table = self.generator_embedding.table
+        share = 1.0 / self.condition_scale.features
+        of_encoder = share * self.condition_scale.share()
+        moving = [(each, of_encoder) for each in self.condition_encoder.trainable_variables]
+        return [(table, share), *moving]
 
     def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
         """Mean cross-entropy of the auxiliary classifier, over examples that kept their class."""
