@@ -300,17 +300,17 @@ class ConditionalGAN(NamesClasses, GAN):
 
         Adam moves every weight as far, whatever its gradient. An embedding of a class is moved by
         weights of its own; one of many features by as many weights at once, and would grow until
-        the noise is not heard (one image a condition). Moves of an encoder are scaled up besides,
-        as its small outputs are: unslowed, what a condition means would change faster than the
-        generator learns it.
+        the noise is not heard (one image a condition). With the root of their number the length is
+        that of classes. Moves of an encoder are scaled up besides, as its small outputs are:
+        unslowed, what a condition means would change faster than the generator learns it.
         """
         if self.condition_scale is None or self.condition_encoder is None:
             return []
         table = self.generator_embedding.table
-        share = 1.0 / self.condition_scale.features
-        of_encoder = share * self.condition_scale.share()
+        features = self.condition_scale.features
+        of_encoder = self.condition_scale.share() / features
         moving = [(each, of_encoder) for each in self.condition_encoder.trainable_variables]
-        return [(table, share), *moving]
+        return [(table, features**-0.5), *moving]
 
     def class_loss(self, judgement: Judgement, condition: Any) -> tf.Tensor:
         """Mean cross-entropy of the auxiliary classifier, over examples that kept their class."""
