@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # In the order that tests/conftest.py gives the files, which keeps all processes busy: three, since
 # many tests wait for processes of their own. TensorFlow gives little memory back, so the tests run
 # in two parts, after each of which it is free again.
-SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=15
 FIRST := $(addprefix tests/,callbacks datasets evaluation fusion generative plotting training)
 SECOND := tests $(addprefix --ignore=,$(FIRST))
 export TF_CPP_MIN_LOG_LEVEL ?= 2

@@ -128,11 +128,16 @@ def range_of(text: str | None, preprocessing: str | None = None) -> tuple[float,
     return low, high
 
 
-def loading_console(what: str = "TensorFlow") -> Screen:
-    """A console, on which it is said what takes the next seconds; TensorFlow is loaded then."""
+def loading_console(what: str = "TensorFlow", stderr: bool = False) -> Screen:
+    """A console, on which it is said what takes the next seconds; TensorFlow is loaded then.
+
+    Args:
+        what: What takes them.
+        stderr: Whether it is the error stream, where standard output is for what is asked for.
+    """
     from keras_transgen.datasets.screen import Screen
 
-    console = Screen()
+    console = Screen(stderr=stderr)
     console.print(f"Loading {what} ...")
     import_tensorflow()
     return console

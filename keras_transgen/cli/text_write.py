@@ -6,16 +6,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import refuse_missing
-from keras_transgen.cli.options import BatchSize, model_in, progress_bar, refuse_output, seed_option
-
-if TYPE_CHECKING:
-    from keras_transgen.datasets.screen import Screen
+from keras_transgen.cli.options import (
+    BatchSize,
+    loading_console,
+    model_in,
+    progress_bar,
+    refuse_output,
+    seed_option,
+)
 
 _STANDARD = Path("-")
 
@@ -68,7 +72,7 @@ def run_text_generate(
     """Write texts that go on from a prompt, or that a text VAE draws."""
     if output is not None:
         refuse_output(output, folder=False)
-    console = _console(output)
+    console = loading_console(stderr=output is None)
     model = _loaded(model_file)
     prompts = [each for each in (prompt or [""]) for _ in range(count)]
     if hasattr(model, "sample"):
@@ -127,7 +131,7 @@ def run_text_translate(
         refuse_output(output, folder=False)
     if source != _STANDARD:
         refuse_missing([source])
-    console = _console(output)
+    console = loading_console(stderr=output is None)
     model = _loaded(model_file)
     if not hasattr(model, "target_vocabulary"):
         raise ValueError(
@@ -158,17 +162,6 @@ def run_text_translate(
         write_whole_text(output, "\n".join(found) + "\n")
         console.print(f"{len(full):,} translations: {output}")
     return found
-
-
-def _console(output: Path | None) -> Screen:
-    """Where things are said that are not the texts."""
-    from keras_transgen.cli.quiet import import_tensorflow
-    from keras_transgen.datasets.screen import Screen
-
-    console = Screen(stderr=output is None)
-    console.print("Loading TensorFlow ...")
-    import_tensorflow()
-    return console
 
 
 def _loaded(model_file: Path) -> Any:
