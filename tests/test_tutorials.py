@@ -107,7 +107,7 @@ CLAIMS = {
         "answers == 30 and names",
     ],
     "13_translation": [
-        "greedy > 0.7 and beam > greedy - 0.03",
+        "greedy > 0.6 and beam > greedy - 0.03",
         "child > from_nothing + 0.05",
         "file_is_whole",
     ],
