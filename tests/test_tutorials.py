@@ -115,7 +115,7 @@ CLAIMS = {
         # No model of the sentences can be better than their entropy.
         "best_possible < nats < best_possible + 3",
         "gap > 5 and gap > gap_plain + 3",
-        "possible > 0.5 and words_kept > 0.6",
+        "possible > 0.5 and words_kept > 0.45",
         "file_is_whole",
     ],
 }
