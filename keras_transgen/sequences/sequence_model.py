@@ -14,6 +14,7 @@ from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.token_codecs import END, UNKNOWN
+from keras_transgen.sequences.traced_by_shape import TracedByShape
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.entrance import FIT_DATA, PARTS
@@ -125,9 +126,7 @@ class SequenceModel(TrainerModel):
             function: What it does, the same at every call.
         """
         if name not in self.kept_functions:
-            self.kept_functions[name] = tf.function(
-                function, jit_compile=bool(self.jit_compile), autograph=False
-            )
+            self.kept_functions[name] = TracedByShape(function, bool(self.jit_compile))
         return self.kept_functions[name]
 
     # What a network of features needs

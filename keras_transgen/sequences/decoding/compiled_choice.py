@@ -6,9 +6,8 @@ import functools
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import tensorflow as tf
-
 from keras_transgen.sequences.decoding.token_choice import Choice, chosen_by
+from keras_transgen.sequences.traced_by_shape import TracedByShape
 
 
 def compiled_choice(
@@ -45,4 +44,4 @@ def compiled_loop(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Always by XLA: outside of it such loops end early or compute wrongly, in silence.
     """
-    return tf.function(function, jit_compile=True, autograph=False)
+    return TracedByShape(function, jit_compile=True)
