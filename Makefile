@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # In the order that tests/conftest.py gives the files, which keeps all processes busy: three, since
 # many tests wait for processes of their own. TensorFlow gives little memory back, so the tests run
-# in two parts, after each of which it is free again.
+# in three parts, after each of which it is free again; 24 GiB must hold one.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=15
 FIRST := $(addprefix tests/,callbacks datasets evaluation fusion generative plotting training)
-SECOND := tests $(addprefix --ignore=,$(FIRST))
+SECOND := $(addprefix tests/,sequences transfer tuning)
+THIRD := tests $(addprefix --ignore=,$(FIRST) $(SECOND))
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-long test-fast lint types imports bench format dist docs clean help
@@ -29,7 +30,7 @@ demo: $(READY) ## Set up and run the main job on the embedded data; results unde
 	$(BIN)/keras-transgen demo --output runs/demo
 
 test: $(READY) ## Set up and run the tests; the long ones (clusters, kills, notebooks): test-long
-	@failed=0; for part in "$(FIRST)" "$(SECOND)"; do \
+	@failed=0; for part in "$(FIRST)" "$(SECOND)" "$(THIRD)"; do \
 		$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long" $$part || failed=1; \
 	done; exit $$failed
 
