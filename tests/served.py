@@ -51,7 +51,7 @@ def served_alone(
     given = folder.parent / "given.npz"
     np.savez(given, **inputs)
     command = [sys.executable, "-c", _ALONE, str(folder), name, str(given), *imports]
-    subprocess.run(command, check=True, timeout=300, cwd=folder.parent)
+    subprocess.run(command, check=True, timeout=900, cwd=folder.parent)
     return dict(np.load(f"{given}.out.npz"))
 
 
