@@ -182,12 +182,16 @@ class ResumableTraining:
 
     def __exit__(self, *error: Any) -> None:
         self.signals.__exit__(*error)
-        if isinstance(error[1], ValueError) and not self.backup.exists() and self.folder.exists():
+        if isinstance(error[1], ValueError) and self._holds_nothing():
             # Refused before anything was trained: the corrected command need not be told of it.
-            self._remove()
+            shutil.rmtree(self.folder)
         if isinstance(error[1], Stopped) and not error[1].told:
             error[1].told = True
             self.console.print(f"Stopped by a signal. {self._how_to_go_on()}", soft_wrap=True)
+
+    def _holds_nothing(self) -> bool:
+        """Whether the folder says whose run it is, and has nothing yet that took time."""
+        return self.folder.is_dir() and {path.name for path in self.folder.iterdir()} <= {_RUN}
 
     def callbacks(self) -> list[Any]:
         """The callbacks that `fit` needs, before any others."""

@@ -252,6 +252,20 @@ def test_a_refused_run_leaves_nothing_and_names_need_not_be_utf8(tmp_path, scree
     assert (tmp_path / "out" / "unfinished" / "checkpoint").exists()
 
 
+def test_a_refusal_keeps_features_and_what_else_took_time(tmp_path, screen):
+    for name in ("features", "trial_1"):
+        with pytest.raises(ValueError, match="a damaged image"):
+            _refused_with(tmp_path / name, name, screen)
+        assert (tmp_path / name / "unfinished" / name).exists()
+
+
+def _refused_with(output, name, screen):
+    with ResumableTraining(output, {}, screen) as run:
+        run.remember(1.0)
+        (run.folder / name).mkdir()
+        raise ValueError("a damaged image")
+
+
 def test_curves_are_those_of_all_runs(tmp_path, screen):
     first = ResumableTraining(tmp_path, {}, screen)
     first.remember(1.0, 0, {"loss": 3.0})
