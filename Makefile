@@ -10,6 +10,11 @@ SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder --durations=15 --dur
 FIRST := $(addprefix tests/,callbacks datasets evaluation fusion generative plotting training)
 SECOND := $(addprefix tests/,sequences transfer tuning)
 THIRD := tests $(addprefix --ignore=,$(FIRST) $(SECOND))
+define IN_PARTS
+@failed=0; for part in "$(FIRST)" "$(SECOND)" "$(THIRD)"; do \
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "$(TESTS)" $$part || failed=1; \
+done; exit $$failed
+endef
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-long test-fast lint types imports bench format dist docs clean help
@@ -29,13 +34,13 @@ $(READY): pyproject.toml
 demo: $(READY) ## Set up and run the main job on the embedded data; results under runs/demo/
 	$(BIN)/keras-transgen demo --output runs/demo
 
+test: TESTS := not long
 test: $(READY) ## Set up and run the tests; the long ones (clusters, kills, notebooks): test-long
-	@failed=0; for part in "$(FIRST)" "$(SECOND)" "$(THIRD)"; do \
-		$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long" $$part || failed=1; \
-	done; exit $$failed
+	$(IN_PARTS)
 
+test-long: TESTS := long
 test-long: $(READY) ## What takes processes of its own, whole pages and notebooks
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m long tests
+	$(IN_PARTS)
 
 test-fast: $(READY) ## The tests that take seconds
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not long"
