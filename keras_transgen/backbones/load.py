@@ -9,6 +9,7 @@ import keras
 
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.digits_network import digits_backbone
+from keras_transgen.backbones import kerashub
 from keras_transgen.backbones.hdf5_network import HDF5_SUFFIXES, load_hdf5_network
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load_model import load_model
@@ -42,6 +43,8 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
         source: A TF-Hub or Kaggle handle, an archive's address, a folder or archive with a
             SavedModel; a `.keras` file, or an HDF5 file (`.h5`) of Keras 2; a `keras.Model`, a
             `LanguageModel` or the encoder of a `SequenceToSequence` among them, which take strings;
+            a preset of KerasHub, where keras-hub is installed: its folder, its name, `kaggle://` or
+            `hf://`; or a KerasHub task, whose preprocessor is kept;
             `"digits"`, the small network that comes with the package; or a backbone, which is
             returned as it is.
         **kwargs: As in `SavedModelBackbone` or `KerasBackbone`: `trainable`, `normalization`, ...
@@ -83,6 +86,8 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
         return SHIPPED[text](**kwargs)
     if text.endswith((".keras", *HDF5_SUFFIXES)) and "://" not in text:
         return _from_keras_file(text, kwargs)
+    if kerashub.is_preset(text):
+        return KerasBackbone(kerashub.preset_network(text), **kwargs)
     _refuse_other_files(text)
     _refuse_unknown_name(text)
     return SavedModelBackbone(text, **kwargs)
@@ -109,7 +114,9 @@ def _from_keras_file(text: str, kwargs: dict[str, Any]) -> KerasBackbone:
 def _features_of(model: keras.Model) -> keras.Model:
     """The network; of a model that knows which part of it gives features, that part."""
     own = getattr(model, "feature_network", None)
-    return model if own is None else own()
+    if own is not None:
+        return own()
+    return kerashub.features_of_task(model) or model
 
 
 def _refuse_other_files(text: str) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import keras_transgen
 
-PACKAGE = "keras_transgen>"
+PACKAGE, KERASHUB = "keras_transgen>", "keras_hub>"
 
 _REGISTERED = re.compile(
     r'^@keras\.saving\.register_keras_serializable\(package="keras_transgen"\)\n'
@@ -38,7 +39,8 @@ def import_classes(names: Iterable[str]) -> None:
     """Import the modules of registered classes, which register themselves.
 
     Args:
-        names: Names that Keras registers, such as `"keras_transgen>GAN"`; others are passed over.
+        names: Names that Keras registers, such as `"keras_transgen>GAN"`, or KerasHub's, which is
+            imported where it is installed; others are passed over.
 
     Example:
         ```python
@@ -47,6 +49,9 @@ def import_classes(names: Iterable[str]) -> None:
         import_classes(["keras_transgen>GAN", "keras_transgen>cli.__main__"])
         ```
     """
+    names = list(names)
     known = {f"{PACKAGE}{name}": module for name, module in registered_modules().items()}
     for module in sorted({known[name] for name in names if name in known}):
         importlib.import_module(module)
+    if any(name.startswith(KERASHUB) for name in names) and importlib.util.find_spec("keras_hub"):
+        importlib.import_module("keras_hub")
