@@ -137,4 +137,5 @@ def _preprocessor(models: Any, kind: type, folder: Path) -> Any:
 
 
 def _below(kind: type) -> list[Any]:
-    return [each for direct in kind.__subclasses__() for each in (direct, *_below(direct))]
+    direct: list[Any] = kind.__subclasses__()
+    return direct + [each for below in direct for each in _below(below)]

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
+from keras_transgen.backbones import kerashub
 from keras_transgen.backbones.backbone import Backbone
 from keras_transgen.backbones.digits_network import digits_backbone
-from keras_transgen.backbones import kerashub
 from keras_transgen.backbones.hdf5_network import HDF5_SUFFIXES, load_hdf5_network
 from keras_transgen.backbones.keras_model import KerasBackbone
 from keras_transgen.backbones.load_model import load_model
@@ -42,7 +42,7 @@ def load_backbone(source: Any, **kwargs: Any) -> Backbone:
     Args:
         source: A TF-Hub or Kaggle handle, an archive's address, a folder or archive with a
             SavedModel; a `.keras` file, or an HDF5 file (`.h5`) of Keras 2; a `keras.Model`, a
-            `LanguageModel` or the encoder of a `SequenceToSequence` among them, which take strings;
+            `LanguageModel`, or the encoder of a `SequenceToSequence` or `TextVAE`, take strings;
             a preset of KerasHub, where keras-hub is installed: its folder, its name, `kaggle://` or
             `hf://`; or a KerasHub task, whose preprocessor is kept;
             `"digits"`, the small network that comes with the package; or a backbone, which is

@@ -44,7 +44,7 @@ class PresetTextFeatures(keras.layers.Layer):
             features = features.get(_FEATURES)
             if features is not None:
                 backbone = keras.Model(backbone.input, features, name=backbone.name)
-        shape = getattr(features, "shape", ())
+        shape: tuple[int | None, ...] = getattr(features, "shape", ())
         if len(shape) != 3 or _PADDING not in backbone.input:
             raise ValueError(
                 "A backbone of texts gives a vector for each token, [batch, length, size]: one "

@@ -69,7 +69,8 @@ class EpochPictures(keras.callbacks.Callback):
         return self.figure(images, value_range, title), mosaic
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch % self.every:
+        is_last = epoch + 1 == (self.params or {}).get("epochs")
+        if epoch % self.every and not is_last:
             return
         figure, mosaic = self.drawn(f"epoch {epoch + 1}")
         if self.folder is not None:

@@ -18,7 +18,8 @@ class Translations(keras.callbacks.Callback):
     Args:
         sources: A few texts.
         targets: What would be right, shown beside; as many, or `None`.
-        every: Epochs from one showing to the next; the first epoch always has one. Defaults to 1.
+        every: Epochs from one showing to the next; the first and the last epoch
+            always have one. Defaults to 1.
         folder: Where `epoch_0001.txt`, ... go; `None` (default) for the screen alone.
         quiet: Whether to leave the screen alone. Defaults to `False`.
         **options: Arguments of `generate`, such as `beam_width`.
@@ -66,7 +67,8 @@ class Translations(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Write them, now and then."""
-        if epoch % self.every:
+        is_last = epoch + 1 == (self.params or {}).get("epochs")
+        if epoch % self.every and not is_last:
             return
         found = self.model.generate(self.sources, **self.options)
         lines = []

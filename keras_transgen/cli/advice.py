@@ -12,7 +12,7 @@ _SENTENCES = (
     (r" or change test_fraction\.", " or give others with --validation."),
     (r" with test_fraction=[\d.]+", ""),
     (r"; skip_missing=True leaves others out\.",
-     ". Correct it, or leave the row out; classify does so with --skip-broken."),
+     ". Correct it, or leave the row out; --skip-broken of classify does so."),
     (
         r"Give text= and label= by name, or by number from 0, as in a table without a header; "
         r"label=None if there are no labels; separator= if the fields were not told apart\.",

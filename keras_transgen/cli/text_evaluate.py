@@ -11,7 +11,7 @@ from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import refuse_missing
 from keras_transgen.cli.options import loading_console, model_in, refuse_output
 from keras_transgen.cli.text_data import read_pairs, read_texts
-from keras_transgen.cli.text_write import ModelFile
+from keras_transgen.cli.text_write import BEAM, ModelFile
 
 
 def run_text_evaluate(
@@ -50,8 +50,13 @@ def run_text_evaluate(
         ),
     ] = None,
     beam: Annotated[
-        int, typer.Option(min=1, help="Of a translator: hypotheses kept side by side.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a translator: hypotheses kept side by side.",
+            show_default=f"{BEAM}, as `text translate`",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="JSON file for the numbers.", show_default="the screen alone"),
@@ -64,7 +69,7 @@ def run_text_evaluate(
     refuse_missing(paths)
     console = loading_console()
     import keras_transgen as ktg
-    from keras_transgen.cli.text_report import text_report
+    from keras_transgen.cli.text_report import in_words, text_report
     from keras_transgen.training import write_whole_json
 
     model = ktg.load_model(model_in(model_file), compile=False)
@@ -77,18 +82,18 @@ def run_text_evaluate(
         )
     if hasattr(model, "target_vocabulary"):
         _refuse("a translator", {"--text": text, "--lines or --whole": lines})
-        report = text_report(model, *read_pairs(paths, source, target, header), beam=beam)
+        report = text_report(model, *read_pairs(paths, source, target, header), beam or BEAM)
     else:
-        what: dict[str, object] = {
-            "--source": source,
-            "--target": target,
-            "--beam": None if beam == 1 else beam,
-        }
-        _refuse("this model", what)
+        _refuse("this model", {"--source": source, "--target": target, "--beam": beam})
         by_line = hasattr(model, "reconstruction_gap") if lines is None else lines
-        report = text_report(model, read_texts(paths, text, header, by_line))
-    for name, value in report.items():
-        console.print(f"{name}: {value:,.4g}", highlight=False)
+        texts = read_texts(paths, text, header, by_line)
+        if lines is None and len(texts) == 1 and "\n" in texts[0].strip():
+            console.print(
+                "The file is read as one text; --lines reads each line as one.", highlight=False
+            )
+        report = text_report(model, texts)
+    for line in in_words(report):
+        console.print(line, highlight=False)
     if output is not None:
         write_whole_json(output, report)
     return report

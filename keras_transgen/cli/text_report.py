@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from keras_transgen.cli.text_write import BEAM
 
 # Texts that are shown, and translated for scores.
 _SHOWN = 20
@@ -14,7 +16,7 @@ _IMPORTANCE_SAMPLES = 50
 
 
 def text_report(
-    model: Any, texts: Sequence[str], targets: Sequence[str] | None = None, beam: int = 1
+    model: Any, texts: Sequence[str], targets: Sequence[str] | None = None, beam: int = BEAM
 ) -> dict[str, float]:
     """Numbers of a model on texts that it was not trained on.
 
@@ -33,7 +35,7 @@ def text_report(
     written = list(texts if targets is None else targets)
     nats = model.log_likelihood(texts) if targets is None else model.log_likelihood(texts, targets)
     total = -float(nats.sum())
-    report = {"texts": float(len(written)), "nats_per_text": total / len(written)}
+    report = {"texts": len(written), "nats_per_text": total / len(written)}
     vocabulary = getattr(model, "target_vocabulary", None) or getattr(model, "vocabulary", None)
     if vocabulary is not None and _is_exact(model):
         tokens = sum(map(len, vocabulary.encode(written, end=True)))
@@ -44,6 +46,18 @@ def text_report(
         return report
     found = model.generate(list(texts), beam_width=beam)
     return report | translation_scores(found, written)
+
+
+def in_words(report: Mapping[str, float]) -> list[str]:
+    """The lines of a report for a screen."""
+    return [
+        f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {_rounded(value)}"
+        for name, value in report.items()
+    ]
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def translation_scores(found: Sequence[str], references: Sequence[str]) -> dict[str, float]:

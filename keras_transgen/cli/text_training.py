@@ -40,7 +40,7 @@ def train_texts(
     """
     import keras
 
-    from keras_transgen.cli.text_report import text_report, write_samples
+    from keras_transgen.cli.text_report import in_words, text_report, write_samples
     from keras_transgen.datasets.whole_file import refuse_links_below
     from keras_transgen.plotting import plot_learning_curves, save_figure
     from keras_transgen.training import write_whole_json
@@ -73,12 +73,20 @@ def train_texts(
     )
     report = text_report(model, held_out[0], held_out[1] if kind == TRANSLATION else None)
     model.save(output / "model.keras")
-    write_whole_json(output / "report.json", report)
+    of_the_run = {
+        "model": kind,
+        "training_texts": len(train[0]),
+        "vocabulary": f"{vocabulary.size} {vocabulary.kind}",
+        "weights": model.count_params(),
+        "epochs": len(run.logs),
+        "options": {name: value for name, value in given.items() if value is not None},
+    }
+    write_whole_json(output / "report.json", {**report, **of_the_run})
     if len(run.logs) > 1:
         save_figure(plot_learning_curves(run.curves()), output / "learning_curves.png")
     write_samples(model, held_out, output / "samples.txt", given["seed"])
-    for name, value in report.items():
-        run.console.print(f"{name}: {value:,.4g}", highlight=False)
+    for line in in_words(report):
+        run.console.print(line, highlight=False)
     say_written(run.console, output)
     run.end()
     verb = "translate" if kind == TRANSLATION else "generate"
@@ -140,11 +148,7 @@ def _vocabulary(kind: str, train: tuple[list[str], ...], given: dict[str, Any]) 
         return ktg.Vocabulary.bytes()
     if chosen == "characters":
         return ktg.Vocabulary.characters(texts, size=given["size"])
-    # SentencePiece passes over long lines; a size that nobody asked for is at most that.
-    lines = [line for text in texts for line in text.split("\n") if line.strip()]
-    if given["size"] is not None:
-        return ktg.Vocabulary.train(lines, size=given["size"])
-    return ktg.Vocabulary.train(lines, size=_PIECES, hard_vocab_limit=False)
+    return ktg.Vocabulary.train(texts, size=given["size"] or _PIECES)
 
 
 def _model(

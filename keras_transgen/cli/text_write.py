@@ -22,6 +22,8 @@ from keras_transgen.cli.options import (
 )
 
 _STANDARD = Path("-")
+# Hypotheses of a translator that are kept side by side.
+BEAM = 5
 
 ModelFile = Annotated[
     Path,
@@ -117,7 +119,7 @@ def run_text_translate(
         ),
     ] = None,
     header: Header = None,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses that are kept side by side.")] = 5,
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses that are kept side by side.")] = BEAM,
     batch_size: BatchSize = 32,
     output: Annotated[
         Path | None,

@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_transgen.datasets.printable import printable
-from keras_transgen.sequences.sequence_model import check_whole, checked_tokens, checked_vocabulary
+from keras_transgen.sequences.sequence_model import checked_tokens, checked_vocabulary
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.text_encoder import tokens_in_graph
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING, SPECIAL, PieceCodec

@@ -60,7 +60,7 @@ class EncoderDecoder(SequenceModel):
             num_layers=num_layers,
             model_dim=model_dim,
             num_heads=num_heads,
-            feedforward_dim=feedforward_dim or 4 * model_dim,
+            feedforward_dim=4 * model_dim if feedforward_dim is None else feedforward_dim,
             dropout=dropout,
         )
         # Of one vocabulary, loaded twice from a file, one is enough.
@@ -75,7 +75,12 @@ class EncoderDecoder(SequenceModel):
         self.context_length, self.feature_dim = context_length, model_dim
         self.feedforward_dim = feedforward_dim
         self.copying = copying
-        sizes = (num_layers, model_dim, num_heads, feedforward_dim or 4 * model_dim)
+        sizes = (
+            num_layers,
+            model_dim,
+            num_heads,
+            4 * model_dim if feedforward_dim is None else feedforward_dim,
+        )
         self.encoder = TransformerStack(
             source_vocabulary.size,
             context_length,

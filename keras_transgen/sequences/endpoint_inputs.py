@@ -8,7 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from keras_transgen.generative.serving import stateless_seed
-from keras_transgen.sequences.decoding.token_choice import Choice, likeliest, next_tokens
+from keras_transgen.sequences.decoding.token_choice import (
+    LEAST_TEMPERATURE,
+    Choice,
+    likeliest,
+    next_tokens,
+)
 from keras_transgen.sequences.token_codecs import PADDING, START, PieceCodec
 from keras_transgen.sequences.vocabulary import Vocabulary
 
@@ -89,8 +94,8 @@ def chosen_at(temperature: tf.Tensor, vocabulary_size: int) -> Callable[..., tf.
     at_all = Choice().numbers(vocabulary_size)[1:]
 
     def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-        numbers = (tf.where(temperature > 0.0, temperature, 1.0), *at_all)
-        drawn = next_tokens("all", logits, uniform, numbers)
-        return tf.where(temperature > 0.0, drawn, likeliest(logits, uniform))
+        draws = temperature >= LEAST_TEMPERATURE
+        drawn = next_tokens("all", logits, uniform, (tf.where(draws, temperature, 1.0), *at_all))
+        return tf.where(draws, drawn, likeliest(logits, uniform))
 
     return choose

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.serving import COUNT, SEED, stateless_seed
+from keras_transgen.sequences.continuations import continuations_in_graph
 from keras_transgen.sequences.decoding.compiled_choice import compiled_loop
 from keras_transgen.sequences.decoding.sampling_loop import rows_in
 from keras_transgen.sequences.decoding.token_choice import likeliest
@@ -62,8 +63,9 @@ def language_endpoints(model: Language) -> dict[str, Endpoint]:
     ) -> dict[str, tf.Tensor]:
         uniforms = uniforms_of(seed, tf.shape(texts)[0], steps)
         most = tf.clip_by_value(max_tokens, 1, steps)
-        tokens = continued(prompt_rows(vocabulary, texts, width), uniforms, most, temperature)
-        return {"texts": vocabulary.detokenize(tokens)}
+        prompts = prompt_rows(vocabulary, texts, width)
+        tokens = continued(prompts, uniforms, most, temperature)
+        return {"texts": continuations_in_graph(vocabulary, texts, prompts, tokens)}
 
     signature = (TEXTS, MAX_TOKENS, TEMPERATURE, SEED)
     resources = graph_resources([vocabulary])

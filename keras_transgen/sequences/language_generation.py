@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.sequences.continuations import continuations
 from keras_transgen.sequences.decoding.compiled_choice import compiled_choice
 from keras_transgen.sequences.decoding.sampling_loop import Choose, Generated, sampling_loop
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
-from keras_transgen.sequences.sequence_model import check_whole
+from keras_transgen.sequences.sequence_model import check_known
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
 from keras_transgen.sequences.token_rows import groups, rounded
 from keras_transgen.sequences.transformer.stack import TransformerStack
@@ -61,6 +63,7 @@ def generated_texts(
     """Continuations of prompts; see `LanguageModel.generate`."""
     check_whole("max_tokens", max_tokens)
     tokens = [[START, *each] for each in model.vocabulary.encode(list(prompts))]
+    check_known(tokens, "prompts")
     lengths = [len(each) for each in tokens]
     if max(lengths) > model.context_length:
         raise ValueError(
@@ -74,20 +77,20 @@ def generated_texts(
         given = [tokens[row] for row in filled]
         for row, new in zip(rows, _continued(model, given, uniforms[filled], choice, stops)):
             found[row] = new
-    return model.vocabulary.decode(found)
+    return continuations(model.vocabulary, prompts, tokens, found)
 
 
 def _stop_tokens(vocabulary: Vocabulary, stop: str | Sequence[str]) -> np.ndarray:
     stops = np.zeros(vocabulary.size, bool)
     stops[END] = True
-    for each in [stop] if isinstance(stop, str) else stop:
-        encoded = vocabulary.encode(each)
-        if len(encoded) != 1 or encoded[0] == UNKNOWN:
+    for each in stop if isinstance(stop, (list, tuple)) else [stop]:
+        found = vocabulary.codec.tokens_reading(each) if isinstance(each, str) else []
+        if not found:
             raise ValueError(
-                "What stops a text must be one token of the vocabulary. "
-                f"Received: stop={each!r}, which is {len(encoded)} tokens"
+                "What stops a text must be one token of the vocabulary: a character, or a piece. "
+                f"Cut texts at longer words afterwards. Received: stop={each!r}"
             )
-        stops[encoded[0]] = True
+        stops[found] = True
     return stops
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.endpoint_inputs import refuse_signature
 from keras_transgen.sequences.endpoints import language_endpoints
 from keras_transgen.sequences.language_generation import generated_texts
+from keras_transgen.sequences.language_likelihood import log_likelihoods
 from keras_transgen.sequences.packing import (
     cropped,
     packed,
@@ -33,7 +33,7 @@ from keras_transgen.sequences.sequence_model import (
 from keras_transgen.sequences.sizes import check_sizes
 from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts, holds_texts
-from keras_transgen.sequences.token_rows import groups, same_length
+from keras_transgen.sequences.token_rows import same_length
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
@@ -102,7 +102,7 @@ class LanguageModel(SequenceModel):
             num_layers=num_layers,
             model_dim=model_dim,
             num_heads=num_heads,
-            feedforward_dim=feedforward_dim or 4 * model_dim,
+            feedforward_dim=4 * model_dim if feedforward_dim is None else feedforward_dim,
             dropout=dropout,
         )
         self.vocabulary = checked_vocabulary(vocabulary)
@@ -114,7 +114,7 @@ class LanguageModel(SequenceModel):
             num_layers,
             model_dim,
             num_heads,
-            feedforward_dim or 4 * model_dim,
+            4 * model_dim if feedforward_dim is None else feedforward_dim,
             dropout,
             positions,
             name="network",
@@ -157,11 +157,7 @@ class LanguageModel(SequenceModel):
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse what is no row of tokens, and labels."""
         if y is not None or sample_weight is not None:
-            raise ValueError(
-                "A language model takes texts alone, neither labels nor weights. To write texts "
-                "of one kind put its name in front of each; to translate there is "
-                f"SequenceToSequence. Received: {'y' if y is not None else 'sample_weight'}"
-            )
+            self.refuse_labels("y" if y is not None else "sample_weight")
         shape = tuple(np.shape(x))
         widths = (self.context_length + 1, 2 * self.context_length + 1)
         if len(shape) != 2 or not (1 < shape[1] <= widths[0] or shape[1] == widths[1]):
@@ -176,6 +172,19 @@ class LanguageModel(SequenceModel):
                 "There is nothing to predict: every text must have at least one token. "
                 f"Received: {shape[0]} rows without any"
             )
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Logits of rows of tokens, with the arguments of `keras.Model.predict`.
+
+        Raises:
+            ValueError: x is texts, of which several share a row.
+        """
+        if holds_texts(x):
+            raise ValueError(
+                "A language model goes on from texts by generate(texts), and says how likely they "
+                "are by log_likelihood(texts); predict takes rows of tokens. Received: texts"
+            )
+        return super().predict(x, *args, **kwargs)
 
     # Training
 
@@ -234,7 +243,7 @@ class LanguageModel(SequenceModel):
         places = tf.range(tf.shape(tokens)[1])[None] if rotary else positions_in_segments(tokens)
         return self.network(tokens, hidden, places, training=training)[0]
 
-    def _token_nats(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
+    def token_nats(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
         """-log p of each token after the first, zero where it is not counted."""
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(
             labels=tokens[:, 1:], logits=self(tokens[:, :-1], training=training)
@@ -243,7 +252,7 @@ class LanguageModel(SequenceModel):
 
     def _mean_nats(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
         count = tf.reduce_sum(tf.cast(predictions_counted(tokens), tf.float32))
-        return tf.math.divide_no_nan(tf.reduce_sum(self._token_nats(tokens, training)), count)
+        return tf.math.divide_no_nan(tf.reduce_sum(self.token_nats(tokens, training)), count)
 
     def feature_network(self) -> keras.Model:
         """A network from strings to features of each token; `load_backbone` makes a backbone of it.
@@ -270,25 +279,8 @@ class LanguageModel(SequenceModel):
             float64 `[count]`.
         """
         documents = self.vocabulary.encode(as_texts(texts, empty=True), start=True, end=True)
-        width, stride = self.context_length + 1, max(1, self.context_length // 2)
-        rows, first, owner = [], [], []
-        for number, document in enumerate(documents):
-            at, told = 0, 0
-            while told < len(document) - 1:
-                row = document[at : at + width]
-                rows.append(row)
-                first.append(told - at)
-                owner.append(number)
-                told = at + len(row) - 1
-                at += stride
-        found = np.zeros(len(documents))
-        nats_of = self.kept_function("nats", functools.partial(self._token_nats, training=False))
-        for group in groups([len(row) - 1 for row in rows]):
-            width = min(group.width, self.context_length) + 1
-            tokens = same_length([rows[each] for each in group.filled], width)
-            for each, row in zip(group.rows, nats_of(tf.constant(tokens)).numpy()):
-                found[owner[each]] -= row[first[each] :].sum(dtype="float64")
-        return found
+        check_known(documents)
+        return log_likelihoods(self, documents)
 
     def bits_per_character(self, texts: Any) -> float:
         """Mean -log2 p of a character of texts, their ends included in the numerator.

@@ -13,7 +13,7 @@ from keras_transgen.sequences.decoding.sampling_loop import Choose
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.language_generation import TokenNetwork, generate_tokens
-from keras_transgen.sequences.sequence_model import check_whole
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.token_codecs import END, START
 from keras_transgen.sequences.token_rows import groups, rounded
 from keras_transgen.sequences.vocabulary import Vocabulary

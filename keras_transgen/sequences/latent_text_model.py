@@ -14,8 +14,9 @@ from keras_transgen.sequences.latent_decoders import LATENT_DECODERS
 from keras_transgen.sequences.latent_generation import decoded
 from keras_transgen.sequences.latent_likelihood import by_rows, log_likelihoods
 from keras_transgen.sequences.packing import predictions_counted, segments
-from keras_transgen.sequences.sequence_model import SequenceModel, check_whole, checked_vocabulary
-from keras_transgen.sequences.sizes import check_sizes
+from keras_transgen.sequences.sequence_model import SequenceModel, check_known, checked_vocabulary
+from keras_transgen.sequences.sizes import check_sizes, check_whole
+from keras_transgen.sequences.text_encoder import feature_network, tokens_in_graph
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
@@ -109,7 +110,25 @@ class LatentTextModel(SequenceModel):
             )
         return tokens
 
+    def tokens_of(self, texts: Any) -> tf.Tensor:
+        """Tokens of strings, each with start and end, cut to the context."""
+        return tokens_in_graph(self.vocabulary, texts, self.context_length + 1, start=True)
+
     # Computing
+
+    def features(self, tokens: Any, training: bool = False) -> Any:
+        """What the encoder says of each token, `[batch, length, model_dim]`."""
+        tokens = tf.cast(tokens, tf.int32)
+        hidden = (tokens == PADDING)[:, None, None, :]
+        places = tf.range(tf.shape(tokens)[1])[None]
+        return self.encoder(tokens, hidden, places, training=training)[0]
+
+    def feature_network(self) -> keras.Model:
+        """The encoder, from strings to features; `load_backbone` makes a backbone of it.
+
+        Texts longer than the context are cut. A vocabulary of pieces needs `tensorflow-text`.
+        """
+        return feature_network(self)
 
     def posterior(self, tokens: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and scale of q(z|text), float32 `[batch, latent_dim]`.
@@ -118,11 +137,8 @@ class LatentTextModel(SequenceModel):
             tokens: int32 `[batch, length]`, each text with start and end, padded.
             training: Whether to drop.
         """
-        present = tokens != PADDING
-        places = tf.range(tf.shape(tokens)[1])[None]
-        hidden = ~present[:, None, None, :]
-        features = tf.cast(self.encoder(tokens, hidden, places, training=training)[0], tf.float32)
-        weights = tf.cast(present, tf.float32)[..., None]
+        features = tf.cast(self.features(tokens, training), tf.float32)
+        weights = tf.cast(tokens != PADDING, tf.float32)[..., None]
         summed = tf.reduce_sum(features * weights, axis=1)
         pooled = tf.math.divide_no_nan(summed, tf.reduce_sum(weights, axis=1))
         return self.posterior_mean(pooled), tf.nn.softplus(self.posterior_scale(pooled))
@@ -184,7 +200,9 @@ class LatentTextModel(SequenceModel):
         def both(tokens: tf.Tensor) -> tf.Tensor:
             return tf.stack(self.posterior(tokens), axis=1)
 
-        found = by_rows(self, self._tokens(texts), both)
+        tokens = self._tokens(texts)
+        check_known(tokens)
+        found = by_rows(self, tokens, both)
         return tfd.MultivariateNormalDiag(*tf.unstack(found, axis=1))
 
     def decode(
@@ -215,7 +233,12 @@ class LatentTextModel(SequenceModel):
         return decoded(self, z, max_tokens, Choice(temperature, top_k, top_p), seed)
 
     def sample(
-        self, count: int = 1, seed: int | None = None, temperature: float = 1.0
+        self,
+        count: int = 1,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
     ) -> list[str]:
         """New texts: latent vectors from the prior, and a text of each.
 
@@ -223,6 +246,8 @@ class LatentTextModel(SequenceModel):
             count: How many. Defaults to 1.
             seed: Of the vectors and of the tokens. `None` (default) draws afresh.
             temperature: Of the tokens; 0 takes the likeliest of each vector. Defaults to 1.
+            top_k: As in `decode`.
+            top_p: As in `decode`.
 
         Returns:
             Strings.
@@ -230,7 +255,7 @@ class LatentTextModel(SequenceModel):
         check_whole("count", count)
         draws = np.random.default_rng(None if seed is None else seed & 0xFFFFFFFF)
         z = draws.standard_normal((count, self.latent_dim), "float32")
-        return self.decode(z, temperature=temperature, seed=seed)
+        return self.decode(z, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
 
     def reconstruct(self, texts: Any) -> list[str]:
         """Texts through the latent vector and back: of the posterior's mean the likeliest tokens.
@@ -255,6 +280,11 @@ class LatentTextModel(SequenceModel):
             Strings.
         """
         check_whole("steps", steps, 2)
+        if not isinstance(first, str) or not isinstance(second, str):
+            raise ValueError(
+                "interpolate(first, second) goes from one text to another, a string each. "
+                f"Received: {type(first).__name__} and {type(second).__name__}"
+            )
         one, other = self.encode([first, second]).mean().numpy()
         return self.decode(np.linspace(one, other, steps))
 

@@ -21,28 +21,38 @@ def is_token_batches(data: Any) -> bool:
     return not any(spec.dtype == tf.string for spec in tf.nest.flatten(data.element_spec))
 
 
-def paired_texts(sources: Any, targets: Any) -> tuple[list[str], list[str]]:
+def paired_texts(
+    sources: Any, targets: Any, given: str = "fit(sources, targets)"
+) -> tuple[list[str], list[str]]:
     """Two lists of texts, of equal lengths.
 
     Args:
         sources: Strings, or without targets a data set of pairs of strings.
         targets: Strings.
+        given: How the user gives them.
 
     Raises:
         ValueError: There are no targets, or not as many.
     """
+    of_pairs = isinstance(sources, tf.data.Dataset) and isinstance(sources.element_spec, tuple)
+    if of_pairs and targets is not None:
+        raise ValueError("A data set of pairs has the targets: leave y out. Received: y too")
     if targets is None and isinstance(sources, tf.data.Dataset):
         if not isinstance(sources.element_spec, tuple) or len(sources.element_spec) != 2:
             raise ValueError(
                 "A data set must give pairs of a source and its target. "
                 f"Received: elements {sources.element_spec}"
             )
+        if sources.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "Pairs are read once, all of them: leave repeat() out, epochs say how often. "
+                "Received: a data set that never ends"
+            )
         parts = [[np.atleast_1d(each.numpy()) for each in element] for element in sources]
-        sources, targets = (np.concatenate(each) for each in zip(*parts))
+        sources, targets = (np.concatenate(each) for each in zip(*parts)) if parts else ([], [])
     if targets is None:
         raise ValueError(
-            "Each source needs a target: fit(sources, targets), two lists of texts. "
-            "Received: no targets"
+            f"Each source needs a target: {given}, two lists of texts. Received: no targets"
         )
     first, second = as_texts(sources, "sources"), as_texts(targets, "targets")
     if len(first) != len(second):

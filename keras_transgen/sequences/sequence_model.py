@@ -19,6 +19,9 @@ from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 
+# XLA takes four or five seconds for each shape of batch, which so few steps do not give back.
+_FEW_STEPS = 500
+
 
 class SequenceModel(TrainerModel):
     """A `TrainerModel` over tokens, with an optimizer by default whose rate fits its training.
@@ -29,7 +32,7 @@ class SequenceModel(TrainerModel):
 
     # The highest rate of the default optimizer.
     default_rate = 1e-3
-    # Whether XLA compiles a `fit` without `compile`.
+    # Whether XLA compiles a `fit` without `compile` that is long enough to pay for it.
     default_jit_compile: bool | str = "auto"
     context_length: int
     feature_dim: int
@@ -65,13 +68,30 @@ class SequenceModel(TrainerModel):
         """
         if self.compiled and not self._compiled_by_default:
             return
+        is_short = steps is not None and steps < _FEW_STEPS
         with self.distribute_strategy.scope():
             self.compile(
-                scheduled_adamw(steps, self.default_rate), jit_compile=self.default_jit_compile
+                scheduled_adamw(steps, self.default_rate),
+                jit_compile=False if is_short else self.default_jit_compile,
             )
         self._compiled_by_default = True
 
     # Data on their way in
+
+    def refuse_labels(self, name: str) -> None:
+        """Say of a model of texts alone that it takes no others.
+
+        Args:
+            name: Of what was given.
+
+        Raises:
+            ValueError: Always, of a model that takes none.
+        """
+        raise ValueError(
+            f"A {type(self).__name__} takes texts alone, neither labels nor weights. To write "
+            "texts of one kind put its name in front of each; to translate there is "
+            f"SequenceToSequence, to classify FeatureTransfer. Received: {name}"
+        )
 
     def rows_of(self, texts: list[str], training: bool) -> np.ndarray:
         """Texts as rows of tokens, int32 `[count, length]`.
@@ -84,6 +104,8 @@ class SequenceModel(TrainerModel):
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Texts as rows of tokens; rows of tokens as they are."""
+        if name in ("y", "sample_weight") and value is not None:
+            self.refuse_labels(name)
         if name in ("x", "validation_data") and holds_texts(value):
             # Few texts in a list are not the parts of validation data.
             return self.rows_of(as_texts(value), training and name == "x")
@@ -211,24 +233,6 @@ def check_known(tokens: list[list[int]], name: str = "texts") -> None:
             "The model's vocabulary does not know these texts: make one from them, or one of "
             "bytes, which knows all. A model keeps the vocabulary that it was made with. "
             f"Received: {name} with {unknown:.0%} unknown tokens"
-        )
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Refuse what is no number of things.
-
-    Args:
-        name: Of the argument.
-        value: Its value.
-        least: The least that it may be.
-
-    Raises:
-        ValueError: It is not.
-    """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(
-            f"{name} must be a whole number of at least {least}. Received: {name}={value!r}"
         )
 
 

@@ -18,10 +18,12 @@ from keras_transgen.sequences.pair_batches import Pairs, buckets, pair_batches
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts, token_pairs
 from keras_transgen.sequences.perplexity import Perplexity
 from keras_transgen.sequences.sequence_model import check_known, checked_tokens
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.translation_search import translated
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.training import loss_weight
+from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.serving import Endpoint
 
@@ -122,11 +124,12 @@ class SequenceToSequence(EncoderDecoder):
         batch_tokens: int,
         batch_size: int | None,
         training: bool,
+        given: str = "fit(sources, targets)",
     ) -> tf.data.Dataset:
         """Texts as batches of tokens; data sets of tokens as they are."""
         if targets is None and is_token_batches(sources):
             return sources
-        pairs = self._pairs(*paired_texts(sources, targets))
+        pairs = self._pairs(*paired_texts(sources, targets, given))
         check_known(pairs.sources, "sources")
         check_known(pairs.targets, "targets")
         replicas = self.distribute_strategy.num_replicas_in_sync
@@ -150,10 +153,11 @@ class SequenceToSequence(EncoderDecoder):
         vocabularies = (self.source_vocabulary, self.target_vocabulary)
         for name, values, vocabulary in zip(("sources", "targets"), (x, y), vocabularies):
             array = checked_tokens(values, vocabulary, name)
-            if array.ndim != 2:
+            longest = self.context_length + (name == "targets")
+            if array.ndim != 2 or array.shape[1] > longest:
                 raise ValueError(
-                    "Batches of tokens are ints [batch, length]. "
-                    f"Received: {name} of shape {list(array.shape)}"
+                    f"Batches of tokens are ints [batch, length], of {name} at most {longest} long "
+                    f"(context_length). Received: {name} of shape {list(array.shape)}"
                 )
 
     # Training
@@ -167,6 +171,7 @@ class SequenceToSequence(EncoderDecoder):
         *,
         batch_tokens: int = _BATCH_TOKENS,
         validation_data: Any = None,
+        validation_split: float = 0.0,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Train the model, with the arguments and the result of `keras.Model.fit`.
@@ -180,19 +185,29 @@ class SequenceToSequence(EncoderDecoder):
             epochs: Passes over the data. Defaults to 1.
             batch_tokens: About so many tokens has the longer side of a batch. Defaults to 2,048.
             validation_data: `(sources, targets)`, or a data set as `x`.
+            validation_split: Share of the pairs, the last ones, that is held out instead. Defaults
+                to 0.
             **kwargs: As in `keras.Model.fit`.
 
         Raises:
             ValueError: There are not as many targets as sources, a text is empty or longer than
                 the model, or the data are no texts.
         """
+        _refuse_options(batch_size, batch_tokens, kwargs)
+        if validation_split and validation_data is None:
+            (x, y), validation_data = split_last(
+                tuple(np.array(each, object) for each in paired_texts(x, y)), validation_split
+            )
         batches = self._batches(x, y, batch_tokens, batch_size, training=True)
         if validation_data is not None:
-            held_out = (
-                validation_data if isinstance(validation_data, tuple) else (validation_data, None)
-            )
+            held_out = _held_out(validation_data)
             validation_data = self._batches(
-                held_out[0], held_out[1], batch_tokens, batch_size, training=False
+                held_out[0],
+                held_out[1],
+                batch_tokens,
+                batch_size,
+                training=False,
+                given="validation_data=(sources, targets)",
             )
         return super().fit(batches, epochs=epochs, validation_data=validation_data, **kwargs)
 
@@ -208,6 +223,17 @@ class SequenceToSequence(EncoderDecoder):
         """Evaluate the model on data as `fit` takes them."""
         return super().evaluate(
             self._batches(x, y, batch_tokens, batch_size, training=False), **kwargs
+        )
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused: what follows a source is written token by token.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "A SequenceToSequence writes texts by generate(sources), and says how likely targets "
+            "are by log_likelihood(sources, targets). Received: a call of predict"
         )
 
     def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
@@ -310,7 +336,8 @@ class SequenceToSequence(EncoderDecoder):
                 model.
         """
         choice = Choice(temperature, top_k, top_p)
-        choice.check()
+        if beam_width == 1:
+            choice.check()
         texts = as_texts(sources, "sources")
         return translated(self, texts, beam_width, length_penalty, max_tokens, choice, seed)
 
@@ -350,6 +377,30 @@ class SequenceToSequence(EncoderDecoder):
                 target_vocabulary=Nested(Vocabulary, optional=True),
             )
         )
+
+
+def _refuse_options(batch_size: Any, batch_tokens: Any, rest: dict[str, Any]) -> None:
+    if batch_size is not None:
+        check_whole("batch_size", batch_size)
+    check_whole("batch_tokens", batch_tokens)
+    weights = [each for each in ("sample_weight", "class_weight") if rest.get(each) is not None]
+    if weights or not rest.get("shuffle", True):
+        raise ValueError(
+            "fit(sources, targets) takes no weights, and reads pairs of similar lengths together, "
+            f"in an order of its own. Received: {weights[0] if weights else 'shuffle=False'}"
+        )
+
+
+def _held_out(given: Any) -> tuple[Any, Any]:
+    """Sources and targets of validation data, or a data set without targets."""
+    if not isinstance(given, (tuple, list)):
+        return given, None
+    if len(given) != 2 or any(isinstance(part, (str, bytes)) for part in given):
+        raise ValueError(
+            "Each source needs a target: validation_data=(sources, targets), two lists of texts, "
+            f"without weights. Received: a {type(given).__name__} of {len(given)}"
+        )
+    return given[0], given[1]
 
 
 def _tokens(data: Any) -> Sequence[tf.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_transgen.sequences.sequence_model import check_whole
+import numpy as np
 
 
 def check_sizes(dropout: float, **sizes: Any) -> None:
@@ -21,3 +21,23 @@ def check_sizes(dropout: float, **sizes: Any) -> None:
         check_whole(name, size)
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
+
+
+def check_whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
+    """Refuse what is no number of things.
+
+    Args:
+        name: Of the argument.
+        value: Its value.
+        least: The least that it may be.
+        most: The most that it may be. Defaults to any.
+
+    Raises:
+        ValueError: It is not.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" and at most {most:,}"
+        raise ValueError(
+            f"{name} must be a whole number of at least {least}{limit}. Received: {name}={value!r}"
+        )

@@ -126,10 +126,7 @@ class TextVAE(LatentTextModel):
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse what is no row of tokens, and labels."""
         if y is not None or sample_weight is not None:
-            raise ValueError(
-                "A text VAE takes texts alone, neither labels nor weights. "
-                f"Received: {'y' if y is not None else 'sample_weight'}"
-            )
+            self.refuse_labels("y" if y is not None else "sample_weight")
         tokens = checked_tokens(x, self.vocabulary)
         if tokens.ndim != 2 or not 2 <= tokens.shape[1] <= self.context_length + 1:
             raise ValueError(

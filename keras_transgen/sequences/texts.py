@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,9 @@ import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import as_arrays
 from keras_transgen.datasets.printable import printable
+
+# What training on texts keeps in memory.
+_MOST_CHARACTERS = 2**31
 
 
 def as_texts(values: Any, name: str = "texts", empty: bool = False) -> list[str]:
@@ -25,13 +27,23 @@ def as_texts(values: Any, name: str = "texts", empty: bool = False) -> list[str]
     Raises:
         ValueError: There is no text, one is no string or empty, or one is not UTF-8.
     """
-    if isinstance(values, (str, bytes)):
+    if values is None or isinstance(values, (str, bytes)):
         raise ValueError(
             f"{name} must be a list of texts, each a string: put one alone into a list, "
             f"[text]. Received: {name}={printable(values, 80)!r}"
         )
-    if isinstance(values, (tf.data.Dataset, types.GeneratorType)):
-        values = [each for batch in values for each in _strings(batch, name)]
+    if isinstance(values, Mapping) or not hasattr(values, "__iter__"):
+        raise ValueError(
+            f"{name} must be strings, one a text, in a list, an array, a series, a data set or a "
+            f"generator. Received: {name} of type {type(values).__name__}"
+        )
+    if isinstance(values, tf.data.Dataset) and values.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            f"Texts are read once, all of them: leave repeat() out, epochs say how often. "
+            f"Received: {name} that never end"
+        )
+    if isinstance(values, (tf.data.Dataset, Iterator)):
+        values = list(_within_memory(values, name))
     elif isinstance(values, tf.Tensor):
         values = values.numpy()
     array = np.asarray(as_arrays(list(values) if _is_iterable(values) else values, name))
@@ -52,12 +64,35 @@ def as_texts(values: Any, name: str = "texts", empty: bool = False) -> list[str]
     return texts
 
 
+def _within_memory(values: Iterable[Any], name: str) -> Iterator[Any]:
+    """The texts of a data set or generator, as long as they may have an end."""
+    size = 0
+    for batch in values:
+        for each in _strings(batch, name):
+            size += len(each) if isinstance(each, (str, bytes)) else 1
+            if size > _MOST_CHARACTERS:
+                raise ValueError(
+                    f"Texts are kept in memory, at most {_MOST_CHARACTERS:,} characters of them; a "
+                    "generator must end. Received: more than that"
+                )
+            yield each
+
+
+def has_surrogates(text: str) -> bool:
+    """Whether a text holds halves of pairs of UTF-16, which are no characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def holds_texts(values: Any) -> bool:
     """Whether data are texts rather than numbers, as far as their first entry tells."""
     if isinstance(values, tf.data.Dataset):
         spec = values.element_spec
         return isinstance(spec, tf.TensorSpec) and spec.dtype == tf.string
-    if isinstance(values, (str, bytes, types.GeneratorType)):
+    if isinstance(values, (str, bytes, Iterator)):
         return True
     if isinstance(values, tf.Tensor):
         return values.dtype == tf.string
@@ -100,5 +135,10 @@ def _text(value: Any, name: str, place: int) -> str:
         raise ValueError(
             f"{name} must be strings, one a text. Received: {name} with a value of type "
             f"{type(value).__name__} in row {place}"
+        )
+    if not value.isascii() and has_surrogates(value):
+        raise ValueError(
+            "Texts are Unicode. Read the file as UTF-8, or leave out what is none. "
+            f"Received: {name} with half a pair of surrogates in row {place}"
         )
     return value

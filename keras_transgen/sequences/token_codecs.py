@@ -9,8 +9,9 @@ import functools
 import importlib
 import io
 import itertools
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,12 @@ import tensorflow as tf
 PADDING, START, END, UNKNOWN = range(4)
 SPECIAL = 4
 _REPLACEMENT = "\ufffd"
-_MAX_PIECES = 2**20
+MAX_PIECES = 2**20
 MAX_MODEL_BYTES = 2**28
+# SentencePiece's sign for white space, of which it reads no longer sentences than so many bytes.
+_WORD, _LONGEST = "\u2581", 4192
+# How SentencePiece says that texts have fewer pieces.
+_MOST_SAID = re.compile(r"set it to a value <= (\d+)")
 
 
 class TokenCodec(Protocol):
@@ -36,6 +41,9 @@ class TokenCodec(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text, without special ones."""
+
+    def tokens_reading(self, text: str) -> list[int]:
+        """The tokens that alone are read as a text, white space around it aside; or none."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, none of which is padding, start or end."""
@@ -55,6 +63,10 @@ class ByteCodec:
 
     def encode(self, text: str) -> list[int]:
         return [byte + SPECIAL for byte in text.encode()]
+
+    def tokens_reading(self, text: str) -> list[int]:
+        found = self.encode(text)
+        return found if len(found) == 1 else []
 
     def decode(self, tokens: Sequence[int]) -> str:
         whole = bytes(token - SPECIAL for token in tokens if token >= SPECIAL)
@@ -102,6 +114,9 @@ class CharacterCodec:
     def encode(self, text: str) -> list[int]:
         return [self._tokens.get(each, UNKNOWN) for each in text]
 
+    def tokens_reading(self, text: str) -> list[int]:
+        return [self._tokens[text]] if text in self._tokens else []
+
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(
             self.characters[token - SPECIAL] if token >= SPECIAL else _REPLACEMENT
@@ -145,9 +160,9 @@ class PieceCodec:
             raise ValueError(
                 f"This is no model of SentencePiece. Received: {len(model)} bytes; {error}"
             ) from error
-        if not 0 < pieces <= _MAX_PIECES:
+        if not 0 < pieces <= MAX_PIECES:
             raise ValueError(
-                f"A vocabulary has between 1 and {_MAX_PIECES:,} pieces. Received: {pieces:,}"
+                f"A vocabulary has between 1 and {MAX_PIECES:,} pieces. Received: {pieces:,}"
             )
         self._processor = processor
         special = {processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()}
@@ -169,26 +184,50 @@ class PieceCodec:
             "eos_id": END,
             "unk_id": UNKNOWN,
             "minloglevel": 2,
+            "hard_vocab_limit": False,
             **options,
         }
+        if kind == "bpe" and "hard_vocab_limit" not in options:
+            # It knows no softer limit.
+            del settings["hard_vocab_limit"]
         trainer = _sentencepiece().SentencePieceTrainer
         try:
             trainer.train(
-                sentence_iterator=iter(texts),
+                sentence_iterator=_sentences(texts),
                 model_writer=written,
                 vocab_size=size,
                 model_type=kind,
                 **settings,
             )
         except (RuntimeError, OSError) as error:
+            most = _MOST_SAID.search(str(error))
+            if most and "hard_vocab_limit" not in options and SPECIAL < int(most[1]) < size:
+                return cls.of(texts, int(most[1]), kind, **options)
+            if "unknown field name" in str(error):
+                raise ValueError(
+                    "SentencePiece has no such option of training; see its documentation. "
+                    f"Received: {sorted(options)}; SentencePiece says: {error}"
+                ) from error
             raise ValueError(
-                "SentencePiece cannot make such a vocabulary of these texts; a smaller size may "
-                f"do. Received: size={size} and {len(texts)} texts; SentencePiece says: {error}"
+                "SentencePiece cannot make a vocabulary of this size of these texts: it must hold "
+                "their characters, and no more pieces than they have. "
+                f"Received: size={size} and {len(texts)} texts; SentencePiece says: {error}"
+            ) from error
+        except TypeError as error:
+            raise ValueError(
+                "size and kind are arguments of their own, the rest are SentencePiece's options of "
+                f"training. Received: {sorted(options)}; {error}"
             ) from error
         return cls(written.getvalue())
 
     def encode(self, text: str) -> list[int]:
         return self._tokens[self._processor.EncodeAsIds(text)].tolist() if text else []
+
+    def tokens_reading(self, text: str) -> list[int]:
+        # Where a word begins, and within one.
+        pieces = {_WORD + text.strip(), text.strip().removeprefix(_WORD)}
+        found = self._tokens[[self._processor.PieceToId(piece) for piece in sorted(pieces)]]
+        return found[found != UNKNOWN].tolist()
 
     def decode(self, tokens: Sequence[int]) -> str:
         return self._processor.DecodeIds(self._pieces[np.asarray(tokens, int)].tolist())
@@ -214,6 +253,19 @@ class PieceCodec:
     def detokenize(self, tokens: tf.RaggedTensor) -> tf.Tensor:
         pieces = tokens.with_flat_values(tf.gather(self._pieces, tokens.flat_values))
         return self.in_graph.detokenize(pieces)
+
+
+def _sentences(texts: Sequence[str]) -> Iterator[str]:
+    """Texts in parts that SentencePiece does not pass over, cut at white space where there is."""
+    longest = _LONGEST // 4
+    for text in texts:
+        for line in text.splitlines():
+            while len(line) > longest:
+                cut = max(line.rfind(" ", 1, longest), 0) or longest
+                yield line[:cut]
+                line = line[cut:]
+            if line and not line.isspace():
+                yield line
 
 
 def _sentencepiece() -> Any:

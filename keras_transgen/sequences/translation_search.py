@@ -21,7 +21,8 @@ from keras_transgen.sequences.decoding.sampling_loop import (
 )
 from keras_transgen.sequences.decoding.token_choice import Choice
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
-from keras_transgen.sequences.sequence_model import check_whole
+from keras_transgen.sequences.sequence_model import check_known
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.token_codecs import END, PADDING, START, UNKNOWN
 from keras_transgen.sequences.token_rows import groups, rounded, same_length
 from keras_transgen.sequences.transformer.stack import TransformerStack
@@ -59,6 +60,7 @@ def translated(
     """A text for each source; see `SequenceToSequence.generate`."""
     _check(beam_width, length_penalty, max_tokens, choice)
     tokens = model.source_vocabulary.encode(list(sources), end=True)
+    check_known(tokens, "sources")
     lengths = np.array([len(each) for each in tokens])
     if lengths.max() > model.context_length:
         raise ValueError(
@@ -106,7 +108,12 @@ def _check(beam_width: Any, length_penalty: Any, max_tokens: Any, choice: Choice
     if beam_width > 1 and choice != Choice(0.0):
         raise ValueError(
             "A beam keeps what is likeliest and draws nothing: leave temperature, top_k and top_p, "
-            f"or take beam_width=1. Received: beam_width={beam_width}, {choice}"
+            f"or take beam_width=1. Received: beam_width={beam_width}, {choice.said()}"
+        )
+    if beam_width == 1 and length_penalty != 1.0:
+        raise ValueError(
+            "A length penalty compares the hypotheses of a beam: give beam_width too. "
+            f"Received: beam_width=1, length_penalty={length_penalty!r}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -14,10 +15,12 @@ import tensorflow as tf
 
 from keras_transgen.datasets.printable import printable
 from keras_transgen.datasets.whole_file import write_whole
-from keras_transgen.sequences.texts import as_texts
+from keras_transgen.sequences.sizes import check_whole
+from keras_transgen.sequences.texts import as_texts, has_surrogates
 from keras_transgen.sequences.token_codecs import (
     END,
     MAX_MODEL_BYTES,
+    MAX_PIECES,
     PADDING,
     SPECIAL,
     START,
@@ -80,7 +83,10 @@ class Vocabulary(keras.layers.Layer):
     ) -> None:
         super().__init__(trainable=False, **kwargs)
         if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {_KINDS}. Received: kind={printable(kind)!r}")
+            raise ValueError(
+                "Vocabulary.train(texts), .characters(texts), .bytes() and .load(path) make a "
+                f"vocabulary; its kind is one of {_KINDS}. Received: kind={printable(kind, 60)!r}"
+            )
         self.kind = kind
         self.digest = digest
         self._codec: TokenCodec | None = None
@@ -89,7 +95,7 @@ class Vocabulary(keras.layers.Layer):
         elif kind == "characters":
             self._codec = CharacterCodec(_checked_characters(characters))
         self._size = int(self._codec.size if self._codec else size or 0)
-        if self._codec is None and not SPECIAL < self._size <= 2**20:
+        if self._codec is None and not SPECIAL < self._size <= MAX_PIECES:
             raise ValueError(
                 "Vocabulary.train(texts, size) makes a vocabulary of pieces, Vocabulary.load(path) "
                 f"reads one. Received: kind={kind!r}, size={size!r}"
@@ -109,14 +115,18 @@ class Vocabulary(keras.layers.Layer):
 
         Args:
             texts: Strings.
-            size: Tokens in all, the four special ones included. Defaults to 4000.
+            size: Tokens in all, the four special ones included, at most: few texts have fewer
+                pieces. Defaults to 4000.
             kind: `"unigram"` (default) or `"bpe"`, byte pair encoding.
             **options: SentencePiece's training options, such as `byte_fallback=True`, by which
-                nothing is unknown, or `normalization_rule_name="identity"`.
+                nothing is unknown, `normalization_rule_name="identity"`, or
+                `hard_vocab_limit=True`, by which fewer pieces than asked for are an error.
 
         Raises:
-            ValueError: No texts, an unknown kind, or fewer pieces in the texts than asked for.
+            ValueError: No texts, an unknown kind or option, or too small a size for the
+                characters.
         """
+        check_whole("size", size, SPECIAL + 1, MAX_PIECES)
         if kind not in ("unigram", "bpe"):
             raise ValueError(f"kind must be 'unigram' or 'bpe'. Received: kind={kind!r}")
         return cls._of_codec(PieceCodec.of(as_texts(texts, empty=True), size, kind, **options))
@@ -130,9 +140,11 @@ class Vocabulary(keras.layers.Layer):
             size: Tokens in all, the four special ones included; of more characters the rarest are
                 unknown. Defaults to as many as there are.
         """
-        if size is not None and size <= SPECIAL:
-            raise ValueError(f"size must be more than {SPECIAL}. Received: size={size}")
+        if size is not None:
+            check_whole("size", size, SPECIAL + 1)
         codec = CharacterCodec.of(as_texts(texts, empty=True), size)
+        if not codec.characters:
+            raise ValueError("The texts have no character. Received: empty texts alone")
         return cls("characters", characters=codec.characters)
 
     @classmethod
@@ -158,12 +170,12 @@ class Vocabulary(keras.layers.Layer):
                 f"A vocabulary has at most {MAX_MODEL_BYTES:,} bytes. "
                 f"Received: path={str(path)!r} of {file.stat().st_size:,}"
             )
-        content = file.read_bytes()
-        if not content.startswith(b"{"):
-            return cls._of_codec(PieceCodec(content))
+        content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
         try:
+            if not content.startswith(b"{"):
+                return cls._of_codec(PieceCodec(content))
             return cls.from_config(json.loads(content))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"The file holds no vocabulary: {error}. Received: path={str(path)!r}"
             ) from error
@@ -209,6 +221,9 @@ class Vocabulary(keras.layers.Layer):
     def __len__(self) -> int:
         return self._size
 
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {self._size} {self.kind}>"
+
     def equals(self, other: object) -> bool:
         """Whether another vocabulary gives every text the same tokens.
 
@@ -234,7 +249,7 @@ class Vocabulary(keras.layers.Layer):
         before, behind = [START] * start, [END] * end
         codec = self.codec
         if isinstance(texts, str):
-            return before + codec.encode(texts) + behind
+            return before + codec.encode(as_texts([texts], empty=True)[0]) + behind
         return [before + codec.encode(each) + behind for each in as_texts(texts, empty=True)]
 
     def decode(self, tokens: Any) -> Any:
@@ -245,13 +260,19 @@ class Vocabulary(keras.layers.Layer):
                 lists.
 
         Returns:
-            A string, or a list of strings.
+            A string, or a list of strings. What was not known is `"\ufffd"` (a question mark in
+            a diamond), or `" \u2047 "` from a vocabulary of pieces.
 
         Raises:
             ValueError: A number is no token.
         """
         if isinstance(tokens, (tf.Tensor, tf.RaggedTensor)):
             tokens = tokens.to_list() if isinstance(tokens, tf.RaggedTensor) else tokens.numpy()
+        if not isinstance(tokens, (list, tuple, np.ndarray)) or getattr(tokens, "ndim", 1) == 0:
+            raise ValueError(
+                "Tokens come as a list of whole numbers, or several lists. "
+                f"Received: tokens={printable(tokens, 60)!r}"
+            )
         if len(tokens) and np.ndim(tokens[0]):
             return [self.decode(each) for each in tokens]
         numbers = np.asarray(tokens, dtype=int if len(tokens) == 0 else None)
@@ -343,9 +364,9 @@ def _checked_characters(characters: Any) -> str:
             "Vocabulary.characters(texts) makes a vocabulary of characters. "
             f"Received: characters={printable(characters, 60)!r}"
         )
-    if list(characters) != sorted(set(characters)):
+    if list(characters) != sorted(set(characters)) or has_surrogates(characters):
         raise ValueError(
-            "characters must be given once each, in their order by code. "
+            "characters must be given once each, in their order by code, none of them half a pair. "
             f"Received: characters={printable(characters, 60)!r}"
         )
     return characters

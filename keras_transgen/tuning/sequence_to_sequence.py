@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_transgen.sequences import SequenceToSequence, Vocabulary
 from keras_transgen.sequences.paired_texts import is_token_batches, paired_texts
-from keras_transgen.sequences.sequence_model import check_whole, checked_vocabulary
+from keras_transgen.sequences.sequence_model import checked_vocabulary
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.training.batches import split_last
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.search_space import Hyperparameter

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_transgen.sequences.sequence_model import SequenceModel, check_whole
+from keras_transgen.sequences.sequence_model import SequenceModel
+from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.transformer.stack import POSITIONS
 from keras_transgen.sequences.vocabulary import Vocabulary
 from keras_transgen.tuning.fresh_parts import fresh

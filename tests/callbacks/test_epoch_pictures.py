@@ -25,9 +25,10 @@ class White(EpochPictures):
 
 
 def test_a_file_for_the_epochs_asked_for(tmp_path):
-    Sampler(images).run([White(tmp_path / "white", every=2)], epochs=3)
+    Sampler(images).run([White(tmp_path / "white", every=2)], epochs=4)
     files = sorted(path.name for path in (tmp_path / "white").iterdir())
-    assert files == ["epoch_0001.png", "epoch_0003.png"]
+    # The last one too.
+    assert files == ["epoch_0001.png", "epoch_0003.png", "epoch_0004.png"]
 
 
 def test_tensorboard_receives_the_mosaic(tmp_path):

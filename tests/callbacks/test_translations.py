@@ -13,12 +13,13 @@ def model():
 def test_what_is_shown_is_what_the_model_writes(tmp_path, capsys):
     translator = model()
     show = ktg.callbacks.Translations(ENGLISH, GERMAN, 2, tmp_path, max_tokens=4, beam_width=2)
-    translator.fit(ENGLISH, GERMAN, epochs=3, verbose=0, callbacks=[show])
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["epoch_0001.txt", "epoch_0003.txt"]
+    translator.fit(ENGLISH, GERMAN, epochs=4, verbose=0, callbacks=[show])
+    names = [f"epoch_000{number}.txt" for number in (1, 3, 4)]
+    assert sorted(each.name for each in tmp_path.iterdir()) == names
     first, second = translator.generate(ENGLISH, max_tokens=4, beam_width=2)
     expected = f"one dog\n  -> {first}\n   = ein Hund\ntwo dogs\n  -> {second}\n   = zwei Hunde\n"
-    assert (tmp_path / "epoch_0003.txt").read_text() == expected
-    assert f"Epoch 3\n{expected}" in capsys.readouterr().out
+    assert (tmp_path / "epoch_0004.txt").read_text() == expected
+    assert f"Epoch 4\n{expected}" in capsys.readouterr().out
 
 
 def test_it_can_be_quiet(tmp_path, capsys):

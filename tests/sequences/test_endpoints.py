@@ -101,15 +101,15 @@ def test_pieces_travel_with_the_module(tmp_path):
     model = disturbed(ktg.LanguageModel(vocabulary, 16, 1, 16, 2, seed=0))
     generate = exported(model, str(tmp_path / "module"))["generate"]
     found = generate(
-        texts=tf.constant(["to be", "the"]),
+        texts=tf.constant(["to be ", "the"]),
         max_tokens=tf.constant(6),
         temperature=tf.constant(0.0),
         seed=tf.constant(0, tf.int64),
     )
-    expected = model.generate(["to be", "the"], max_tokens=6, temperature=0.0)
+    expected = model.generate(["to be ", "the"], max_tokens=6, temperature=0.0)
     assert texts_of(found) == expected
     given = {"max_tokens": np.int32(6), "seed": np.int64(0), "temperature": np.float32(0.0)}
-    texts = np.array(["to be", "the"])
+    texts = np.array(["to be ", "the"])
     assert alone(tmp_path, "generate", ("tensorflow_text",), texts=texts, **given) == expected
 
 

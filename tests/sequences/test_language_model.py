@@ -199,6 +199,52 @@ def test_stop_tokens_end_a_text(trained):
     assert found == [text[: text.find(" ") + 1] if " " in text else text for text in whole]
 
 
+@pytest.fixture(scope="module")
+def of_pieces():
+    """A model that has learnt one sentence, in pieces."""
+    texts = ["one big dog stands!", "oneness runs."] * 24
+    vocabulary = ktg.Vocabulary.train(texts, size=34, kind="bpe")
+    model = ktg.LanguageModel(vocabulary, 16, 1, 32, 2, dropout=0.0, seed=0)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    model.fit(texts, epochs=30, verbose=0)
+    return model
+
+
+def test_prompt_and_continuation_read_as_one_text(of_pieces):
+    prompts = ["one big", "one big ", "one b", "one"]
+    found = of_pieces.generate(prompts, max_tokens=14, temperature=0.0)
+    assert found[:3] == [" dog stands!", "dog stands!", "ig dog stands!"]
+    whole = of_pieces.generate([""], max_tokens=14, temperature=0.0)[0]
+    assert whole in ("one big dog stands!", "oneness runs.")
+
+
+def test_a_piece_stops_a_text_wherever_it_stands_in_a_word(of_pieces):
+    found = of_pieces.generate(["one big"], max_tokens=14, temperature=0.0, stop="d")
+    assert found == [" d"] or found == [" dog stands!"[: found[0].find("d") + 1]]
+    stopped = of_pieces.generate(["oneness"], max_tokens=14, temperature=0.0, stop=["."])
+    assert stopped == [" runs."]
+
+
+def test_the_smallest_temperatures_take_the_likeliest(trained):
+    expected = trained.generate(PROMPTS, max_tokens=8, temperature=0.0)
+    assert trained.generate(PROMPTS, max_tokens=8, temperature=1e-50, seed=0) == expected
+    assert trained.generate(PROMPTS, max_tokens=8, temperature=1e-5, seed=0) == expected
+
+
+def test_short_trainings_are_not_compiled():
+    model = small()
+    model.fit(TEXTS, verbose=0)
+    assert model.jit_compile is False
+    model.compile_for(500)
+    assert model.jit_compile is True
+
+
+def test_iterators_and_generators_are_read_once():
+    expected = small().log_likelihood(TEXTS[:3])
+    for texts in (iter(TEXTS[:3]), map(str, TEXTS[:3]), (each for each in TEXTS[:3])):
+        np.testing.assert_array_equal(small().log_likelihood(texts), expected)
+
+
 def test_a_second_call_compiles_nothing(trained):
     trained.generate(["to be"], max_tokens=10, temperature=0.7, top_p=0.9, seed=0)
     functions = dict(trained.kept_functions)
@@ -350,7 +396,20 @@ def test_the_default_rate_warms_up_and_falls():
         ),
         (lambda m: m.generate(["a"], max_tokens=1.5), "max_tokens must be a whole number"),
         (lambda m: m.generate(["a"], top_p=2.0), "top_p"),
-        (lambda m: m.generate(["a"], stop="ab"), "one token.*'ab', which is 2"),
+        (lambda m: m.generate(["a"], stop="ab"), "one token.*'ab'"),
+        (lambda m: m.generate(["a"], stop=5), "one token"),
+        (lambda m: m.generate(["\u4f60"]), "does not know these texts.*prompts with 100%"),
+        (lambda m: m.log_likelihood(["\u4f60"]), "does not know these texts"),
+        (lambda m: m.generate(["a"], temperature=0.0, top_k=2), "none drawn, at a temperature"),
+        (lambda m: m.fit(TEXTS, np.zeros(24)), "texts alone.*Received: y"),
+        (lambda m: m.fit(TEXTS, sample_weight=np.ones(24)), "texts alone.*sample_weight"),
+        (lambda m: m.predict(["to be"]), "log_likelihood"),
+        (lambda m: m.generate(None), "list of texts"),
+        (lambda m: m.fit({"text": ["a"]}), "of type dict|inputs"),
+        (
+            lambda m: m.fit(tf.data.Dataset.from_tensor_slices(["a"]).repeat(), steps_per_epoch=1),
+            "leave repeat",
+        ),
         (lambda m: m.generate(["a"], stop="\u0416"), "one token"),
         (lambda m: m.log_likelihood([3]), "must be strings"),
         (lambda m: m.log_likelihood([]), "no texts|no row"),

@@ -295,6 +295,28 @@ def iter_of(texts):
         (lambda m: m.generate([None]), "row 0|missing"),
         (lambda m: m.generate(["a"], beam_width=-1), "beam_width must be"),
         (lambda m: m.generate(["a"], top_p=0.0), "top_p"),
+        (lambda m: m.generate(["a"], top_p=0.5), "none drawn, at a temperature of 0"),
+        (lambda m: m.generate(["a"], length_penalty=2.0), "give beam_width too"),
+        (lambda m: m.generate(["a"], beam_width=2, top_k=3), "draws nothing.*top_k=3"),
+        (lambda m: m.generate(["\u4f60"]), "does not know these texts.*sources"),
+        (lambda m: m.predict(["a"]), r"generate\(sources\)"),
+        (lambda m: m.fit(["a"], ["A"], batch_size=0), "batch_size must be"),
+        (lambda m: m.fit(["a"], ["A"], batch_tokens=-5), "batch_tokens must be"),
+        (lambda m: m.fit(["a"], ["A"], shuffle=False), "shuffle=False"),
+        (lambda m: m.fit(["a"], ["A"], sample_weight=[1.0]), "no weights.*sample_weight"),
+        (lambda m: m.fit(["a"], ["A"], validation_data=["a"]), "validation_data=.sources"),
+        (lambda m: m.fit(["a"], ["A"], validation_data=np.array(["a"])), "validation_data="),
+        (lambda m: m.fit(["a"], ["A"], validation_data=(["a"], ["A"], [1.0])), "without weights"),
+        (lambda m: m.fit(["a"], ["A"], validation_split=0.5), "rows on both sides"),
+        (lambda m: m.fit(tf.data.Dataset.from_tensors(("a", "A")).repeat()), "leave repeat"),
+        (lambda m: m.fit(tf.data.Dataset.from_tensors(("a", "A")).take(0)), "no texts|no row"),
+        (lambda m: m.fit(tf.data.Dataset.from_tensors(("a", "A")), ["A"]), "leave y out"),
+        (
+            lambda m: m.fit(
+                tf.data.Dataset.from_tensors(([[4] * 30], [[1, *[4] * 9, 2]])), epochs=1
+            ),
+            r"sources at most 16 long.*\[1, 30\]",
+        ),
         # Those of another model: its vocabularies the other way around.
         (lambda m: m.fit(["AB"], ["A"]), "does not know these texts.*sources with 100%"),
         (lambda m: m.fit(["ab"], ["a"]), "does not know these texts.*targets with 100%"),
@@ -311,6 +333,18 @@ def test_errors(act, message):
         act(small())
 
 
+def test_the_last_pairs_are_held_out():
+    whole, split = small(), small()
+    whole.fit(
+        list(SOURCES[:18]),
+        list(TARGETS[:18]),
+        validation_data=(list(SOURCES[18:]), list(TARGETS[18:])),
+        verbose=0,
+    )
+    split.fit(list(SOURCES), list(TARGETS), validation_split=0.25, verbose=0)
+    assert split.history.history == whole.history.history
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
@@ -318,6 +352,7 @@ def test_errors(act, message):
         ((SOURCE, TARGET), {"copying": True}, "one vocabulary for both"),
         ((SOURCE,), {"label_smoothing": 1.0}, "label_smoothing must be in"),
         ((SOURCE,), {"num_layers": 0}, "num_layers"),
+        ((SOURCE,), {"feedforward_dim": 0}, "feedforward_dim"),
         ((SOURCE,), {"model_dim": 10, "num_heads": 4}, "multiple of num_heads"),
     ],
 )

@@ -24,7 +24,12 @@ def translator():
     return ktg.SequenceToSequence(VOCABULARY, **SIZES)
 
 
-MODELS = {"language model": language_model, "encoder": translator}
+def text_vae():
+    keras.utils.set_random_seed(0)
+    return ktg.TextVAE(VOCABULARY, latent_dim=4, **SIZES)
+
+
+MODELS = {"language model": language_model, "encoder": translator, "text VAE": text_vae}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -34,7 +39,7 @@ def test_features_are_those_of_the_model(name):
     assert backbone.carries_masks()
     found = backbone(tf.constant(["bad", "good film"])).numpy()
     for row, text in enumerate(["bad", "good film"]):
-        tokens = VOCABULARY.encode(text, start=name == "language model", end=True)
+        tokens = VOCABULARY.encode(text, start=name != "encoder", end=True)
         expected = model.features(np.array([tokens])).numpy()[0]
         np.testing.assert_allclose(found[row, : len(tokens)], expected, atol=1e-5)
 

@@ -162,14 +162,33 @@ def test_pieces_that_are_not_the_models_are_refused(pieces, sentences, tmp_path)
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda: Vocabulary.train(["a b"], size=4000), "a smaller size may do.*size=4000"),
+        (
+            lambda: Vocabulary.train(["a b"], size=4000, hard_vocab_limit=True),
+            "no more pieces than they have.*size=4000",
+        ),
+        (lambda: Vocabulary.train(["a b"], size=10**9), "at most 1,048,576"),
+        (lambda: Vocabulary.train(["a b"], size="9"), "size must be a whole number"),
+        (lambda: Vocabulary.train(["a b"], foo=3), r"no such option.*\['foo'\]"),
+        (lambda: Vocabulary.train(["a b"], vocab_size=9), "size and kind are arguments of their"),
+        (lambda: Vocabulary.characters([""]), "no character"),
+        (lambda: Vocabulary.characters({"a": 1}), "of type dict"),
+        (lambda: Vocabulary.characters(None), "must be a list of texts"),
+        (lambda: Vocabulary.characters(5), "of type int"),
+        (lambda: Vocabulary.bytes().encode("a\ud800"), "half a pair of surrogates in row 0"),
+        (lambda: Vocabulary.bytes().decode(5), "a list of whole numbers"),
+        (lambda: Vocabulary("characters", characters="\ud800"), "half a pair"),
+        (lambda: Vocabulary(["some", "texts"] * 400), r"Vocabulary.train\(texts\)"),
+        (
+            lambda: Vocabulary.bytes().encode(tf.data.Dataset.from_tensors("a").repeat()),
+            "leave repeat",
+        ),
         (
             lambda: Vocabulary.train(["a b"], kind="word"),
             "'unigram' or 'bpe'. Received: kind='word'",
         ),
         (lambda: Vocabulary.characters([]), "no row|no texts"),
         (lambda: Vocabulary.characters("abc"), r"put one alone into a list.*'abc'"),
-        (lambda: Vocabulary.characters(["a"], size=4), "size must be more than 4"),
+        (lambda: Vocabulary.characters(["a"], size=4), "size must be .* at least 5"),
         (lambda: Vocabulary.characters([1, 2]), "must be strings"),
         (lambda: Vocabulary.characters(["a", None]), "row 1|missing"),
         (lambda: Vocabulary.characters([b"\xff"]), "UTF-8"),
@@ -188,12 +207,33 @@ def test_errors(act, message):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no model", b"{", b"{}x", json.dumps({"kind": "words"}).encode()]
+    "content",
+    [b"", b"no model", b"{", b"{}x", json.dumps({"kind": "words"}).encode(), b'{"a":' * 100_000],
 )
 def test_files_that_hold_none_are_refused(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ValueError, match=r"no model of SentencePiece|holds no vocabulary"):
+    with pytest.raises(ValueError, match=r"holds no vocabulary: .*path='.*file'"):
         Vocabulary.load(tmp_path / "file")
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_few_texts_have_fewer_pieces_than_asked_for(kind):
+    texts = ["der Hund läuft", "die Katze läuft"]
+    vocabulary = Vocabulary.train(texts, kind=kind)
+    assert len(set("".join(texts))) < vocabulary.size < 60
+    assert vocabulary.decode(vocabulary.encode(texts)) == texts
+    assert repr(vocabulary) == f"<Vocabulary of {vocabulary.size} pieces>"
+
+
+def test_long_texts_are_learnt_from_like_short_ones(sentences):
+    """SentencePiece passes over sentences of more than 4,192 bytes."""
+    book = " ".join(sentences)
+    assert len(book) > 3 * 4192
+    for text in (book, book.replace(" ", "\n")):
+        vocabulary = Vocabulary.train([text, "zq zq"], size=40)
+        assert 3 not in vocabulary.encode(book)
+    unbroken = Vocabulary.train(["ab" * 5000, "zq"], size=20)
+    assert 3 not in unbroken.encode("abba")
 
 
 def test_configurations_hold_text_and_no_more():

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 _IMPOSSIBLE = -1e30
+# A lower temperature is as good as none, and float32 divides by it.
+LEAST_TEMPERATURE = 1e-6
 
 
 class Choice(NamedTuple):
@@ -44,17 +46,27 @@ class Choice(NamedTuple):
             )
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"top_p must be in (0, 1]. Received: top_p={self.top_p!r}")
+        if self.temperature == 0.0 and (self.top_k, self.top_p) != (None, None):
+            raise ValueError(
+                "The likeliest token is taken, and none drawn, at a temperature of 0: give one, "
+                f"such as 1.0, or leave top_k and top_p. Received: {self.said()}"
+            )
+
+    def said(self) -> str:
+        """What was asked for, as the user wrote it."""
+        given = {name: value for name, value in self._asdict().items() if value is not None}
+        return ", ".join(f"{name}={value!r}" for name, value in given.items())
 
     @property
     def mode(self) -> str:
         """What has to be computed: `"greedy"`, `"all"`, or `"some"`, which sorts."""
-        if self.temperature == 0.0 or self.top_k == 1:
+        if self.temperature < LEAST_TEMPERATURE or self.top_k == 1:
             return "greedy"
         return "all" if self.top_k is None and self.top_p in (None, 1.0) else "some"
 
     def numbers(self, vocabulary_size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """What `next_tokens` takes of it, as tensors, so that another number compiles nothing."""
-        temperature = self.temperature or 1.0
+        temperature = max(self.temperature, LEAST_TEMPERATURE)
         top_k = vocabulary_size if self.top_k is None else self.top_k
         top_p = 1.0 if self.top_p is None else self.top_p
         return tf.constant(temperature), tf.constant(top_k), tf.constant(top_p, tf.float32)
