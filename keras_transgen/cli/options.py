@@ -49,6 +49,23 @@ def seed_option(help: str) -> Any:
     return typer.Option(help=help, min=0, max=2**32 - 1)
 
 
+def rate_option(shown: str) -> Any:
+    """The option of a learning rate.
+
+    Args:
+        shown: What its default is called.
+    """
+    return typer.Option(
+        help="The highest one of its schedule.", show_default=shown, callback=_checked_rate
+    )
+
+
+def _checked_rate(rate: float | None) -> float | None:
+    if rate is not None and not 0.0 < rate < math.inf:
+        raise typer.BadParameter(f"a number above 0 is expected, such as 0.001. Received: {rate}")
+    return rate
+
+
 Check = Annotated[
     Literal["quick", "thorough", "none"],
     typer.Option(

@@ -10,7 +10,7 @@ import typer
 from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import refuse_missing
 from keras_transgen.cli.one_at_a_time import one_at_a_time
-from keras_transgen.cli.options import loading_console, refuse_output, seed_option
+from keras_transgen.cli.options import loading_console, rate_option, refuse_output, seed_option
 from keras_transgen.cli.resumable import (
     Minutes,
     Restart,
@@ -102,7 +102,7 @@ def run_text_train(
     ] = False,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="The highest one of its schedule.", show_default="the model's"),
+        rate_option("the model's"),
     ] = None,
     epochs: Annotated[
         int | None,

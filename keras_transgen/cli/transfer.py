@@ -22,6 +22,7 @@ from keras_transgen.cli.options import (
     ValueRange,
     loading_console,
     range_of,
+    rate_option,
     refuse_output,
     seed_option,
 )
@@ -148,9 +149,7 @@ def run_transfer(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(
-            help="The highest one of its schedule.", show_default="looked for on held-out examples"
-        ),
+        rate_option("looked for on held-out examples"),
     ] = None,
     epochs: Annotated[
         int | None,

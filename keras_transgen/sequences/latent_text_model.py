@@ -253,7 +253,7 @@ class LatentTextModel(SequenceModel):
             Strings.
         """
         check_whole("count", count)
-        draws = np.random.default_rng(None if seed is None else seed & 0xFFFFFFFF)
+        draws = np.random.default_rng(None if seed is None else seed % 2**64)
         z = draws.standard_normal((count, self.latent_dim), "float32")
         return self.decode(z, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
 

@@ -45,8 +45,8 @@ def check_call(x: Any, batch_size: int | None) -> None:
         wrong = [leaf for leaf in keras.tree.flatten(x) if leaf is None or isinstance(leaf, plain)]
         if wrong:
             raise ValueError(
-                "Data are arrays, or lists and dicts of arrays; one example alone goes into a list, "
-                "[x], and np.asarray(x) makes an array of numbers. "
+                "Data are arrays, or lists and dicts of arrays; one example alone goes into a "
+                "list, [x], and np.asarray(x) makes an array of numbers. "
                 f"Received: x of type {type(x).__name__} with {len(wrong)} values of type "
                 f"{type(wrong[0]).__name__}"
             )

@@ -186,6 +186,8 @@ def test_the_letter_before():
         ("train book.txt --target german", "two text files"),
         ("train book.txt --model language --copying", "--copying is an option of --model transl"),
         ("train book.txt --vocabulary bytes --size 20", "There are 256 bytes"),
+        ("train book.txt --learning-rate -1", "a number above 0 is expected"),
+        ("train book.txt --learning-rate nan", "a number above 0 is expected"),
         ("train book.txt --epochs 2 --steps 3", "leave out --epochs or --steps"),
         ("train pairs.csv --text absent", "a column 'absent'"),
         ("train pairs.csv --source english --target none", "a column 'none'"),

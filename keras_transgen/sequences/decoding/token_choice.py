@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ import tensorflow as tf
 _IMPOSSIBLE = -1e30
 # A lower temperature is as good as none, and float32 divides by it.
 LEAST_TEMPERATURE = 1e-6
+# Beyond it all tokens are alike.
+_HOTTEST = 1e30
 
 
 class Choice(NamedTuple):
@@ -31,20 +34,18 @@ class Choice(NamedTuple):
         Raises:
             ValueError: A number is out of its range.
         """
-        number = isinstance(self.temperature, (int, float)) and not isinstance(
-            self.temperature, bool
-        )
-        if not number or not 0.0 <= self.temperature < float("inf"):
+        if not _is(numbers.Real, self.temperature) or not 0.0 <= self.temperature < _HOTTEST:
             raise ValueError(
                 "temperature must be a number of at least 0; 0 takes the likeliest token. "
                 f"Received: temperature={self.temperature!r}"
             )
-        whole = isinstance(self.top_k, int) and not isinstance(self.top_k, bool)
-        if self.top_k is not None and (not whole or self.top_k < 1):
+        if self.top_k is not None and (not _is(numbers.Integral, self.top_k) or self.top_k < 1):
             raise ValueError(
                 f"top_k must be a whole number of at least 1. Received: top_k={self.top_k!r}"
             )
-        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+        if self.top_p is not None and not (
+            _is(numbers.Real, self.top_p) and 0.0 < self.top_p <= 1.0
+        ):
             raise ValueError(f"top_p must be in (0, 1]. Received: top_p={self.top_p!r}")
         if self.temperature == 0.0 and (self.top_k, self.top_p) != (None, None):
             raise ValueError(
@@ -67,9 +68,17 @@ class Choice(NamedTuple):
     def numbers(self, vocabulary_size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """What `next_tokens` takes of it, as tensors, so that another number compiles nothing."""
         temperature = max(self.temperature, LEAST_TEMPERATURE)
-        top_k = vocabulary_size if self.top_k is None else self.top_k
+        top_k = min(self.top_k or vocabulary_size, vocabulary_size)
         top_p = 1.0 if self.top_p is None else self.top_p
-        return tf.constant(temperature), tf.constant(top_k), tf.constant(top_p, tf.float32)
+        return (
+            tf.constant(temperature, tf.float32),
+            tf.constant(int(top_k)),
+            tf.constant(top_p, tf.float32),
+        )
+
+
+def _is(kind: type, value: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def next_tokens(

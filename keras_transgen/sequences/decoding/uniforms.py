@@ -18,5 +18,5 @@ def uniform_rows(count: int, steps: int, seed: int | None) -> np.ndarray:
     """
     if seed is None:
         return np.random.default_rng().random((count, steps), "float32")
-    rows = (np.random.default_rng([seed & 0xFFFFFFFF, row]) for row in range(count))
+    rows = (np.random.default_rng([seed % 2**64, row]) for row in range(count))
     return np.stack([row.random(steps, "float32") for row in rows])
