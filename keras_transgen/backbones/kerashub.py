@@ -110,7 +110,7 @@ def _checked(folder: Path) -> tuple[int, int]:
     for path in sorted(folder.glob("*.json")):
         config = parsed_config(path.read_bytes(), ".json")
         if path.name != "metadata.json":
-            check_numbers(config, size)
+            check_numbers(config, size, weights)
         _refuse_ways_out(config, path)
     return _PER_WEIGHT * size + _FREE_BYTES, _PER_WEIGHT * weights + _FREE_COUNT
 

@@ -27,6 +27,7 @@ from keras_transgen.backbones.module_store import standing_in, stored_folder, un
 from keras_transgen.backbones.private_archive import private_copy
 from keras_transgen.backbones.registered_modules import import_classes
 from keras_transgen.backbones.saved_model import let_in
+from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_numbers import check_numbers
 from keras_transgen.training.refusal import refusals
 from keras_transgen.training.variable_limit import limit_variables
@@ -104,9 +105,11 @@ def load_model(
                 # Optimizers, averages and base values are in the file themselves; some networks
                 # are made once more while they are taken apart.
                 with limit_variables(*limits), standing_in(contents):
-                    return keras.saving.load_model(
+                    model = keras.saving.load_model(
                         copy, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
                     )
+                _check_whole(model)
+                return model
             except RecursionError:
                 kept.take_out()
                 raise ValueError(
@@ -129,7 +132,7 @@ def _prepared(
 ) -> tuple[tuple[int, int], dict[str, str]]:
     """What the variables may take, and the modules, now in the store, by the names they go by."""
     config = read_config(archive)
-    check_numbers(config, _bytes_of_weights(archive))
+    check_numbers(config, _bytes_of_weights(archive), weights)
     import_classes(registered_names(config))
     modules = _packed_modules(archive)
     contents = {}
@@ -140,6 +143,16 @@ def _prepared(
         _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES,
         _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT,
     ), contents
+
+
+def _check_whole(model: Any) -> None:
+    """Refuse a layer that lacks what it has beside weights: Keras passes over absent assets."""
+    if not isinstance(model, keras.Model):
+        return
+    for layer in flat_layers(model):
+        check_whole = getattr(layer, "check_whole", None)
+        if check_whole is not None:
+            check_whole()
 
 
 def _bytes_of_weights(archive: zipfile.ZipFile) -> int:

@@ -50,6 +50,10 @@ _SENTENCES = (
      "iconv -f latin1 -t utf-8 FILE > NEW."),
     (r"[Gg]ive learning_rate a number", "Give --learning-rate a number"),
     (r"\bpass header=False\b", "give --no-header"),
+    (r"pass a larger context_length, or", "train with a larger --context, or"),
+    (r"context_length - 1 = ", "one less than its context, "),
+    (r"(?<=Received: )model_dim=(\d+), num_heads=\d+", r"--width \1"),
+    (r"model_dim must be a multiple of num_heads", "--width must be a multiple of 4"),
 )  # fmt: skip
 _OPTIONS = (
     "alphabet",

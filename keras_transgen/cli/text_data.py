@@ -34,7 +34,7 @@ def read_texts(
             )
         columns = ["text"] if text is None else columns_of(text)
         return text_table(paths[0], columns, None, header=header).texts
-    _refuse_columns(paths[0], {"--text": text, "--header": header})
+    refuse_columns(paths[0], {"--text": text, "--header": header})
     texts = [content for file in _files(paths) for content in _content(file, lines)]
     if not texts:
         raise ValueError(
@@ -70,7 +70,7 @@ def read_pairs(
             "Expected one table (CSV, TSV) with a column for each side, or two text files, line by "
             f"line the translation of each other. Received: {', '.join(map(str, paths))}"
         )
-    _refuse_columns(paths[0], {"--source": source, "--target": target, "--header": header})
+    refuse_columns(paths[0], {"--source": source, "--target": target, "--header": header})
     sides = [read_lines(path) for path in paths]
     if len(sides[0]) != len(sides[1]):
         raise ValueError(
@@ -99,7 +99,11 @@ def read_lines(path: Path) -> list[str]:
     """
     from keras_transgen.datasets.file_content import file_text
 
-    text = file_text(path, MAX_BYTES, "text")
+    return lines_of(file_text(path, MAX_BYTES, "text"))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, without their ends; no line behind the last end."""
     # Not `splitlines`, which also divides at characters that stand within a text.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
@@ -157,7 +161,8 @@ def _whole(lines: list[str]) -> list[str]:
     return [text] if text.strip() else []
 
 
-def _refuse_columns(path: Path, options: dict[str, object]) -> None:
+def refuse_columns(path: Path, options: dict[str, object]) -> None:
+    """Refuse options of tables beside a text file."""
     given = [name for name, value in options.items() if value is not None]
     if given:
         raise ValueError(

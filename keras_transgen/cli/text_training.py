@@ -79,7 +79,11 @@ def train_texts(
         "vocabulary": f"{vocabulary.size} {vocabulary.kind}",
         "weights": model.count_params(),
         "epochs": len(run.logs),
-        "options": {name: value for name, value in given.items() if value is not None},
+        "options": {
+            name: [str(each) for each in value] if isinstance(value, list) else value
+            for name, value in given.items()
+            if value is not None
+        },
     }
     write_whole_json(output / "report.json", {**report, **of_the_run})
     if len(run.logs) > 1:

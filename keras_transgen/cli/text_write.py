@@ -78,13 +78,12 @@ def run_text_generate(
     model = _loaded(model_file)
     prompts = [each for each in (prompt or [""]) for _ in range(count)]
     if hasattr(model, "sample"):
-        if prompt or top_k or top_p:
+        if prompt:
             raise ValueError(
-                "A text VAE draws whole texts: leave out --prompt, --top-k and --top-p. "
+                "A text VAE draws whole texts: leave out --prompt. "
                 f"Received: {type(model).__name__} in {model_file}"
             )
-        limit = {} if max_tokens is None else {"max_tokens": max_tokens}
-        texts = model.sample(count, temperature=temperature, seed=seed, **limit)
+        texts = model.sample(count, seed, temperature, top_k, top_p, max_tokens)
     elif hasattr(model, "bits_per_character"):
         texts = model.generate(prompts, max_tokens or 256, temperature, top_k, top_p, seed)
         texts = [begin + text for begin, text in zip(prompts, texts)]
@@ -141,17 +140,14 @@ def run_text_translate(
             f"makes. Received: {type(model).__name__} in {model_file}"
         )
     lines = _lines(source, text, header)
-    full = [row for row, line in enumerate(lines) if line.strip()]
+    full, most = _translatable(model, lines, source, console)
     # Empty lines stay where they are.
     found = [""] * len(lines)
     with progress_bar(console) as bar:
         task = bar.add_task("translating", total=len(full))
         for at in range(0, len(full), batch_size):
             rows = full[at : at + batch_size]
-            try:
-                made = model.generate([lines[row] for row in rows], beam_width=beam)
-            except ValueError as error:
-                raise ValueError(f"Among lines {rows[0] + 1} to {rows[-1] + 1}: {error}") from error
+            made = model.generate([lines[row] for row in rows], beam, max_tokens=most)
             for row, translation in zip(rows, made):
                 # A line for a line.
                 found[row] = " ".join(translation.split("\n"))
@@ -172,19 +168,62 @@ def _loaded(model_file: Path) -> Any:
     return ktg.load_model(model_in(model_file), compile=False)
 
 
-def _lines(source: Path, text: str | None, header: bool | None) -> list[str]:
-    from keras_transgen.cli.text_data import is_table, read_lines, read_texts
+def _translatable(
+    model: Any, lines: Sequence[str], source: Path, console: Any
+) -> tuple[list[int], int]:
+    """Which lines are translated, and the most tokens of each, the same whatever the batches."""
+    vocabulary = model.source_vocabulary
+    tokens = vocabulary.encode(list(lines), end=True)
+    long = [row for row, each in enumerate(tokens) if len(each) > model.context_length]
+    if long:
+        raise ValueError(
+            f"The model reads lines of at most {model.context_length} tokens: shorten or divide "
+            f"the others. Received: {len(long)} longer ones in {source}, the first of "
+            f"{len(tokens[long[0]])} tokens in line {long[0] + 1}"
+        )
+    full = [row for row, line in enumerate(lines) if line.strip()]
+    strange = [row for row in full if 2 * tokens[row].count(vocabulary.unknown) >= len(tokens[row])]
+    if len(strange) == len(full):
+        raise ValueError(
+            "The model's vocabulary does not know these texts: another language, or another "
+            f"model. Received: {len(full)} lines in {source}"
+        )
+    if strange:
+        console.print(
+            f"Left empty, since the model's vocabulary hardly knows them: {len(strange)} lines, "
+            f"the first is line {strange[0] + 1}",
+            highlight=False,
+        )
+    chosen = sorted(set(full) - set(strange))
+    return chosen, min(16 + 2 * max(len(tokens[row]) for row in chosen), model.context_length)
 
-    if source == _STANDARD:
-        lines = sys.stdin.read().split("\n")
-        lines = lines[:-1] if lines[-1] == "" else lines
-    elif is_table(source):
+
+def _lines(source: Path, text: str | None, header: bool | None) -> list[str]:
+    from keras_transgen.cli.text_data import (
+        is_table,
+        lines_of,
+        read_lines,
+        read_texts,
+        refuse_columns,
+    )
+
+    if is_table(source):
         return read_texts([source], text, header, lines=True)
-    else:
-        lines = read_lines(source)
+    refuse_columns(source, {"--text": text, "--header": header})
+    lines = lines_of(_standard_input()) if source == _STANDARD else read_lines(source)
     if not any(line.strip() for line in lines):
         raise ValueError(f"Expected lines of text. Received: none in {source}")
     return lines
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            "Expected text in UTF-8 from standard input; convert it: iconv -f latin1 -t utf-8. "
+            f"Received: other bytes at place {error.start}"
+        ) from error
 
 
 def _on_screen(texts: Sequence[str]) -> list[str]:

@@ -40,9 +40,11 @@ def decoded(
 ) -> list[str]:
     """A text for each latent vector; see `TextVAE.decode`."""
     z = np.asarray(z, "float32")
-    if z.ndim != 2 or z.shape[1] != model.latent_dim or not len(z):
+    if z.ndim != 2 or z.shape[1] != model.latent_dim or not np.isfinite(z).all() or not len(z):
+        kind = "" if np.isfinite(z).all() else ", not all of them finite"
         raise ValueError(
-            f"z must be of shape [count, {model.latent_dim}]. Received: z of shape {list(z.shape)}"
+            f"z must be numbers of shape [count, {model.latent_dim}]. "
+            f"Received: z of shape {list(z.shape)}{kind}"
         )
     choice.check()
     most = model.context_length if max_tokens is None else max_tokens

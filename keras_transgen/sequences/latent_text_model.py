@@ -239,6 +239,7 @@ class LatentTextModel(SequenceModel):
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
+        max_tokens: int | None = None,
     ) -> list[str]:
         """New texts: latent vectors from the prior, and a text of each.
 
@@ -248,6 +249,7 @@ class LatentTextModel(SequenceModel):
             temperature: Of the tokens; 0 takes the likeliest of each vector. Defaults to 1.
             top_k: As in `decode`.
             top_p: As in `decode`.
+            max_tokens: As in `decode`.
 
         Returns:
             Strings.
@@ -255,7 +257,7 @@ class LatentTextModel(SequenceModel):
         check_whole("count", count)
         draws = np.random.default_rng(None if seed is None else seed % 2**64)
         z = draws.standard_normal((count, self.latent_dim), "float32")
-        return self.decode(z, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        return self.decode(z, max_tokens, temperature, top_k, top_p, seed)
 
     def reconstruct(self, texts: Any) -> list[str]:
         """Texts through the latent vector and back: of the posterior's mean the likeliest tokens.

@@ -90,6 +90,7 @@ class Vocabulary(keras.layers.Layer):
         self.kind = kind
         self.digest = digest
         self._codec: TokenCodec | None = None
+        self._failure: ValueError | None = None
         if kind == "bytes":
             self._codec = ByteCodec()
         elif kind == "characters":
@@ -340,22 +341,40 @@ class Vocabulary(keras.layers.Layer):
 
     def load_assets(self, folder: str) -> None:
         """Read the pieces out of a file's assets."""
-        if self.kind != "pieces":
+        # Keras asks once for each way to the vocabulary, and says what the last one met.
+        if self.kind != "pieces" or self._codec is not None:
             return
-        file = Path(folder, _PIECES)
-        if not file.is_file() or file.stat().st_size > MAX_MODEL_BYTES:
+        try:
+            self._codec = self._codec_in(folder)
+        except ValueError as error:
+            self._failure = self._failure or error
+            raise self._failure from None
+
+    def _codec_in(self, folder: str | None) -> PieceCodec:
+        file = Path(folder or ".", _PIECES)
+        if folder is None or not file.is_file() or file.stat().st_size > MAX_MODEL_BYTES:
             raise ValueError(
-                "The file lacks its vocabulary, or it is larger than a vocabulary is. "
-                f"Received: {self.name!r}"
+                "The file lacks its vocabulary, or it is larger than a vocabulary is. Get it again "
+                f"from where it was made. Received: {self.name!r}"
             )
         content = file.read_bytes()
-        codec = PieceCodec(content)
-        if codec.size != self._size or hashlib.sha256(content).hexdigest() != self.digest:
+        if hashlib.sha256(content).hexdigest() != self.digest:
             raise ValueError(
-                "The vocabulary in the file is not the one that its model was made with. "
-                f"Received: {codec.size} pieces where {self._size} were expected"
+                "The vocabulary in the file is not the one that its model was made with. Get it "
+                f"again from where it was made. Received: {self.name!r} of {len(content):,} bytes"
             )
-        self._codec = codec
+        codec = PieceCodec(content)
+        if codec.size != self._size:
+            raise ValueError(
+                "The vocabulary in the file has another size than its model. Get it again from "
+                f"where it was made. Received: {codec.size} pieces where {self._size} were expected"
+            )
+        return codec
+
+    def check_whole(self) -> None:
+        """Refuse a vocabulary of pieces whose pieces were not in the file."""
+        if self._codec is None:
+            self.load_assets(None)  # type: ignore[arg-type]
 
 
 def _checked_characters(characters: Any) -> str:

@@ -38,13 +38,18 @@ _HARMLESS = _HARMLESS_WORDS.split()
 _ARRAYS = ("__numpy__", "__tensor__")
 
 
-def check_numbers(config: Any, file_bytes: int) -> None:
+def check_numbers(config: Any, file_bytes: int, parts: int | None = None) -> None:
     """Refuse numbers in a configuration that would take far more memory than its file justifies.
 
     Seeds, steps, limits and other numbers that nothing is made of may be any. Every other whole
     number counts from 100,000 up: together they are at most ten million and the bytes of the
     weights, of which a table of so many rows has at least one each. A shape has axes of at most
-    2 ** 24 and at most 2 ** 27 elements.
+    2 ** 24 and at most 2 ** 27 elements. Layers and blocks are no more than the parts of the file.
+
+    Args:
+        config: The configuration.
+        file_bytes: Of the weights.
+        parts: Groups and weights in the file; `None` (default) where they are not known.
     """
     left, statistics = _FREE + file_bytes, _MOST_STATISTICS
     waiting: list[tuple[str, Any]] = [("", config)]
@@ -63,6 +68,8 @@ def check_numbers(config: Any, file_bytes: int) -> None:
             if "shape" in key:
                 _check_shape(key, each)
             waiting += [(key, value) for value in each]
+        elif parts is not None and isinstance(each, int) and _is_depth(key) and each > parts:
+            raise _too_large(key, each)
         elif isinstance(each, int) and abs(each) > _MOST.get(key, _SMALL):
             if "shape" in key:
                 _check_shape(key, [each])
@@ -72,6 +79,11 @@ def check_numbers(config: Any, file_bytes: int) -> None:
                 left -= abs(each)
                 if left < 0:
                     raise _too_large(key, each)
+
+
+def _is_depth(key: str) -> bool:
+    """Whether a number says how many layers are made, each of which has a weight at least."""
+    return key.startswith("num_") and key.endswith(("layers", "blocks", "stages"))
 
 
 def _key(inner: Any, outer: str) -> str:

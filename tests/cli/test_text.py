@@ -1,7 +1,9 @@
 """The command `text`: what it trains and writes is what the models of Python say."""
 
+import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +117,33 @@ def test_a_translator_from_a_table_and_from_two_files(folder, translator, tmp_pa
     assert "en.txt" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_lines_that_cannot_be_translated(translator, tmp_path, monkeypatch, capsys):
+    model_file, source = translator / "model.keras", tmp_path / "source.txt"
+    model = ktg.load_model(model_file)
+    source.write_text("one dog\n\u4f60\u597d\nsix cows\n", encoding="utf-8")
+    found = run_text_translate(model_file, source)
+    # Of all lines alike: twice the longest, its end included, and 16.
+    one, six = model.generate(["one dog", "six cows"], 5, max_tokens=2 * 9 + 16)
+    assert found == [one, "", six]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "hardly knows them: 1 lines, the first is line 2" in told
+    source.write_text("one dog\n\n" + "one dog " * 200)
+    with pytest.raises(ValueError, match=r"1 longer ones in .* tokens in line 3"):
+        run_text_translate(model_file, source)
+    source.write_text("\u4f60\u597d\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="does not know these texts"):
+        run_text_translate(model_file, source)
+    with pytest.raises(ValueError, match=r"Only tables .* leave out --text"):
+        run_text_translate(model_file, source, text="text")
+    given = io.TextIOWrapper(io.BytesIO("\ufeffone dog\n".encode()))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert run_text_translate(model_file, Path("-")) == model.generate(["one dog"], 5)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"gr\xfcn\n")))
+    with pytest.raises(ValueError, match="Expected text in UTF-8 from standard input"):
+        run_text_translate(model_file, Path("-"))
+
+
 def test_scores_are_those_of_sacrebleu_and_of_counting():
     sacrebleu = pytest.importorskip("sacrebleu")
     found, references = ["a b c d e", "x y"], ["a b c d f", "x y"]
@@ -145,6 +174,11 @@ def test_a_text_vae_of_lines(folder, tmp_path, monkeypatch):
     assert texts == model.sample(3, temperature=0.8, seed=1)
     rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert [row["text"] for row in rows] == texts
+    short = run_text_generate(
+        tmp_path / "vae" / "model.keras", count=3, seed=1, max_tokens=2, top_k=2
+    )
+    assert short == model.sample(3, 1, 0.8, top_k=2, max_tokens=2)
+    assert max(map(len, short)) <= 2
     with pytest.raises(ValueError, match="leave out --prompt"):
         run_text_generate(tmp_path / "vae" / "model.keras", ["to be"])
 

@@ -91,3 +91,14 @@ def test_the_configurations_of_keras(tmp_path):
         {**keras.saving.serialize_keras_object(model), "compile": model.get_compile_config()},
         sum(np.asarray(weight).nbytes for weight in model.weights),
     )
+
+
+def test_no_more_layers_than_the_file_has_parts():
+    """Thousands of them take minutes before their variables are too many."""
+    config = {"class_name": "LanguageModel", "config": {"num_layers": 3000}}
+    check_numbers(config, 1000)
+    check_numbers(config, 1000, parts=3000)
+    with pytest.raises(ValueError, match=r"num_layers.*3000"):
+        check_numbers(config, 1000, parts=80)
+    # Heads are parts of one weight.
+    check_numbers({"num_heads": 16}, 1000, parts=8)
