@@ -46,6 +46,7 @@ _NAMES = {
         "TextEncoder",
         "TextVAE",
         "Vocabulary",
+        "WaveNet",
     ),
 }
 

@@ -12,5 +12,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "TextEncoder": "convolutional_text_encoder",
         "TextVAE": "text_vae",
         "Vocabulary": "vocabulary",
+        "WaveNet": "wavenet.wavenet",
     },
 )

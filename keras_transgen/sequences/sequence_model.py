@@ -1,9 +1,8 @@
-"""What all models of sequences share: how texts come in, training by default, kept functions."""
+"""What all models of texts share: how texts come in."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,70 +10,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
-from keras_transgen.sequences.optimizer_schedule import scheduled_adamw
+from keras_transgen.sequences.scheduled_model import ScheduledModel
 from keras_transgen.sequences.texts import as_texts, holds_texts
 from keras_transgen.sequences.token_codecs import END, UNKNOWN
-from keras_transgen.sequences.traced_by_shape import TracedByShape
 from keras_transgen.sequences.vocabulary import Vocabulary
-from keras_transgen.training import TrainerModel
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 
-# XLA takes four or five seconds for each shape of batch, which so few steps do not give back.
-_FEW_STEPS = 500
 
-
-class SequenceModel(TrainerModel):
-    """A `TrainerModel` over tokens, with an optimizer by default whose rate fits its training.
+class SequenceModel(ScheduledModel):
+    """A `ScheduledModel` over tokens, to which texts come in.
 
     Args:
         **kwargs: Passed to `TrainerModel`.
     """
 
-    # The highest rate of the default optimizer.
-    default_rate = 1e-3
-    # Whether XLA compiles a `fit` without `compile` that is long enough to pay for it.
-    default_jit_compile: bool | str = "auto"
     context_length: int
     feature_dim: int
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._compiled_by_default = False
-        # Compiled functions, by what they do.
-        self.kept_functions: dict[Any, Any] = {}
-
-    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
-        """Configure training; `fit` does it with its defaults where it has not been called.
-
-        Args:
-            optimizer: Keras optimizer or its name. Defaults to AdamW at the model's rate. A `fit`
-                without `compile` warms up to that rate and lets it fall to a tenth.
-            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` and `auto_scale_loss`, as
-                in `TrainerModel.compile`.
-        """
-        self._compiled_by_default = False
-        with self.distribute_strategy.scope():
-            given = keras.optimizers.get(
-                scheduled_adamw(rate=self.default_rate) if optimizer is None else optimizer
-            )
-        super().compile(optimizer=given, **kwargs)
-        self.remember_compile(optimizer=given, **kwargs)
-
-    def compile_for(self, steps: int | None) -> None:
-        """Compile with the defaults for a training, where the user has not compiled.
-
-        Args:
-            steps: How many it will take; `None` where nobody knows.
-        """
-        if self.compiled and not self._compiled_by_default:
-            return
-        is_short = steps is not None and steps < _FEW_STEPS
-        with self.distribute_strategy.scope():
-            self.compile(
-                scheduled_adamw(steps, self.default_rate),
-                jit_compile=False if is_short else self.default_jit_compile,
-            )
-        self._compiled_by_default = True
 
     # Data on their way in
 
@@ -139,17 +90,6 @@ class SequenceModel(TrainerModel):
         if isinstance(x, (np.ndarray, tf.Tensor)):
             self.check_data(x, y, kwargs.get("sample_weight"), training=False)
         return super().evaluate(x, y, *args, **kwargs)
-
-    def kept_function(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of tensors as TensorFlow runs it, compiled as the model's steps are.
-
-        Args:
-            name: By which it is kept.
-            function: What it does, the same at every call.
-        """
-        if name not in self.kept_functions:
-            self.kept_functions[name] = TracedByShape(function, bool(self.jit_compile))
-        return self.kept_functions[name]
 
     # What a network of features needs
 
@@ -249,8 +189,9 @@ def steps_of_fit(x: Any, args: tuple, kwargs: dict[str, Any]) -> int | None:
     # Of a `fit` that goes on from an epoch, those that are left.
     epochs -= kwargs.get("initial_epoch", 0)
     steps = kwargs.get("steps_per_epoch")
-    if steps is None and isinstance(x, (np.ndarray, tf.Tensor)):
-        steps = math.ceil(x.shape[0] / (batch_size or 32))
+    first = keras.tree.flatten(x)[0] if isinstance(x, dict) else x
+    if steps is None and isinstance(first, (np.ndarray, tf.Tensor)):
+        steps = math.ceil(first.shape[0] / (batch_size or 32))
     if steps is None and isinstance(x, tf.data.Dataset):
         # Below zero where nobody knows.
         steps = max(0, int(x.cardinality()))

@@ -1,4 +1,4 @@
-"""A model of texts and its run, in a process that the test kills. Arguments: model, folder."""
+"""A model of sequences and its run, in a process that the test kills. Arguments: model, folder."""
 
 import sys
 
@@ -30,12 +30,22 @@ def latent_model(**settings):
     return ktg.TextVAE(VOCABULARY, 2, **SIZES, word_dropout=0.3, beta=CyclicalWarmup(5), **settings)
 
 
+def wavenet(**settings):
+    return ktg.WaveNet(
+        100, 2, layers_per_stack=3, residual_channels=4, skip_channels=4, window=20, **settings
+    )
+
+
+WAVES = [np.sin(np.arange(20 + 3 * n) / (2 + n % 2)).astype("float32") for n in range(48)]
+LABELS = np.arange(48) % 2
+
 MODELS = {
     "texts": (language_model, (TEXTS,), {"batch_size": 16}),
     "windows": (language_model, ([STREAM],), {"batch_size": 10}),
     "translator": (translator, (TEXTS, TARGETS), {"batch_tokens": 400}),
     "text_vae": (latent_model, (TEXTS,), {"batch_size": 16}),
     "recurrent": (lambda: latent_model(decoder="gru"), (TEXTS,), {"batch_size": 16}),
+    "wavenet": (wavenet, (WAVES, LABELS), {"batch_size": 16}),
 }
 
 

@@ -1,0 +1,1 @@
+"""Sound, one sample after the other: WaveNet."""
