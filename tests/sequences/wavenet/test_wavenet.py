@@ -8,6 +8,7 @@ import keras_transgen as ktg
 from keras_transgen.datasets.wave_file import Wave
 from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.sequences.wavenet.generation import rounded_samples
+from keras_transgen.training.padded_sequences import padded
 from tests.harness import ModelCase, every_check
 
 RATE = 100
@@ -62,19 +63,19 @@ def framed(**settings):
 
 
 def ragged(arrays):
-    return (
-        tf.ragged.stack(arrays)
-        if arrays[0].ndim == 1
-        else tf.RaggedTensor.from_row_lengths(
-            np.concatenate(arrays), [len(each) for each in arrays]
-        )
-    )
+    lengths = [len(each) for each in arrays]
+    return tf.RaggedTensor.from_row_lengths(np.concatenate(arrays), lengths)
+
+
+def arrays(sequences):
+    """Sequences as they are once they have entered, whose rows the harness counts."""
+    return keras.tree.map_structure(np.asarray, padded(ragged(sequences)))
 
 
 def case(make, labels, asked):
     return ModelCase(
         make=make,
-        data=(ragged(WAVES), labels),
+        data=(arrays(WAVES), labels),
         compile=lambda model, **arguments: model.compile(keras.optimizers.Adam(3e-3), **arguments),
         outputs=("log_likelihood", (WAVES[:3], asked), {}),
         # Lengths are counted, and the scale of conditions is measured once.
@@ -89,7 +90,7 @@ CASES = {
         np.stack([LABELS, SPEAKERS], axis=1),
         np.stack([LABELS, SPEAKERS], axis=1)[:3],
     ),
-    "frames": case(framed, ragged(FRAMES), FRAMES[:3]),
+    "frames": case(framed, arrays(FRAMES), FRAMES[:3]),
 }
 
 
