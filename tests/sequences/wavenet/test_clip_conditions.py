@@ -22,7 +22,7 @@ def test_frames_are_stretched_between_their_middles():
     layer.tables[0].assign(np.zeros((1, 1, 2)))
     frames = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     # The second clip has two frames; what stands behind them belongs to nobody.
-    lengths, times = np.array([20, 7]), np.tile(np.arange(20), (2, 1))
+    lengths, times = np.int32([20, 7]), np.tile(np.arange(20, dtype="int32"), (2, 1))
     found = layer(frames, times, lengths).numpy()
     vectors = layer.projection(frames).numpy()
     for row, count in ((0, 5), (1, 2)):
