@@ -42,6 +42,7 @@ _NAMES = {
     "fusion": ("PerceptualLoss",),
     "sequences": (
         "LanguageModel",
+        "MusicModel",
         "SequenceToSequence",
         "TextEncoder",
         "TextVAE",

@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "LanguageModel": "language_model",
+        "MusicModel": "music.music_model",
         "SequenceToSequence": "sequence_to_sequence",
         "TextEncoder": "convolutional_text_encoder",
         "TextVAE": "text_vae",

@@ -109,7 +109,7 @@ class RecurrentStack(keras.layers.Layer):
         states = self.empty_cache(tf.shape(tokens)[0], 1) if cache is None else cache
         after = []
         for norm, recurrence, state in zip(self.norms, self.recurrences, states):
-            found, state = _run(recurrence, norm(x), state, tokens != PADDING)
+            found, state = run_recurrence(recurrence, norm(x), state, tokens != PADDING)
             x = x + self.dropout(found, training=training)
             after.append(state)
         return self.final_norm(x), after
@@ -123,11 +123,19 @@ class RecurrentStack(keras.layers.Layer):
         return [tf.zeros((batch, self.model_dim), self.compute_dtype) for _ in self.recurrences]
 
 
-def _run(recurrence: Any, x: Any, state: Any, present: Any) -> tuple[Any, Any]:
-    """What a layer says of each token, and its state behind them."""
+def run_recurrence(recurrence: Any, x: Any, state: Any, present: Any = None) -> tuple[Any, Any]:
+    """What a layer of units says of each vector, and its state behind them.
+
+    Args:
+        recurrence: A `keras.layers.RNN` of one state, which returns sequences and its state.
+        x: `[batch, length, size]`.
+        state: Before them.
+        present: Which of them count, bool `[batch, length]`; others leave the state as it is.
+            Defaults to all.
+    """
     if x.shape[1] != 1:
         return recurrence(x, initial_state=[state], mask=present)
     # One token needs no loop, which would stand in the loop that generates.
     _, (after,) = recurrence.cell(x[:, 0], [state])
-    after = tf.where(present, after, state)
+    after = after if present is None else tf.where(present, after, state)
     return after[:, None], after
