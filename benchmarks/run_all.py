@@ -38,6 +38,7 @@ SCRIPTS = (
     "tuner_trials.py",
     "language_model.py",
     "translation.py",
+    "music.py",
     "gpu.py",
 )
 

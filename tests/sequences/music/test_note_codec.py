@@ -71,5 +71,5 @@ def test_what_is_no_melody(melodies, message):
 
 @pytest.mark.parametrize("given", [(60,), (60, 59), (-1, 5), (0, 128), (0.0, 5), 60, "ab", None])
 def test_what_is_no_range(given):
-    with pytest.raises(ValueError, match="pitch_range must be.*Received: pitch_range="):
+    with pytest.raises(ValueError, match=r"pitch_range must be.*Received: pitch_range="):
         NoteCodec.of_range(given, 3)
