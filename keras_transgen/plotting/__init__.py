@@ -9,6 +9,7 @@ from keras_transgen.plotting.learning_rate_finder import plot_learning_rate_find
 from keras_transgen.plotting.method_comparison import plot_method_comparison
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.plotting.parallel_coordinates import plot_parallel_coordinates
+from keras_transgen.plotting.piano_roll import plot_piano_roll
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.plotting.save_figure import save_figure
 from keras_transgen.plotting.translations import plot_translations
@@ -24,6 +25,7 @@ __all__ = [
     "plot_learning_rate_finder",
     "plot_method_comparison",
     "plot_parallel_coordinates",
+    "plot_piano_roll",
     "plot_sample_grid",
     "plot_translations",
     "plot_traversal",

@@ -24,8 +24,8 @@ from keras_transgen.sequences.music.piece_rows import (
 )
 from keras_transgen.sequences.music.pieces import as_list, holds_pieces
 from keras_transgen.sequences.music.transposition import checked_steps, transposed
-from keras_transgen.sequences.sequence_model import SequenceModel, check_whole
-from keras_transgen.sequences.sizes import check_sizes
+from keras_transgen.sequences.sequence_model import SequenceModel
+from keras_transgen.sequences.sizes import check_sizes, check_whole
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.serving import Endpoint
@@ -147,6 +147,12 @@ class MusicModel(SequenceModel):
     def batch_shape(self) -> tuple[int | None, ...]:
         return None, None, self.codec.max_notes + 1
 
+    def refuse_labels(self, name: str) -> None:
+        """Say that pieces are all that it takes."""
+        raise ValueError(
+            f"A model of music takes pieces alone, neither labels nor weights. Received: {name}"
+        )
+
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Pieces as rows of tokens; rows of tokens, and data sets of them, as they are."""
         if name in ("x", "validation_data") and holds_pieces(value, name):
@@ -157,10 +163,7 @@ class MusicModel(SequenceModel):
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse what is no row of tokens, and labels."""
         if y is not None or sample_weight is not None:
-            raise ValueError(
-                "A model of music takes pieces alone, neither labels nor weights. "
-                f"Received: {'y' if y is not None else 'sample_weight'}"
-            )
+            self.refuse_labels("sample_weight" if y is None else "y")
         rows, width = np.asarray(x), self.codec.max_notes + 1
         tokens = rows[..., :-1]
         is_row = rows.dtype.kind in "iu" and rows.ndim == 3 and rows.shape[2] == width
