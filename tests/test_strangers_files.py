@@ -116,6 +116,7 @@ SAMPLES = {
     "LowRank": lambda: cls_of("LowRank")(keras.layers.Dense(2)),
     "SpectralNormalization": lambda: cls_of("SpectralNormalization")(keras.layers.Dense(2)),
     "Mixture": layer("Mixture", 2),
+    "MusicModel": layer("MusicModel", max_notes=1, num_layers=1, model_dim=2, note_dim=2),
     "MultiScaleFeatures": layer("MultiScaleFeatures", "digits"),
     "NearestCentroid": layer("NearestCentroid", 2),
     "Noise": NOISE,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.music import MUSIC, sample_music, train_music
 from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     EMBEDDED,
-    BatchSize,
     Check,
     Color,
     OldSize,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 20
 GRID = 64
+_BATCH_SIZE = 64
 
 
 @one_at_a_time
@@ -47,11 +48,11 @@ def run_train(
         str,
         typer.Argument(
             help="A folder of images (by class for the conditional GAN), or 'digits', which come "
-            "with the package."
+            "with the package; of music a folder of MIDI files, or a JSON file of pieces."
         ),
     ] = EMBEDDED,
     model: Annotated[
-        Literal["vae", "gan", "conditional-gan"], typer.Option(help="What to train.")
+        Literal["vae", "gan", "conditional-gan", "music"], typer.Option(help="What to train.")
     ] = "vae",
     image_size: Annotated[
         int | None,
@@ -64,7 +65,10 @@ def run_train(
     epochs: Epochs = None,
     steps: Steps = None,
     minutes: Minutes = None,
-    batch_size: BatchSize = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Examples a batch.", show_default="64; 16 pieces of music"),
+    ] = None,
     latent_dim: Annotated[
         int | None,
         typer.Option(min=1, help="Size of the latent vector.", show_default="the model's"),
@@ -76,11 +80,48 @@ def run_train(
     seed: Annotated[int, seed_option("Of networks, noise and order.")] = 0,
     check: Check = "quick",
     skip_broken: SkipBroken = False,
+    frames_per_beat: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of music: frames of a quarter note.", show_default="1; 4 for sixteenths"
+        ),
+    ] = None,
+    transpose: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of music: semitones up and down, in training.", show_default="0"),
+    ] = None,
 ) -> Any:
-    """Train a VAE, a GAN or a conditional GAN."""
+    """Train a VAE, a GAN, a conditional GAN or a model of music."""
     refuse_two_lengths(epochs, steps)
+    of_music = {"frames_per_beat": frames_per_beat, "transpose": transpose}
+    of_images = {
+        "image_size": image_size,
+        "size": size,
+        "color": None if color == "rgb" else color,
+        "latent_dim": latent_dim,
+        "check": None if check == "quick" else check,
+        "skip_broken": skip_broken or None,
+    }
+    _refuse_others(model, of_images if model == MUSIC else of_music)
+    if model == MUSIC and images == EMBEDDED:
+        raise ValueError(
+            "Music is learnt from a folder of MIDI files, or a JSON file of pieces: give one. "
+            "Received: none"
+        )
     refuse_output(output)
     console = loading_console()
+    if model == MUSIC:
+        learnt: dict[str, Any] = {
+            "images": str(Path(images).resolve()),
+            "model": model,
+            "epochs": epochs,
+            "steps": steps,
+            "batch_size": batch_size,
+            "seed": seed,
+            **of_music,
+        }
+        with ResumableTraining(output, learnt, console, restart, minutes, steps) as run:
+            return train_music(run, learnt)
     image_size = one_size(console, image_size, size)
     settings: dict[str, Any] = {
         "images": images if images == EMBEDDED else str(Path(images).resolve()),
@@ -89,7 +130,7 @@ def run_train(
         "color": color,
         "epochs": epochs,
         "steps": steps,
-        "batch_size": batch_size,
+        "batch_size": batch_size or _BATCH_SIZE,
         "latent_dim": latent_dim,
         "seed": seed,
         "check": check,
@@ -163,17 +204,30 @@ def run_sample(
         Path, typer.Argument(help="The .keras file of a generative model.", show_default=False)
     ],
     output: Annotated[
-        Path, typer.Argument(help="PNG file; with --separate, a folder.", show_default=False)
+        Path,
+        typer.Argument(
+            help="PNG file; with --separate, a folder. Of music a MIDI file, or a folder for "
+            "several.",
+            show_default=False,
+        ),
     ],
     count: Annotated[
-        int, typer.Option(min=1, help="How many; per class, without --condition.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many; per class, without --condition.",
+            show_default="64; 1 piece of music",
+        ),
+    ] = None,
     condition: Annotated[
         str | None,
         typer.Option(help="Class to draw, by name or number from 0, for a conditional GAN."),
     ] = None,
     seed: Annotated[int | None, seed_option("Makes the samples reproducible.")] = None,
     separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Of music: frames of a piece.", show_default="64")
+    ] = None,
 ) -> list[Path]:
     """Draw samples from a trained model's file."""
     refuse_output(output, folder=separate, name="output")
@@ -188,6 +242,13 @@ def run_sample(
         raise ValueError(
             f"This file holds no generative model. Received: {type(model).__name__} in {model_file}"
         )
+    if isinstance(model, ktg.MusicModel):
+        _refuse_others(MUSIC, {"condition": condition, "separate": separate or None})
+        files = sample_music(model, model_file, output, count or 1, frames or 64, seed)
+        console.print(f"{len(files)} pieces: {output}")
+        return files
+    _refuse_others(type(model).__name__, {"frames": frames})
+    count = count or GRID
     labels = _labels(model, count, condition)
     samples = np.asarray(model.sample(count if labels is None else labels, seed=seed))
     low, high = _range(model)
@@ -200,6 +261,19 @@ def run_sample(
     files = _write_each(samples, labels, (low, high), output)
     console.print(f"{len(files)} samples: {output}")
     return files
+
+
+def _refuse_others(model: str, options: dict[str, Any]) -> None:
+    """Refuse options of other models.
+
+    Raises:
+        ValueError: One of them was given.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, each in options.items() if each is not None]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} does not apply to {model}: leave it out. Received: {given[0]}"
+        )
 
 
 def _model(

@@ -104,7 +104,7 @@ def _check(
     try:
         pitches = [pitch for piece in pieces for frame in piece for pitch in frame]
     except TypeError:
-        pitches = [None]
+        pitches = [-1]
     whole = all(
         isinstance(p, (int, np.integer)) and not isinstance(p, bool) and 0 <= p < _MIDI_PITCHES
         for p in pitches

@@ -14,6 +14,8 @@ TEXTS = [" ".join(_DRAWS.choice(["to", "be", "or", "not", "sea"], 4)) for _ in r
 TARGETS = [text[::-1] for text in TEXTS]
 VOCABULARY = ktg.Vocabulary.characters(TEXTS)
 SIZES = {"context_length": 24, "num_layers": 1, "model_dim": 8, "num_heads": 2, "dropout": 0.2}
+# Some longer than the context of eight frames.
+PIECES = [_DRAWS.integers(63, 70, (_DRAWS.integers(1, 20), 2)).tolist() for _ in range(48)]
 # Longer than eight contexts: read in windows that each epoch cuts anew.
 STREAM = " ".join(TEXTS)
 
@@ -39,6 +41,13 @@ def wavenet(**settings):
 WAVES = [np.sin(np.arange(20 + 3 * n) / (2 + n % 2)).astype("float32") for n in range(48)]
 LABELS = np.arange(48) % 2
 
+
+def music_model():
+    return ktg.MusicModel(
+        (60, 72), 3, 8, num_layers=1, model_dim=8, note_dim=8, dropout=0.2, transpose=3
+    )
+
+
 MODELS = {
     "texts": (language_model, (TEXTS,), {"batch_size": 16}),
     "windows": (language_model, ([STREAM],), {"batch_size": 10}),
@@ -46,6 +55,7 @@ MODELS = {
     "text_vae": (latent_model, (TEXTS,), {"batch_size": 16}),
     "recurrent": (lambda: latent_model(decoder="gru"), (TEXTS,), {"batch_size": 16}),
     "wavenet": (wavenet, (WAVES, LABELS), {"batch_size": 16}),
+    "music": (music_model, (PIECES,), {"batch_size": 16}),
 }
 
 
