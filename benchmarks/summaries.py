@@ -49,7 +49,9 @@ def rouge(found, expected):
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--epochs", type=int, default=14)
+    arguments.add_argument("--lead-epochs", type=int, default=4, help="first, to write the lead")
     arguments.add_argument("--dropout", type=float, default=0.2)
+    arguments.add_argument("--rate", type=float, help="for headlines, after the lead")
     arguments.add_argument("--lead", type=int, default=60, help="pieces of a text that are read")
     options = arguments.parse_args()
     rows = [row for row in news() if all(row)]
@@ -71,6 +73,15 @@ def main() -> None:
     )
     stop = keras.callbacks.EarlyStopping("val_loss", patience=3, restore_best_weights=True)
     start = time.process_time()
+    if options.lead_epochs:
+        # What stands first is a headline already, and the pointer learns to copy it.
+        texts, _ = sides(training)
+        model.fit(
+            texts, [" ".join(text.split()[:WORDS]) for text in texts],
+            epochs=options.lead_epochs, verbose=2,
+        )  # fmt: skip
+        if options.rate:
+            model.compile(keras.optimizers.AdamW(options.rate, global_clipnorm=1.0))
     history = model.fit(
         *sides(training), epochs=options.epochs, validation_data=sides(held_out), callbacks=[stop],
         verbose=2,

@@ -83,6 +83,12 @@ def tiny_network():
 
 NOISE = layer("Noise", 0.1)
 # One object of every class that a file may name.
+def reader():
+    """A network of tokens as KerasHub's are."""
+    tokens = {name: keras.Input((None,), dtype="int32") for name in ("token_ids", "padding_mask")}
+    return keras.Model(tokens, keras.layers.Embedding(4, 2)(tokens["token_ids"]))
+
+
 SAMPLES = {
     "ActiveUnits": layer("ActiveUnits", 2),
     "BottleneckAdapter": layer("BottleneckAdapter", 2),
@@ -144,6 +150,7 @@ SAMPLES = {
     "TextEncoder": lambda: cls_of("TextEncoder")(
         cls_of("Vocabulary")(), 2, 4, embedding_dim=2, filters=2, widths=(1,)
     ),
+    "PresetTextFeatures": lambda: cls_of("PresetTextFeatures")(reader(), keras.layers.Identity()),
     "TextFeatures": lambda: cls_of("TextFeatures")(SAMPLES["LanguageModel"]()),
     "TextVAE": lambda: cls_of("TextVAE")(
         cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1

@@ -172,6 +172,7 @@ class SequenceToSequence(EncoderDecoder):
         batch_tokens: int = _BATCH_TOKENS,
         validation_data: Any = None,
         validation_split: float = 0.0,
+        shuffle: bool = True,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Train the model, with the arguments and the result of `keras.Model.fit`.
@@ -187,6 +188,7 @@ class SequenceToSequence(EncoderDecoder):
             validation_data: `(sources, targets)`, or a data set as `x`.
             validation_split: Share of the pairs, the last ones, that is held out instead. Defaults
                 to 0.
+            shuffle: Whether each epoch has an order of its own; `False` for that of lengths.
             **kwargs: As in `keras.Model.fit`.
 
         Raises:
@@ -198,7 +200,7 @@ class SequenceToSequence(EncoderDecoder):
             (x, y), validation_data = split_last(
                 tuple(np.array(each, object) for each in paired_texts(x, y)), validation_split
             )
-        batches = self._batches(x, y, batch_tokens, batch_size, training=True)
+        batches = self._batches(x, y, batch_tokens, batch_size, training=shuffle)
         if validation_data is not None:
             held_out = _held_out(validation_data)
             validation_data = self._batches(
@@ -384,10 +386,10 @@ def _refuse_options(batch_size: Any, batch_tokens: Any, rest: dict[str, Any]) ->
         check_whole("batch_size", batch_size)
     check_whole("batch_tokens", batch_tokens)
     weights = [each for each in ("sample_weight", "class_weight") if rest.get(each) is not None]
-    if weights or not rest.get("shuffle", True):
+    if weights:
         raise ValueError(
-            "fit(sources, targets) takes no weights, and reads pairs of similar lengths together, "
-            f"in an order of its own. Received: {weights[0] if weights else 'shuffle=False'}"
+            "fit(sources, targets) takes no weights: leave pairs out, or repeat them. "
+            f"Received: {weights[0]}"
         )
 
 
