@@ -279,7 +279,7 @@ def test_two_replicas_answer_as_one(decoder, two_replicas):
         (lambda m: m.log_likelihood([None]), "row 0|missing"),
         (lambda m: m.evaluate(["a" * 40]), "at most 32 tokens"),
         (lambda m: m.interpolate("a", ""), "1 empty in texts"),
-        (lambda m: m.interpolate("a", 3), "of one kind|must be strings"),
+        (lambda m: m.interpolate("a", 3), "a string each"),
         (lambda m: m.fit(["\u4f60\u597d"]), "does not know these texts.*100% unknown"),
         (lambda m: m.sample(2.5), "count must be"),
         (lambda m: m.sample(1, temperature=-1), "temperature"),
