@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import ops
+
+
+class StepWeights(NamedTuple):
+    """The weights of all layers for one step.
+
+    Attributes:
+        known: Of what is known before the step, the past and the conditions,
+            `[layers, residual_channels + condition_channels, 2 residual_channels]`.
+        bias: `[layers, 1, 2 residual_channels]`.
+        now: Of the layers' inputs, one matrix a layer.
+        residual: Of what goes to the next layer, the same but for the last.
+        skip: `[layers * residual_channels, skip_channels]`.
+    """
+
+    known: tf.Tensor
+    bias: tf.Tensor
+    now: list[tf.Tensor]
+    residual: list[tf.Tensor]
+    skip: tf.Tensor
 
 
 class GatedStack(keras.layers.Layer):
@@ -101,13 +120,19 @@ class GatedStack(keras.layers.Layer):
         shape = [max(self.dilations), len(self.dilations), batch, self.residual_channels]
         return tf.zeros(shape, self.compute_dtype)
 
-    def step_weights(self) -> list[tf.Tensor]:
+    def step_weights(self) -> StepWeights:
         """The weights as `step` wants them, for a loop to take them once."""
-        *weights, residual, skip = self._cast_weights()
-        return [*weights, residual, tf.reshape(skip, [-1, self.skip_channels])]
+        past, now, condition, bias, residual, skip = self._cast_weights()
+        return StepWeights(
+            known=tf.concat([past, condition], axis=1),
+            bias=bias[:, None],
+            now=tf.unstack(now),
+            residual=tf.unstack(residual),
+            skip=tf.reshape(skip, [-1, self.skip_channels]),
+        )
 
     def step(
-        self, weights: list[tf.Tensor], x: tf.Tensor, condition: Any, time: Any, queues: Any
+        self, weights: StepWeights, x: tf.Tensor, condition: tf.Tensor, time: Any, queues: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What `call` gives of one more sample, and the queues after it.
 
@@ -121,20 +146,19 @@ class GatedStack(keras.layers.Layer):
         Returns:
             `[batch, skip_channels]`, and the queues.
         """
-        past, now, from_condition, bias, residual, skip = weights
         layers, length = len(self.dilations), queues.shape[0]
         rows = (time - tf.constant(self.dilations)) % length
         heard = tf.gather_nd(queues, tf.stack([rows, tf.range(layers)], axis=1))
-        known = tf.matmul(heard, past) + bias[:, None]
-        known += tf.einsum("bc,lcg->lbg", condition, from_condition)
+        told = tf.broadcast_to(condition[None], [layers, *condition.shape])
+        known = tf.matmul(tf.concat([heard, told], axis=-1), weights.known) + weights.bias
         inputs, hidden = [], []
         for layer in range(layers):
             inputs.append(x)
-            hidden.append(self._gated(known[layer] + tf.matmul(x, now[layer])))
+            hidden.append(self._gated(known[layer] + tf.matmul(x, weights.now[layer])))
             if layer < layers - 1:
-                x += tf.matmul(hidden[-1], residual[layer])
+                x += tf.matmul(hidden[-1], weights.residual[layer])
         queues = ops.slice_update(queues, (time % length, 0, 0, 0), tf.stack(inputs)[None])
-        return tf.matmul(tf.concat(hidden, axis=-1), skip), queues
+        return tf.matmul(tf.concat(hidden, axis=-1), weights.skip), queues
 
     def get_config(self) -> dict[str, Any]:
         return {

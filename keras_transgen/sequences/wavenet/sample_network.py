@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_transgen.sequences.wavenet.gated_stack import GatedStack
+from keras_transgen.sequences.wavenet.gated_stack import GatedStack, StepWeights
 from keras_transgen.sequences.wavenet.sample_distributions import SampleDistribution
 
 
@@ -73,7 +73,7 @@ class SampleNetwork(keras.layers.Layer):
         return self._parameters(self.stack(self._entered(levels), conditions))
 
     def step(
-        self, weights: list[tf.Tensor], levels: Any, condition: Any, time: Any, queues: Any
+        self, weights: StepWeights, levels: Any, condition: Any, time: Any, queues: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The same for one sample, `[batch, parameters]`, and the queues; see `GatedStack.step`."""
         condition = tf.cast(condition, self.compute_dtype)
