@@ -39,6 +39,7 @@ from keras_transgen.sequences.wavenet.wave_model import WaveModel
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.padded_sequences import lengths_of, values_and_mask
+from keras_transgen.training.serving import Endpoint
 
 _LEVELS = {"mu_law": 256, "logistics": 65536}
 
@@ -150,6 +151,11 @@ class WaveNet(WaveModel):
         }
         for name, size in self.sizes.items():
             check_whole(name, size, 2 if name == "levels" else 1)
+        if num_stacks * layers_per_stack < 2:
+            raise ValueError(
+                "There must be at least two layers, num_stacks times layers_per_stack. "
+                f"Received: num_stacks={num_stacks}, layers_per_stack={layers_per_stack}"
+            )
         if window is not None:
             check_whole("window", window, 2)
         check_condition_arguments(num_classes, num_speakers, condition_encoder, samples_per_frame)
@@ -369,6 +375,17 @@ class WaveNet(WaveModel):
         check_temperature(temperature)
         found = generated_waves(self, labels, lengths, float(temperature), seed)
         return np.stack(found) if np.ndim(seconds) == 0 and seconds is not None else found
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """Nothing: a loop over samples is no function of one answer.
+
+        Raises:
+            ValueError: Always, with what to do instead.
+        """
+        raise ValueError(
+            "A WaveNet is not exported: save it, model.save('sound.keras'), and sample where it is "
+            "served, ktg.load_model('sound.keras').sample(labels). Received: export of a WaveNet"
+        )
 
     # Saving
 

@@ -383,6 +383,7 @@ def test_silence_and_clips_shorter_than_the_receptive_field():
         ({"distribution": "gauss"}, "distribution"),
         ({"levels": 1}, "levels"),
         ({"window": 1}, "window"),
+        ({"num_stacks": 1, "layers_per_stack": 1}, "two layers"),
         ({"samples_per_frame": 8}, "condition_encoder"),
         ({"num_classes": 2, "condition_encoder": keras.layers.Dense(2)}, "both"),
         ({"condition_encoder": keras.layers.Dense(2)}, "condition_shape"),
@@ -428,3 +429,8 @@ def test_classes_weigh():
         model.fit(waves, LABELS, class_weight={0: 0.0, 1: 2.0}, verbose=0)
         results.append(model.log_likelihood(WAVES, LABELS))
     np.testing.assert_allclose(*results, rtol=1e-5)
+
+
+def test_exports_say_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="save it"):
+        small().export(tmp_path / "exported")
