@@ -118,6 +118,14 @@ CLAIMS = {
         "possible > 0.5 and words_kept > 0.45",
         "file_is_whole",
     ],
+    "15_chorales": [
+        # No model of the pieces can be better than their entropy.
+        "best_possible < plain_in_c < best_possible + 0.5",
+        "plain_elsewhere > plain_in_c + 3",
+        "abs(elsewhere - in_c) < 0.5 and elsewhere < plain_elsewhere - 2",
+        "chords > 0.7",
+        "melody_is_kept and file_is_whole",
+    ],
 }
 
 

@@ -53,6 +53,12 @@ def disturbed(**settings):
     return model
 
 
+@pytest.fixture(scope="module")
+def model():
+    """One for all that only asks, so that what it compiles is compiled once."""
+    return disturbed()
+
+
 def case(**settings):
     drawn = bool(settings)
     return ModelCase(
@@ -102,16 +108,14 @@ def by_hand(model, piece):
     return total
 
 
-def test_log_likelihood_is_the_sum_of_single_predictions():
-    model = disturbed()
+def test_log_likelihood_is_the_sum_of_single_predictions(model):
     chosen = [*PIECES[:4], [[]], [[60, 61, 62]]]
     expected = [by_hand(model, piece) / len(piece) for piece in chosen]
     np.testing.assert_allclose(model.log_likelihood(chosen), expected, rtol=1e-5)
 
 
-def test_the_probabilities_of_all_sets_of_notes_sum_to_one():
+def test_the_probabilities_of_all_sets_of_notes_sum_to_one(model):
     """Of a frame after others: with three of nine pitches at most, 130 sets."""
-    model = disturbed()
     before = [[60, 64], [], [68]]
     every = [list(s) for n in range(NOTES + 1) for s in itertools.combinations(range(60, 69), n)]
     assert len(every) == 1 + 9 + 36 + 84
@@ -122,16 +126,14 @@ def test_the_probabilities_of_all_sets_of_notes_sum_to_one():
     assert log_p.std() > 0.5
 
 
-def test_the_order_of_notes_does_not_matter():
-    model = disturbed()
+def test_the_order_of_notes_does_not_matter(model):
     one, other = model.log_likelihood([[[60, 64, 67], [61]], [[67, 60, 64, 60], [61]]])
     assert one == other
 
 
 @pytest.mark.parametrize("length", [128, 129, 300])
-def test_pieces_of_any_length_are_read_in_parts(length):
+def test_pieces_of_any_length_are_read_in_parts(length, model):
     """Each frame from all that came before it, however long ago."""
-    model = disturbed()
     draws = np.random.default_rng(2)
     piece = [sorted({int(p) for p in draws.integers(60, 69, 2)}) for _ in range(length)]
     rows = tf.constant(with_start(model.codec.tokens([piece])[0])[None])
@@ -203,8 +205,7 @@ def open_frames(count):
     return np.zeros((count, NOTES), "int32")
 
 
-def test_samples_are_those_of_the_whole_model_read_anew():
-    model = disturbed()
+def test_samples_are_those_of_the_whole_model_read_anew(model):
     assert model.sample(1, 12, temperature=0.0) == [uncached(model, open_frames(12), likeliest)]
     found = model.sample(2, 12, temperature=0.8, seed=3)
     assert found == [uncached(model, open_frames(12), drawn(3, row, 0.8)) for row in range(2)]
@@ -212,9 +213,8 @@ def test_samples_are_those_of_the_whole_model_read_anew():
     assert found == [uncached(model, open_frames(12), drawn(3, 0, top_p=0.7))]
 
 
-def test_continuations_are_those_of_the_whole_model_read_anew():
+def test_continuations_are_those_of_the_whole_model_read_anew(model):
     """Of beginnings of several lengths, together."""
-    model = disturbed()
     begun = [[[60], [62, 64]], [[]], [[60, 65, 68]] * 5]
     found = model.continue_from(begun, frames=6, seed=5)
     for row, (piece, after) in enumerate(zip(begun, found)):
@@ -224,8 +224,7 @@ def test_continuations_are_those_of_the_whole_model_read_anew():
         assert after == expected[len(piece) :]
 
 
-def test_harmonies_keep_the_melody_and_are_those_of_the_whole_model_read_anew():
-    model = disturbed()
+def test_harmonies_keep_the_melody_and_are_those_of_the_whole_model_read_anew(model):
     melodies = [[64, 64, None, 60, 68, 67], [66, None]]
     found = model.harmonize(melodies, seed=1)
     for row, (melody, piece) in enumerate(zip(melodies, found)):
@@ -237,9 +236,8 @@ def test_harmonies_keep_the_melody_and_are_those_of_the_whole_model_read_anew():
     assert any(len(frame) > 1 for frame in found[0])
 
 
-def test_samples_have_the_frequencies_of_the_likelihood():
+def test_samples_have_the_frequencies_of_the_likelihood(model):
     """Four thousand first frames: the share of each set against its probability."""
-    model = disturbed()
     first = [tuple(piece[0]) for piece in model.sample(4000, 1, seed=0)]
     every = [list(s) for n in range(NOTES + 1) for s in itertools.combinations(range(60, 69), n)]
     p = np.exp(model.log_likelihood([[each] for each in every]))
@@ -247,8 +245,7 @@ def test_samples_have_the_frequencies_of_the_likelihood():
     assert (abs(share - p) < 5 * np.sqrt(p * (1 - p) / len(first)) + 1e-3).all()
 
 
-def test_seeds_fix_samples_and_none_draws_afresh():
-    model = disturbed()
+def test_seeds_fix_samples_and_none_draws_afresh(model):
     first = model.sample(5, 8, seed=1)
     assert first == model.sample(5, 8, seed=1) != model.sample(5, 8, seed=2)
     assert model.sample(5, 8) != model.sample(5, 8)
@@ -256,8 +253,7 @@ def test_seeds_fix_samples_and_none_draws_afresh():
     assert model.sample(2, 20, seed=1)[1][:8] == first[1]
 
 
-def test_a_second_call_compiles_nothing():
-    model = disturbed()
+def test_a_second_call_compiles_nothing(model):
     model.sample(3, 10, temperature=0.7, seed=0)
     functions = dict(model.kept_functions)
     counts = [each.experimental_get_tracing_count() for each in functions.values()]
