@@ -43,7 +43,7 @@ class CPUClock(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if epoch % 10 == 0:
-            print(f"{self.spent:.0f} s, {logs}", flush=True)
+            print(f"{self.spent:.0f} s, {self.steps} steps, {logs}", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training = self.spent >= self.seconds
@@ -59,22 +59,23 @@ def trained(pieces, options):
         transpose=(-5, 6),
         seed=0,
     )
-    for transpose, seconds in (
-        ((-5, 6), options.seconds * (1.0 - options.share)),
-        (0, options.seconds * options.share),
+    for transpose, share, rate in (
+        ((-5, 6), 1.0 - options.share, options.rate),
+        (0, options.share, options.rate / 2 if options.share < 1.0 else options.rate),
     ):
+        if not share:
+            continue
         model.transpose = transpose
         model.compile(
-            keras.optimizers.AdamW(options.rate, beta_2=0.99, weight_decay=0.1, global_clipnorm=1.0)
+            keras.optimizers.AdamW(rate, beta_2=0.99, weight_decay=0.1, global_clipnorm=1.0)
         )
         model.fit(
             pieces,
             batch_size=BATCH,
             epochs=100_000,
             verbose=0,
-            callbacks=[CPUClock(options.rate, seconds)],
+            callbacks=[CPUClock(rate, share * options.seconds)],
         )
-        options.rate *= 0.5
     return model
 
 
