@@ -10,6 +10,9 @@ from keras_transgen.backbones.load_model import load_model
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.backbones.parameter_groups import ParameterGroup
 from keras_transgen.backbones.saved_model import SavedModelBackbone
+from keras_transgen.backbones.sound.log_mel_spectrogram import LogMelSpectrogram
+from keras_transgen.backbones.sound.spec_augment import SpecAugment
+from keras_transgen.backbones.sound.wave_augmentation import RandomNoise, RandomTimeShift
 
 __all__ = [
     "Backbone",
@@ -17,9 +20,13 @@ __all__ = [
     "ImagePreprocessing",
     "InputContract",
     "KerasBackbone",
+    "LogMelSpectrogram",
     "MultiScaleFeatures",
     "ParameterGroup",
+    "RandomNoise",
+    "RandomTimeShift",
     "SavedModelBackbone",
+    "SpecAugment",
     "extract_features",
     "load_backbone",
     "load_model",

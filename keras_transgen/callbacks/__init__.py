@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "Annealing": "annealing",
+        "AudioSamples": "audio_samples",
         "CollapseWarning": "collapse_warning",
         "LatentProjector": "latent_projector",
         "LatentTraversal": "latent_traversal",

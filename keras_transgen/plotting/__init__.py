@@ -12,6 +12,8 @@ from keras_transgen.plotting.parallel_coordinates import plot_parallel_coordinat
 from keras_transgen.plotting.piano_roll import plot_piano_roll
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.plotting.save_figure import save_figure
+from keras_transgen.plotting.sequence_saliency import plot_sequence_saliency
+from keras_transgen.plotting.spectrogram import plot_spectrogram, spectrogram
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.plotting.traversal import plot_traversal
 
@@ -27,7 +29,10 @@ __all__ = [
     "plot_parallel_coordinates",
     "plot_piano_roll",
     "plot_sample_grid",
+    "plot_sequence_saliency",
+    "plot_spectrogram",
     "plot_translations",
     "plot_traversal",
     "save_figure",
+    "spectrogram",
 ]

@@ -34,6 +34,7 @@ from keras_transgen.transfer.logits_check import (
     refuse_bounded_head,
     refuse_loss_of_probabilities,
 )
+from keras_transgen.transfer.masked_input import passed_through
 from keras_transgen.transfer.parameter_table import parameter_table
 from keras_transgen.transfer.probability_metrics import of_logits
 from keras_transgen.transfer.raw_input import (
@@ -317,8 +318,8 @@ class TransferModel(TransferData):
             Features `[batch, size]`.
         """
         inputs, mask = values_and_mask(inputs)
-        if not prepared and self.preprocessing is not None:
-            inputs = self.preprocessing(inputs, training=False)
+        if not prepared:
+            inputs, mask = passed_through(self.preprocessing, inputs, mask, training=False)
         if mask is not None:
             self.refuse_unmasked()
             inputs = with_mask(inputs, mask)
@@ -412,10 +413,9 @@ class TransferModel(TransferData):
         Random layers draw other numbers inside a compiled function, and some cannot be compiled.
         """
         x, mask = values_and_mask(keras.utils.unpack_x_y_sample_weight(data)[0])
-        if training and self.augmentation is not None:
-            x = self.augmentation(x, training=True)
-        if self.preprocessing is not None:
-            x = self.preprocessing(x, training=False)
+        if training:
+            x, mask = passed_through(self.augmentation, x, mask, training=True)
+        x, mask = passed_through(self.preprocessing, x, mask, training=False)
         return x if mask is None else Masked(x, mask)
 
     def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:

@@ -1,0 +1,1 @@
+"""Sound on its way into a network: spectrograms, and layers that vary recordings in training."""
