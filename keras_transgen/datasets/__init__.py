@@ -11,6 +11,7 @@ from keras_transgen.datasets.image_check import unreadable_images
 from keras_transgen.datasets.image_folder import image_folder, image_folder_split
 from keras_transgen.datasets.image_index import ImageIndex, index_images
 from keras_transgen.datasets.image_pairs import image_pairs
+from keras_transgen.datasets.kmer_counts import kmer_counts, kmer_names
 from keras_transgen.datasets.midi_file import read_midi, write_midi
 from keras_transgen.datasets.one_hot_sequences import DNA, PROTEIN, RNA, one_hot_sequences
 from keras_transgen.datasets.text_table import TextTable, text_table
@@ -34,6 +35,8 @@ __all__ = [
     "image_folder_split",
     "image_pairs",
     "index_images",
+    "kmer_counts",
+    "kmer_names",
     "load_digits",
     "load_digits_split",
     "load_idx_folder",

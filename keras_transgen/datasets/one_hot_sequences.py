@@ -70,15 +70,10 @@ def one_hot_sequences(
         Cornish-Bowden, Nomenclature for incompletely specified bases in nucleic acid sequences,
         1985.
     """
-    if isinstance(sequences, str) or not all(isinstance(each, str) for each in sequences):
-        raise ValueError(
-            "Expected a list of strings; put one alone into a list, and of the records of a FASTA "
-            "file give [record.sequence for record in records]. "
-            f"Received: {type(sequences).__name__}"
-        )
+    check_strings(sequences)
     if align not in ("left", "center", "right"):
         raise ValueError(f"Expected align as 'left', 'center' or 'right'. Received: {align!r}")
-    table, known = _table(alphabet, ambiguity)
+    table, known = letter_table(alphabet, ambiguity)
     sequences = list(sequences)
     lengths = np.array([len(sequence) for sequence in sequences], "int64")
     longest = int(lengths.max(initial=0))
@@ -98,7 +93,9 @@ def one_hot_sequences(
     # A character outside of ASCII becomes the question mark, which no table has.
     letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), "uint8")
     if not known[letters].all():
-        raise _unknown(sequences, lengths, int(np.argmin(known[letters])), alphabet, ambiguity)
+        raise unknown_letter(
+            sequences, lengths, int(np.argmin(known[letters])), alphabet, ambiguity
+        )
     spare = length - lengths
     start = {"left": np.zeros_like(spare), "center": spare // 2, "right": spare}[align]
     column = np.arange(length)
@@ -108,8 +105,33 @@ def one_hot_sequences(
     return made
 
 
-def _table(alphabet: str, ambiguity: bool) -> tuple[np.ndarray, np.ndarray]:
-    """A row for each of 256 bytes, and which of them are known."""
+def check_strings(sequences: Sequence[str]) -> None:
+    """Refuse what is no list of strings.
+
+    Args:
+        sequences: What the user gave.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if isinstance(sequences, str) or not all(isinstance(each, str) for each in sequences):
+        raise ValueError(
+            "Expected a list of strings; put one alone into a list, and of the records of a FASTA "
+            "file give [record.sequence for record in records]. "
+            f"Received: {type(sequences).__name__}"
+        )
+
+
+def letter_table(alphabet: str, ambiguity: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A row for each of 256 bytes, `[256, len(alphabet)]`, and which of them are known.
+
+    Args:
+        alphabet: The letters.
+        ambiguity: Whether codes for several letters and gaps are known.
+
+    Raises:
+        ValueError: The alphabet is none.
+    """
     letters = set(alphabet)
     if (
         not isinstance(alphabet, str)
@@ -141,9 +163,18 @@ def _table(alphabet: str, ambiguity: bool) -> tuple[np.ndarray, np.ndarray]:
     return table, known
 
 
-def _unknown(
+def unknown_letter(
     sequences: list[str], lengths: np.ndarray, place: int, alphabet: str, ambiguity: bool
 ) -> ValueError:
+    """What to say of a letter that is not known.
+
+    Args:
+        sequences: All sequences.
+        lengths: Their lengths.
+        place: Of the letter in all of them, one behind the other.
+        alphabet: As in `one_hot_sequences`.
+        ambiguity: As in `one_hot_sequences`.
+    """
     ends = np.cumsum(lengths)
     number = int(np.searchsorted(ends, place, side="right"))
     position = place - int(ends[number] - lengths[number])

@@ -14,6 +14,7 @@ from keras_transgen.evaluation.distances import (
     kernel_distance_with_error,
 )
 from keras_transgen.evaluation.feature_extractor import FeatureExtractor
+from keras_transgen.evaluation.integrated_gradients import integrated_gradients
 from keras_transgen.evaluation.precision_recall import (
     DensityCoverage,
     PrecisionRecall,
@@ -37,6 +38,7 @@ __all__ = [
     "density_coverage",
     "frechet_distance",
     "frechet_distance_from_statistics",
+    "integrated_gradients",
     "judged_accuracy",
     "kernel_distance",
     "kernel_distance_with_error",
