@@ -162,6 +162,13 @@ def cache_features(
         model.check_labels(np.asarray(y), training)
     if isinstance(x, ExtractedRows):
         return _as_cached(model, x.features, np.asarray(y), sample_weight, class_weight, 1, None)
+    if is_padded(x) and views > 1:
+        raise ValueError(
+            "Feature transfer varies examples of one length only. Pad them to one, "
+            "keras.utils.pad_sequences(x, dtype='float32', padding='post'), or take "
+            "ParameterTransfer, or leave the augmentation out. "
+            f"Received: examples of several lengths, views={views}"
+        )
     if is_padded(x) and not carries:
         found = extract_features(
             _JoinedFeatures(model),  # type: ignore[arg-type]

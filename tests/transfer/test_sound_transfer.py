@@ -60,3 +60,12 @@ def test_training_with_augmentation_moves_the_network_and_learns():
     )
     model.fit(tones, LABELS, epochs=12, batch_size=4, verbose=0)
     assert (model.classify(tones, verbose=0) == LABELS).all()
+
+
+def test_feature_transfer_says_that_it_varies_one_length_only():
+    model = FeatureTransfer(
+        network(), 2, preprocessing=front(), augmentation=RandomNoise(seed=0), seed=0
+    )
+    with pytest.raises(ValueError, match="one length only"):
+        model.fit(WAVES, LABELS, verbose=0)
+    model.fit(keras.utils.pad_sequences(WAVES, dtype="float32", padding="post"), LABELS, verbose=0)
