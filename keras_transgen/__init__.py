@@ -43,6 +43,7 @@ _NAMES = {
     "sequences": (
         "LanguageModel",
         "MusicModel",
+        "MaskedSequenceModel",
         "SequenceToSequence",
         "TextEncoder",
         "TextVAE",

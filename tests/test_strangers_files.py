@@ -29,6 +29,7 @@ from keras_transgen.cli.generate import run_sample
 from keras_transgen.cli.inspect import run_inspect
 from keras_transgen.cli.translate_apply import run_apply
 from keras_transgen.distributed.packed_model import unpack_model
+from keras_transgen.sequences.sequence_networks import dilated_sequence_network
 from keras_transgen.transfer.deltas import read_delta, write_delta
 from tests.backbones import tiny_modules
 from tests.stranger import Watch, own_configs, planted, rewritten
@@ -101,6 +102,7 @@ SAMPLES = {
     "CyclicalWarmup": layer("CyclicalWarmup", 5),
     "DegradationPipeline": lambda: cls_of("DegradationPipeline")([NOISE()]),
     "DeltaSet": lambda: cls_of("DeltaSet")(load_backbone("digits"), list),
+    "DilatedBlock": layer("DilatedBlock", 2, 3),
     "DomainAdaptation": layer("DomainAdaptation", "digits", 2),
     "Enhancer": lambda: cls_of("Enhancer")((8, 8, 1), NOISE(), filters=1, blocks=1),
     "FeatureGAN": layer("FeatureGAN", 2, 4, filters=1),
@@ -121,6 +123,10 @@ SAMPLES = {
     "LinearWarmup": layer("LinearWarmup", 5),
     "LowRank": lambda: cls_of("LowRank")(keras.layers.Dense(2)),
     "SpectralNormalization": lambda: cls_of("SpectralNormalization")(keras.layers.Dense(2)),
+    "LogMelSpectrogram": layer("LogMelSpectrogram", 8000),
+    "MaskedSequenceModel": lambda: cls_of("MaskedSequenceModel")(
+        dilated_sequence_network(2, filters=2, kernel_size=1, dilations=(1,))
+    ),
     "Mixture": layer("Mixture", 2),
     "MusicModel": layer("MusicModel", max_notes=1, num_layers=1, model_dim=2, note_dim=2),
     "MultiScaleFeatures": layer("MultiScaleFeatures", "digits"),
@@ -136,6 +142,7 @@ SAMPLES = {
     ),
     "ProjectedDiscriminator": layer("ProjectedDiscriminator", "digits", (8, 8, 1), channels=1),
     "RandomConvolution": layer("RandomConvolution", 2, 1),
+    "RandomTimeShift": layer("RandomTimeShift", 2),
     "ReplicaSeedGenerator": layer("ReplicaSeedGenerator", 1),
     "SequenceToSequence": lambda: cls_of("SequenceToSequence")(
         cls_of("Vocabulary")(), num_layers=1, model_dim=4, num_heads=1, context_length=8
@@ -143,6 +150,7 @@ SAMPLES = {
     "SavedModelBackbone": lambda: SavedModelBackbone(
         tiny_modules.convolution_module(Path(tempfile.mkdtemp(), "module"))
     ),
+    "SelfAttentionBlock": layer("SelfAttentionBlock", 4, 2),
     "StructureTransfer": layer("StructureTransfer", "digits", 2, rank=2),
     "StyleFeatures": layer("StyleFeatures", "digits"),
     "StyleTransfer": style_transfer,

@@ -9,9 +9,12 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "LanguageModel": "language_model",
         "MusicModel": "music.music_model",
+        "dilated_sequence_network": "sequence_networks",
+        "MaskedSequenceModel": "masked_sequence_model",
         "SequenceToSequence": "sequence_to_sequence",
         "TextEncoder": "convolutional_text_encoder",
         "TextVAE": "text_vae",
+        "transformer_sequence_network": "sequence_networks",
         "Vocabulary": "vocabulary",
         "WaveNet": "wavenet.wavenet",
     },
