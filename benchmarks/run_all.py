@@ -39,6 +39,10 @@ SCRIPTS = (
     "language_model.py",
     "translation.py",
     "music.py",
+    "splice_junctions.py",
+    "promoters.py",
+    "protein_structure.py",
+    "spoken_digits.py",
     "gpu.py",
 )
 

@@ -204,6 +204,28 @@ def denoised():
     )
 
 
+def sequence_saliency():
+    """What each base adds to the class of sequences in which TATAAT was planted."""
+    rng = np.random.default_rng(0)
+    letters = rng.integers(0, 4, (1200, 40))
+    labels = np.arange(1200) % 2
+    for row in np.flatnonzero(labels):
+        place = rng.integers(4, 30)
+        letters[row, place : place + 6] = ["ACGT".index(letter) for letter in "TATAAT"]
+    x = np.eye(4, dtype="float32")[letters]
+    keras.utils.set_random_seed(0)
+    network = ktg.sequences.dilated_sequence_network(4, filters=16, dilations=(1, 2), dropout=0.0)
+    model = ktg.ParameterTransfer(
+        network, 2, pooling="max", learning_rate=1e-2, head_initialization="random", seed=0
+    )
+    model.fit(x, labels, epochs=12, batch_size=50, verbose=0)
+    found = ktg.evaluation.integrated_gradients(model, x[1:2], target=1)
+    sequence = "".join("ACGT"[letter] for letter in letters[1])
+    return ktg.plotting.plot_sequence_saliency(
+        sequence, found[0], title="What each base adds to the class with TATAAT"
+    )
+
+
 PICTURES = {
     "value_range": value_range,
     "sample_grid": sample_grid,
@@ -211,6 +233,7 @@ PICTURES = {
     "tapped_layers": tapped_layers,
     "kinds_of_data": kinds_of_data,
     "denoised": denoised,
+    "sequence_saliency": sequence_saliency,
     "tokens": diagrams.tokens,
     "lora": diagrams.lora,
     "one_step": diagrams.one_step,

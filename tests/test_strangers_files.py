@@ -83,6 +83,8 @@ def tiny_network():
 
 
 NOISE = layer("Noise", 0.1)
+
+
 # One object of every class that a file may name.
 def reader():
     """A network of tokens as KerasHub's are."""
