@@ -133,8 +133,8 @@ def with_id(path: Path) -> str:
     return path.stem
 
 
-def test_fourteen_tutorials_each_with_a_claim():
-    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 15))
+def test_fifteen_tutorials_each_with_a_claim():
+    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 16))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
 
 
