@@ -74,6 +74,9 @@ def main() -> None:
     other = np.flatnonzero(~human)
     pairs_of_species = ours(few, other, 0), letters(few, other)
     seconds = time.process_time() - start
+    if options.draws < 5 or len(tests) < TESTS:
+        print(f"trial: {pairs}, other primates {pairs_of_species}, {seconds:.0f} CPU s")
+        return
     mean = np.mean(pairs, axis=0)
 
     def row(name, place):
