@@ -67,9 +67,7 @@ def case(**settings):
         compile=lambda model, **arguments: model.compile(keras.optimizers.Adam(3e-3), **arguments),
         outputs=("log_likelihood", (PIECES[:5],), {}),
         same_under_xla=not settings.get("dropout"),
-        # Units compiled by XLA round otherwise, of which Adam makes steps; uncompiled, two replicas
-        # are one to 1e-6 (below).
-        tolerance=None if drawn else 2e-4,
+        tolerance=None if drawn else 1e-5,
     )
 
 
