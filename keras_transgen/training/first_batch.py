@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -85,3 +85,68 @@ def _first_of(batches: types.GeneratorType) -> tuple:
             f"weights). Received: a batch of type {type(first).__name__}"
         )
     return tuple(first)
+
+
+# Keras learns from so many which dimensions may change.
+_LEARNT_FROM = 2
+
+
+def alike(batches: Iterable[Any], raised: list[Exception]) -> Iterator[Any]:
+    """The batches of a Python generator, as long as they have the form of the first ones.
+
+    TensorFlow reads them, and would tell of another form in its own words.
+
+    Args:
+        batches: Tuples of arrays or structures of them.
+        raised: Gets the error that ends the reading.
+
+    Raises:
+        ValueError: A batch has other parts, other dimensions or another size of examples.
+    """
+    known: list[tuple[int | None, ...] | None] = []
+    for number, batch in enumerate(batches, start=1):
+        shapes = [_shape(leaf) for leaf in keras.tree.flatten(batch)]
+        if number == 1:
+            known = [shape and (None, *shape[1:]) for shape in shapes]
+        elif number <= _LEARNT_FROM and list(map(_rank, known)) == list(map(_rank, shapes)):
+            known = [_joined(*pair) for pair in zip(known, shapes)]
+        elif len(shapes) != len(known) or not all(map(_fits, known, shapes)):
+            error = ValueError(
+                "All batches of a Python generator have one form: as many parts, and examples of "
+                "one shape; sequences of several lengths go into a list, or are padded to one "
+                f"length. Received: batch {number} with shapes {_said(shapes)} after {_said(known)}"
+            )
+            raised.append(error)
+            raise error
+        yield batch
+
+
+def _shape(leaf: Any) -> tuple[int, ...] | None:
+    return None if leaf is None else tuple(getattr(leaf, "shape", ()))
+
+
+def _rank(shape: tuple | None) -> int | None:
+    return None if shape is None else len(shape)
+
+
+def _joined(known: tuple | None, shape: tuple | None) -> tuple | None:
+    """The dimensions that both have."""
+    if known is None or shape is None:
+        return None
+    return tuple(one if one == other else None for one, other in zip(known, shape))
+
+
+def _fits(known: tuple | None, shape: tuple | None) -> bool:
+    if known is None or shape is None:
+        return known is shape
+    same = len(known) == len(shape)
+    return same and all(one in (None, other) for one, other in zip(known, shape))
+
+
+def _said(shapes: list) -> str:
+    return ", ".join(
+        "nothing"
+        if shape is None
+        else str(["any" if side is None else side for side in shape]).replace("'", "")
+        for shape in shapes
+    )

@@ -65,14 +65,17 @@ def gradients_of(
         tape.watch(values)
         loss, extra = loss_function()
         weighted = loss * tf.cast(weight, loss.dtype)
-    gradients = tape.gradient(weighted, values)
+    # Rows of a table that was looked up come as often as they were met, and Keras' optimizers would
+    # square each by itself: Adam's second moment is that of whole tables.
+    gradients = [
+        None if gradient is None else tf.convert_to_tensor(gradient)
+        for gradient in tape.gradient(weighted, values)
+    ]
     if num_replicas() > 1:
         # The mean over no examples is NaN; a replica left without any must add nothing.
         present = weight > 0
         gradients = [
-            gradient
-            if gradient is None or isinstance(gradient, tf.IndexedSlices)
-            else tf.where(present, gradient, tf.zeros_like(gradient))
+            None if gradient is None else tf.where(present, gradient, tf.zeros_like(gradient))
             for gradient in gradients
         ]
     return gradients, loss, extra
@@ -99,12 +102,8 @@ def apply_gradients(
         gradients: One gradient a variable, weighted by `loss_weight`.
         variables: The variables that the optimizer was built with.
     """
-    with tf.control_dependencies([_values(each) for each in gradients if each is not None]):
+    with tf.control_dependencies([each for each in gradients if each is not None]):
         _apply_together(optimizer, gradients, variables)
-
-
-def _values(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
-    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _apply_together(

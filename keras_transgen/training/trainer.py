@@ -36,7 +36,7 @@ from keras_transgen.training.example_weights import (
     weighed_by_class,
     weights_by_class,
 )
-from keras_transgen.training.first_batch import first_batch, looked_at_first
+from keras_transgen.training.first_batch import alike, first_batch, looked_at_first
 from keras_transgen.training.gradients import (
     apply_gradients,
     gradients_of,
@@ -651,7 +651,8 @@ class TrainerModel(TakesAnyData, StoredModel):
         validation_data, validation_batch_size = held_out_data(
             validation_data, validation_batch_size, validation_steps, self.check_data
         )
-        x = ends_promptly(self._first_looked_at(x, training=True))
+        raised: list[Exception] = []
+        x = ends_promptly(self._first_looked_at(x, True, raised))
         if arrays and shuffle is True:
             data = keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
             data = data if isinstance(data, tuple) else (data,)
@@ -683,6 +684,8 @@ class TrainerModel(TakesAnyData, StoredModel):
                 validation_freq=validation_freq,
             )
         except tf.errors.InvalidArgumentError as error:
+            if raised:
+                raise raised[0] from None
             raise_own(error)
             refuse_damaged_images(error, x, validation_data)
             raise
@@ -693,11 +696,15 @@ class TrainerModel(TakesAnyData, StoredModel):
             if self._act_before_step is not None:
                 self.before_each_step(None)
 
-    def _first_looked_at(self, data: Any, training: bool) -> Any:
-        """A Python generator whose first batch was checked and put back; other data as they are."""
+    def _first_looked_at(self, data: Any, training: bool, raised: list[Exception]) -> Any:
+        """A Python generator whose first batch was checked and put back; other data as they are.
+
+        Later batches are held against it; `raised` gets the error of one that does not fit.
+        """
         if isinstance(data, types.GeneratorType):
             (x, y, sample_weight), data = first_batch(data)
             self.check_data(x, y, sample_weight, training)
+            data = alike(data, raised)
         return data
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:
@@ -733,9 +740,10 @@ class TrainerModel(TakesAnyData, StoredModel):
         if batches is not None:
             x, y, sample_weight, batch_size = batches, None, None, None
         self.progress.test_step.assign(0)
+        raised: list[Exception] = []
         try:
             return super().evaluate(
-                x=ends_promptly(self._first_looked_at(x, training=False)),
+                x=ends_promptly(self._first_looked_at(x, False, raised)),
                 y=y,
                 batch_size=batch_size,
                 verbose=verbose,
@@ -746,6 +754,8 @@ class TrainerModel(TakesAnyData, StoredModel):
                 **kwargs,
             )
         except tf.errors.InvalidArgumentError as error:
+            if raised:
+                raise raised[0] from None
             raise_own(error)
             refuse_damaged_images(error, given)
             refuse_too_few(self, given, error)

@@ -163,3 +163,18 @@ def test_labels_of_a_later_batch_of_a_transfer_model(kind, task, count, good, ba
         model.fit(as_data(kind, (GOOD, good), (GOOD, bad)), verbose=0)
     with pytest.raises(ValueError, match="inputs of finite numbers"):
         model.fit(as_data(kind, (GOOD, good), (NAN, good)), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [
+        ([(GOOD,), (GOOD,), (GOOD[:, :3],)], r"batch 3 with shapes \[8, 3, 4, 1\] after \[any, 4"),
+        ([(GOOD,), (GOOD,), (GOOD[..., 0],)], r"batch 3 with shapes \[8, 4, 4\]"),
+        ([(GOOD,), (GOOD,), (GOOD, GOOD)], "batch 3 with shapes .*, "),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_later_batch_of_another_form(method, batches, message):
+    model = vae()
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(as_data("generator", *batches), verbose=0)

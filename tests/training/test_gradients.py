@@ -119,3 +119,39 @@ def test_the_switch_that_the_core_replaces_still_exists(two_replicas):
     """Tells when TensorFlow renames what `_updates_across_replicas` relies on."""
     assert two_replicas.extended._use_merge_call() is True
     assert callable(keras.optimizers.LossScaleOptimizer._common_apply)
+
+
+def test_rows_that_were_looked_up_twice_count_once(two_replicas):
+    """Keras' Adam squares each looked-up row by itself, which is no Adam; by hand it is that."""
+
+    def table():
+        keras.utils.set_random_seed(0)
+        model = NetworkModel(
+            keras.Sequential(
+                [
+                    keras.Input((2,), dtype="int32"),
+                    keras.layers.Embedding(3, 1, embeddings_initializer="zeros"),
+                    keras.layers.Flatten(),
+                ]
+            )
+        )
+        model.compile(keras.optimizers.Adam(0.1), loss="mean_squared_error", jit_compile=False)
+        return model
+
+    rows = np.array([[0, 0], [0, 1]], "int32")
+    targets = np.array([[1.0, 2.0], [3.0, 1.0]], "float32")
+    weights, mean, square = np.zeros(3), np.zeros(3), np.zeros(3)
+    for step in range(1, 4):
+        gradient = np.zeros(3)
+        np.add.at(gradient, rows, 2 * (weights[rows] - targets) / targets.size)
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 0.1 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weights = weights - rate * mean / (np.sqrt(square) + 1e-7)
+    alone = table()
+    alone.fit(rows, targets, epochs=3, shuffle=False, verbose=0)
+    np.testing.assert_allclose(alone.network.weights[0].numpy()[:, 0], weights, atol=1e-5)
+    with two_replicas.scope():
+        together = table()
+    together.fit(rows, targets, epochs=3, shuffle=False, verbose=0)
+    np.testing.assert_allclose(together.network.weights[0].numpy()[:, 0], weights, atol=1e-5)
