@@ -43,7 +43,7 @@ class AudioSamples(keras.callbacks.Callback):
 
         seconds = np.arange(64) / 8000
         tones = np.sin(2 * np.pi * np.linspace(200, 900, 32)[:, None] * seconds)
-        vae = ktg.VAE(input_shape=(64,), latent_dim=2, likelihood="normal")
+        vae = ktg.VAE(input_shape=(64,), latent_dim=2, likelihood="gaussian")
         sound = ktg.callbacks.AudioSamples(8000, tempfile.mkdtemp(), count=2)
         vae.fit(tones.astype("float32"), epochs=1, verbose=0, callbacks=[sound])
         ```

@@ -62,7 +62,10 @@ def rate_option(shown: str) -> Any:
 
 def _checked_rate(rate: float | None) -> float | None:
     if rate is not None and not 0.0 < rate < math.inf:
-        raise typer.BadParameter(f"a number above 0 is expected, such as 0.001. Received: {rate}")
+        raise ValueError(
+            "The learning rate must be a number above 0, such as 0.001. "
+            f"Received: --learning-rate {rate:g}"
+        )
     return rate
 
 
