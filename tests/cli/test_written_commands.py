@@ -74,7 +74,18 @@ def made(tmp_path_factory, digit_folder):
             picture.save(folder / f"{name}{suffix}", format="PNG")
     save_other_kinds(folder)
     save_texts(folder)
+    save_music(folder)
     return folder
+
+
+def save_music(folder):
+    """MIDI files, and a model of music."""
+    pieces = folder / "pieces"
+    pieces.mkdir()
+    for number in range(3):
+        piece = [[60 + number, 64, 67], [62 + number, 65, 69]] * 4
+        ktg.datasets.write_midi(pieces / f"{number}.mid", piece)
+    ktg.MusicModel(max_notes=4, num_layers=1, model_dim=8, note_dim=8).save(folder / "music.keras")
 
 
 def save_texts(folder):
@@ -146,6 +157,8 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "PAIRS.tsv": made / "pairs.tsv",
         "LANGUAGE_MODEL.keras": made / "language_model.keras",
         "TRANSLATOR.keras": made / "translator.keras",
+        "MIDI_FOLDER": made / "pieces",
+        "MUSIC.keras": made / "music.keras",
         "HANDLE": "digits",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
     }
