@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from keras_transgen.training.refusal import refusals
 from keras_transgen.training.variable_limit import limit_variables
 from keras_transgen.training.weight_file import check_weight_file
 
-_CONFIG = "config.json"
+_CONFIG, _METADATA = "config.json", "metadata.json"
 _INSTALL = "pip install 'keras-transgen[kerashub]'"
 _PREPROCESSORS = ("TextClassifierPreprocessor", "CausalLMPreprocessor")
 # As in `load_model`: the variables that a file may ask for, by what it has weights for.
@@ -38,9 +39,18 @@ def is_preset(source: str) -> bool:
         return scheme == "hf" or (scheme == "kaggle" and len(parts) > 2 and parts[2] == "keras")
     folder = Path(source)
     if folder.is_dir():
-        config = folder / _CONFIG
-        return config.is_file() and not (folder / "saved_model.pb").exists()
+        other = (folder / "saved_model.pb").exists() or _is_unpacked_keras_file(folder)
+        return (folder / _CONFIG).is_file() and not other
     return "/" not in source and is_installed() and source in _known()
+
+
+def _is_unpacked_keras_file(folder: Path) -> bool:
+    """Such a folder tells Keras' version alone; a preset KerasHub's, or has no metadata."""
+    try:
+        told = json.loads((folder / _METADATA).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return "keras_version" in told and not {"keras_hub_version", "keras_nlp_version"} & set(told)
 
 
 def features_of_task(model: keras.Model) -> keras.Model | None:
@@ -109,7 +119,7 @@ def _checked(folder: Path) -> tuple[int, int]:
     weights = sum(check_weight_file(path, str(path), path.stat().st_size) for path in files)
     for path in sorted(folder.glob("*.json")):
         config = parsed_config(path.read_bytes(), ".json")
-        if path.name != "metadata.json":
+        if path.name != _METADATA:
             check_numbers(config, size, weights)
         _refuse_ways_out(config, path)
     return _PER_WEIGHT * size + _FREE_BYTES, _PER_WEIGHT * weights + _FREE_COUNT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from keras_transgen.cli.options import (
     refuse_output,
     seed_option,
 )
+from keras_transgen.cli.unfinished_lines import UnfinishedLines
 
 _STANDARD = Path("-")
 # Hypotheses of a translator that are kept side by side.
@@ -141,25 +142,41 @@ def run_text_translate(
         )
     lines = _lines(source, text, header)
     full, most = _translatable(model, lines, source, console)
-    # Empty lines stay where they are.
-    found = [""] * len(lines)
+    before = None if output is None else UnfinishedLines(output, model_file, (beam, lines), console)
+    made = {} if before is None else before.made
+    found: list[str] = []
     with progress_bar(console) as bar:
         task = bar.add_task("translating", total=len(full))
-        for at in range(0, len(full), batch_size):
-            rows = full[at : at + batch_size]
-            made = model.generate([lines[row] for row in rows], beam, max_tokens=most)
-            for row, translation in zip(rows, made):
-                # A line for a line.
-                found[row] = " ".join(translation.split("\n"))
+        bar.advance(task, len(made))
+        left = [row for row in full if row not in made]
+        for at in range(0, len(left), batch_size):
+            rows = left[at : at + batch_size]
+            texts = model.generate([lines[row] for row in rows], beam, max_tokens=most)
+            # A line for a line.
+            made.update(zip(rows, (" ".join(text.split("\n")) for text in texts)))
             bar.advance(task, len(rows))
-    if output is None:
-        print("\n".join(_on_screen(found)))
-    else:
-        from keras_transgen.training import write_whole_text
+            if before is not None:
+                before.keep()
+            else:
+                found += _print_lines(made, len(found), rows[-1] + 1)
+    if output is None or before is None:
+        return found + _print_lines(made, len(found), len(lines))
+    from keras_transgen.training import write_whole_text
 
-        write_whole_text(output, "\n".join(found) + "\n")
-        console.print(f"{len(full):,} translations: {output}")
+    # Empty lines stay where they are.
+    found = [made.get(row, "") for row in range(len(lines))]
+    write_whole_text(output, "\n".join(found) + "\n")
+    before.end()
+    console.print(f"{len(full):,} translations: {output}")
     return found
+
+
+def _print_lines(made: Mapping[int, str], start: int, end: int) -> list[str]:
+    """Prints lines as soon as they are there, empty ones where they are."""
+    lines = [made.get(row, "") for row in range(start, end)]
+    for line in _on_screen(lines):
+        print(line, flush=True)
+    return lines
 
 
 def _loaded(model_file: Path) -> Any:

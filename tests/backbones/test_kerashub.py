@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import zipfile
 
 import h5py
 import keras
@@ -58,6 +59,14 @@ def test_a_preset_says_of_each_token_what_kerashub_says(hub, preset):
         np.testing.assert_allclose(features[row, :length], wanted[row, :length], atol=1e-6)
     alone = backbone(np.array(TEXTS[:1], object))
     np.testing.assert_allclose(alone[0], features[0, :4], atol=1e-5)
+
+
+def test_an_unpacked_keras_file_is_no_preset(hub, tmp_path):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as file:
+        file.extractall(tmp_path / "unpacked")
+    with pytest.raises(ValueError, match="looks like an unpacked Keras model"):
+        ktg.load_backbone(str(tmp_path / "unpacked"))
 
 
 def test_a_task_keeps_its_preprocessor(hub):

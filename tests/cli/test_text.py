@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import keras_transgen as ktg
-from keras_transgen.cli import application
+from keras_transgen.cli import application, unfinished_lines
 from keras_transgen.cli.demo_text import bits_by_the_one_before
 from keras_transgen.cli.text_data import read_pairs, read_texts
 from keras_transgen.cli.text_evaluate import run_text_evaluate
@@ -142,6 +142,43 @@ def test_lines_that_cannot_be_translated(translator, tmp_path, monkeypatch, caps
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"gr\xfcn\n")))
     with pytest.raises(ValueError, match="Expected text in UTF-8 from standard input"):
         run_text_translate(model_file, Path("-"))
+
+
+@pytest.mark.slow
+def test_a_translation_that_was_stopped_goes_on(translator, tmp_path, monkeypatch, capsys):
+    model_file, output = translator / "model.keras", tmp_path / "target.txt"
+    source = tmp_path / "source.txt"
+    source.write_text("one dog\n\nsix cows\ntwo cats\n")
+    monkeypatch.setattr(unfinished_lines, "_EVERY", 0.0)
+    generate, calls = ktg.SequenceToSequence.generate, []
+
+    def stopped(self, texts, *args, **kwargs):
+        calls.append(list(texts))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return generate(self, texts, *args, **kwargs)
+
+    monkeypatch.setattr(ktg.SequenceToSequence, "generate", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_text_translate(model_file, source, batch_size=1, output=output)
+    assert not output.exists()
+    found = run_text_translate(model_file, source, batch_size=2, output=output)
+    assert calls == [["one dog"], ["six cows"], ["six cows", "two cats"]]
+    assert "after 1 lines of an unfinished run" in capsys.readouterr().out.replace("\n", " ")
+    texts = ["one dog", "six cows", "two cats"]
+    one, six, two = generate(ktg.load_model(model_file), texts, 5, max_tokens=2 * 9 + 16)
+    assert found == [one, "", six, two]
+    assert output.read_text() == f"{one}\n\n{six}\n{two}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source.txt", "target.txt"]
+    # Of another width of the beam nothing is taken; a file of somebody else is left alone.
+    other = unfinished_lines.UnfinishedLines(output, model_file, (2, []), None)
+    other.made = {0: "gone"}
+    other.keep()
+    assert run_text_translate(model_file, source, beam=1, output=output)[0] != "gone"
+    (tmp_path / "target.txt.unfinished").write_text("mine")
+    with pytest.raises(ValueError, match="something else lies there"):
+        run_text_translate(model_file, source, output=output)
+    assert (tmp_path / "target.txt.unfinished").read_text() == "mine"
 
 
 def test_scores_are_those_of_sacrebleu_and_of_counting():
