@@ -70,5 +70,5 @@ class FeatureGAN(StandardisedFeatures, ConditionalGAN):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["image_shape"]
+        del config["example_shape"]
         return {**config, "feature_dim": self.example_shape[0]}

@@ -18,11 +18,14 @@ from keras_transgen.generative.likelihoods import get_likelihood
 from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.network_ends import refuse_bounded_logits
 from keras_transgen.generative.networks import (
+    convolutional_1d_decoder,
+    convolutional_1d_encoder,
     convolutional_decoder,
     convolutional_encoder,
     dense_decoder,
     dense_encoder,
 )
+from keras_transgen.generative.networks.convolutional_1d import SHORTEST
 from keras_transgen.generative.priors import get_prior
 from keras_transgen.generative.serving import (
     COUNT,
@@ -71,7 +74,7 @@ class LatentVariableModel(GenerativeModel):
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1. Received: latent_dim={latent_dim}")
         self.latent_dim = int(latent_dim)
-        self.likelihood = get_likelihood(likelihood)
+        self.likelihood = get_likelihood(likelihood, self.example_shape)
         self.likelihood.prepare(self.example_shape)
         self.encoder = self._default_encoder() if encoder is None else encoder
         self.posterior_mean = keras.layers.Dense(
@@ -97,13 +100,18 @@ class LatentVariableModel(GenerativeModel):
     # Networks
 
     def _default_encoder(self) -> keras.Sequential:
-        images = len(self.example_shape) == 3
-        return (convolutional_encoder if images else dense_encoder)(self.example_shape)
+        builders = {3: convolutional_encoder, 2: convolutional_1d_encoder}
+        return builders.get(self._places(), dense_encoder)(self.example_shape)
 
     def _default_decoder(self) -> keras.Sequential:
-        images = len(self.example_shape) == 3
+        builders = {3: convolutional_decoder, 2: convolutional_1d_decoder}
         shape = self.likelihood.parameter_shape() or self.example_shape
-        return (convolutional_decoder if images else dense_decoder)(self.latent_dim, shape)
+        return builders.get(self._places(), dense_decoder)(self.latent_dim, shape)
+
+    def _places(self) -> int:
+        """The rank of an example that convolutions fit; 1 for sequences too short for them."""
+        short = len(self.example_shape) == 2 and self.example_shape[0] < SHORTEST
+        return 1 if short else len(self.example_shape)
 
     def _build_encoder(self) -> None:
         features = called(self.encoder, keras.Input(self.example_shape), "encoder")

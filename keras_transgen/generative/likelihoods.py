@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from keras_transgen.generative.discretized_logistic import DiscretizedLogistic
+from keras_transgen.generative.one_hot import check_symbols, refuse_byte_symbols
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.registry import Registry
 
@@ -292,6 +293,49 @@ class Categorical(_OnLevels):
         return tf.reshape(parameters, tf.concat([outer, [*self.example_shape, self.levels]], 0))
 
 
+@LIKELIHOODS.register("one_hot_categorical")
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class OneHotCategorical(Likelihood):
+    """Symbols, one-hot vectors along the last axis, each with a probability; from logits.
+
+    The decoder's output has the shape of an example, and the mean of an example is the
+    probabilities of its symbols. A `VAE` of sequences `(length, symbols)` takes it for
+    `likelihood="categorical"`, too; `Categorical(levels)` is the one of values on levels.
+
+    Example:
+        ```python
+        import numpy as np
+        from keras_transgen.generative.likelihoods import OneHotCategorical
+
+        likelihood = OneHotCategorical()
+        likelihood.prepare((60, 4))
+        x = np.eye(4, dtype="float32")[np.zeros((2, 60), int)]
+        nats = -likelihood.log_prob(np.zeros((2, 60, 4), "float32"), x)
+        assert abs(float(nats[0]) - 60 * np.log(4)) < 1e-3
+        ```
+
+    Reference:
+        Gomez-Bombarelli et al., "Automatic Chemical Design Using a Data-Driven Continuous
+        Representation of Molecules", 2018.
+    """
+
+    of_logits = True
+
+    def distribution(self, parameters: Any) -> tfd.Distribution:
+        each = tfd.OneHotCategorical(logits=parameters, dtype=tf.float32)
+        return tfd.Independent(each, reinterpreted_batch_ndims=len(self.example_shape) - 1)
+
+    def log_prob(self, parameters: Any, x: Any) -> tf.Tensor:
+        terms = x * tf.nn.log_softmax(parameters)
+        return tf.reduce_sum(terms, axis=_last_axes(len(self.example_shape)))
+
+    def check_support(self, values: np.ndarray, low: float, high: float, name: str) -> None:
+        check_symbols(values, name, exactly=True)
+
+    def check_bytes(self, name: str) -> None:
+        refuse_byte_symbols(name)
+
+
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class CustomLikelihood(Likelihood):
     """A function from the decoder's output to a TFP distribution over examples.
@@ -336,12 +380,14 @@ class CustomLikelihood(Likelihood):
         return cls(**arguments_from_file(cls, config, function=Nested(Callable, functions=True)))
 
 
-def get_likelihood(likelihood: Any) -> Likelihood:
+def get_likelihood(likelihood: Any, example_shape: tuple[int, ...] = ()) -> Likelihood:
     """A likelihood from its name, a function, or itself.
 
     Args:
         likelihood: A name in `LIKELIHOODS`, a `Likelihood`, or a callable from the decoder's output
             to a TFP distribution.
+        example_shape: Of an example. Of sequences of several channels, `"categorical"` is the
+            likelihood of symbols, `OneHotCategorical`; of others that of values on levels.
 
     Returns:
         The likelihood.
@@ -353,6 +399,8 @@ def get_likelihood(likelihood: Any) -> Likelihood:
         return likelihood
     if callable(likelihood) and not isinstance(likelihood, type):
         return CustomLikelihood(likelihood)
+    if likelihood == "categorical" and len(example_shape) == 2 and example_shape[-1] > 1:
+        return OneHotCategorical()
     return LIKELIHOODS.find(
         likelihood,
         ", a Likelihood, or a callable from the decoder's output to a TFP distribution",

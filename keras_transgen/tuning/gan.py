@@ -38,7 +38,14 @@ _OF_MODEL = (
     "instance_noise",
     "step",
 )
-_EXCLUDED = ("image_shape", "gradient_penalty", "augmentation", "generator", "discriminator")
+_EXCLUDED = (
+    "example_shape",
+    "image_shape",
+    "gradient_penalty",
+    "augmentation",
+    "generator",
+    "discriminator",
+)
 
 
 class GANHyperModel(PackageHyperModel):

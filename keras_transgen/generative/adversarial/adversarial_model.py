@@ -16,6 +16,7 @@ from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial.steps import STEPS, regularization
 from keras_transgen.generative.generative_model import GenerativeModel
 from keras_transgen.generative.network_ends import refuse_bounded_logits, refuse_other_range
+from keras_transgen.generative.networks.phase_shuffle import phases_from, shuffled_phases
 from keras_transgen.training.moving_statistics import statistics_without_gaps
 from keras_transgen.training.trainer import batch_size_of
 
@@ -110,9 +111,10 @@ class AdversarialModel(GenerativeModel):
             examples = self.augmentation(examples, corruption["uniform"])
         if "normal" in corruption:
             examples = examples + self.instance_noise * corruption["normal"]
-        outputs = self.discriminator(
-            self._discriminator_call(examples, condition, training), training=training
-        )
+        with phases_from(corruption.get("shuffle")):
+            outputs = self.discriminator(
+                self._discriminator_call(examples, condition, training), training=training
+            )
         logit, classes = outputs if isinstance(outputs, (list, tuple)) else (outputs, None)
         views = self._logits_per_example
         return Judgement(
@@ -275,6 +277,7 @@ class AdversarialModel(GenerativeModel):
             augmented=training and self.augmentation is not None,
             positions=self.penalty is not None,
             drop_probability=self._drop_probability if training else 0.0,
+            shuffled=shuffled_phases(self.discriminator) if training else 0,
         )
 
     def update_step(self, data: Any, noise: list[Phase]) -> Logs:

@@ -262,7 +262,7 @@ def augmentation_layer(
     if len(example_shape) != 3:
         raise ValueError(
             "augmentation transforms images [height, width, channels]; leave it None for other "
-            f"examples. Received: augmentation={setting!r}, image_shape={example_shape}"
+            f"examples. Received: augmentation={setting!r}, example_shape={example_shape}"
         )
     if isinstance(setting, str):
         return DifferentiableAugmentation(setting, value_range=value_range or (-1.0, 1.0))

@@ -51,7 +51,7 @@ class ConditionalGAN(NamesClasses, GAN):
 
     Args:
         num_classes: Number of classes, for integer labels `[batch]`.
-        image_shape: As in `GAN`.
+        example_shape: As in `GAN`.
         condition_shape: Shape of a condition, for vectors `[batch, features]`, or of what the
             encoder takes where it does not say so itself.
         condition_encoder: Keras layer from conditions to `[batch, features]`. If it has trainable
@@ -91,7 +91,7 @@ class ConditionalGAN(NamesClasses, GAN):
 
         images, labels = ktg.datasets.load_digits()
         cgan = ktg.ConditionalGAN(
-            num_classes=10, image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0)
+            num_classes=10, example_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0)
         )
         cgan.fit(images, labels, batch_size=64, epochs=1, verbose=0)
         sevens = cgan.sample(np.full(16, 7), seed=0)
@@ -106,7 +106,7 @@ class ConditionalGAN(NamesClasses, GAN):
     def __init__(
         self,
         num_classes: int | None = None,
-        image_shape: tuple[int, ...] | None = None,
+        example_shape: tuple[int, ...] | None = None,
         condition_shape: tuple[int, ...] | None = None,
         condition_encoder: keras.layers.Layer | None = None,
         embedding_dim: int = 128,
@@ -143,7 +143,7 @@ class ConditionalGAN(NamesClasses, GAN):
         self.condition_scale: ConditionScale | None = None
         # In a namespace, since Keras would track a list.
         self._encoder = types.SimpleNamespace(before=[])
-        super().__init__(image_shape, **kwargs)
+        super().__init__(example_shape, **kwargs)
 
     # The networks
 
@@ -153,6 +153,7 @@ class ConditionalGAN(NamesClasses, GAN):
             self.latent_dim,
             self.filters,
             self.value_range,
+            self.networks,
             embedding_dim=self.embedding_dim,
             conditioning=self.generator_conditioning,
         )
@@ -161,6 +162,7 @@ class ConditionalGAN(NamesClasses, GAN):
         return default_discriminator(
             self.example_shape,
             self.filters,
+            self.networks,
             embedding_dim=self.embedding_dim,
             conditioning=self.discriminator_conditioning,
             auxiliary_classes=self.num_classes if self.has_class_logits else None,
@@ -412,7 +414,7 @@ class ConditionalGAN(NamesClasses, GAN):
             count: How many, without a condition. Defaults to 64.
 
         Returns:
-            Float32 `[count, *image_shape]` in `value_range`.
+            Float32 `[count, *example_shape]` in `value_range`.
 
         Raises:
             ValueError: If the conditions are none of this model's.

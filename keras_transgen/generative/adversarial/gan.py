@@ -29,11 +29,14 @@ from keras_transgen.generative.adversarial.player_networks import (
     default_generator,
     known_latent_dim,
     known_shape,
+    networks_named,
+    one_shape,
 )
 from keras_transgen.generative.adversarial.steps import step_named
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
 from keras_transgen.generative.moving_average import MovingAverage, averaged
+from keras_transgen.generative.one_hot import check_symbols, refuse_byte_symbols
 from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
@@ -64,22 +67,25 @@ class GAN(AdversarialModel):
       MNIST to samples of which 0.95 are right (`benchmarks/gan_quality.py`).
 
     Args:
-        image_shape: `(height, width, channels)` of the images, or `(features,)` of vectors.
-            Defaults to what the networks handed in say, else to `(64, 64, 3)`.
+        example_shape: `(height, width, channels)` of images, `(length, channels)` of sequences, or
+            `(features,)` of vectors. Defaults to what the networks handed in say, else to
+            `(64, 64, 3)`.
         latent_dim: Length of the latent vectors. Defaults to what the generator handed in takes,
             else to 128.
-        generator: Keras model from `[batch, latent_dim]` to `[batch, *image_shape]` in
+        generator: Keras model from `[batch, latent_dim]` to `[batch, *example_shape]` in
             `value_range`; built by default.
-        discriminator: Keras model from `[batch, *image_shape]` to logits `[batch, 1]`; built by
-            default. One with an attribute `logits_per_example` gives that many of each example, and
-            the losses are means over them; one with a method `default_optimizers` says what
+        discriminator: Keras model from `[batch, *example_shape]` to logits `[batch, 1]`; built
+            by default. One with an attribute `logits_per_example` gives that many of each example,
+            and the losses are means over them; one with a method `default_optimizers` says what
             `compile` takes for both networks if it is told nothing.
         loss: `"non_saturating"`, `"minimax"`, `"least_squares"`, `"hinge"`, `"wasserstein"`,
             `"relativistic_average"` or a callable of real and fake logits that returns the
-            discriminator's and the generator's loss.
+            discriminator's and the generator's loss. `"auto"`, the default, is `"wasserstein"` for
+            networks `"residual_1d"`, else `"non_saturating"`.
         label_smoothing: How far the discriminator's label of real images lies below 1.
         gradient_penalty: `None`, `"wgan_gp"`, `"r1"`, `"r2"` or a callable; see
-            `generative.adversarial.gradient_penalties`.
+            `generative.adversarial.gradient_penalties`. `"auto"`, the default, is `"wgan_gp"` for
+            networks `"residual_1d"` whose loss is left to the model, else `None`.
         gradient_penalty_weight: Its weight.
         instance_noise: Standard deviation of normal noise added to all that the discriminator
             sees, in the units of `value_range`.
@@ -91,9 +97,15 @@ class GAN(AdversarialModel):
         ema_decay: Decay of the moving average of the generator; `None` samples from the generator
             itself.
         value_range: `(low, high)` of float images and of samples; uint8 is scaled to it. `None` for
-            vectors without bounds.
+            vectors without bounds. `"auto"`, the default, is `(0, 1)` for networks
+            `"residual_1d"`, else `(-1, 1)`.
         step: `"auto"`, `"shared"` or `"two_stage"`.
         filters: Width of the networks that are built: channels at the largest size.
+        networks: Which are built for sequences: `"wavegan"` for waveforms, `"residual_1d"` for
+            one-hot vectors, whose rows must sum to one. `"auto"` takes one channel for a waveform
+            and several for symbols; give `"wavegan"` for stereo. Images get those of DCGAN,
+            vectors dense ones.
+        image_shape: Another name of `example_shape`.
         **kwargs: Passed to `TrainerModel` (`seed`, `name`).
 
     Raises:
@@ -105,7 +117,7 @@ class GAN(AdversarialModel):
         import keras_transgen as ktg
 
         images, _ = ktg.datasets.load_digits()
-        gan = ktg.GAN(image_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0))
+        gan = ktg.GAN(example_shape=(8, 8, 1), filters=8, value_range=(0.0, 1.0))
         gan.fit(images, batch_size=64, epochs=1, verbose=0)
         samples = gan.sample(16, seed=0)
         probabilities = gan.discriminate(images[:4])
@@ -113,35 +125,57 @@ class GAN(AdversarialModel):
 
     Reference:
         Goodfellow et al., Generative adversarial nets, 2014; Radford et al., Unsupervised
-        representation learning with deep convolutional generative adversarial networks, 2016.
+        representation learning with deep convolutional generative adversarial networks, 2016;
+        Donahue et al., Adversarial audio synthesis, 2019; Gulrajani et al., Improved training of
+        Wasserstein GANs, 2017.
     """
 
     def __init__(
         self,
-        image_shape: tuple[int, ...] | None = None,
+        example_shape: tuple[int, ...] | None = None,
         latent_dim: int | None = None,
         generator: keras.Model | None = None,
         discriminator: keras.Model | None = None,
-        loss: str | AdversarialLoss = "non_saturating",
+        loss: str | AdversarialLoss = "auto",
         label_smoothing: float = 0.0,
-        gradient_penalty: Any = None,
+        gradient_penalty: Any = "auto",
         gradient_penalty_weight: float = _PENALTY_WEIGHT,
         instance_noise: float = 0.0,
         discriminator_steps: int = 1,
         augmentation: Any = None,
         ema_decay: float | None = 0.999,
-        value_range: tuple[float, float] | None = (-1.0, 1.0),
+        value_range: Any = "auto",
         step: str = "auto",
         filters: int = 64,
+        networks: str = "auto",
+        image_shape: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
-        image_shape = (
-            image_shape
+        example_shape = (
+            one_shape(example_shape, image_shape)
             or known_shape(discriminator, "input")
             or known_shape(generator, "output")
             or _DEFAULT_IMAGE_SHAPE
         )
-        super().__init__(image_shape, value_range, **kwargs)
+        built = generator is None or discriminator is None
+        # Networks that are handed in both say nothing of what the channels of a sequence are.
+        kind = networks_named(networks, example_shape) if built or networks != "auto" else None
+        self._of_symbols = kind == "residual_1d"
+        if isinstance(gradient_penalty, str) and gradient_penalty == "auto":
+            wgan_gp = self._of_symbols and isinstance(loss, str) and loss == "auto"
+            gradient_penalty = "wgan_gp" if wgan_gp else None
+        if isinstance(loss, str) and loss == "auto":
+            loss = "wasserstein" if self._of_symbols else "non_saturating"
+        if isinstance(value_range, str) and value_range == "auto":
+            value_range = (0.0, 1.0) if self._of_symbols else (-1.0, 1.0)
+        if self._of_symbols and value_range != (0.0, 1.0) and value_range != [0.0, 1.0]:
+            raise ValueError(
+                "networks='residual_1d' make probabilities of symbols, so value_range is (0, 1). "
+                "Leave it out, or take networks='wavegan' for measurements. "
+                f"Received: value_range={value_range!r}"
+            )
+        self.networks = networks
+        super().__init__(example_shape, value_range, **kwargs)
         if latent_dim is None:
             latent_dim = known_latent_dim(generator) or _DEFAULT_LATENT_DIM
         self.latent_dim = latent_dim
@@ -183,11 +217,11 @@ class GAN(AdversarialModel):
 
     def _default_generator(self) -> keras.Model:
         return default_generator(
-            self.example_shape, self.latent_dim, self.filters, self.value_range
+            self.example_shape, self.latent_dim, self.filters, self.value_range, self.networks
         )
 
     def _default_discriminator(self) -> keras.Model:
-        return default_discriminator(self.example_shape, self.filters)
+        return default_discriminator(self.example_shape, self.filters, self.networks)
 
     # Using the model
 
@@ -208,7 +242,7 @@ class GAN(AdversarialModel):
             batch_size: Samples made at once; it does not change them.
 
         Returns:
-            Float32 `[count, *image_shape]` in `value_range`.
+            Float32 `[count, *example_shape]` in `value_range`.
 
         Raises:
             ValueError: If `count` is not positive.
@@ -283,7 +317,7 @@ class GAN(AdversarialModel):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "image_shape": self.example_shape,
+            "example_shape": self.example_shape,
             "latent_dim": self.latent_dim,
             **self._networks_handed_in(),
             "loss": serialized(self.loss_setting),
@@ -297,6 +331,7 @@ class GAN(AdversarialModel):
             "value_range": self.value_range,
             "step": self.step_setting,
             "filters": self.filters,
+            "networks": self.networks,
         }
 
     @classmethod
@@ -332,6 +367,16 @@ class GAN(AdversarialModel):
                 "image_folder(..., labelled=False) or data.map(lambda images, labels: images). "
                 "Received: labels or targets with the examples"
             )
+
+    def check_values(self, values: np.ndarray, low: float, high: float, name: str) -> None:
+        super().check_values(values, low, high, name)
+        if self._of_symbols:
+            check_symbols(values, name)
+
+    def check_bytes(self, values: np.ndarray, name: str) -> None:
+        super().check_bytes(values, name)
+        if self._of_symbols:
+            refuse_byte_symbols(name)
 
     def _check_settings(self) -> None:
         counts = (self.latent_dim, self.discriminator_steps, self.filters)

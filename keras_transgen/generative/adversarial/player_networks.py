@@ -10,8 +10,53 @@ import keras
 from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.networks.dcgan import dcgan_discriminator, dcgan_generator
 from keras_transgen.generative.networks.dense_gan import dense_discriminator, dense_generator
+from keras_transgen.generative.networks.residual_1d import (
+    residual_1d_discriminator,
+    residual_1d_generator,
+)
+from keras_transgen.generative.networks.wavegan import wavegan_discriminator, wavegan_generator
 
 _DENSE_UNITS_PER_FILTER = 4
+_OF_SEQUENCES = ("wavegan", "residual_1d")
+
+
+def networks_named(networks: str, example_shape: tuple[int, ...]) -> str:
+    """The kind of networks that is built for examples of a shape.
+
+    Args:
+        networks: `"auto"`, or for sequences `"wavegan"` or `"residual_1d"`.
+        example_shape: Of the examples.
+
+    Returns:
+        `"dense"` for vectors, `"dcgan"` for images; for sequences what was asked for, else
+        `"wavegan"` for one channel and `"residual_1d"` for several, which are taken for symbols.
+
+    Raises:
+        ValueError: If the name is unknown, of sequences where there are none, or the shape is that
+            of nothing that networks are built for.
+    """
+    if networks not in ("auto", *_OF_SEQUENCES):
+        raise ValueError(
+            "networks must be 'auto', 'wavegan' or 'residual_1d'; hand other ones in as generator= "
+            f"and discriminator=. Received: networks={networks!r}"
+        )
+    rank = len(example_shape)
+    if rank == 2:
+        if networks == "auto":
+            return "wavegan" if example_shape[1] == 1 else "residual_1d"
+        return networks
+    if networks != "auto":
+        raise ValueError(
+            f"networks={networks!r} are for sequences [length, channels]. "
+            f"Received: example_shape={tuple(example_shape)}"
+        )
+    if rank not in (1, 3):
+        raise ValueError(
+            "Networks are built for vectors (features,), sequences (length, channels) and images "
+            "(height, width, channels); hand in generator= and discriminator= for other examples. "
+            f"Received: example_shape={tuple(example_shape)}"
+        )
+    return "dense" if rank == 1 else "dcgan"
 
 
 def default_generator(
@@ -19,9 +64,17 @@ def default_generator(
     latent_dim: int,
     filters: int,
     value_range: tuple[float, float] | None,
+    networks: str = "auto",
     **conditioning: Any,
 ) -> keras.Model:
-    """A convolutional generator for images, a dense one for vectors."""
+    """A generator of the kind that `networks_named` finds."""
+    kind = networks_named(networks, example_shape)
+    if kind == "wavegan":
+        return wavegan_generator(
+            example_shape, latent_dim, filters, value_range=value_range, **conditioning
+        )
+    if kind == "residual_1d":
+        return residual_1d_generator(example_shape, latent_dim, filters, **conditioning)
     if len(example_shape) == 1:
         hidden = (filters * _DENSE_UNITS_PER_FILTER,) * 2
         return dense_generator(
@@ -33,13 +86,36 @@ def default_generator(
 
 
 def default_discriminator(
-    example_shape: tuple[int, ...], filters: int, **conditioning: Any
+    example_shape: tuple[int, ...], filters: int, networks: str = "auto", **conditioning: Any
 ) -> keras.Model:
-    """A convolutional discriminator for images, a dense one for vectors."""
+    """A discriminator of the kind that `networks_named` finds."""
+    kind = networks_named(networks, example_shape)
+    if kind == "wavegan":
+        return wavegan_discriminator(example_shape, filters, **conditioning)
+    if kind == "residual_1d":
+        return residual_1d_discriminator(example_shape, filters, **conditioning)
     if len(example_shape) == 1:
         hidden = (filters * _DENSE_UNITS_PER_FILTER,) * 2
         return dense_discriminator(example_shape[0], hidden, **conditioning)
     return dcgan_discriminator(example_shape, filters, **conditioning)
+
+
+def one_shape(
+    example_shape: tuple[int, ...] | None, image_shape: tuple[int, ...] | None
+) -> tuple[int, ...] | None:
+    """The shape that was given by either of its names.
+
+    Raises:
+        ValueError: If both are given and differ.
+    """
+    if example_shape is None or image_shape is None:
+        return example_shape or image_shape
+    if tuple(example_shape) != tuple(image_shape):
+        raise ValueError(
+            "image_shape is another name of example_shape; give one of them. "
+            f"Received: example_shape={tuple(example_shape)}, image_shape={tuple(image_shape)}"
+        )
+    return example_shape
 
 
 def known_shape(network: Any, side: str) -> tuple[int, ...] | None:

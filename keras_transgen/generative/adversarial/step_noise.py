@@ -21,6 +21,7 @@ def draw_phases(
     augmented: bool = False,
     positions: bool = False,
     drop_probability: float = 0.0,
+    shuffled: int = 0,
 ) -> list[Phase]:
     """Random numbers for each pass of a step through the networks.
 
@@ -33,10 +34,11 @@ def draw_phases(
         augmented: Draw numbers for the augmentation.
         positions: Draw positions on the lines between real examples and samples.
         drop_probability: Probability that an example's condition is dropped.
+        shuffled: Numbers that the discriminator's `PhaseShuffle` layers need of an example.
 
     Returns:
         A dictionary a pass: `latent [size, latent_dim]`, `real` and `fake` with what corrupts
-        these (`uniform`, `normal`), `position [size]`, `dropped [size]`.
+        these (`uniform`, `normal`, `shuffle`), `position [size]`, `dropped [size]`.
     """
     drawn = 0
 
@@ -51,6 +53,8 @@ def draw_phases(
             numbers["uniform"] = tf.random.stateless_uniform([size, NUMBERS_PER_IMAGE], next_seed())
         if noisy_shape is not None:
             numbers["normal"] = tf.random.stateless_normal([size, *noisy_shape], next_seed())
+        if shuffled:
+            numbers["shuffle"] = tf.random.stateless_uniform([size, shuffled], next_seed())
         return numbers
 
     phases = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -217,20 +218,20 @@ def discriminator_inputs(
 ) -> Inputs:
     """A discriminator's inputs, what its first layer takes, and the embedding to project on.
 
-    A condition joins an image as one more channel, a linear map of its embedding.
+    A condition joins an image or a sequence as one more channel, a linear map of its embedding.
     """
-    images = len(example_shape) > 1
-    example = keras.Input(tuple(example_shape), name="image" if images else "vector")
+    places = tuple(example_shape[:-1])
+    name = {0: "vector", 1: "sequence"}.get(len(places), "image")
+    example = keras.Input(tuple(example_shape), name=name)
     if embedding_dim is None or conditioning is None:
         return example, example, None
     embedding = keras.Input((embedding_dim,), name="condition")
     if conditioning == "projection":
         return [example, embedding], example, embedding
     joined = embedding
-    if images:
-        height, width = example_shape[:2]
-        joined = keras.layers.Dense(height * width, name="condition_map")(embedding)
-        joined = keras.layers.Reshape((height, width, 1))(joined)
+    if places:
+        joined = keras.layers.Dense(math.prod(places), name="condition_map")(embedding)
+        joined = keras.layers.Reshape((*places, 1))(joined)
     return [example, embedding], keras.layers.Concatenate()([example, joined]), None
 
 

@@ -119,7 +119,7 @@ def test_settings():
     for setting, shape, message in (
         ("flip", (8, 8, 3), "flip"),
         (3, (8, 8, 3), "augmentation=3"),
-        ("color", (5,), "image_shape"),
+        ("color", (5,), "example_shape"),
     ):
         with pytest.raises(ValueError, match=message):
             augmentation_layer(setting, (-1, 1), shape)
