@@ -65,9 +65,9 @@ def test_a_vae_learns_a_constant_sequence(tmp_path):
     )
     vae.compile(keras.optimizers.Adam(0.02), jit_compile=False)
     vae.fit(same, batch_size=64, epochs=150, verbose=0)
-    nats = -vae.log_likelihood(same[:2], num_samples=20, seed=0)
+    nats = -np.asarray(vae.log_likelihood(same[:2], num_samples=20, seed=0))
     assert nats.max() < 0.5 * 6 * np.log(4)
-    np.testing.assert_array_equal(vae.sample(5, seed=0).argmax(-1), same[:5].argmax(-1))
+    np.testing.assert_array_equal(np.argmax(vae.sample(5, seed=0), -1), same[:5].argmax(-1))
     vae.save(tmp_path / "vae.keras")
     loaded = ktg.load_model(tmp_path / "vae.keras")
     np.testing.assert_allclose(
