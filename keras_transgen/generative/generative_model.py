@@ -127,6 +127,11 @@ class GenerativeModel(TrainerModel):
         """Lowest and highest value of float examples; `None` for finite numbers of any size."""
         return self.value_range
 
+    @property
+    def examples_name(self) -> str:
+        """What messages call examples of this shape: images, sequences, or just examples."""
+        return {3: "images", 2: "sequences"}.get(len(self.example_shape), "examples")
+
     def examples_in(self, x: Any, y: Any) -> list[tuple[Any, str]]:
         """The parts of a batch that are examples, with their names in messages."""
         return [(x, "examples")]
@@ -209,10 +214,12 @@ class GenerativeModel(TrainerModel):
         lowest, highest = self.value_range
         tolerance = 1e-3 * (highest - lowest)
         if low < lowest - tolerance or high > highest + tolerance:
+            or_bytes = " or uint8 images, which it scales itself"
             raise ValueError(
-                f"{type(self).__name__} expects float values in [{lowest:g}, {highest:g}] or uint8 "
-                "images, which it scales itself. Scale the data, or pass their range as "
-                f"value_range=. Received: {name} with values from {low:g} to {high:g}"
+                f"{type(self).__name__} expects float values in [{lowest:g}, {highest:g}]"
+                f"{or_bytes if self.examples_name == 'images' else ''}. Scale the data, or pass "
+                f"their range as value_range=. Received: {name} with values from {low:g} to "
+                f"{high:g}"
             )
         if lowest < 0.0 <= low and values.size > 1 and high > low:
             warnings.warn(
@@ -223,7 +230,7 @@ class GenerativeModel(TrainerModel):
             )
 
     def check_parts(self) -> None:
-        """Refuse networks and losses that mean another range of images; constructors end so.
+        """Refuse networks and losses that mean another range of values; constructors end so.
 
         Raises:
             ValueError: If a part's `value_range` is not the model's.

@@ -1,4 +1,4 @@
-"""Whether all parts of a model mean the same numbers by an image."""
+"""Whether all parts of a model mean the same numbers by an example."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_transgen.training.loading import refuse_or_tell
 
 
 def refuse_other_ranges(model: keras.Model, value_range: tuple[float, float] | None) -> None:
-    """Refuse a part that takes or makes images of another range than the model's.
+    """Refuse a part that takes or makes examples of another range than the model's.
 
     Such a part computes: features of images that are half as bright, samples that no example can
     be like. Parts say their range in an attribute `value_range`; a backbone's own is that of its
@@ -31,7 +31,7 @@ def refuse_other_ranges(model: keras.Model, value_range: tuple[float, float] | N
         if own is None or isinstance(part, Backbone) or tuple(own) == tuple(value_range):
             continue
         refuse_or_tell(
-            "All parts of a model must mean the same range of images. Make this part with "
+            "All parts of a model must mean the same range of values. Make this part with "
             f"value_range={tuple(value_range)}, or the model with value_range={tuple(own)}. "
             f"Received: {type(model).__name__} with value_range={tuple(value_range)} and "
             f"{type(part).__name__} {part.name!r} with {tuple(own)}"

@@ -1,4 +1,4 @@
-"""Symbols in a VAE: the likelihood against SciPy, the networks, what is refused."""
+"""Sequences in a VAE: the harness, the likelihood against SciPy, networks, what is refused."""
 
 import keras
 import numpy as np
@@ -10,9 +10,24 @@ import keras_transgen as ktg
 from keras_transgen.generative.likelihoods import Categorical, OneHotCategorical, get_likelihood
 from keras_transgen.generative.networks import convolutional_1d_decoder, convolutional_1d_encoder
 from keras_transgen.generative.one_hot import check_symbols
+from tests.generative.models import DataNoiseVAE
+from tests.generative.test_vae import case
+from tests.harness import every_check
 
 RNG = np.random.default_rng(0)
 SYMBOLS = np.eye(4, dtype="float32")[RNG.integers(0, 4, (8, 6))]
+MORE_SYMBOLS = np.eye(4, dtype="float32")[RNG.integers(0, 4, (24, 6))]
+WAVES = RNG.uniform(-1, 1, (24, 6, 1)).astype("float32")
+
+CASES = {
+    "symbols": case(lambda: DataNoiseVAE((6, 4), 2, "categorical"), MORE_SYMBOLS, tolerance=1e-5),
+    "waveforms": case(lambda: DataNoiseVAE((6, 1), 2, "gaussian"), WAVES, tolerance=1e-5),
+}
+
+
+@pytest.mark.parametrize(("name", "check"), every_check(list(CASES)))
+def test_model(name, check, tools):
+    check(CASES[name], tools)
 
 
 def test_nats_are_scipys_multinomial_of_one_draw():

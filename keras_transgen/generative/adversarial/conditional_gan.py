@@ -449,27 +449,27 @@ class ConditionalGAN(NamesClasses, GAN):
 
     @takes_any_data("images", "condition")
     def discriminate(self, images: Any, condition: Any = None, batch_size: int = 128) -> np.ndarray:
-        """The discriminator's probability that images are real, given their conditions.
+        """The discriminator's probability that examples are real, given their conditions.
 
         Args:
-            images: As for `fit`.
+            images: Examples, as for `fit`.
             condition: As for `fit`; not needed with `discriminator_conditioning=None`.
-            batch_size: Images judged at once.
+            batch_size: Examples judged at once.
 
         Returns:
             Float32 `[batch]`, the sigmoid of the logits, whatever the loss.
 
         Raises:
-            ValueError: If the images or conditions are none of this model.
+            ValueError: If the examples or conditions are none of this model.
         """
-        self.check_examples(images, "images")
+        self.check_examples(images, self.examples_name)
         if self.discriminator_conditioning is None:
             return self._judged(images, (), batch_size)
         self._check_conditions(condition, "condition")
         if len(condition) != len(images):
             raise ValueError(
-                "There must be a condition for every image. "
-                f"Received: {len(images)} images, {len(condition)} conditions"
+                "There must be a condition for every example. "
+                f"Received: {len(images)} {self.examples_name}, {len(condition)} conditions"
             )
         return self._judged(images, (condition,), batch_size)
 

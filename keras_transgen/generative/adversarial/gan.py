@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
 from keras_transgen.generative.adversarial.augmentation import augmentation_layer
+from keras_transgen.generative.adversarial.game_settings import game_settings
 from keras_transgen.generative.adversarial.gradient_penalties import (
     gradient_penalty as find_penalty,
 )
@@ -144,7 +145,7 @@ class GAN(AdversarialModel):
         discriminator_steps: int = 1,
         augmentation: Any = None,
         ema_decay: float | None = 0.999,
-        value_range: Any = "auto",
+        value_range: tuple[float, float] | str | None = "auto",
         step: str = "auto",
         filters: int = 64,
         networks: str = "auto",
@@ -161,19 +162,9 @@ class GAN(AdversarialModel):
         # Networks that are handed in both say nothing of what the channels of a sequence are.
         kind = networks_named(networks, example_shape) if built or networks != "auto" else None
         self._of_symbols = kind == "residual_1d"
-        if isinstance(gradient_penalty, str) and gradient_penalty == "auto":
-            wgan_gp = self._of_symbols and isinstance(loss, str) and loss == "auto"
-            gradient_penalty = "wgan_gp" if wgan_gp else None
-        if isinstance(loss, str) and loss == "auto":
-            loss = "wasserstein" if self._of_symbols else "non_saturating"
-        if isinstance(value_range, str) and value_range == "auto":
-            value_range = (0.0, 1.0) if self._of_symbols else (-1.0, 1.0)
-        if self._of_symbols and value_range != (0.0, 1.0) and value_range != [0.0, 1.0]:
-            raise ValueError(
-                "networks='residual_1d' make probabilities of symbols, so value_range is (0, 1). "
-                "Leave it out, or take networks='wavegan' for measurements. "
-                f"Received: value_range={value_range!r}"
-            )
+        loss, gradient_penalty, value_range = game_settings(
+            kind, loss, gradient_penalty, value_range
+        )
         self.networks = networks
         super().__init__(example_shape, value_range, **kwargs)
         if latent_dim is None:
@@ -264,19 +255,19 @@ class GAN(AdversarialModel):
 
     @takes_any_data("images")
     def discriminate(self, images: Any, batch_size: int = 128) -> np.ndarray:
-        """The discriminator's probability that images are real.
+        """The discriminator's probability that examples are real.
 
         Args:
-            images: As for `fit`.
-            batch_size: Images judged at once.
+            images: Examples, as for `fit`.
+            batch_size: Examples judged at once.
 
         Returns:
             Float32 `[batch]`, the sigmoid of the logits, whatever the loss.
 
         Raises:
-            ValueError: If the images are none of this model.
+            ValueError: If the examples are none of this model.
         """
-        self.check_examples(images, "images")
+        self.check_examples(images, self.examples_name)
         return self._judged(images, (), batch_size)
 
     def _judged(self, images: Any, condition: Any, batch_size: int) -> np.ndarray:
@@ -379,6 +370,12 @@ class GAN(AdversarialModel):
             refuse_byte_symbols(name)
 
     def _check_settings(self) -> None:
+        if self._of_symbols and self.value_range != (0.0, 1.0):
+            raise ValueError(
+                "networks='residual_1d' make probabilities of symbols, so value_range is (0, 1). "
+                "Leave it out, or take networks='wavegan' for measurements. "
+                f"Received: value_range={self.value_range}"
+            )
         counts = (self.latent_dim, self.discriminator_steps, self.filters)
         if not all(_is_count(each) for each in counts):
             raise ValueError(

@@ -10,6 +10,7 @@ from tests.generative.adversarial.adversarial_models import (
     FixedNoiseConditionalGAN,
     FixedNoiseGAN,
 )
+from tests.generative.adversarial.test_conditional_gan import case as conditional_case
 from tests.generative.adversarial.test_gan import case
 from tests.harness import every_check
 
@@ -21,6 +22,19 @@ SIZE = {"latent_dim": 3, "filters": 2}
 CASES = {
     "waveforms": case(lambda: FixedNoiseGAN((256, 1), **SIZE), WAVES),
     "symbols": case(lambda: FixedNoiseGAN((6, 4), **SIZE), SYMBOLS),
+    "waveforms of classes": conditional_case(
+        lambda: FixedNoiseConditionalGAN(3, (64, 1), embedding_dim=3, **SIZE),
+        (WAVES[:, :64], LABELS),
+        LABELS[:5],
+    ),
+    "symbols of classes, normalization": conditional_case(
+        lambda: ktg.ConditionalGAN(
+            3, (6, 4), embedding_dim=3, generator_conditioning="normalization", **SIZE
+        ),
+        (SYMBOLS, LABELS),
+        LABELS[:5],
+        tolerance=None,
+    ),
 }
 
 
@@ -110,5 +124,11 @@ def test_refused_data():
         gan.fit(wrong, verbose=0)
     with pytest.raises(ValueError, match="Cast them to float32"):
         gan.fit(SYMBOLS.astype("uint8"), verbose=0)
-    with pytest.raises(ValueError, match=r"in \[-1, 1\]"):
-        ktg.GAN((256, 1), **SIZE).fit(2 * WAVES, verbose=0)
+    waves = ktg.GAN((256, 1), **SIZE)
+    with pytest.raises(ValueError, match=r"in \[-1, 1\]\. Scale the data"):
+        waves.fit(2 * WAVES, verbose=0)
+    with pytest.raises(ValueError, match="expects sequences of shape"):
+        waves.discriminate(WAVES[:, :64])
+    by_class = ktg.ConditionalGAN(3, (64, 1), **SIZE)
+    with pytest.raises(ValueError, match=r"every example\. Received: 24 sequences, 5 cond"):
+        by_class.discriminate(WAVES[:, :64], LABELS[:5])
