@@ -162,21 +162,19 @@ class GAN(AdversarialModel):
         # Networks that are handed in both say nothing of what the channels of a sequence are.
         kind = networks_named(networks, example_shape) if built or networks != "auto" else None
         self._of_symbols = kind == "residual_1d"
-        loss, gradient_penalty, value_range = game_settings(
-            kind, loss, gradient_penalty, value_range
-        )
+        settings = game_settings(kind, loss, gradient_penalty, value_range)
         self.networks = networks
-        super().__init__(example_shape, value_range, **kwargs)
+        super().__init__(example_shape, settings.value_range, **kwargs)
         if latent_dim is None:
             latent_dim = known_latent_dim(generator) or _DEFAULT_LATENT_DIM
         self.latent_dim = latent_dim
-        self.loss_setting = loss
+        self.loss_setting = settings.loss
         self.label_smoothing = label_smoothing
-        self.adversarial_loss = adversarial_loss(loss, label_smoothing)
-        self.generator_sees_real = generator_sees_real(loss)
-        self.border_at_zero = border_at_zero(loss)
-        self.penalty_setting = gradient_penalty
-        self.penalty = find_penalty(gradient_penalty)
+        self.adversarial_loss = adversarial_loss(settings.loss, label_smoothing)
+        self.generator_sees_real = generator_sees_real(settings.loss)
+        self.border_at_zero = border_at_zero(settings.loss)
+        self.penalty_setting = settings.gradient_penalty
+        self.penalty = find_penalty(settings.gradient_penalty)
         self.gradient_penalty_weight = float(gradient_penalty_weight)
         self.instance_noise = float(instance_noise)
         self.discriminator_steps = discriminator_steps
