@@ -1,5 +1,7 @@
 """GANs on sequences: the harness, which networks are built, what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,21 +21,32 @@ WAVES = RNG.uniform(-1, 1, (24, 256, 1)).astype("float32")
 SYMBOLS = np.eye(4, dtype="float32")[RNG.integers(0, 4, (24, 6))]
 SIZE = {"latent_dim": 3, "filters": 2}
 
+
+def without_border(case):
+    """The case of a Wasserstein loss, which the last bias, on both sides of a difference, leaves."""
+    moves = case.may_move
+    return dataclasses.replace(
+        case, may_move=lambda path: path.endswith("logit/bias") or moves(path)
+    )
+
+
 CASES = {
     "waveforms": case(lambda: FixedNoiseGAN((256, 1), **SIZE), WAVES),
-    "symbols": case(lambda: FixedNoiseGAN((6, 4), **SIZE), SYMBOLS),
+    "symbols": without_border(case(lambda: FixedNoiseGAN((6, 4), **SIZE), SYMBOLS)),
     "waveforms of classes": conditional_case(
         lambda: FixedNoiseConditionalGAN(3, (64, 1), embedding_dim=3, **SIZE),
         (WAVES[:, :64], LABELS),
         LABELS[:5],
     ),
-    "symbols of classes, normalization": conditional_case(
-        lambda: ktg.ConditionalGAN(
-            3, (6, 4), embedding_dim=3, generator_conditioning="normalization", **SIZE
-        ),
-        (SYMBOLS, LABELS),
-        LABELS[:5],
-        tolerance=None,
+    "symbols of classes, normalization": without_border(
+        conditional_case(
+            lambda: ktg.ConditionalGAN(
+                3, (6, 4), embedding_dim=3, generator_conditioning="normalization", **SIZE
+            ),
+            (SYMBOLS, LABELS),
+            LABELS[:5],
+            tolerance=None,
+        )
     ),
 }
 
