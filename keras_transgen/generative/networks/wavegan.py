@@ -51,6 +51,25 @@ def quarterings(example_shape: tuple[int, ...]) -> int:
     return count
 
 
+def fitting_length(samples: int) -> int:
+    """The shortest length that fits the strides and holds so many samples.
+
+    Args:
+        samples: At least 1.
+
+    Example:
+        ```python
+        from keras_transgen.generative.networks.wavegan import fitting_length
+
+        assert [fitting_length(samples) for samples in (1, 4096, 5000)] == [8, 4096, 5120]
+        ```
+    """
+    step = _STRIDE
+    while samples > step * _LONGEST_START:
+        step *= _STRIDE
+    return max(2, -(-samples // step)) * step
+
+
 def _widths(example_shape: tuple[int, ...], filters: int) -> list[int]:
     return [filters * min(2**level, _WIDEST) for level in range(quarterings(example_shape))]
 

@@ -23,7 +23,7 @@ SIZE = {"latent_dim": 3, "filters": 2}
 
 
 def without_border(case):
-    """The case of a Wasserstein loss, which the last bias, on both sides of a difference, leaves."""
+    """The case of a Wasserstein loss, a difference of means, in which the last bias cancels."""
     moves = case.may_move
     return dataclasses.replace(
         case, may_move=lambda path: path.endswith("logit/bias") or moves(path)
