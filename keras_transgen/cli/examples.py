@@ -19,8 +19,14 @@ _EXAMPLES = {
         "tune FOLDER --space kind=feature --space l2=0.001:1:log",
     ],
     "evaluate": ["evaluate REAL_FOLDER SAMPLES_OR_MODEL --image-size 64"],
-    "generate train": ["generate train FOLDER --model gan --minutes 60"],
-    "generate sample": ["generate sample MODEL.keras samples.png"],
+    "generate train": [
+        "generate train FOLDER --model gan --minutes 60",
+        "generate train RECORDINGS --model wavenet --minutes 60",
+    ],
+    "generate sample": [
+        "generate sample MODEL.keras samples.png",
+        "generate sample SOUND.keras samples.wav",
+    ],
     "translate train": ["translate train FOLDER --model pix2pix"],
     "text train": [
         "text train TEXT_FILE --minutes 10",

@@ -1,4 +1,4 @@
-"""`keras-transgen generate`: train a generative model on images, and draw samples from a file."""
+"""`keras-transgen generate`: train a generative model, and draw samples from a file."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ from keras_transgen.cli.resumable import (
     preview_interval,
     refuse_two_lengths,
 )
+from keras_transgen.cli.sound_train import SOUND, WAVENET, train_sound
+from keras_transgen.cli.sound_write import WAVEGAN, makes_sound, sample_sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +42,13 @@ if TYPE_CHECKING:
 EPOCHS = 20
 GRID = 64
 _BATCH_SIZE = 64
+# Which options models take besides those of all; others take those of images and latents.
+_OPTIONS = {MUSIC: ("music",), WAVENET: ("sound",), WAVEGAN: ("sound", "latents")}
+# What models learn from that the package brings no example of.
+_TAUGHT_BY = {
+    MUSIC: "Music is learnt from a folder of MIDI files, or a JSON file of pieces",
+    **dict.fromkeys(SOUND, "Sound is learnt from a folder of recordings, WAV files"),
+}
 
 
 @one_at_a_time
@@ -48,11 +57,13 @@ def run_train(
         str,
         typer.Argument(
             help="A folder of images (by class for the conditional GAN), or 'digits', which come "
-            "with the package; of music a folder of MIDI files, or a JSON file of pieces."
+            "with the package; of music a folder of MIDI files, or a JSON file of pieces; of sound "
+            "a folder of WAV files, or of a folder of them for each class."
         ),
     ] = EMBEDDED,
     model: Annotated[
-        Literal["vae", "gan", "conditional-gan", "music"], typer.Option(help="What to train.")
+        Literal["vae", "gan", "conditional-gan", "music", "wavegan", "wavenet"],
+        typer.Option(help="What to train."),
     ] = "vae",
     image_size: Annotated[
         int | None,
@@ -67,7 +78,7 @@ def run_train(
     minutes: Minutes = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Examples a batch.", show_default="64; 16 pieces of music"),
+        typer.Option(min=1, help="Examples a batch.", show_default="64; 16 pieces; 32 or 8 waves"),
     ] = None,
     latent_dim: Annotated[
         int | None,
@@ -90,27 +101,53 @@ def run_train(
         int | None,
         typer.Option(min=0, help="Of music: semitones up and down, in training.", show_default="0"),
     ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of sound: samples a second that it is read at.",
+            show_default="the first recording's",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Of sound: longest recording; the rest is cut off. Of wavegan: the length of all.",
+            show_default="all; at most 16,384 samples",
+        ),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Of sound: a regular expression for each file's name, with a group 'label'.",
+            show_default="a folder a class",
+        ),
+    ] = None,
 ) -> Any:
-    """Train a VAE, a GAN, a conditional GAN or a model of music."""
+    """Train a VAE, a GAN, a conditional GAN, or a model of music or sound."""
     refuse_two_lengths(epochs, steps)
-    of_music = {"frames_per_beat": frames_per_beat, "transpose": transpose}
-    of_images = {
-        "image_size": image_size,
-        "size": size,
-        "color": None if color == "rgb" else color,
-        "latent_dim": latent_dim,
-        "check": None if check == "quick" else check,
-        "skip_broken": skip_broken or None,
+    options: dict[str, dict[str, Any]] = {
+        "music": {"frames_per_beat": frames_per_beat, "transpose": transpose},
+        "sound": {"sample_rate": sample_rate, "seconds": seconds, "pattern": pattern},
+        "latents": {"latent_dim": latent_dim},
+        "images": {
+            "image_size": image_size,
+            "size": size,
+            "color": None if color == "rgb" else color,
+            "check": None if check == "quick" else check,
+            "skip_broken": skip_broken or None,
+        },
     }
-    _refuse_others(model, of_images if model == MUSIC else of_music)
-    if model == MUSIC and images == EMBEDDED:
-        raise ValueError(
-            "Music is learnt from a folder of MIDI files, or a JSON file of pieces: give one. "
-            "Received: none"
-        )
+    own = _OPTIONS.get(model, ("images", "latents"))
+    for kind, given in options.items():
+        if kind not in own:
+            _refuse_others(model, given)
+    if images == EMBEDDED and model in _TAUGHT_BY:
+        raise ValueError(f"{_TAUGHT_BY[model]}: give one. Received: none")
     refuse_output(output)
     console = loading_console()
-    if model == MUSIC:
+    if model in _TAUGHT_BY:
         learnt: dict[str, Any] = {
             "images": str(Path(images).resolve()),
             "model": model,
@@ -118,10 +155,10 @@ def run_train(
             "steps": steps,
             "batch_size": batch_size,
             "seed": seed,
-            **of_music,
+            **{name: value for kind in own for name, value in options[kind].items()},
         }
         with ResumableTraining(output, learnt, console, restart, minutes, steps) as run:
-            return train_music(run, learnt)
+            return (train_music if model == MUSIC else train_sound)(run, learnt)
     image_size = one_size(console, image_size, size)
     settings: dict[str, Any] = {
         "images": images if images == EMBEDDED else str(Path(images).resolve()),
@@ -206,8 +243,8 @@ def run_sample(
     output: Annotated[
         Path,
         typer.Argument(
-            help="PNG file; with --separate, a folder. Of music a MIDI file, or a folder for "
-            "several.",
+            help="PNG file, of sound a WAV file; with --separate, a folder. Of music a MIDI file, "
+            "or a folder for several.",
             show_default=False,
         ),
     ],
@@ -216,7 +253,7 @@ def run_sample(
         typer.Option(
             min=1,
             help="How many; per class, without --condition.",
-            show_default="64; 1 piece of music",
+            show_default="64; 1 of sound or music",
         ),
     ] = None,
     condition: Annotated[
@@ -227,6 +264,24 @@ def run_sample(
     separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,
     frames: Annotated[
         int | None, typer.Option(min=1, help="Of music: frames of a piece.", show_default="64")
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Of wavenet: how long waves are.", show_default="as those learnt from"
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Of wavenet: below 1 for likelier waves.", show_default="1"),
+    ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of sound: samples a second, where nothing beside the model says it.",
+            show_default="the model's",
+        ),
     ] = None,
 ) -> list[Path]:
     """Draw samples from a trained model's file."""
@@ -242,12 +297,24 @@ def run_sample(
         raise ValueError(
             f"This file holds no generative model. Received: {type(model).__name__} in {model_file}"
         )
+    of_wavenet = {"seconds": seconds, "temperature": temperature}
+    of_sound = {"sample_rate": sample_rate, **of_wavenet}
+    kind = type(model).__name__
     if isinstance(model, ktg.MusicModel):
-        _refuse_others(MUSIC, {"condition": condition, "separate": separate or None})
+        _refuse_others(MUSIC, {"condition": condition, "separate": separate or None, **of_sound})
         files = sample_music(model, model_file, output, count or 1, frames or 64, seed)
         console.print(f"{len(files)} pieces: {output}")
         return files
-    _refuse_others(type(model).__name__, {"frames": frames})
+    _refuse_others(kind, {"frames": frames})
+    if makes_sound(model):
+        if not isinstance(model, ktg.WaveNet):
+            _refuse_others(kind, of_wavenet)
+        count = count or 1
+        labels = _labels(model, count, condition)
+        files = sample_sound(model, model_file, output, labels, count, seed, separate, of_sound)
+        console.print(f"{count if labels is None else len(labels)} waves: {output}")
+        return files
+    _refuse_others(kind, of_sound)
     count = count or GRID
     labels = _labels(model, count, condition)
     samples = np.asarray(model.sample(count if labels is None else labels, seed=seed))

@@ -75,6 +75,7 @@ def made(tmp_path_factory, digit_folder):
     save_other_kinds(folder)
     save_texts(folder)
     save_music(folder)
+    save_sound(folder)
     return folder
 
 
@@ -86,6 +87,12 @@ def save_music(folder):
         piece = [[60 + number, 64, 67], [62 + number, 65, 69]] * 4
         ktg.datasets.write_midi(pieces / f"{number}.mid", piece)
     ktg.MusicModel(max_notes=4, num_layers=1, model_dim=8, note_dim=8).save(folder / "music.keras")
+
+
+def save_sound(folder):
+    """A model of sound, and what says how many samples a second has."""
+    ktg.GAN(example_shape=(64, 1), latent_dim=2, filters=2).save(folder / "sound.keras")
+    (folder / "sound.json").write_text('{"sample_rate": 4000}')
 
 
 def save_texts(folder):
@@ -159,6 +166,7 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "TRANSLATOR.keras": made / "translator.keras",
         "MIDI_FOLDER": made / "pieces",
         "MUSIC.keras": made / "music.keras",
+        "SOUND.keras": made / "sound.keras",
         "HANDLE": "digits",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
     }
