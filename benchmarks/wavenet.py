@@ -10,48 +10,24 @@ recordings, a hundred, are themselves away from.
 """
 
 import argparse
-import functools
 import resource
 
 import keras
 import numpy as np
 import tensorflow as tf
-from report import publish, shared
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from digit_listener import RATE, Digits, away, described, judge
+from report import publish
 
 import keras_transgen as ktg
 
-RATE, BUDGET = 8000, 1800
+BUDGET = 1800
 GOAL_BITS, GOAL_AGREEMENT, GOAL_DISTANCE, GOAL_SPEED = 4.85, 0.90, 0.10, 10
 LINEAR, PROTOTYPE = 5.87, 5.105
-_FRAMES = 24
 
 
 def cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-class Digits:
-    """Recordings of some numbers, with digits and speakers."""
-
-    def __init__(self, chosen):
-        folder = ktg.datasets.audio_folder(
-            shared("data", "spoken_digits"),
-            RATE,
-            pattern=r"(?P<label>\d)_(?:george|jackson)_\d+\.wav",
-        )
-        names = [path.rsplit("/", 1)[-1][:-4].split("_") for path in folder.file_paths]
-        taken = np.array([chosen(int(number)) for _, _, number in names])
-        speakers = np.array([int(speaker == "jackson") for _, speaker, _ in names])
-        self.waves = [wave for wave, is_taken in zip(folder.waves, taken) if is_taken]
-        self.labels, self.speakers = folder.labels[taken], speakers[taken]
-
-    @property
-    def known(self):
-        return self.labels, self.speakers
 
 
 class Clock(keras.callbacks.Callback):
@@ -113,50 +89,6 @@ def trained(options, data):
         callbacks=[clock],
     )
     return model, clock
-
-
-@functools.cache
-def mel_weights():
-    return tf.signal.linear_to_mel_weight_matrix(32, 129, RATE, 100.0, 3800.0)
-
-
-def log_mel(wave):
-    """Log-mel frames of a wave at 8 kHz, 10 ms apart."""
-    wave = np.pad(wave, (0, max(0, 512 - len(wave)))).astype("float32")
-    power = tf.abs(tf.signal.stft(wave, 256, 80, 256))
-    return tf.math.log(tf.matmul(power, mel_weights()) + 1e-3).numpy()
-
-
-def described(wave):
-    """The frames of a wave, interpolated to as many for all, and its length."""
-    frames = log_mel(wave)
-    places = np.linspace(0, len(frames) - 1, _FRAMES)
-    below = places.astype(int)
-    share = (places - below)[:, None]
-    above = np.minimum(below + 1, len(frames) - 1)
-    return np.append((1 - share) * frames[below] + share * frames[above], np.log(len(wave)))
-
-
-def judge(data):
-    found = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    return found.fit([described(wave) for wave in data.waves], data.labels)
-
-
-def loudness(waves):
-    """Root mean square of a wave, in the mean over waves."""
-    return float(np.mean([np.sqrt(np.mean(np.square(wave))) for wave in waves]))
-
-
-def spectrum(waves):
-    """The mean log-mel frame, above the floor of silence."""
-    return np.mean(np.concatenate([log_mel(wave) for wave in waves]), axis=0) - np.log(1e-3)
-
-
-def away(waves, real):
-    """How much louder waves are than others, and how far their mean spectrum is from theirs."""
-    own, theirs = spectrum(waves), spectrum(real)
-    louder = loudness(waves) / loudness(real) - 1.0
-    return louder, float(np.linalg.norm(own - theirs) / np.linalg.norm(theirs))
 
 
 def heard(model, listener, real, temperature, seed=0):
