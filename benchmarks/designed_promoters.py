@@ -16,7 +16,7 @@ from promoters import scores, tuned
 from report import publish
 from scipy.spatial.distance import jensenshannon
 from sklearn.model_selection import train_test_split
-from time_budget import TimeBudget
+from time_budget import FallingRates, TimeBudget
 
 import keras_transgen as ktg
 from keras_transgen.datasets import kmer_counts, one_hot_sequences
@@ -90,7 +90,13 @@ def trained(promoters, options, look=None):
         time.process_time,
     )
     x = one_hot_sequences(list(promoters))
-    model.fit(x, batch_size=options.rows, epochs=100_000, verbose=0, callbacks=[clock])
+    model.fit(
+        x,
+        batch_size=options.rows,
+        epochs=100_000,
+        verbose=0,
+        callbacks=[FallingRates(clock), clock],
+    )
     return model, clock
 
 
@@ -100,10 +106,10 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=BUDGET, help="CPU seconds")
     arguments.add_argument("--filters", type=int, default=32)
     arguments.add_argument("--latent", type=int, default=64)
-    arguments.add_argument("--critic-steps", type=int, default=2)
+    arguments.add_argument("--critic-steps", type=int, default=1)
     arguments.add_argument("--rate", type=float, default=5e-4)
-    arguments.add_argument("--critic-rate", type=float, default=5e-4)
-    arguments.add_argument("--average", type=float, default=0.99)
+    arguments.add_argument("--critic-rate", type=float, default=1e-3)
+    arguments.add_argument("--average", type=float, default=0.998)
     arguments.add_argument("--drawn", action="store_true", help="letters by their probabilities")
     arguments.add_argument("--rows", type=int, default=64)
     arguments.add_argument("--every", type=int, default=40, help="epochs between looks")

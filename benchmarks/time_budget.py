@@ -1,4 +1,4 @@
-"""A clock for training alone, which stands still while samples are judged."""
+"""A clock for training alone, still while samples are judged, and rates that fall by it."""
 
 import time
 
@@ -39,3 +39,24 @@ class TimeBudget(keras.callbacks.Callback):
         if self.look is not None and self.epoch in self.epochs:
             self.look(self.epoch)
         self.start = self.clock()
+
+
+class FallingRates(keras.callbacks.Callback):
+    """Lets the rates of a model's optimizers fall to nearly none in the second half of a budget.
+
+    Args:
+        budget: The `TimeBudget` of the same training, which stands after it in the list.
+    """
+
+    def __init__(self, budget):
+        super().__init__()
+        self.budget = budget
+
+    def on_train_begin(self, logs=None):
+        optimizers = self.model.optimizer.optimizers
+        self.rates = [(each, float(each.learning_rate)) for each in optimizers]
+
+    def on_train_batch_begin(self, batch, logs=None):
+        left = 1.0 - self.budget.spent / self.budget.seconds
+        for optimizer, rate in self.rates:
+            optimizer.learning_rate = rate * max(0.02, min(1.0, 2.0 * left))

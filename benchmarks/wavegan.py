@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from digit_listener import RATE, Digits, away, described, judge
 from report import publish
-from time_budget import TimeBudget
+from time_budget import FallingRates, TimeBudget
 
 import keras_transgen as ktg
 from keras_transgen.callbacks.collapse_warning import diversity
@@ -87,7 +87,7 @@ def trained(options, clips, look=None):
         batch_size=options.rows,
         epochs=100_000,
         verbose=0,
-        callbacks=[clock],
+        callbacks=[FallingRates(clock), clock],
     )
     return model, clock
 
