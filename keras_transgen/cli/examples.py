@@ -6,6 +6,7 @@ _EXAMPLES = {
         "transfer digits FOLDER",
         "transfer HANDLE FOLDER --method lora --minutes 30",
         "transfer TEXT_MODULE TABLE.tsv --text title,body --label kind",
+        "transfer CODING.fa OTHERS.fa --kmers 4",
     ],
     "classify": [
         "classify CLASSIFIER.keras FOLDER --output answers.csv",

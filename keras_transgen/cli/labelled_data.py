@@ -10,6 +10,7 @@ from typing import Any
 from keras_transgen.cli.columns import column_of, columns_of
 from keras_transgen.cli.data_kinds import FILE, IMAGES, SEQUENCES, SOUND, TEXT, suffixes_of
 from keras_transgen.cli.image_input import image_input
+from keras_transgen.cli.kmers import kmer_record
 from keras_transgen.cli.model_input import (
     refuse_other_input,
     sequence_record,
@@ -34,6 +35,7 @@ class DataOptions:
     seconds: float | None = None
     alphabet: str | None = None
     length: int | None = None
+    kmers: int | None = None
     image_size: int | None = None
     preprocessing: str | None = None
     check: str = "quick"
@@ -88,7 +90,8 @@ def labelled_data(
     """
     if kind == IMAGES:
         return _images(backbone, _one(data, kind), validation, options, batch_size, seed, shuffle)
-    refuse_other_input(backbone, kind)
+    if options.kmers is None:
+        refuse_other_input(backbone, kind)
     shape = getattr(backbone.input_contract, "shape", None)
     readers = {TEXT: _texts, SOUND: _sound, SEQUENCES: _sequences}
     examples, labels, names, record = readers[kind](shape, data, options, None, None)
@@ -161,7 +164,7 @@ def _one(data: Sequence[Path], kind: str) -> Path:
 
 
 def _formed(kind: str, examples: Any, record: dict[str, Any], shape: Any) -> Any:
-    if kind == TEXT:
+    if kind == TEXT and "kmers" not in record:
         return examples
     if kind == SOUND:
         return waves_for(examples, record, shape)
@@ -228,7 +231,10 @@ def _texts(
     columns = ["text"] if options.text is None else columns_of(options.text)
     label = "label" if options.label is None else column_of(options.label)
     table = text_table(_one(data, TEXT), columns, label, header=options.header, class_names=names)
-    return table.texts, table.labels, table.class_names, {"kind": TEXT, "columns": columns}
+    record = {"kind": TEXT, "columns": columns}
+    if options.kmers is not None:
+        record = kmer_record(TEXT, options.kmers, options.alphabet, columns)
+    return table.texts, table.labels, table.class_names, record
 
 
 def _sound(
@@ -271,5 +277,7 @@ def _sequences(
     from keras_transgen.cli.labelled_sequences import labelled_sequences
 
     sequences, labels, found = labelled_sequences(data, options.pattern, names)
+    if record is None and options.kmers is not None:
+        record = kmer_record(SEQUENCES, options.kmers, options.alphabet)
     record = record or sequence_record(shape, options.alphabet, options.length)
     return sequences, labels, found, record

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_transgen.cli.kmers import kmer_features
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -145,12 +147,15 @@ def _tell_of_cutting(items: Sequence[Any], length: int | None, what: str, of: st
 def sequences_for(sequences: Sequence[str], record: dict[str, Any]) -> Any:
     """Sequences one-hot or as numbers from 1 (0 is padding), as an array or a list of arrays.
 
-    Where the model takes one length, longer ones are cut at their end.
+    Where the model takes one length, longer ones are cut at their end. Where it takes shares of
+    words of letters, these are counted in the whole of each.
     """
     import numpy as np
 
     from keras_transgen.datasets import one_hot_sequences
 
+    if record.get("kmers") is not None:
+        return kmer_features(sequences, record)
     alphabet, length = record.get("alphabet", "ACGT"), record.get("length")
     _tell_of_cutting(sequences, length, "Sequences", "letters")
     cut = [each[:length] for each in sequences]

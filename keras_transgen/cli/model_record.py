@@ -34,7 +34,7 @@ def record_of(model: Any, given: dict[str, Any]) -> dict[str, Any]:
     if kind == SOUND:
         _fill(record, "sample_rate", "--sample-rate", given)
         record = {**sound_record(shape, record["sample_rate"], None), **record}
-    if kind == SEQUENCES:
+    if kind == SEQUENCES and record.get("kmers") is None:
         alphabet = record.get("alphabet", given["--alphabet"])
         record = {**sequence_record(shape, alphabet, record.get("length")), **record}
         _fill(record, "alphabet", "--alphabet", given)

@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from keras_transgen.cli.columns import Header
 from keras_transgen.cli.data_kinds import Kind, kind_of
+from keras_transgen.cli.kmers import MOST_LETTERS, refuse_uses_of_a_network
 from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
     BatchSize,
@@ -60,14 +61,14 @@ def _known_method(method: str) -> str:
 def run_transfer(
     backbone: Source,
     data: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="DATA...",
             help="A folder with one folder of images or recordings (WAV) a class; a table of texts "
             "(CSV, TSV); or sequences (FASTA): one file a class, or a folder of such files.",
             show_default=False,
         ),
-    ],
+    ] = None,
     kind: Kind = None,
     text: Annotated[
         str | None,
@@ -117,6 +118,16 @@ def run_transfer(
             min=1,
             help="Of sequences: letters that all are cut or padded to.",
             show_default="the network's, or each its own",
+        ),
+    ] = None,
+    kmers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_LETTERS,
+            help="Of sequences, in FASTA or a table: count words of so many letters, and fit the "
+            "classifier to their shares. Leave the network out.",
+            show_default="no",
         ),
     ] = None,
     image_size: ImageSize = None,
@@ -190,7 +201,19 @@ def run_transfer(
     allow_unsafe_ops: UnsafeOps = False,
 ) -> dict[str, Any]:
     """Train a classifier of images, texts, sound or sequences on a pretrained network."""
-    settings = {name: value for name, value in locals().items() if name not in _MAY_CHANGE}
+    given = [] if data is None else [data] if isinstance(data, str | Path) else list(data)
+    if kmers is not None:
+        # There is no network; what stands in its place is data.
+        given, backbone = [Path(backbone), *given], f"shares of {kmers}-mers"
+    if not given:
+        raise ValueError(
+            "Expected data behind the network, or sequences and --kmers. "
+            f"Received: {backbone} alone"
+        )
+    data = [Path(each) for each in given]
+    settings = {
+        name: value for name, value in locals().items() if name not in (*_MAY_CHANGE, "given")
+    }
     refuse_options_of_other_methods(
         method,
         {
@@ -204,8 +227,11 @@ def run_transfer(
             "--early-stopping": early_stopping,
         },
     )
-    paths = [Path(each) for each in ([data] if isinstance(data, str | Path) else data)]
-    kind = kind or kind_of(paths)  # type: ignore[assignment]
+    if kmers is not None:
+        options = {"--layers": layers, "--length": length}
+        options["--method"] = None if method == FEATURE else method
+        refuse_uses_of_a_network(kmers, data, options)
+    kind = kind or kind_of(data)  # type: ignore[assignment]
     refuse_options_of_other_kinds(
         str(kind),
         {
@@ -215,7 +241,8 @@ def run_transfer(
             "--pattern": pattern,
             "--sample-rate": sample_rate,
             "--seconds": seconds,
-            "--alphabet": alphabet,
+            "--alphabet": alphabet if kmers is None else None,
+            "--kmers": kmers,
             "--length": length,
             "--image-size": image_size,
             "--augmentation": augmentation,
@@ -229,4 +256,4 @@ def run_transfer(
     refuse_output(output)
     console = loading_console()
     with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
-        return train_transfer(run, str(kind), paths, settings)
+        return train_transfer(run, str(kind), data, settings)

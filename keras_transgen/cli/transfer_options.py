@@ -18,6 +18,7 @@ _KINDS = {
     "--sample-rate": (SOUND,),
     "--seconds": (SOUND,),
     "--alphabet": (SEQUENCES,),
+    "--kmers": (SEQUENCES, TEXT),
     "--length": (SEQUENCES,),
     "--image-size": (IMAGES,),
     "--augmentation": (IMAGES,),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transgen.cli.image_input import open_backbone
+from keras_transgen.cli.kmers import kmer_network
 from keras_transgen.cli.labelled_data import DataOptions, Labelled, labelled_data
 from keras_transgen.cli.options import range_of, say_written
 from keras_transgen.cli.quiet import fit_verbosity
@@ -34,7 +35,10 @@ def train_transfer(
 
     keras.utils.set_random_seed(given["seed"])
     values = range_of(given["value_range"], given["preprocessing"])
-    network = open_backbone(given["backbone"], given["allow_unsafe_ops"], values)
+    if given["kmers"] is None:
+        network = open_backbone(given["backbone"], given["allow_unsafe_ops"], values)
+    else:
+        network = kmer_network(given["kmers"], given["alphabet"])
     options = DataOptions(**{name: given[name] for name in DataOptions.__dataclass_fields__})
     examples = labelled_data(
         kind,

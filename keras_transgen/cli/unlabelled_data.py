@@ -120,7 +120,10 @@ def _texts(
         # A first row of names would be classified too.
         note = f"{note} " if note else ""
         note += "Every row is read as a text, the first one too; --header says that it has names."
-    return Examples("row", rows, _in_parts(texts, list), note)
+    if record.get("kmers") is None:
+        return Examples("row", rows, _in_parts(texts, list), note)
+    named = list(zip(rows, texts))
+    return Examples("row", rows, _in_parts(named, lambda part: _formed(part, record, "row")), note)
 
 
 def _sound(
@@ -148,18 +151,21 @@ def _sequences(
     return Examples(
         "record",
         [each.name for each in records],
-        _in_parts(records, lambda part: _formed(part, record)),
+        _in_parts(
+            [(each.name, each.sequence) for each in records],
+            lambda part: _formed(part, record, "record"),
+        ),
     )
 
 
-def _formed(records: Sequence[Any], record: dict[str, Any]) -> Any:
+def _formed(named: Sequence[tuple[str, str]], record: dict[str, Any], what: str) -> Any:
     """Sequences as the model takes them; a wrong one is named."""
     try:
-        return sequences_for([each.sequence for each in records], record)
+        return sequences_for([sequence for _, sequence in named], record)
     except ValueError:
-        for each in records:
+        for name, sequence in named:
             try:
-                sequences_for([each.sequence], record)
+                sequences_for([sequence], record)
             except ValueError as error:
-                raise ValueError(f"In the record {each.name!r}: {error}") from None
+                raise ValueError(f"In the {what} {name!r}: {error}") from None
         raise

@@ -14,6 +14,7 @@ _MOST_COLUMNS, _LONGEST_NAME = 100, 1000
 _HIGHEST_RATE = 1_000_000
 _MOST_SAMPLES = 2**26
 _MOST_LETTERS = 2**20
+_LONGEST_WORD = 12
 
 
 def _whole(most: int) -> Callable[[Any], bool]:
@@ -61,7 +62,11 @@ _KINDS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
         "value_range": (_is_range, "[low, high]"),
         "crop": (lambda value: isinstance(value, bool), "True or False"),
     },
-    "text": {"columns": (_are_columns, "names or numbers of columns")},
+    "text": {
+        "columns": (_are_columns, "names or numbers of columns"),
+        "kmers": (_whole(_LONGEST_WORD), "letters a word"),
+        "alphabet": (_is_alphabet, "letters, each once"),
+    },
     "sound": {
         "sample_rate": (_whole(_HIGHEST_RATE), "samples per second"),
         "samples": (_optional(_whole(_MOST_SAMPLES)), "a number of samples, or None"),
@@ -70,6 +75,7 @@ _KINDS: dict[str, dict[str, tuple[Callable[[Any], bool], str]]] = {
         "alphabet": (_is_alphabet, "letters, each once"),
         "tokens": (lambda value: isinstance(value, bool), "True or False"),
         "length": (_optional(_whole(_MOST_LETTERS)), "a number of letters, or None"),
+        "kmers": (_whole(_LONGEST_WORD), "letters a word"),
     },
 }
 KINDS = tuple(_KINDS)
@@ -84,7 +90,9 @@ def checked_data_kind(value: Any) -> str | None:
             `"text"` the `"columns"` of a table; for `"sound"` the `"sample_rate"` and, where all
             recordings are cut or padded to one length, its `"samples"`; for `"sequences"` the
             `"alphabet"`, whether letters are `"tokens"` (from 1) instead of one-hot, and the
-            `"length"` that all are padded to. `None` for none.
+            `"length"` that all are padded to, or the letters of the words, `"kmers"`, whose shares
+            are taken; the last and an alphabet also for `"text"` that is sequences in a table.
+            `None` for none.
 
     Raises:
         ValueError: It is something else, or an entry is out of its range.

@@ -36,6 +36,8 @@ def test_it_is_set_later_and_not_by_chance():
         {"kind": "text", "columns": ["title", 2]},
         {"kind": "sequences", "alphabet": "ACGT", "tokens": False, "length": None},
         {"kind": "sequences", "length": 57},
+        {"kind": "sequences", "kmers": 4},
+        {"kind": "text", "columns": [0], "kmers": 2, "alphabet": "ACGU"},
     ],
 )
 def test_what_it_may_say(value):
@@ -52,6 +54,9 @@ def test_what_it_may_say(value):
         ({"kind": "sound", "size": [8, 8]}, "data_kind of sound takes sample_rate, samples"),
         ({"kind": "sound", "sample_rate": 0}, "'sample_rate' as samples per second"),
         ({"kind": "sound", "sample_rate": True}, "Received: True"),
+        ({"kind": "sequences", "kmers": 0}, "'kmers' as letters a word"),
+        ({"kind": "text", "kmers": 13}, "'kmers' as letters a word"),
+        ({"kind": "sound", "kmers": 2}, "data_kind of sound takes sample_rate, samples"),
         ({"kind": "sound", "sample_rate": 8e3}, "Received: 8000.0"),
         ({"kind": "sound", "samples": 2**40}, "a number of samples, or None"),
         ({"kind": "images", "size": [8]}, r"\[height, width\]"),
