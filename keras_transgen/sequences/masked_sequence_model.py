@@ -156,7 +156,8 @@ class MaskedSequenceModel(TrainerModel):
         """Refuse labels, and what is no one-hot sequences.
 
         Raises:
-            ValueError: There are labels or weights, or the inputs have another shape or values.
+            ValueError: There are labels or weights, the inputs have another shape or values, or no
+                letter that could be hidden.
         """
         if y is not None or sample_weight is not None:
             raise ValueError(
@@ -165,6 +166,13 @@ class MaskedSequenceModel(TrainerModel):
                 + ("labels" if y is not None else "weights")
             )
         self.check_inputs(x)
+        values = np.asarray(values_and_mask(x)[0])
+        if values.size and not (values.max(axis=-1) > _CERTAIN).any():
+            raise ValueError(
+                "Expected sequences with letters that can be hidden: one-hot ones, not codes for "
+                "several letters (N, X) or padding alone. "
+                f"Received: none in x of shape {list(values.shape)}"
+            )
 
     def check_inputs(self, x: Any) -> None:
         """Refuse what is no one-hot sequences.

@@ -32,6 +32,13 @@ def test_recordings_share_one_scale():
     assert [axes.get_title(loc="left") for axes in figure.axes[:2]] == ["loud", "quiet"]
 
 
+def test_silence_has_no_power():
+    decibels = spectrogram(np.zeros(1000), RATE)[2]
+    np.testing.assert_allclose(decibels, -120.0)
+    (axes, _) = plot_spectrogram(np.zeros(1000), RATE).axes
+    np.testing.assert_allclose(axes.collections[0].get_array(), 0.0)
+
+
 def test_a_wave_shorter_than_a_window():
     assert len(plot_spectrogram(np.ones(20), RATE).axes) == 2
 

@@ -152,3 +152,9 @@ def test_two_replicas_take_the_step_of_one(two_replicas):
 def test_wrong_settings(act):
     with pytest.raises(ValueError, match="Received"):
         act()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_padding_and_codes_alone_teach_nothing(value):
+    with pytest.raises(ValueError, match=r"can be hidden.*none in x of shape \[2, 5, 4\]"):
+        tiny().fit(np.full((2, 5, 4), value, "float32"), verbose=0)

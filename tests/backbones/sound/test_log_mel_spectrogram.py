@@ -57,6 +57,22 @@ def test_a_tone_is_loudest_in_its_band():
     assert middle.argmax() == np.abs(centres - 1000).argmin()
 
 
+def test_silence_is_the_floor_and_normalized_nothing():
+    silence = np.zeros((2, 190), "float32")
+    np.testing.assert_allclose(small()(silence), np.log(1e-6), rtol=1e-6)
+    for normalization in ("mean", "mean_and_variance"):
+        found = np.asarray(small(normalization=normalization)(silence))
+        # The mean of -13.8 in float32, and its rounding over the least deviation.
+        np.testing.assert_allclose(found, 0.0, atol=1e-3)
+
+
+def test_a_recording_shorter_than_a_window_has_one_frame():
+    short = WAVES[:, :10]
+    found = np.asarray(small()(short))
+    np.testing.assert_allclose(found, [by_hand(wave) for wave in short], atol=2e-3)
+    assert found.shape == (2, 1, BINS)
+
+
 @pytest.mark.parametrize("normalization", ["none", "mean", "mean_and_variance"])
 @pytest.mark.parametrize("length", [1, 19, 20, 21, 130])
 def test_padded_equals_alone(length, normalization):

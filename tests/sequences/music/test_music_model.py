@@ -109,7 +109,8 @@ def by_hand(model, piece):
 
 
 def test_log_likelihood_is_the_sum_of_single_predictions(model):
-    chosen = [*PIECES[:4], [[]], [[60, 61, 62]]]
+    # Silence is music too.
+    chosen = [*PIECES[:4], [[]], [[], [], []], [[60, 61, 62]]]
     expected = [by_hand(model, piece) / len(piece) for piece in chosen]
     np.testing.assert_allclose(model.log_likelihood(chosen), expected, rtol=1e-5)
 
@@ -390,6 +391,11 @@ def test_it_comes_back_from_a_file(tmp_path):
         (lambda m: m.evaluate([[[60]], []]), r"at least one frame.*x\[1\]"),
         (lambda m: m.log_likelihood([]), "a list of pieces"),
         (lambda m: m.log_likelihood([[[80]]]), "from 60 to 68"),
+        (
+            lambda m: m.log_likelihood([[[60], [60, 61, 62, 63]]]),
+            r"at most max_notes=3 pitches.*at least 4. Received: 4 in pieces\[0\]\[1\]",
+        ),
+        (lambda m: m.continue_from([[[60], [59, 61]]]), r"transpose.*59 in pieces\[0\]\[1\]"),
         (lambda m: m.sample(0), "count must be a whole number of at least 1"),
         (lambda m: m.sample(1, 1.5), "frames must be a whole number"),
         (lambda m: m.sample(1, temperature=-1.0), "temperature"),
