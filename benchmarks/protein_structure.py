@@ -140,7 +140,7 @@ def few(data, count, filters) -> None:
         "none: does pretraining by hidden letters gain?",
         [("draw", "Q3 from random weights", "Q3 after pretraining"), *rows],
         f"{np.mean(gains):+.3f} on average, {gaining} of {len(gains)} draws gain. "
-        f" {PRETRAINING_STEPS} steps on the {len(data['train']):,} training chains without "
+        f"{PRETRAINING_STEPS} steps on the {len(data['train']):,} training chains without "
         f"their states, {FEW_STEPS} steps with those of {count}; the file's test chains judge; "
         f"{time.process_time() - start:.0f} CPU seconds.",
         __file__,
