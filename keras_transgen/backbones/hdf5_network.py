@@ -18,14 +18,14 @@ from keras_transgen.training.config_from_file import FileConfigError, nested_in,
 from keras_transgen.training.config_numbers import check_numbers
 from keras_transgen.training.hdf5_texts import bytes_of_texts
 from keras_transgen.training.refusal import refusals
-from keras_transgen.training.variable_limit import limit_variables
+from keras_transgen.training.variable_limit import limit_variables, variables_for
 from keras_transgen.training.weight_file import WeightFileError, check_weight_file
 from keras_transgen.training.zip_limits import MAX_BYTES
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 _CONFIG = "model_config"
-# As in `load_model`: the variables that a file may ask for, by what it has weights for.
-_PER_WEIGHT, _FREE_BYTES, _FREE_COUNT = 4, 256 * 2**20, 4000
+# Bytes that its texts may take for each byte of a file.
+_TEXTS_PER_BYTE = 4
 # Where the classes are that a network's description may name.
 _HOMES = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
 _MODELS = ("Functional", "Model", "Sequential")
@@ -68,8 +68,7 @@ def load_hdf5_network(
             config = _config_in(copy, str(file))
             _check_classes(config, custom_objects or {}, safe_mode)
             check_numbers(config, size)
-            limits = _PER_WEIGHT * size + _FREE_BYTES, _PER_WEIGHT * weights + _FREE_COUNT
-            with limit_variables(*limits):
+            with limit_variables(*variables_for(size, weights)):
                 return keras.saving.load_model(
                     copy, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
                 )
@@ -78,7 +77,7 @@ def load_hdf5_network(
 def _refuse_long_texts(file: Path, name: str) -> None:
     """Refuse a file whose texts take more than four times its size."""
     size, texts = file.stat().st_size, bytes_of_texts(file)
-    if texts > _PER_WEIGHT * size:
+    if texts > _TEXTS_PER_BYTE * size:
         raise WeightFileError(
             "The texts of an HDF5 file take no more memory than the file, four times at most. Get "
             f"it again from where it was made. Received: {name} of {size:,} bytes with {texts:,}"

@@ -16,14 +16,12 @@ from keras_transgen.backbones.text_preset import strings_to_features
 from keras_transgen.training.config_from_file import nested_in
 from keras_transgen.training.config_numbers import check_numbers
 from keras_transgen.training.refusal import refusals
-from keras_transgen.training.variable_limit import limit_variables
+from keras_transgen.training.variable_limit import limit_variables, variables_for
 from keras_transgen.training.weight_file import check_weight_file
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _INSTALL = "pip install 'keras-transgen[kerashub]'"
 _PREPROCESSORS = ("TextClassifierPreprocessor", "CausalLMPreprocessor")
-# As in `load_model`: the variables that a file may ask for, by what it has weights for.
-_PER_WEIGHT, _FREE_BYTES, _FREE_COUNT = 4, 256 * 2**20, 4000
 
 
 def is_installed() -> bool:
@@ -122,7 +120,7 @@ def _checked(folder: Path) -> tuple[int, int]:
         if path.name != _METADATA:
             check_numbers(config, size, weights)
         _refuse_ways_out(config, path)
-    return _PER_WEIGHT * size + _FREE_BYTES, _PER_WEIGHT * weights + _FREE_COUNT
+    return variables_for(size, weights)
 
 
 def _refuse_ways_out(config: Any, path: Path) -> None:

@@ -30,16 +30,11 @@ from keras_transgen.backbones.saved_model import let_in
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_numbers import check_numbers
 from keras_transgen.training.refusal import refusals
-from keras_transgen.training.variable_limit import limit_variables
+from keras_transgen.training.variable_limit import FREE_BYTES, limit_variables, variables_for
 from keras_transgen.training.weight_file import WEIGHTS
 from keras_transgen.training.zip_limits import MAX_BYTES
 
 _PACKED = re.compile(r"assets/(?:.*/)?module-([0-9a-f]{64})(?:\.tar|-([0-9a-f]{64})\.tar\.gz)")
-# Variables that a configuration may ask for: as many as the file has weights, times this, those of
-# modules, which are counted by nobody else, and those of metrics, counters and networks that are
-# built and thrown away.
-_PER_WEIGHT, _PER_MODULE = 4, 10_000
-_FREE_BYTES, _FREE_COUNT = 256 * 2**20, 4000
 
 
 def load_model(
@@ -102,8 +97,6 @@ def load_model(
             try:
                 with zipfile.ZipFile(copy) as archive:
                     limits, contents = _prepared(archive, weights, file, kept, allow_unsafe_ops)
-                # Optimizers, averages and base values are in the file themselves; some networks
-                # are made once more while they are taken apart.
                 with limit_variables(*limits), standing_in(contents):
                     model = keras.saving.load_model(
                         copy, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
@@ -139,10 +132,7 @@ def _prepared(
     for (named, content), member in modules.items():
         contents[named] = content
         _take_in(archive, member, content, file, kept, allow_unsafe_ops)
-    return (
-        _PER_WEIGHT * _bytes_of_weights(archive) + _FREE_BYTES,
-        _PER_WEIGHT * weights + _PER_MODULE * len(modules) + _FREE_COUNT,
-    ), contents
+    return variables_for(_bytes_of_weights(archive), weights, len(modules)), contents
 
 
 def _check_whole(model: Any) -> None:
@@ -197,7 +187,7 @@ def _take_in(
             target,
             expected=content,
             # Of a trained module the weights hold what the module has zeros for.
-            max_bytes=2 * _bytes_of_weights(archive) + _FREE_BYTES,
+            max_bytes=2 * _bytes_of_weights(archive) + FREE_BYTES,
             check=check,
         )
     kept.kept(content)

@@ -15,9 +15,41 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+# As many as a file has weights, times this: optimizers, averages and base values are among them,
+# and some networks are made once more while they are taken apart.
+_PER_WEIGHT = 4
+# Of modules, whose variables are counted by nobody else.
+_PER_MODULE = 10_000
+# Metrics, counters and networks that are built and thrown away.
+FREE_BYTES, _FREE_COUNT = 256 * 2**20, 4000
+
 
 class TooManyVariablesError(ValueError):
     """A file asks for more variables than it has values for."""
+
+
+def variables_for(size: int, weights: int, modules: int = 0) -> tuple[int, int]:
+    """How many bytes and how many variables a file may ask for, by what it has values for.
+
+    Args:
+        size: Bytes of its weights, modules included.
+        weights: How many weights it has.
+        modules: How many modules. Defaults to 0.
+
+    Returns:
+        The arguments of `limit_variables`.
+
+    Example:
+        ```python
+        from keras_transgen.training.variable_limit import variables_for
+
+        assert variables_for(1000, 2) == (4 * 1000 + 256 * 2**20, 4 * 2 + 4000)
+        ```
+    """
+    return (
+        _PER_WEIGHT * size + FREE_BYTES,
+        _PER_WEIGHT * weights + _PER_MODULE * modules + _FREE_COUNT,
+    )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.training.variable_limit import TooManyVariablesError, limit_variables
+from keras_transgen.training.variable_limit import (
+    TooManyVariablesError,
+    limit_variables,
+    variables_for,
+)
 
 
 def test_the_limit_is_the_sum_of_bytes():
@@ -26,6 +30,13 @@ def test_the_limit_is_the_sum_of_bytes():
     ):
         network()
     network()
+
+
+def test_what_a_file_may_ask_for():
+    """Four times what it has, ten thousand variables a module, and a little for nothing."""
+    assert variables_for(0, 0) == (268_435_456, 4000)
+    assert variables_for(1000, 7) == (268_439_456, 4028)
+    assert variables_for(1000, 7, modules=2) == (268_439_456, 24_028)
 
 
 @pytest.mark.parametrize(
