@@ -126,6 +126,29 @@ CLAIMS = {
         "chords > 0.7",
         "melody_is_kept and file_is_whole",
     ],
+    "16_promoters": [
+        # No answers can be better than those of the rules themselves.
+        "best_second < best_first and best_first - 0.1 < at_home < best_first",
+        "best_second - abroad > best_first - at_home",
+        "max(letters) < 0.56 and max(words) < 0.68",
+        "best_second > frozen[0] > words[2] + 0.1",
+        "abs(frozen[2] - frozen[0]) < 0.05",
+        "in_boxes > 0.5",
+        "called[0] == 1 and called[1] < 0.9 and max(called[2:]) < 0.5",
+        "file_is_whole",
+    ],
+    "17_spoken_vowels": [
+        "bits < 4.0 and 7 < histogram < 8",
+        "by_likelihood > 0.95",
+        "real['agreement'] > 0.97 and drawn['agreement'] > 0.9 and sharper['agreement'] > 0.9",
+        "noise['agreement'] < 0.5",
+        "real['periodic'] - 0.1 > sharper['periodic'] > drawn['periodic']",
+        "drawn['periodic'] > noise['periodic'] + 0.2",
+        "0.9 < drawn['loudness'] / real['loudness'] < 1.1",
+        "0.9 < sharper['loudness'] / real['loudness'] < 1.1",
+        "0.9 < drawn['seconds'] / real['seconds'] < 1.1",
+        "file_is_whole",
+    ],
 }
 
 
@@ -133,8 +156,8 @@ def with_id(path: Path) -> str:
     return path.stem
 
 
-def test_fifteen_tutorials_each_with_a_claim():
-    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 16))
+def test_seventeen_tutorials_each_with_a_claim():
+    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 18))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
 
 
