@@ -31,6 +31,8 @@ _SENTENCES = (
      r"at most \1 bytes. Give another --sample-rate."),
     (r"at most max_bytes=([\d,]+)\. Give more where memory allows, or cut the longest sequences: "
      r"all take as much as the longest\.", r"at most \1 bytes. Give a shorter --length."),
+    (r"at most max_bytes=([\d,]+)\. Take a smaller k, or give more where memory allows\.",
+     r"at most \1 bytes. Give a smaller --kmers."),
     (r", and pass class_names= if others are known\.", "."),
     (r"among class_names=", "among the classes of the training data, "),
     (r", or codes for several of them with ambiguity=True\.", "."),

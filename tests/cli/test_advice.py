@@ -10,6 +10,7 @@ from keras_transgen.cli.application import main
 from keras_transgen.datasets import (
     audio_folder,
     index_images,
+    kmer_counts,
     one_hot_sequences,
     read_wav,
     stratified_split,
@@ -97,6 +98,10 @@ CASES = {
     "long sequences": (
         lambda path: one_hot_sequences(["A" * 99], max_bytes=9),
         "at most 9 bytes. Give a shorter --length",
+    ),
+    "long words": (
+        lambda path: kmer_counts(["ACGT"], 3, max_bytes=9),
+        "at most 9 bytes. Give a smaller --kmers. Received: 1 sequences and k=3",
     ),
     "long recordings": (
         lambda path: (sound(path), audio_folder(path, max_bytes=9)),
