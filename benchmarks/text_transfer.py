@@ -249,11 +249,19 @@ def tuning(count=1000, tasks=("ag_news", "sst2")):
             "FeatureTransfer": lambda n: ktg.FeatureTransfer(encoder(), n),
             "LoRA": lambda n: ktg.StructureTransfer(encoder(), n, method="lora", seed=0),
             "ParameterTransfer": lambda n: ktg.ParameterTransfer(encoder(), n, seed=0),
+            # Rates that were best with other draws; three epochs.
+            "LoRA, rate 1e-3": lambda n: ktg.StructureTransfer(
+                encoder(), n, method="lora", learning_rate=1e-3, seed=0
+            ),
+            "ParameterTransfer, rate 1e-4": lambda n: ktg.ParameterTransfer(
+                encoder(), n, learning_rate=1e-4, seed=0
+            ),
         }
         for way, make in ways.items():
             keras.utils.set_random_seed(0)
             model, start = make(classes), time.process_time()
-            model.fit(list(data[0]), data[1], verbose=0)
+            epochs = {"epochs": 3} if "rate" in way else {}
+            model.fit(list(data[0]), data[1], verbose=0, **epochs)
             seconds = time.process_time() - start
             found[task, way] = accuracy(model, *tests)
             rows.append((name, way, f"{found[task, way]:.3f}", f"{seconds:.0f}"))
@@ -264,13 +272,18 @@ def tuning(count=1000, tasks=("ag_news", "sst2")):
     goals = {"ag_news": TUNED, "sst2": SENTIMENT}
     said = []
     for task in tasks:
-        best = max(found[task, way] for way in ("LoRA", "ParameterTransfer"))
-        said.append(f"{task}: {'reached' if best > goals[task] else 'missed'} with {best:.3f}")
+        tuned = [way for way in ways if way != "FeatureTransfer"]
+        best = max(tuned, key=lambda way: found[task, way])
+        probe = found[task, "FeatureTransfer"]
+        said.append(
+            f"{task}: {'reached' if found[task, best] > max(goals[task], probe) else 'missed'} with "
+            f"{found[task, best]:.3f} ({best}; the probe {probe:.3f})"
+        )
     publish(
         "Tuning the Universal Sentence Encoder",
         f"AG News by {count:,} labels above the probe's {TUNED}, SST-2 above TF-IDF's {SENTIMENT}",
         rows,
-        f"{'; '.join(said)}. Default settings, seed 0; the table of words is quantised and does "
+        f"{'; '.join(said)}. Default settings where none are told, seed 0; the table of words is quantised and does "
         f"not train. AG News judged on {TESTS:,} other texts.",
         __file__,
     )
