@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -110,7 +111,13 @@ def audio_folder(
     elif classes is not None and class_names is not None:
         assert labels is not None
         labels, classes = number_labels([classes[label] for label in labels], class_names, place)
-    longest = None if seconds is None else int(seconds * sample_rate)
+    longest = None if seconds is None else int(min(seconds * sample_rate, sys.maxsize))
+    if pad and (longest or 0) * len(file_paths) * 4 > max_bytes:
+        raise ValueError(
+            f"Expected recordings of at most max_bytes={max_bytes:,} together; give more where "
+            f"memory allows, or fewer seconds. Received: {len(file_paths):,} recordings that are "
+            f"padded to {seconds:g} seconds each"
+        )
     waves: list[np.ndarray] = []
     rates: Counter[int] = Counter()
     left = max_bytes

@@ -19,6 +19,7 @@ _COMPLEMENTS = {"A": "T", "C": "G", "G": "C", "T": "A", "U": "A"}
 # Letters that are counted at a time.
 _PART = 2**22
 _NO_LETTER = -1
+_MOST_BITS = 62
 
 
 def kmer_names(k: int, alphabet: str = DNA) -> list[str]:
@@ -87,6 +88,12 @@ def kmer_counts(
     check_strings(sequences)
     table, known = letter_table(alphabet, ambiguity)
     sequences = list(sequences)
+    if k * np.log2(max(2, len(alphabet))) > _MOST_BITS:
+        # A power of so many digits takes long to compute, and longer to print.
+        raise ValueError(
+            f"Expected fewer than 2^{_MOST_BITS} words: take a smaller k. Received: k={k:,} with "
+            f"{len(alphabet)} letters"
+        )
     size = len(alphabet) ** k
     if both_strands and not set(alphabet) <= set(_COMPLEMENTS):
         raise ValueError(

@@ -100,6 +100,10 @@ def read_midi(
         end = max(end, last)
         notes += _notes(track, last)
     count = frame_of(end)
+    if isinstance(max_frames, bool) or not isinstance(max_frames, int) or max_frames < 1:
+        raise ValueError(
+            f"Expected max_frames as a whole number from 1 up. Received: max_frames={max_frames!r}"
+        )
     if count > max_frames:
         raise ValueError(
             f"Expected at most max_frames={max_frames:,}; give more where memory allows, or fewer "

@@ -114,11 +114,19 @@ def check_strings(sequences: Sequence[str]) -> None:
     Raises:
         ValueError: It is something else.
     """
-    if isinstance(sequences, str) or not all(isinstance(each, str) for each in sequences):
+    if isinstance(sequences, str | bytes):
+        others = [type(sequences).__name__]
+    else:
+        others = [
+            f"{type(each).__name__} at place {place}"
+            for place, each in enumerate(sequences)
+            if not isinstance(each, str)
+        ]
+    if others:
         raise ValueError(
             "Expected a list of strings; put one alone into a list, and of the records of a FASTA "
             "file give [record.sequence for record in records]. "
-            f"Received: {type(sequences).__name__}"
+            f"Received: {others[0]}"
         )
 
 

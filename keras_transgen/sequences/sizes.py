@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+# Deeper networks are no slip of the pen that one would wait for.
+MOST_LAYERS = 1000
+
 
 def check_sizes(dropout: float, **sizes: Any) -> None:
     """Refuse sizes that are no numbers of things, and a share that is none.
@@ -18,7 +21,7 @@ def check_sizes(dropout: float, **sizes: Any) -> None:
         ValueError: One is not.
     """
     for name, size in sizes.items():
-        check_whole(name, size)
+        check_whole(name, size, most=MOST_LAYERS if name == "num_layers" else None)
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1). Received: dropout={dropout!r}")
 

@@ -88,6 +88,8 @@ def test_folders_and_names_that_do_not_fit_are_refused(folder):
             audio_folder(folder, seconds=seconds)
     with pytest.raises(ValueError, match=r"max_bytes=700 together.*file 3 of 3"):
         audio_folder(folder, max_bytes=700)
+    with pytest.raises(ValueError, match=r"max_bytes=.*padded to 1e\+09 seconds"):
+        audio_folder(folder, seconds=1e9, pad=True)
     with pytest.raises(FileNotFoundError, match="folder of recordings"):
         audio_folder(folder / "absent")
     (folder / "yes" / "broken.wav").write_bytes(b"RIFF")

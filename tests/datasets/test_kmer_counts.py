@@ -82,6 +82,9 @@ def test_long_sequences_go_in_parts(monkeypatch):
         (("ACGT", 2), "list of strings"),
         ((["ACGT", "AC!T"], 2), "position 2 of sequence 1"),
         ((["ACGT"], 20), "smaller k"),
+        ((["ACGT"], 10**9), "smaller k"),
+        (([b"ACGT"], 2), "bytes at place 0"),
+        ((["A", None], 2), "NoneType at place 1"),
         ((["AB"], 1, "AA"), "alphabet"),
     ],
 )

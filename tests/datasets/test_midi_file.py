@@ -167,6 +167,9 @@ def test_what_a_file_costs_is_bounded(tmp_path):
     assert read_midi(path, 480, max_frames=ticks) == [[60]] * ticks
     with pytest.raises(ValueError, match=f"max_frames={ticks - 1:,}"):
         read_midi(path, 480, max_frames=ticks - 1)
+    for most in (None, 0, 2.5, True):
+        with pytest.raises(ValueError, match="max_frames as a whole number"):
+            read_midi(path, max_frames=most)
     with pytest.raises(ValueError, match="max_bytes=1,000"):
         read_midi(path, max_bytes=1000)
 

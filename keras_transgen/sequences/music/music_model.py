@@ -30,6 +30,9 @@ from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.serving import Endpoint
 
+# Of a piece that is made; all its numbers are drawn before.
+_MOST_FRAMES = 1_000_000
+
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
 class MusicModel(SequenceModel):
@@ -155,6 +158,12 @@ class MusicModel(SequenceModel):
 
     def entered(self, name: str, value: Any, training: bool) -> Any:
         """Pieces as rows of tokens; rows of tokens, and data sets of them, as they are."""
+        if name in ("x", "validation_data") and isinstance(value, (str, bytes)):
+            raise ValueError(
+                "A model of music takes pieces, lists of frames, each a list of pitches; "
+                "datasets.read_midi reads a file. "
+                f"Received: {name} of type {type(value).__name__}"
+            )
         if name in ("x", "validation_data") and holds_pieces(value, name):
             pieces = self.codec.tokens(as_list(value), name)
             return piece_rows(pieces, self.context_length, training and name == "x")
@@ -314,7 +323,7 @@ class MusicModel(SequenceModel):
             ValueError: A number is out of its range.
         """
         check_whole("count", count)
-        check_whole("frames", frames)
+        check_whole("frames", frames, most=_MOST_FRAMES)
         return self._completed([self._open(frames)] * count, temperature, top_p, seed)
 
     def continue_from(
@@ -340,7 +349,7 @@ class MusicModel(SequenceModel):
         Raises:
             ValueError: The pieces are none, or a number is out of its range.
         """
-        check_whole("frames", frames)
+        check_whole("frames", frames, most=_MOST_FRAMES)
         begun = self.codec.tokens(as_list(pieces))
         given = [np.concatenate([each, self._open(frames)]) for each in begun]
         return [piece[-frames:] for piece in self._completed(given, temperature, top_p, seed)]

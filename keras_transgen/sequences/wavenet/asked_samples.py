@@ -69,7 +69,8 @@ def asked_lengths(
     lengths = np.round(given * model.sample_rate)
     if given.shape not in ((), (number,)) or not np.all((lengths >= 1) & (lengths < 2**31)):
         raise ValueError(
-            "seconds must be a number, or one for each wave, that holds at least one sample. "
+            "seconds must be a number, or one for each wave, that holds at least one sample and "
+            f"fewer than 2^31, {2**31 / model.sample_rate:,.0f} seconds. "
             f"Received: seconds={seconds!s:.100} for {number} waves"
         )
     return np.broadcast_to(lengths.astype("int64"), (number,))

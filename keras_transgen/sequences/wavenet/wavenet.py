@@ -41,6 +41,7 @@ from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.padded_sequences import lengths_of, values_and_mask
 from keras_transgen.training.serving import Endpoint
 
+_MOST = {"layers_per_stack": 24, "num_stacks": 100}
 _LEVELS = {"mu_law": 256, "logistics": 65536}
 
 
@@ -150,7 +151,7 @@ class WaveNet(WaveModel):
             "positions": positions,
         }
         for name, size in self.sizes.items():
-            check_whole(name, size, 2 if name == "levels" else 1)
+            check_whole(name, size, 2 if name == "levels" else 1, _MOST.get(name))
         if num_stacks * layers_per_stack < 2:
             raise ValueError(
                 "There must be at least two layers, num_stacks times layers_per_stack. "

@@ -384,6 +384,8 @@ def test_silence_and_clips_shorter_than_the_receptive_field():
         ({"levels": 1}, "levels"),
         ({"window": 1}, "window"),
         ({"num_stacks": 1, "layers_per_stack": 1}, "two layers"),
+        ({"layers_per_stack": 10**6}, "layers_per_stack must .* at most 24"),
+        ({"num_stacks": 10**9}, "num_stacks must .* at most 100"),
         ({"samples_per_frame": 8}, "condition_encoder"),
         ({"num_classes": 2, "condition_encoder": keras.layers.Dense(2)}, "both"),
         ({"condition_encoder": keras.layers.Dense(2)}, "condition_shape"),
@@ -403,6 +405,8 @@ def test_wrong_arguments(settings, message):
     [
         ({"labels": [0], "seconds": 0.0}, "seconds"),
         ({"labels": [0], "seconds": [0.1, 0.2]}, "seconds"),
+        ({"labels": [0], "seconds": 1e9}, r"fewer than 2\^31, [\d,]+ seconds"),
+        ({"labels": [0], "seconds": 0.1, "seed": 1.5}, "seed must be a whole number"),
         ({"labels": [0], "seconds": 0.1, "temperature": -1.0}, "temperature"),
         ({"labels": [3], "seconds": 0.1}, "from 0 to 1"),
         ({"labels": None, "seconds": 0.1}, "labels"),
