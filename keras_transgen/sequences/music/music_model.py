@@ -31,7 +31,7 @@ from keras_transgen.training.config_from_file import arguments_from_file
 from keras_transgen.training.serving import Endpoint
 
 # Of a piece that is made; all its numbers are drawn before.
-_MOST_FRAMES = 1_000_000
+_MOST_FRAMES, _MOST_TOGETHER = 1_000_000, 100_000_000
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -322,8 +322,8 @@ class MusicModel(SequenceModel):
         Raises:
             ValueError: A number is out of its range.
         """
-        check_whole("count", count)
         check_whole("frames", frames, most=_MOST_FRAMES)
+        check_whole("count", count, most=_MOST_TOGETHER // frames)
         return self._completed([self._open(frames)] * count, temperature, top_p, seed)
 
     def continue_from(

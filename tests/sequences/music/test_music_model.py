@@ -399,6 +399,7 @@ def test_it_comes_back_from_a_file(tmp_path):
         (lambda m: m.sample(0), "count must be a whole number of at least 1"),
         (lambda m: m.sample(1, 1.5), "frames must be a whole number"),
         (lambda m: m.sample(1, 10**12), "frames must .* at most 1,000,000"),
+        (lambda m: m.sample(10**9, 1000), "count must .* at most 100,000"),
         (lambda m: m.sample(1, 4, seed=0.5), "seed must be a whole number"),
         (lambda m: m.fit("ab"), "takes pieces, .*read_midi.* type str"),
         (lambda m: m.sample(1, temperature=-1.0), "temperature"),
