@@ -110,14 +110,14 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=32)
     arguments.add_argument("--loss", default="non_saturating")
     arguments.add_argument("--penalty", default="r1")
-    arguments.add_argument("--penalty-weight", type=float, default=0.1)
-    arguments.add_argument("--classifier", action="store_true", help="an auxiliary one")
+    arguments.add_argument("--penalty-weight", type=float, default=0.03)
+    arguments.add_argument("--no-classifier", dest="classifier", action="store_false")
     arguments.add_argument("--conditioning", default="concatenation")
     arguments.add_argument("--noise", type=float, default=0.0)
-    arguments.add_argument("--average", type=float, default=0.995)
+    arguments.add_argument("--average", type=float, default=0.998)
     arguments.add_argument("--rate", type=float, default=4e-4)
-    arguments.add_argument("--critic-rate", type=float, default=4e-4)
-    arguments.add_argument("--every", type=int, default=10, help="epochs between looks")
+    arguments.add_argument("--critic-rate", type=float, default=8e-4)
+    arguments.add_argument("--every", type=int, default=25, help="epochs between looks")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     training = Clips(lambda number: number >= 5 and not (options.choose and number >= 45))
@@ -129,7 +129,7 @@ def main() -> None:
     def look(model, epoch):
         print(epoch, [round(each, 3) for each in heard(model, listener, training)], flush=True)
 
-    model, clock = trained(options, training, look if options.choose else None)
+    model, clock = trained(options, training, look)
     if options.save:
         model.save(options.save)
     agreement, spread, louder, distance = heard(model, listener, training)
