@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from keras_transgen.datasets.wave_file import write_wav
 from keras_transgen.datasets.whole_file import refuse_links_below
+
+_MOST_CLASSES = 16
 
 
 class AudioSamples(keras.callbacks.Callback):
@@ -21,8 +24,8 @@ class AudioSamples(keras.callbacks.Callback):
     Args:
         sample_rate: Samples per second.
         folder: Where `epoch_0001/sample_00.wav`, ... go; `None` for no files.
-        count: Samples each time; for a conditional model give `condition`.
-        condition: Conditions to sample for.
+        count: Samples each time, of a model without conditions.
+        condition: Conditions to sample for. Defaults to each class once, sixteen at most.
         every: Epochs from one time to the next; the first and the last epoch always have samples,
             also where training stops early.
         seed: Of the noise.
@@ -93,8 +96,10 @@ class AudioSamples(keras.callbacks.Callback):
 
     def waves(self) -> np.ndarray:
         """Samples of the model as it stands, float32 `[count, samples]` in [-1, 1]."""
-        what = self.count if self.condition is None else self.condition
-        found = self.model.sample(what, seed=self.seed, **self.sample_arguments)
+        found = self.model.sample(**self._asked(), seed=self.seed, **self.sample_arguments)
+        if isinstance(found, list):
+            # Of a length of their own each: silence follows the shorter ones.
+            found = keras.utils.pad_sequences(found, padding="post", dtype="float32")
         waves = np.asarray(found, "float32")
         if waves.ndim == 3 and waves.shape[2] == 1:
             waves = waves[:, :, 0]
@@ -104,6 +109,16 @@ class AudioSamples(keras.callbacks.Callback):
                 f"samples, 1]. Received: samples of shape {list(waves.shape)}"
             )
         return np.clip(np.nan_to_num(waves), -1.0, 1.0)
+
+    def _asked(self) -> dict[str, Any]:
+        """What of `sample`'s arguments says what to draw, by whatever name the model has for it."""
+        condition, classes = self.condition, getattr(self.model, "num_classes", None)
+        if condition is None and classes:
+            condition = np.arange(min(classes, _MOST_CLASSES))
+        names = inspect.signature(self.model.sample).parameters
+        if condition is None and "count" in names:
+            return {"count": self.count}
+        return {next(iter(names)): self.count if condition is None else condition}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if not callable(getattr(self.model, "sample", None)):

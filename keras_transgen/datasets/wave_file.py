@@ -20,6 +20,7 @@ from keras_transgen.datasets.whole_file import write_whole
 MAX_BYTES = 2**30
 MAX_SAMPLE_RATE = 1_000_000
 _MOST_CHANNELS = 2**16 - 1
+_SURELY_CHANNELS = 32
 # The filter is twenty times as long as the larger number of the reduced ratio of two rates.
 _LARGEST_RATIO = 100_000
 _BITS = (8, 16, 24, 32)
@@ -139,7 +140,7 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, bits: int
 
     Raises:
         ValueError: If values are not finite or beyond [-1, 1], there are none, or an argument is
-            out of its range.
+            out of its range; also if there are more channels than samples.
 
     Example:
         ```python no-run
@@ -163,6 +164,11 @@ def write_wav(path: str | Path, samples: np.ndarray, sample_rate: int, bits: int
             "Expected finite samples in [-1, 1]. Divide them by their largest magnitude, or clip "
             "them: np.clip(samples, -1, 1). "
             f"Received: values from {values.min()} to {values.max()}"
+        )
+    if values.ndim == 2 and values.shape[1] > max(len(values), _SURELY_CHANNELS):
+        raise ValueError(
+            "Expected [samples, channels]: of several waves [count, samples], write one at a time, "
+            f"waves[0]; [channels, samples] turn over, samples.T. Received: shape {values.shape}"
         )
     content = _packed(values.astype("float64"), bits)
     if len(content) > _LONGEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,8 @@ def integrated_gradients(
     The gradient of the output is integrated along the straight line from the baseline to the
     input, and multiplied by their difference. The attributions of an input sum to what the output
     changes by from the baseline to it (completeness), up to the error of the integral, a
-    Gauss-Legendre quadrature: more `steps` make it smaller.
+    Gauss-Legendre quadrature: more `steps` make it smaller. Where they are more than a twentieth
+    apart there is a warning.
 
     For one-hot sequences the sum over the letters is the attribution of a position; see
     `plotting.plot_sequence_saliency`.
@@ -35,8 +37,10 @@ def integrated_gradients(
         target: Which output: the number of a class, one for all or `[count]`, for outputs
             `[count, classes]`; `(position, class)` for outputs `[count, length, classes]`; or a
             function from outputs to `[count]`.
-        baseline: What stands for nothing, `[...]` or `[count, ...]`. Defaults to zeros: no letter,
-            silence, black. For DNA `0.25` everywhere is the other choice.
+        baseline: What stands for nothing, `[...]` or `[count, ...]`. Defaults to zeros, silence or
+            black; for one-hot sequences to all letters alike, such as 0.25 each, where there is
+            one. Rows of zeros are padding to networks that know padding, at which their output
+            jumps.
         steps: Points of the line at which gradients are taken, from 1 up. Defaults to 50.
         batch_size: Inputs times points computed at a time. Defaults to 256.
 
@@ -65,7 +69,13 @@ def integrated_gradients(
     """
     import tensorflow as tf
 
-    x = np.asarray(x, "float32")
+    given = np.asarray(x)
+    if given.dtype.kind not in "fiub":
+        raise ValueError(
+            "Expected numbers; of strings, what datasets.one_hot_sequences makes of them. "
+            f"Received: x of type {given.dtype}"
+        )
+    x = given.astype("float32")
     if x.ndim < 2 or not x.size:
         raise ValueError(
             "Expected inputs [count, ...]; put one alone into an array of one, x[None]. "
@@ -96,7 +106,39 @@ def integrated_gradients(
             )
         weighed = np.asarray(gradient, "float64") * weights[point].reshape(along.shape)
         np.add.at(made, row, weighed)
-    return (made * (x - nothing)).astype("float32")
+    found = (made * (x - nothing)).astype("float32")
+    _tell_what_is_missing(model, x, nothing, found, chosen, batch_size)
+    return found
+
+
+def _tell_what_is_missing(
+    model: Any,
+    x: np.ndarray,
+    nothing: np.ndarray,
+    found: np.ndarray,
+    chosen: Callable[[Any, np.ndarray], Any],
+    batch_size: int,
+) -> None:
+    """Warns where attributions do not sum to what the output changes by."""
+    import tensorflow as tf
+
+    changes = []
+    for start in range(0, len(x), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(x)))
+        ends = (chosen(_computed(model, tf.constant(each[rows])), rows) for each in (x, nothing))
+        changes.append(np.subtract(*(np.asarray(each, "float64") for each in ends)))
+    change = np.concatenate(changes)
+    missing = np.abs(found.reshape(len(x), -1).sum(axis=1, dtype="float64") - change)
+    size = np.nan_to_num(np.abs(change))
+    # What is no number is far from every number.
+    far = ~(missing <= 0.05 * size + 1e-3 * size.max() + 1e-5)
+    if far.any():
+        warnings.warn(
+            f"The attributions of {int(far.sum())} of {len(x)} inputs do not sum to what the "
+            "output changes by. Take more steps; or another baseline, if the network takes this "
+            "one for padding or jumps at it",
+            stacklevel=3,
+        )
 
 
 def _computed(model: Any, inputs: Any) -> Any:
@@ -106,6 +148,8 @@ def _computed(model: Any, inputs: Any) -> Any:
 
 
 def _baseline(x: np.ndarray, baseline: Any) -> np.ndarray:
+    if baseline is None and _is_one_hot(x):
+        return np.broadcast_to(x.sum(axis=-1, keepdims=True) / x.shape[-1], x.shape)
     given = np.asarray(0.0 if baseline is None else baseline, "float32")
     try:
         return np.broadcast_to(given, x.shape)
@@ -114,6 +158,19 @@ def _baseline(x: np.ndarray, baseline: Any) -> np.ndarray:
             "Expected a baseline that fits the inputs: a number, one input, or one for each. "
             f"Received: baseline of shape {list(given.shape)} for inputs {list(x.shape)}"
         ) from None
+
+
+def _is_one_hot(x: np.ndarray) -> bool:
+    """Whether rows are letters, codes for several, or padding."""
+    sums = x.sum(axis=-1)
+    is_letter = np.abs(sums - 1.0) < 1e-4
+    return bool(
+        x.ndim == 3
+        and x.shape[-1] > 1
+        and (x >= 0).all()
+        and (is_letter | (sums == 0)).all()
+        and (x.max(axis=-1)[is_letter] > 1.0 - 1e-4).mean() > 0.5
+    )
 
 
 def _chooser(target: Any, count: int) -> Callable[[Any, np.ndarray], Any]:
@@ -127,8 +184,8 @@ def _chooser(target: Any, count: int) -> Callable[[Any, np.ndarray], Any]:
     classes = np.asarray(target)
     if classes.dtype.kind not in "iu" or classes.shape not in ((), (count,)):
         raise ValueError(
-            f"Expected target as a class, {count} of them, (position, class), or a function of "
-            f"outputs. Received: target={target!r:.80}"
+            f"Expected target as the number of a class, {count} of them (one an input), "
+            f"(position, class), or a function of outputs. Received: target={target!r:.80}"
         )
     classes = np.broadcast_to(classes, (count,))
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_transgen as ktg
 from keras_transgen.callbacks import AudioSamples
 from keras_transgen.datasets import read_wav
 from tests.callbacks.samplers import Sampler
@@ -39,6 +40,35 @@ def test_conditions_and_waves_with_a_channel(tmp_path):
     model.run([AudioSamples(8000, tmp_path, condition=condition)])
     assert model.asked[0][0] is condition
     assert len(files(tmp_path)) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", [None, [0, 1] * 4])
+def test_waves_of_each_class_and_of_lengths_of_their_own(labels, tmp_path):
+    tones = [np.sin(np.arange(60 + 20 * k)).astype("float32") / 2 for k in (0, 1)] * 4
+    classes = None if labels is None else 2
+    model = ktg.WaveNet(8000, classes, layers_per_stack=3, residual_channels=4, seed=0)
+    heard = AudioSamples(8000, tmp_path, count=3, seed=2)
+    model.fit(tones, labels, epochs=1, verbose=0, callbacks=[heard])
+    drawn = model.sample([0, 1], seed=2) if labels else model.sample(count=3, seed=2)
+    assert len(files(tmp_path)) == len(drawn)
+    longest = max(map(len, drawn))
+    for number, wave in enumerate(drawn):
+        found = read_wav(tmp_path / f"epoch_0001/sample_0{number}.wav").samples
+        padded = np.pad(np.asarray(wave), (0, longest - len(wave)))
+        np.testing.assert_allclose(found, padded, atol=1.01 / 2**15)
+
+
+@pytest.mark.slow
+def test_a_conditional_gan_is_heard_class_by_class(tmp_path):
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 32, 1)).astype("float32")
+    model = ktg.ConditionalGAN(class_names=["a", "b", "c"], example_shape=(32, 1), filters=2)
+    heard = AudioSamples(8000, tmp_path, seed=2)
+    model.fit(x, ["a", "b", "c", "a"] * 2, epochs=1, verbose=0, callbacks=[heard])
+    drawn = np.asarray(model.sample([0, 1, 2], seed=2))[..., 0]
+    for number, wave in enumerate(drawn):
+        found = read_wav(tmp_path / f"epoch_0001/sample_0{number}.wav").samples
+        np.testing.assert_allclose(found, np.clip(wave, -1, 1), atol=1.01 / 2**15)
 
 
 def test_the_last_epoch_has_samples_where_training_stops_early(tmp_path):

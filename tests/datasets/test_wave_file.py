@@ -234,3 +234,10 @@ def test_spoken_digits_are_what_scipy_reads(shared_folder):
         samples, found = read_wav(path)
         assert found == rate == 8000
         np.testing.assert_array_equal(np.rint(samples * 32768), integers)
+
+
+def test_several_waves_are_no_channels(tmp_path):
+    with pytest.raises(ValueError, match=r"one at a time, waves\[0\].*\(2, 400\)"):
+        write_wav(tmp_path / "two.wav", np.zeros((2, 400)), 8000)
+    assert not list(tmp_path.iterdir())
+    write_wav(tmp_path / "eight.wav", np.zeros((2, 8)), 8000)

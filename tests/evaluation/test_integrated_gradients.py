@@ -58,6 +58,36 @@ def test_completeness_at_a_position():
     assert not found[:, 0].any()
 
 
+def masked_network():
+    """Rows of zeros are padding to it, of which nothing but its bias is left."""
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((6, 4))
+    masked = keras.layers.Masking()(inputs)
+    x = keras.layers.Dense(5, activation="tanh", bias_initializer="ones")(masked)
+    x = keras.layers.GlobalAveragePooling1D()(x, mask=masked._keras_mask)
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+def test_of_letters_nothing_is_all_letters_alike():
+    x = ktg.datasets.one_hot_sequences(["ACGTNA", "TTGC"])
+    model = masked_network()
+    found = integrated_gradients(model, x, 1)
+    nothing = np.repeat(np.float32([[1] * 6, [1] * 4 + [0] * 2])[..., None] / 4, 4, axis=-1)
+    np.testing.assert_allclose(found, integrated_gradients(model, x, 1, nothing), atol=1e-6)
+    change = (np.asarray(model(x)) - np.asarray(model(nothing)))[:, 1]
+    np.testing.assert_allclose(found.sum(axis=(1, 2)), change, atol=1e-4)
+    assert not found[1, 4:].any()
+    assert not found[0, 4].any()
+
+
+def test_tells_that_an_output_jumps_at_the_baseline():
+    x = ktg.datasets.one_hot_sequences(["ACGTNA", "TTGC"])
+    with pytest.warns(UserWarning, match=r"of 2 of 2 inputs do not sum .* another baseline"):
+        integrated_gradients(masked_network(), x, 1, 0.0)
+    with pytest.raises(ValueError, match="one_hot_sequences"):
+        integrated_gradients(masked_network(), ["ACGTAA"], 1)
+
+
 def test_batches_change_nothing():
     model = network()
     whole = integrated_gradients(model, X, 2)
