@@ -33,7 +33,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-generation = typer.Typer(help="Train a generative model on images, and draw samples from it.")
+generation = typer.Typer(
+    help="Train a generative model on images, sound or music, and draw samples from it."
+)
 texts = typer.Typer(
     help="Language models, translators and text VAEs: train, write, translate, measure."
 )

@@ -29,7 +29,8 @@ def check_symbols(values: np.ndarray, name: str, exactly: bool = False) -> None:
         place = tuple(int(index) for index in np.argwhere(wrong)[0])
         raise ValueError(
             "Sequences of symbols are one-hot vectors along the last axis, each with a sum of 1: "
-            "keras.ops.one_hot(numbers, symbols) makes them. (Waveforms of several channels need "
+            "keras.ops.one_hot(numbers, symbols) makes them; give padding and unknown letters a "
+            "symbol of their own. (Waveforms of several channels need a GAN's "
             "networks='wavegan', grey images a last axis of 1.) "
             f"Received: {name} whose row {place} {what} {rows.sum(-1)[place]:g}"
         )

@@ -130,8 +130,8 @@ class WaveModel(NamesClasses, ScheduledModel):
             check_known(y, sizes, lengths, self.samples_per_frame)
         elif y is not None:
             raise ValueError(
-                "This model takes waves alone: give num_classes, num_speakers or "
-                "condition_encoder for labels. Received: labels"
+                "This model takes waves alone, and draws count=2 of them: give num_classes, "
+                "num_speakers or condition_encoder for labels. Received: labels"
             )
 
     def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
