@@ -41,6 +41,7 @@ from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.padded_sequences import lengths_of, values_and_mask
 from keras_transgen.training.serving import Endpoint
 
+_MOST_LAYERS = 400
 _MOST = {"layers_per_stack": 24, "num_stacks": 100}
 _LEVELS = {"mu_law": 256, "logistics": 65536}
 
@@ -152,9 +153,10 @@ class WaveNet(WaveModel):
         }
         for name, size in self.sizes.items():
             check_whole(name, size, 2 if name == "levels" else 1, _MOST.get(name))
-        if num_stacks * layers_per_stack < 2:
+        if not 2 <= num_stacks * layers_per_stack <= _MOST_LAYERS:
             raise ValueError(
-                "There must be at least two layers, num_stacks times layers_per_stack. "
+                f"There must be at least two layers and at most {_MOST_LAYERS}, num_stacks times "
+                "layers_per_stack. "
                 f"Received: num_stacks={num_stacks}, layers_per_stack={layers_per_stack}"
             )
         if window is not None:

@@ -385,6 +385,7 @@ def test_silence_and_clips_shorter_than_the_receptive_field():
         ({"window": 1}, "window"),
         ({"num_stacks": 1, "layers_per_stack": 1}, "two layers"),
         ({"layers_per_stack": 10**6}, "layers_per_stack must .* at most 24"),
+        ({"num_stacks": 100, "layers_per_stack": 5}, "at most 400"),
         ({"num_stacks": 10**9}, "num_stacks must .* at most 100"),
         ({"samples_per_frame": 8}, "condition_encoder"),
         ({"num_classes": 2, "condition_encoder": keras.layers.Dense(2)}, "both"),
