@@ -32,7 +32,10 @@ def without_border(case):
 
 CASES = {
     "waveforms": case(lambda: FixedNoiseGAN((256, 1), **SIZE), WAVES),
-    "symbols": without_border(case(lambda: FixedNoiseGAN((6, 4), **SIZE), SYMBOLS)),
+    # By its own weight, 10, the first step in half precision is one that its loss scale skips.
+    "symbols": without_border(
+        case(lambda: FixedNoiseGAN((6, 4), gradient_penalty_weight=0.1, **SIZE), SYMBOLS)
+    ),
     "waveforms of classes": conditional_case(
         lambda: FixedNoiseConditionalGAN(3, (64, 1), embedding_dim=3, **SIZE),
         (WAVES[:, :64], LABELS),
