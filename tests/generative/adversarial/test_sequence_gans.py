@@ -44,7 +44,12 @@ CASES = {
     "symbols of classes, normalization": without_border(
         conditional_case(
             lambda: ktg.ConditionalGAN(
-                3, (6, 4), embedding_dim=3, generator_conditioning="normalization", **SIZE
+                3,
+                (6, 4),
+                embedding_dim=3,
+                generator_conditioning="normalization",
+                gradient_penalty_weight=0.1,
+                **SIZE,
             ),
             (SYMBOLS, LABELS),
             LABELS[:5],
