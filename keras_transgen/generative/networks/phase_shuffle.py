@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+_MOST = 1000
 _NUMBERS: contextvars.ContextVar[Any] = contextvars.ContextVar("phase_numbers", default=None)
 
 
@@ -40,7 +41,7 @@ class PhaseShuffle(keras.layers.Layer):
         shift: The largest move, in steps of the features.
 
     Raises:
-        ValueError: If `column` or `shift` is negative.
+        ValueError: If `column` or `shift` is negative, or 1,000 or more.
 
     Example:
         ```python
@@ -58,9 +59,9 @@ class PhaseShuffle(keras.layers.Layer):
 
     def __init__(self, column: int = 0, shift: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if column < 0 or shift < 0:
+        if not (0 <= column < _MOST and 0 <= shift < _MOST):
             raise ValueError(
-                "column and shift must be whole numbers from 0 up. "
+                f"column and shift must be whole numbers from 0 up, below {_MOST}. "
                 f"Received: column={column}, shift={shift}"
             )
         self.column = column

@@ -56,7 +56,7 @@ def test_without_numbers_nothing_moves():
     np.testing.assert_array_equal(PhaseShuffle()(features), features)
 
 
-@pytest.mark.parametrize("wrong", [{"column": -1}, {"shift": -1}])
+@pytest.mark.parametrize("wrong", [{"column": -1}, {"shift": -1}, {"column": 10**9}])
 def test_negative_numbers(wrong):
     with pytest.raises(ValueError, match="from 0 up"):
         PhaseShuffle(**wrong)
