@@ -76,6 +76,9 @@ def made(tmp_path_factory, digit_folder):
     save_texts(folder)
     save_music(folder)
     save_sound(folder)
+    for name, motif in (("CODING.fa", "TATAAT"), ("PROMOTERS.fa", "TTGACA"), ("OTHERS.fa", "GCGC")):
+        records = [f">{row}\n{motif * (4 + row)}\n" for row in range(12)]
+        (folder / name).write_text("".join(records))
     return folder
 
 
@@ -169,6 +172,7 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "SOUND.keras": made / "sound.keras",
         "HANDLE": "digits",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
+        **{name: made / name for name in ("CODING.fa", "PROMOTERS.fa", "OTHERS.fa")},
     }
     words = [str(meant.get(word, word)) for word in shlex.split(line)[1:]]
     # Training by default takes minutes to hours; what is written is run, once over the images.
