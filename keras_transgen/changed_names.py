@@ -15,6 +15,7 @@ import sys
 import types
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 _ROOT = "keras_transgen."
 _IMPORTING = re.compile(r"^<frozen importlib|importlib.__init__\.py$|public_names\.py$")
@@ -97,6 +98,15 @@ REMOVED: dict[str, str] = {
 }
 
 
+class _Room(types.ModuleType):
+    """A package whose public function keeps its name where a module that moved had the same one."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system sets each module that it loads in its package.
+        if not (isinstance(value, types.ModuleType) and callable(self.__dict__.get(name))):
+            super().__setattr__(name, value)
+
+
 class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Asked first: a file below a package that moved must not be found as a second module."""
 
@@ -125,6 +135,7 @@ class _MovedModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             file,
             line,
         )
+        sys.modules[module.__name__.rpartition(".")[0]].__class__ = _Room
         # The import system takes what stands here: one module under two names.
         sys.modules[module.__name__] = importlib.import_module(new)
 

@@ -76,6 +76,24 @@ def test_every_moved_module_is_found_under_its_old_name(old, forgotten):
     assert module.__name__ == f"keras_transgen.{MOVED[old]}"
 
 
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_an_old_module_does_not_hide_a_public_name(old, forgotten):
+    room, _, name = f"keras_transgen.{old}".rpartition(".")
+    public = vars(sys.modules.get(room, keras_transgen)).get(name)
+    forgotten(f"{room}.{name}")
+    with pytest.warns(FutureWarning, match="goes with version"):
+        importlib.import_module(f"{room}.{name}")
+    if callable(public):
+        assert getattr(sys.modules[room], name) is public
+
+
+def test_a_function_is_a_function_after_its_old_module_was_imported(forgotten):
+    forgotten("keras_transgen.datasets.stratified_split")
+    with pytest.warns(FutureWarning, match="goes with version"):
+        from keras_transgen.datasets.stratified_split import stratified_split
+    assert keras_transgen.datasets.stratified_split is stratified_split
+
+
 def test_a_name_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("keras_transgen.evaluation.never")

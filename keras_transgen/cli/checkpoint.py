@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import keras
@@ -39,6 +42,15 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
     """
 
     def __init__(self, run: Run, folder: str) -> None:
+        # A kill after the first of these leaves the new checkpoint whole, or none of it.
+        place = Path(folder)
+        self._written, self._before = (
+            place.with_name(f".writing-{name}-{place.name}") for name in ("new", "old")
+        )
+        shutil.rmtree(self._written, ignore_errors=True)
+        if self._before.exists() and not place.exists():
+            os.replace(self._before, place)
+        shutil.rmtree(self._before, ignore_errors=True)
         super().__init__(folder, delete_checkpoint=False)
         self.run = run
         self._started = 0.0
@@ -70,6 +82,22 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.run.signals.waits = False
+
+    def _save_model(self) -> None:
+        """Keras writes weights and epoch one after the other into files that were there before."""
+        places = self._weights_path, self._training_metadata_path
+        self._weights_path, self._training_metadata_path = (
+            str(self._written / Path(place).name) for place in places
+        )
+        try:
+            self._written.mkdir(parents=True, exist_ok=True)
+            super()._save_model()
+        finally:
+            self._weights_path, self._training_metadata_path = places
+        if os.path.exists(self.backup_dir):
+            os.replace(self.backup_dir, self._before)
+        os.replace(self._written, self.backup_dir)
+        shutil.rmtree(self._before, ignore_errors=True)
 
     def _interrupt(self) -> None:
         """End the training before it has all its epochs and steps."""

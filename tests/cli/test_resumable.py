@@ -1,5 +1,6 @@
 """Runs that are stopped, killed and gone on with: real processes, real signals."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -137,6 +140,67 @@ def test_a_killed_language_model_ends_as_one_that_was_not(tmp_path):
     )
     for one, other in zip(killed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("killed", "calls", "found"),
+    [
+        ("save_weights", 0, 1),
+        ("json.dumps", 0, 1),
+        ("os.replace", 0, 1),
+        ("os.replace", 1, 1),
+        ("shutil.rmtree", 0, 2),
+        ("shutil.rmtree", 1, 2),
+    ],
+)
+def test_a_kill_while_a_checkpoint_is_written(killed, calls, found, tmp_path, monkeypatch):
+    """Whatever the moment, weights and epoch are of one checkpoint, the last or the one before."""
+    from keras_transgen.cli import checkpoint
+
+    run = SimpleNamespace(signals=SimpleNamespace(waits=False), seconds=0.0)
+    place = tmp_path / "checkpoint"
+
+    def begun():
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+        model.compile("sgd", "mse")
+        callback = checkpoint.Checkpoint(run, str(place))
+        callback.set_model(model)
+        return model, callback
+
+    def save(model, callback, epoch):
+        model.layers[0].kernel.assign([[float(epoch)]])
+        callback._current_epoch = epoch
+        callback._save_model()
+
+    model, callback = begun()
+    save(model, callback, 1)
+    room, name = {
+        "save_weights": (model, "save_weights"),
+        "json.dumps": (json, "dumps"),
+        "os.replace": (checkpoint.os, "replace"),
+        "shutil.rmtree": (checkpoint.shutil, "rmtree"),
+    }[killed]
+    real, left = getattr(room, name), [calls]
+
+    def until_killed(*given, **named):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return real(*given, **named)
+
+    monkeypatch.setattr(room, name, until_killed)
+    with contextlib.suppress(Killed):
+        save(model, callback, 2)
+    monkeypatch.undo()
+    model, callback = begun()
+    callback.on_train_begin()
+    assert model._initial_epoch == found
+    np.testing.assert_array_equal(model.layers[0].kernel, [[found]])
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.slow
