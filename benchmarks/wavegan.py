@@ -7,6 +7,9 @@ A condition is a digit of a speaker. Recordings are made as loud as each other a
 silence to the length of the samples, or cut. The judge hears all waves, real ones too, without the
 silence at their ends, and learnt from recordings that were cut in this way. Diversity is the root
 mean squared distance within a digit and speaker, in what the judge is told of a wave.
+
+The discriminator hears spectrograms, or with `--listener wavegan` is that of WaveGAN, for a section
+of its own.
 """
 
 import argparse
@@ -20,8 +23,9 @@ from time_budget import FallingRates, TimeBudget
 
 import keras_transgen as ktg
 from keras_transgen.callbacks.collapse_warning import diversity
+from keras_transgen.generative.networks.spectrogram_discriminator import spectrogram_discriminator
 
-GOAL_AGREEMENT, GOAL_DIVERSITY, BUDGET = 0.80, 0.70, 1800
+GOAL_AGREEMENT, GOAL_DIVERSITY, BUDGET = 0.80, 0.70, 600
 PEAK, SILENT, _EDGE = 0.9, 0.02, 80
 LENGTH = 5120
 
@@ -56,12 +60,21 @@ class Clips:
 
 def trained(options, clips, look=None):
     keras.utils.set_random_seed(options.seed)
+    discriminator = None
+    if options.listener == "spectrogram":
+        discriminator = spectrogram_discriminator(
+            (LENGTH, 1),
+            RATE,
+            embedding_dim=64,
+            auxiliary_classes=20 if options.classifier else None,
+        )
     model = ktg.ConditionalGAN(
         20,
         example_shape=(LENGTH, 1),
         latent_dim=64,
         embedding_dim=64,
         filters=options.filters,
+        discriminator=discriminator,
         loss=options.loss,
         gradient_penalty=options.penalty,
         gradient_penalty_weight=options.penalty_weight,
@@ -117,6 +130,7 @@ def main() -> None:
     arguments.add_argument("--average", type=float, default=0.998)
     arguments.add_argument("--rate", type=float, default=4e-4)
     arguments.add_argument("--critic-rate", type=float, default=8e-4)
+    arguments.add_argument("--listener", choices=("spectrogram", "wavegan"), default="spectrogram")
     arguments.add_argument("--every", type=int, default=25, help="epochs between looks")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
@@ -151,8 +165,9 @@ def main() -> None:
     if options.choose or options.seconds < BUDGET:
         return
     reached = agreement >= GOAL_AGREEMENT and spread >= GOAL_DIVERSITY
+    told = {"spectrogram": "", "wavegan": ", its own discriminator"}[options.listener]
     publish(
-        "Spoken digits by WaveGAN",
+        f"Spoken digits by WaveGAN{told}",
         f"the judge's agreement at least {GOAL_AGREEMENT:g} and diversity within classes at least "
         f"{GOAL_DIVERSITY:g} of real ones in {BUDGET:,} CPU seconds",
         rows,

@@ -5,6 +5,9 @@ recordings 45 to 49 instead, on which nothing is trained then. `--model FILE` ju
 model, `--speed` times generation alone, on one core.
 
 The judge is a logistic regression on log-mel frames of real recordings, those of the test apart.
+A model is told how loud a clip is beside others of its speaker, as one of `--levels` shares of
+them: without, samples were 26 % too quiet at any temperature, since a quiet beginning goes on so.
+
 Loudness and spectrum of samples are compared with those of all training recordings, which the test
 recordings, a hundred, are themselves away from.
 """
@@ -15,7 +18,7 @@ import resource
 import keras
 import numpy as np
 import tensorflow as tf
-from digit_listener import RATE, Digits, away, described, judge
+from digit_listener import RATE, Digits, away, described, judge, loudness
 from report import publish
 
 import keras_transgen as ktg
@@ -60,12 +63,26 @@ class Clock(keras.callbacks.Callback):
             self.model.save(self.save)
 
 
+def known(data, training, levels):
+    """Digits, and speakers told apart by how loud they speak, in equal shares."""
+    found = []
+    for wave, speaker in zip(data.waves, data.speakers):
+        others = [
+            loudness([each])
+            for each, own in zip(training.waves, training.speakers)
+            if own == speaker
+        ]
+        limits = np.quantile(others, np.arange(1, levels) / levels)
+        found.append(speaker * levels + np.searchsorted(limits, loudness([wave])))
+    return data.labels, np.array(found)
+
+
 def trained(options, data):
     keras.utils.set_random_seed(options.seed)
     model = ktg.WaveNet(
         RATE,
         10,
-        2,
+        2 * options.levels,
         distribution=options.distribution,
         residual_channels=options.channels,
         skip_channels=options.skip,
@@ -82,7 +99,7 @@ def trained(options, data):
     clock = Clock(options.rate, options.seconds, options.save)
     model.fit(
         data.waves,
-        data.known,
+        known(data, data, options.levels),
         batch_size=options.rows,
         epochs=100_000,
         verbose=0,
@@ -93,8 +110,8 @@ def trained(options, data):
 
 def heard(model, listener, real, temperature, seed=0):
     """Agreement, and how far loudness and mean spectrum are from those of real recordings."""
-    labels = np.tile(np.arange(10), 20)
-    speakers = np.repeat([0, 1], 100)
+    labels = np.tile(np.arange(10), 24)
+    speakers = np.arange(240) // 10 % model.num_speakers
     waves = model.sample((labels, speakers), temperature=temperature, seed=seed)
     agreement = float(np.mean(listener.predict([described(wave) for wave in waves]) == labels))
     return agreement, *away(waves, real.waves)
@@ -126,6 +143,7 @@ def main() -> None:
     arguments.add_argument("--rows", type=int, default=9)
     arguments.add_argument("--rate", type=float, default=4e-3)
     arguments.add_argument("--average", type=float, default=0.0, help="momentum of weights")
+    arguments.add_argument("--levels", type=int, default=4, help="of loudness")
     arguments.add_argument("--seed", type=int, default=0)
     options = arguments.parse_args()
     if options.speed:
@@ -143,7 +161,7 @@ def main() -> None:
         model, clock = trained(options, training)
         if options.save:
             model.save(options.save)
-    bits = model.bits_per_sample(held_out.waves, held_out.known)
+    bits = model.bits_per_sample(held_out.waves, known(held_out, training, options.levels))
     cost = "" if clock is None else f"{clock.steps:,} steps in {clock.spent:,.0f} CPU s"
     print(f"{bits:.3f} bits a sample, {cost}", flush=True)
     listener = judge(training)
@@ -156,7 +174,7 @@ def main() -> None:
     rows.append(("mean spectrum", "test recordings", f"{distance:.1%}", ""))
     for temperature in (1.0, 0.9, 0.8):
         agreement, louder, distance = heard(model, listener, training, temperature)
-        of = f"200 samples, temperature {temperature:g}"
+        of = f"240 samples, temperature {temperature:g}"
         rows.append(("agreement", of, f"{agreement:.3f}", f"at least {GOAL_AGREEMENT:g}"))
         rows.append(("loudness", of, f"{louder:+.1%}", f"within {GOAL_DISTANCE:.0%}"))
         rows.append(("mean spectrum", of, f"{distance:.1%}", f"within {GOAL_DISTANCE:.0%}"))
@@ -180,7 +198,7 @@ def main() -> None:
         "generation in real time",
         rows,
         f"{model.count_params():,} parameters, {cost}. One seed; bits are those of 256 mu-law "
-        "levels given a clip's length.",
+        "levels given a clip's length and loudness.",
         __file__,
     )
 

@@ -24,8 +24,9 @@ SOUND = (WAVEGAN, WAVENET)
 # Epochs of recordings, which are few.
 EPOCHS = 100
 BATCH_SIZE = {WAVEGAN: 32, WAVENET: 8}
-# Of the networks of a WaveGAN: those of `benchmarks/wavegan.py`, which a CPU trains.
-_FILTERS = 16
+# Of a WaveGAN: those of `benchmarks/wavegan.py`, which a CPU trains.
+_FILTERS, _LATENT_DIM, _EMBEDDING_DIM = 16, 64, 64
+_PENALTY_WEIGHT, _LEARNING_RATES = 0.03, (4e-4, 8e-4)
 _LONGEST = 16384
 
 
@@ -116,9 +117,13 @@ def train_sound(run: ResumableTraining, given: dict[str, Any]) -> Any:
 
 
 def _train_wavegan(run: ResumableTraining, given: dict[str, Any], recordings: Recordings) -> Any:
+    import keras
     import numpy as np
 
     import keras_transgen as ktg
+    from keras_transgen.generative.networks.spectrogram_discriminator import (
+        spectrogram_discriminator,
+    )
     from keras_transgen.generative.networks.wavegan import fitting_length
 
     rate = recordings.sample_rate
@@ -131,14 +136,29 @@ def _train_wavegan(run: ResumableTraining, given: dict[str, Any], recordings: Re
         "example_shape": (length, 1),
         "networks": WAVEGAN,
         "filters": _FILTERS,
+        "latent_dim": given["latent_dim"] or _LATENT_DIM,
+        "gradient_penalty": "r1",
+        "gradient_penalty_weight": _PENALTY_WEIGHT,
         "seed": given["seed"],
     }
-    if given["latent_dim"] is not None:
-        settings["latent_dim"] = given["latent_dim"]
     if recordings.labels is None:
-        model = ktg.GAN(**settings)
+        listener = spectrogram_discriminator((length, 1), rate)
+        model = ktg.GAN(discriminator=listener, **settings)
     else:
-        model = ktg.ConditionalGAN(class_names=recordings.class_names, **settings)
+        classes = len(recordings.class_names)
+        listener = spectrogram_discriminator(
+            (length, 1), rate, embedding_dim=_EMBEDDING_DIM, auxiliary_classes=classes
+        )
+        model = ktg.ConditionalGAN(
+            class_names=recordings.class_names,
+            embedding_dim=_EMBEDDING_DIM,
+            discriminator=listener,
+            auxiliary_classifier=True,
+            **settings,
+        )
+    model.compile(
+        *(keras.optimizers.Adam(each, beta_1=0.5, beta_2=0.9) for each in _LEARNING_RATES)
+    )
     # Before anything is written.
     model.check_examples(x, "recordings")
     size = given["batch_size"] or BATCH_SIZE[WAVEGAN]

@@ -18,7 +18,7 @@ class LogMelSpectrogram(keras.layers.Layer):
     """Logarithm of the power in mel bands, frame by frame: what networks for sound take.
 
     `preprocessing=LogMelSpectrogram(sample_rate)` of a transfer model makes it part of the model.
-    `keras.layers.MelSpectrogram` computes the bands; frames are centred on every `hop_length`-th
+    Bands are those of `keras.layers.MelSpectrogram`; frames are centred on every `hop_length`-th
     sample from the first on and see silence beyond the ends, and no frame depends on another or on
     other recordings. So a recording gives the same alone and padded with silence in a batch.
 
@@ -111,12 +111,12 @@ class LogMelSpectrogram(keras.layers.Layer):
         self.floor, self.normalization, self.channels = floor, normalization, channels
         self.supports_masking = True
         # The next power of two, for the Fourier transform.
-        fft_length = 1 << (frame_length - 1).bit_length()
+        self._fft_length = max(2, 1 << (frame_length - 1).bit_length())
         # Keras mirrors waves at their ends: it is given silence there, in whole hops, and what its
         # frames say of that is cut off.
-        self._margin = -(-fft_length // (2 * hop_length))
+        self._margin = -(-self._fft_length // (2 * hop_length))
         self._bands = keras.layers.MelSpectrogram(
-            fft_length=max(2, fft_length),
+            fft_length=self._fft_length,
             sequence_stride=hop_length,
             sequence_length=frame_length,
             sampling_rate=sample_rate,
@@ -142,12 +142,27 @@ class LogMelSpectrogram(keras.layers.Layer):
         count = -(-ops.shape(waves)[1] // self.hop_length)
         silence = self._margin * self.hop_length
         padded = ops.pad(waves, ((0, 0), (silence, silence)))
-        power = ops.transpose(self._bands(padded), (0, 2, 1))
-        found = ops.log(power[:, self._margin : self._margin + count] + self.floor)
+        power = self._power(padded)[:, self._margin : self._margin + count]
+        found = ops.log(power + self.floor)
         found = self._normalized(found, self.compute_mask(waves, mask))
         if self.channels:
             found = ops.repeat(found[..., None], self.channels, axis=-1)
         return ops.cast(found, self.compute_dtype)
+
+    def _power(self, waves: Any) -> Any:
+        """In mel bands, `[batch, frames, num_mel_bins]`.
+
+        What `MelSpectrogram` gives, which squares a root: that has no gradient in silence.
+        """
+        real, imaginary = ops.stft(waves, self.frame_length, self.hop_length, self._fft_length)
+        weights = self._bands.linear_to_mel_weight_matrix(
+            self.num_mel_bins,
+            self._fft_length // 2 + 1,
+            self.sample_rate,
+            self.min_frequency,
+            self.max_frequency,
+        )
+        return ops.matmul(ops.square(real) + ops.square(imaginary), weights)
 
     def _normalized(self, found: Any, mask: Any) -> Any:
         if self.normalization == "none":

@@ -7,6 +7,7 @@ import pytest
 
 import keras_transgen as ktg
 from keras_transgen.generative.networks.phase_shuffle import shuffled_phases
+from keras_transgen.generative.networks.spectrogram_discriminator import spectrogram_discriminator
 from tests.generative.adversarial.adversarial_models import (
     LABELS,
     FixedNoiseConditionalGAN,
@@ -38,6 +39,20 @@ CASES = {
     ),
     "waveforms of classes": conditional_case(
         lambda: FixedNoiseConditionalGAN(3, (64, 1), embedding_dim=3, **SIZE),
+        (WAVES[:, :64], LABELS),
+        LABELS[:5],
+    ),
+    "waveforms of classes, by spectrograms": conditional_case(
+        lambda: FixedNoiseConditionalGAN(
+            3,
+            (64, 1),
+            embedding_dim=3,
+            discriminator=spectrogram_discriminator(
+                (64, 1), 1600, 2, embedding_dim=3, auxiliary_classes=3
+            ),
+            auxiliary_classifier=True,
+            **SIZE,
+        ),
         (WAVES[:, :64], LABELS),
         LABELS[:5],
     ),
