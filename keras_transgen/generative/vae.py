@@ -57,7 +57,8 @@ class VAE(LatentVariableModel):
     model uses on the validation data. Labels that come with the data are ignored.
 
     Args:
-        input_shape: Shape of one example: `(height, width, channels)` or `(features,)`.
+        input_shape: Shape of one example: `(height, width, channels)`, `(length, channels)` or
+            `(features,)`. `example_shape`, as in `GAN`, is another name of it.
         latent_dim: Number of latent units. Defaults to 32.
         likelihood: `"bernoulli"` (the default), `"gaussian"`, `"discretized_logistic"`,
             `"categorical"`, an instance from `keras_transgen.generative.likelihoods`, or a callable
@@ -118,6 +119,8 @@ class VAE(LatentVariableModel):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        # What a GAN calls it.
+        input_shape = kwargs.pop("example_shape", input_shape)
         super().__init__(
             tuple(input_shape), latent_dim, likelihood, encoder, decoder, prior, seed=seed, **kwargs
         )

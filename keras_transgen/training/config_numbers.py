@@ -83,7 +83,8 @@ def check_numbers(config: Any, file_bytes: int, parts: int | None = None) -> Non
 
 def _is_depth(key: str) -> bool:
     """Whether a number says how many layers are made, each of which has a weight at least."""
-    return key.startswith("num_") and key.endswith(("layers", "blocks", "stages"))
+    counts = key.startswith("num_") and key.endswith(("layers", "blocks", "stages", "stacks"))
+    return counts or key.startswith(("layers_per_", "blocks_per_"))
 
 
 def _key(inner: Any, outer: str) -> str:

@@ -398,3 +398,9 @@ def test_a_diverged_run_names_the_step():
     vae.compile(keras.optimizers.SGD(1e30), jit_compile=False)
     with pytest.raises(ArithmeticError, match="at step"):
         vae.fit(VECTORS, batch_size=8, epochs=5, verbose=0)
+
+
+def test_the_shape_has_the_name_that_a_gan_gives_it_too():
+    vae = VAE(example_shape=(6,), latent_dim=2, likelihood="gaussian")
+    assert vae.sample(3).shape == (3, 6)
+    assert VAE.from_config(vae.get_config()).sample(3).shape == (3, 6)

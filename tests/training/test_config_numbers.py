@@ -93,12 +93,13 @@ def test_the_configurations_of_keras(tmp_path):
     )
 
 
-def test_no_more_layers_than_the_file_has_parts():
+@pytest.mark.parametrize("name", ["num_layers", "num_stacks", "layers_per_stack", "num_blocks"])
+def test_no_more_layers_than_the_file_has_parts(name):
     """Thousands of them take minutes before their variables are too many."""
-    config = {"class_name": "LanguageModel", "config": {"num_layers": 3000}}
+    config = {"class_name": "LanguageModel", "config": {name: 3000}}
     check_numbers(config, 1000)
     check_numbers(config, 1000, parts=3000)
-    with pytest.raises(ValueError, match=r"num_layers.*3000"):
+    with pytest.raises(ValueError, match=rf"{name}.*3000"):
         check_numbers(config, 1000, parts=80)
     # Heads are parts of one weight.
     check_numbers({"num_heads": 16}, 1000, parts=8)
