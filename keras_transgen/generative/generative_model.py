@@ -17,6 +17,7 @@ from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import ends_promptly
 from keras_transgen.training.entrance import FIT_DATA, PARTS, is_batches
+from keras_transgen.training.replica_noise import whole_seed
 
 _LARGEST_BYTE = 255.0
 _ARCHITECTURE = "architecture"
@@ -328,11 +329,8 @@ def sampling_seed(seed: int | None) -> tf.Tensor:
 
     `None` gives fresh draws, which `keras.utils.set_random_seed` fixes.
     """
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
-        raise ValueError(f"seed must be a whole number or None. Received: seed={seed!r}")
-    if seed is None:
-        seed = int(np.asarray(keras.random.SeedGenerator().state)[0])
-    low, high = int(seed) & 0xFFFFFFFF, (int(seed) >> 32) & 0xFFFFFFFF
+    whole = whole_seed(seed)
+    low, high = whole & 0xFFFFFFFF, (whole >> 32) & 0xFFFFFFFF
     return tf.constant(np.array([low, high], "uint32").view("int32"))
 
 

@@ -21,6 +21,7 @@ from keras_transgen.sequences.texts import as_texts
 from keras_transgen.sequences.token_codecs import PADDING, UNKNOWN
 from keras_transgen.sequences.transformer.stack import TransformerStack, hidden_from
 from keras_transgen.sequences.vocabulary import Vocabulary
+from keras_transgen.training.replica_noise import whole_seed
 
 
 class LatentTextModel(SequenceModel):
@@ -255,7 +256,7 @@ class LatentTextModel(SequenceModel):
             Strings.
         """
         check_whole("count", count)
-        draws = np.random.default_rng(None if seed is None else seed % 2**64)
+        draws = np.random.default_rng(whole_seed(seed) % 2**64)
         z = draws.standard_normal((count, self.latent_dim), "float32")
         return self.decode(z, max_tokens, temperature, top_k, top_p, seed)
 
@@ -307,7 +308,7 @@ class LatentTextModel(SequenceModel):
         """
         check_whole("num_samples", num_samples)
         if seed is None:
-            seed = int(np.random.default_rng().integers(2**31))
+            seed = whole_seed(None)
         return log_likelihoods(self, self._tokens(texts), num_samples, seed)
 
     def reconstruction_gap(self, texts: Any) -> float:

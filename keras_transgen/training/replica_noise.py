@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.compilation import flat_layers
+
+
+def whole_seed(seed: Any) -> int:
+    """The seed that a public method is given, or one that `keras.utils.set_random_seed` fixes.
+
+    Args:
+        seed: A whole number; `None` for a fresh one.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if seed is None:
+        return int(np.asarray(keras.random.SeedGenerator().state)[0])
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"seed must be a whole number or None. Received: seed={seed!r}")
+    return int(seed)
 
 
 def replica_seed(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

@@ -56,6 +56,7 @@ from keras_transgen.training.replica_batches import (
 from keras_transgen.training.replica_noise import (
     replica_seed,
     spread_seed_generators,
+    whole_seed,
 )
 from keras_transgen.training.step_function import is_of_xla, make_step_function, what_xla_says
 from keras_transgen.training.stored_model import StoredModel, refuse_hdf5_checkpoints
@@ -117,9 +118,7 @@ class TrainerModel(TakesAnyData, StoredModel):
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if seed is not None:
-            if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
-                raise ValueError(f"seed must be a whole number. Received: seed={seed!r}")
-            self.progress.seed.assign(seed)
+            self.progress.seed.assign(whole_seed(seed))
         self._jit_setting: bool | str = "auto"
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False

@@ -2,12 +2,15 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from keras_transgen.sequences.decoding.uniforms import uniform_rows
 from keras_transgen.training.replica_noise import (
     ReplicaSeedGenerator,
     replica_seed,
     spread_seed_generators,
+    whole_seed,
 )
 
 
@@ -56,3 +59,16 @@ def test_dropout_masks_differ_between_replicas(two_replicas):
     first, second = masks()
     assert 10 < (first != second).sum() < 54
     assert abs((first == 0).mean() - 0.5) < 0.25
+
+
+def test_fresh_seeds_are_fixed_by_keras_and_given_ones_are_whole():
+    drawn = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        drawn.append([uniform_rows(2, 4, None) for _ in range(2)])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(drawn[0][0] - drawn[0][1]).max() > 0.01
+    assert whole_seed(np.int64(7)) == 7
+    for wrong in (1.5, True, "7"):
+        with pytest.raises(ValueError, match=r"seed must be a whole number or None\. Received"):
+            whole_seed(wrong)

@@ -11,6 +11,7 @@ from keras_transgen.sequences.sizes import check_whole
 from keras_transgen.sequences.wavenet.clip_lengths import ClipLengths
 from keras_transgen.sequences.wavenet.known_conditions import count_of
 from keras_transgen.training.padded_sequences import lengths_of
+from keras_transgen.training.replica_noise import whole_seed
 
 
 class Sampled(Protocol):
@@ -82,6 +83,6 @@ def _drawn(model: Sampled, labels: Any, count: int, seed: int | None) -> np.ndar
             "A model that was not trained knows no lengths: give seconds. Received: seconds=None"
         )
     # Other numbers than those of the samples.
-    key = None if seed is None else [seed & 0xFFFFFFFF, 1 << 31]
+    key = [whole_seed(seed) & 0xFFFFFFFF, 1 << 31]
     groups = np.asarray(model.groups_of(labels, np.zeros(count, "int32")))
     return model.clip_lengths.draw(groups, np.random.default_rng(key).random(count))
