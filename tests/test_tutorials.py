@@ -147,7 +147,7 @@ CLAIMS = {
         "0.9 < drawn['loudness'] / real['loudness'] < 1.1",
         "0.9 < sharper['loudness'] / real['loudness'] < 1.1",
         "0.9 < drawn['seconds'] / real['seconds'] < 1.1",
-        "gan['agreement'] > 0.9 and gan['periodic'] > drawn['periodic']",
+        "gan['agreement'] > 0.9 and gan['periodic'] > noise['periodic'] + 0.2",
         "file_is_whole",
     ],
 }
