@@ -273,7 +273,9 @@ def run_sample(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Of wavenet: below 1 for likelier waves.", show_default="1"),
+        typer.Option(
+            min=0.0, help="Of wavenet and music: below 1 for likelier ones.", show_default="1"
+        ),
     ] = None,
     sample_rate: Annotated[
         int | None,
@@ -301,9 +303,11 @@ def run_sample(
     of_sound = {"sample_rate": sample_rate, **of_wavenet}
     kind = type(model).__name__
     if isinstance(model, ktg.MusicModel):
-        _refuse_others(MUSIC, {"condition": condition, "separate": separate or None, **of_sound})
-        files = sample_music(model, model_file, output, count or 1, frames or 64, seed)
-        console.print(f"{len(files)} pieces: {output}")
+        others = {"condition": condition, "separate": separate or None, **of_sound}
+        _refuse_others(MUSIC, {**others, "temperature": None})
+        warmth = 1.0 if temperature is None else temperature
+        files = sample_music(model, model_file, output, count or 1, frames or 64, warmth, seed)
+        console.print(f"{'One piece' if len(files) == 1 else f'{len(files)} pieces'}: {output}")
         return files
     _refuse_others(kind, {"frames": frames})
     if makes_sound(model):
@@ -312,7 +316,8 @@ def run_sample(
         count = count or 1
         labels = _labels(model, count, condition)
         files = sample_sound(model, model_file, output, labels, count, seed, separate, of_sound)
-        console.print(f"{count if labels is None else len(labels)} waves: {output}")
+        waves = count if labels is None else len(labels)
+        console.print(f"{'One wave' if waves == 1 else f'{waves} waves'}: {output}")
         return files
     _refuse_others(kind, of_sound)
     count = count or GRID

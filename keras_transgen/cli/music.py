@@ -138,7 +138,13 @@ def _most_notes(pieces: Sequence[Piece]) -> int:
 
 
 def sample_music(
-    model: Any, model_file: Path, output: Path, count: int, frames: int, seed: int | None
+    model: Any,
+    model_file: Path,
+    output: Path,
+    count: int,
+    frames: int,
+    temperature: float,
+    seed: int | None,
 ) -> list[Path]:
     """Write pieces of a model's own as MIDI files.
 
@@ -148,6 +154,7 @@ def sample_music(
         output: A MIDI file, or where there are several pieces a folder for them.
         count: Pieces.
         frames: Of each.
+        temperature: Below 1 for likelier notes.
         seed: Of the draws.
     """
     if count == 1 and output.suffix.lower() not in _MIDI:
@@ -158,7 +165,7 @@ def sample_music(
             f"Received: --count {count} for {output}"
         )
     per_beat = _frames_per_beat(model_file)
-    pieces = model.sample(count, frames, seed=seed)
+    pieces = model.sample(count, frames, temperature, seed=seed)
     files = [output] if count == 1 else [output / f"{n:05}.mid" for n in range(count)]
     files[0].parent.mkdir(parents=True, exist_ok=True)
     write_pieces(pieces, files, per_beat)

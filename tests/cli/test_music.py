@@ -75,6 +75,10 @@ def test_samples_are_what_the_model_draws_at_its_pace(trained, tmp_path):
     # Rests at the end are none in a file.
     assert found == piece[: len(found)]
     assert not any(piece[len(found) :])
+    (file,) = run_sample(trained, tmp_path / "likely.mid", frames=12, temperature=0.0, seed=5)
+    (piece,) = ktg.load_model(trained).sample(1, 12, temperature=0.0, seed=5)
+    found = read_midi(file, 4)
+    assert found == piece[: len(found)]
     files = run_sample(trained, tmp_path / "several", count=2, frames=4, seed=5)
     assert [path.name for path in files] == ["00000.mid", "00001.mid"]
     for wrong, message in (
