@@ -6,7 +6,7 @@ model, `--speed` times generation alone, on one core.
 
 The judge is a logistic regression on log-mel frames of real recordings, those of the test apart.
 A model is told how loud a clip is beside others of its speaker, as one of `--levels` shares of
-them: without, samples were 26 % too quiet at any temperature, since a quiet beginning goes on so.
+them. Without, samples were 26 % too quiet at temperatures from 0.8 to 1.2; with it, 24 %.
 
 Loudness and spectrum of samples are compared with those of all training recordings, which the test
 recordings, a hundred, are themselves away from.

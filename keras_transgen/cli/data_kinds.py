@@ -21,7 +21,7 @@ WORDS = {
     SEQUENCES: "sequences (FASTA files, or a folder)",
 }
 
-FILE = {IMAGES: "image", TEXT: "table", SOUND: "recording", SEQUENCES: "file of sequences"}
+FILE = {IMAGES: "image", TEXT: "table", SOUND: "recording", SEQUENCES: "sequence file"}
 
 
 def suffixes_of(kind: str) -> tuple[str, ...]:

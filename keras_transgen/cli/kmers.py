@@ -10,6 +10,8 @@ from keras_transgen.cli.data_kinds import SEQUENCES, TEXT, kind_of, refuse_missi
 
 COUNTED = (SEQUENCES, TEXT)
 MOST_LETTERS = 12
+# Of the counts that a classifier is fitted to, which takes six times that.
+_MOST_BYTES = 2**29
 
 
 def refuse_uses_of_a_network(kmers: int, paths: Sequence[Path], options: dict[str, Any]) -> None:
@@ -95,8 +97,10 @@ def kmer_features(sequences: Sequence[str], record: dict[str, Any]) -> Any:
         record: As `kmer_record` makes it.
 
     Raises:
-        ValueError: A letter is not of the alphabet.
+        ValueError: A letter is not of the alphabet, or there are too many words to fit a
+            classifier to.
     """
     from keras_transgen.datasets import DNA, kmer_counts
 
-    return kmer_counts(sequences, record["kmers"], record.get("alphabet", DNA), normalize=True)
+    alphabet = record.get("alphabet", DNA)
+    return kmer_counts(sequences, record["kmers"], alphabet, normalize=True, max_bytes=_MOST_BYTES)

@@ -144,3 +144,9 @@ def test_what_needs_a_network_is_refused(fasta, tmp_path, given, message):
     with pytest.raises((ValueError, FileNotFoundError), match=f"(?s){message}"):
         run_transfer(given.pop("backbone"), output=tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_more_counts_than_a_classifier_is_fitted_to(fasta, tmp_path):
+    """A network of 12-mers may be made; the counts of 45 sequences by them would take 3 GB."""
+    with pytest.raises(ValueError, match=r"at most max_bytes=536,870,912\. Take a smaller k"):
+        run_transfer(fasta, output=tmp_path / "out", kmers=12)
