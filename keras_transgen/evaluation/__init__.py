@@ -1,4 +1,4 @@
-"""Metrics of generated data. Importing this room imports neither TensorFlow nor scikit-learn."""
+"""Metrics of generated data and found boxes. Importing this room imports neither TensorFlow nor scikit-learn."""
 
 from keras_transgen.evaluation.accuracy_scores import (
     classification_accuracy_score,
@@ -15,6 +15,10 @@ from keras_transgen.evaluation.distances import (
 )
 from keras_transgen.evaluation.feature_extractor import FeatureExtractor
 from keras_transgen.evaluation.integrated_gradients import integrated_gradients
+from keras_transgen.evaluation.mean_average_precision import (
+    MeanAveragePrecision,
+    mean_average_precision,
+)
 from keras_transgen.evaluation.precision_recall import (
     DensityCoverage,
     PrecisionRecall,
@@ -28,6 +32,7 @@ __all__ = [
     "DensityCoverage",
     "FeatureExtractor",
     "KernelDistance",
+    "MeanAveragePrecision",
     "PrecisionRecall",
     "SampleQuality",
     "SampleQualityResult",
@@ -42,5 +47,6 @@ __all__ = [
     "judged_accuracy",
     "kernel_distance",
     "kernel_distance_with_error",
+    "mean_average_precision",
     "precision_recall",
 ]
