@@ -23,6 +23,7 @@ _NAMES = {
     ),
     "training": ("TrainerModel",),
     "transfer": (
+        "Detector",
         "FeatureTransfer",
         "ParameterTransfer",
         "StructureTransfer",

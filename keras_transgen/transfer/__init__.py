@@ -9,6 +9,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "class_report": "report_by_class",
         "copy_parameters": "deltas.copy",
+        "Detector": "detection.detector",
         "DomainAdaptation": "domain_adaptation",
         "FeatureTransfer": "feature_transfer",
         "few_shot_evaluation": "few_shot_comparison",

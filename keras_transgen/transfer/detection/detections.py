@@ -1,0 +1,103 @@
+"""What a detector finds in images of any size, in the images' own pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.training.batch_assertions import own_words
+from keras_transgen.transfer.detection.objects import stretched
+from keras_transgen.transfer.detection.suppression import Suppressed
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, the most certain first.
+
+    Attributes:
+        boxes: float32 `[count, 4]`: left, top, right and bottom edge in pixels of the image.
+        labels: int64 `[count]`.
+        scores: float32 `[count]`, in (0, 1).
+        names: The names of the labels; `None` where the classes have none.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def images_dataset(x: Any) -> tf.data.Dataset:
+    """Images one by one, from arrays, lists of arrays of any sizes, or a data set.
+
+    Args:
+        x: `[count, height, width, channels]`, a list of `[height, width, channels]`, or a
+            `tf.data.Dataset` of images, alone or with other things, single or in batches.
+
+    Raises:
+        ValueError: If there are no images.
+    """
+    if isinstance(x, tf.data.Dataset):
+        data = x.map(lambda image, *_: image) if isinstance(x.element_spec, tuple) else x
+        rank = getattr(getattr(data.element_spec, "shape", None), "rank", None)
+        if rank not in (3, 4):
+            raise ValueError(
+                "Expected a data set of images [height, width, channels], or of batches of such. "
+                f"Received: a data set of {x.element_spec}"
+            )
+        return data.unbatch() if rank == 4 else data
+    images = [np.asarray(image) for image in x]
+    if not images or any(image.ndim != 3 for image in images):
+        raise ValueError(
+            "Expected images [count, height, width, channels], or a list of images [height, width, "
+            "channels]; one alone goes into a list, [image]. Received: "
+            + (f"{len(images)} of shape {images[0].shape}" if images else "none")
+        )
+    kind = np.result_type(*{image.dtype for image in images})
+    specification = tf.TensorSpec([None, None, images[0].shape[-1]], kind)
+    return tf.data.Dataset.from_generator(
+        lambda: (image.astype(kind, copy=False) for image in images),
+        output_signature=specification,
+    )
+
+
+def found_in(
+    data: tf.data.Dataset,
+    image_size: int,
+    batch_size: int,
+    function: Callable[[Any], Suppressed],
+    class_names: Sequence[str] | None,
+) -> Iterator[Detections]:
+    """The objects in each image, whatever its size.
+
+    Args:
+        data: Single images.
+        image_size: To which they are stretched.
+        batch_size: Images at once.
+        function: From a batch of stretched images to what is found in them.
+        class_names: Of the labels.
+    """
+
+    def fit(image: Any) -> Any:
+        return stretched(image, image_size), tf.shape(image)[:2]
+
+    batches = data.map(fit, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
+    with own_words(data):
+        for images, sizes in batches:
+            found = Suppressed(*(part.numpy() for part in function(images)))
+            for place, (height, width) in enumerate(sizes.numpy()):
+                count = int(found.counts[place])
+                edges = np.array([width, height, width, height], "float32")
+                boxes = found.boxes[place, :count] / np.float32(image_size) * edges
+                labels = found.labels[place, :count].astype("int64")
+                names = None if class_names is None else [class_names[each] for each in labels]
+                yield Detections(
+                    np.clip(boxes, 0.0, edges), labels, found.scores[place, :count], names
+                )
