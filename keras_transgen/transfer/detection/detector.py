@@ -340,7 +340,7 @@ class Detector(DetectorData):
         if not isinstance(inputs, dict):
             inputs = self.scaled(inputs)
             if training and self.augmentation is not None:
-                inputs, boxes, labels = self.augmentation(inputs, boxes, labels, seed)
+                inputs, boxes, labels = self.augmentation(inputs, boxes, labels, seed=seed)
         assigned = assign_to_points(boxes, labels, self._points["points"])
         return {
             "inputs": inputs,

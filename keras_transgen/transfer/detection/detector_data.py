@@ -15,8 +15,8 @@ from keras_transgen.transfer.detection.augmentation import BoxAugmentation
 from keras_transgen.transfer.detection.feature_views import ViewBatches, extract_views
 from keras_transgen.transfer.detection.objects import (
     as_arrays,
-    fits_in_memory,
     fitted,
+    may_fit_in_memory,
     objects_dataset,
     padded_batches,
 )
@@ -145,7 +145,7 @@ class DetectorData(DeltaTraining):
         wrong = [
             name
             for name in ("sample_weight", "class_weight", "validation_split")
-            if kwargs.pop(name, None)
+            if _is_given(kwargs.pop(name, None))
         ]
         if wrong:
             raise ValueError(
@@ -251,9 +251,8 @@ class DetectorData(DeltaTraining):
         """`(images, objects)` as arrays, or batches of images or of features with objects."""
         data = self.fitted(x, y)
         if self.transfer != "feature":
-            if fits_in_memory(data):
-                return as_arrays(data, x)
-            return padded_batches(data, batch_size, self.max_boxes)
+            arrays = as_arrays(data, x) if may_fit_in_memory(data) else None
+            return arrays or padded_batches(data, batch_size, self.max_boxes)
         found = extract_views(
             self.features,
             data,
@@ -276,6 +275,10 @@ def _default_views(augmentation: BoxAugmentation | None) -> int:
     flips = len(augmentation.flips())
     draws = augmentation.smallest_crop < 1.0 or augmentation.brightness or augmentation.contrast
     return max(flips, _VIEWS_OF_CROPS) if draws else flips
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and value == 0.0)
 
 
 def _held_out_key(key: str | None) -> str | None:

@@ -120,7 +120,7 @@ def _varied(
         images, objects = batch
         place = tf.stack([tf.cast(seed + view, tf.int64), number])
         images, boxes, labels = augmentation(
-            scaled(images), objects["boxes"], objects["labels"], place, flips=chosen
+            scaled(images), objects["boxes"], objects["labels"], seed=place, flips=chosen
         )
         return images, {"boxes": boxes, "labels": labels}
 

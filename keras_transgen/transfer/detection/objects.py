@@ -137,29 +137,34 @@ def padded_batches(
     return data.padded_batch(batch_size, (image, shapes), padding).prefetch(tf.data.AUTOTUNE)
 
 
-def fits_in_memory(data: tf.data.Dataset) -> bool:
-    """Whether fitted images are few enough to be held in memory."""
-    image = data.element_spec[0]
+def may_fit_in_memory(data: tf.data.Dataset) -> bool:
+    """Whether fitted images may be few enough to be held in memory; reading them tells for sure."""
     count = int(data.cardinality())
-    if count == tf.data.INFINITE_CARDINALITY:
-        return False
-    # Where only reading would tell the number, such as behind `unbatch`, it is not known.
-    return 0 <= count * math.prod(image.shape) * image.dtype.size <= LARGEST_IN_MEMORY
+    # Where only reading would tell the number, such as behind `unbatch`, it is below zero.
+    return count != tf.data.INFINITE_CARDINALITY and count * _image_bytes(data) <= LARGEST_IN_MEMORY
 
 
-def as_arrays(data: tf.data.Dataset, *given: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def as_arrays(
+    data: tf.data.Dataset, *given: Any
+) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
     """Fitted images as arrays: `[count, size, size, channels]`, and padded boxes and labels.
 
     Args:
         data: As `fitted` returns it.
         *given: The data sets that it was made of, for messages about damaged files.
+
+    Returns:
+        The arrays; `None` if they would take more than 2 GiB.
     """
     images, boxes, labels = [], [], []
+    most_images = LARGEST_IN_MEMORY // _image_bytes(data)
     with own_words(*given):
         for image, objects in padded_batches(data, _READ_AT_ONCE):
             images.append(image.numpy())
             boxes.append(objects["boxes"].numpy())
             labels.append(objects["labels"].numpy())
+            if len(images) * _READ_AT_ONCE > most_images:
+                return None
     if not images:
         raise ValueError("The data are empty: there must be at least one image. Received: none")
     most = max(1, *(each.shape[1] for each in labels))
@@ -167,6 +172,11 @@ def as_arrays(data: tf.data.Dataset, *given: Any) -> tuple[np.ndarray, dict[str,
         "boxes": np.concatenate([_filled(each, most, 0.0) for each in boxes]),
         "labels": np.concatenate([_filled(each, most, -1) for each in labels]),
     }
+
+
+def _image_bytes(data: tf.data.Dataset) -> int:
+    image = data.element_spec[0]
+    return math.prod(image.shape) * image.dtype.size
 
 
 def _filled(values: np.ndarray, length: int, padding: float) -> np.ndarray:

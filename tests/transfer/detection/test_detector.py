@@ -1,0 +1,287 @@
+"""The detector: the checks of every model, what it learns, one entrance, what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_transgen as ktg
+from keras_transgen.transfer.detection import BoxAugmentation
+from keras_transgen.transfer.detection.objects import as_arrays
+from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
+from tests.transfer.detection.scenes import SIZE, backbone, scenes
+
+IMAGES, OBJECTS = scenes(16)
+# The second half has no objects at all, so replicas have unequal numbers of them.
+UNEQUAL = {key: values.copy() for key, values in OBJECTS.items()}
+UNEQUAL["labels"][4:8] = UNEQUAL["labels"][12:] = -1
+
+
+def detector(**kwargs):
+    settings = {"scales": (2, 4), "head_width": 4, "head_depth": 1, "max_boxes": 4}
+    settings |= {"augmentation": None, "max_detections": 5, "name": "detector"}
+    return ktg.Detector(backbone(), 2, SIZE, **{**settings, **kwargs})
+
+
+def make_case(**kwargs) -> ModelCase:
+    return ModelCase(
+        make=lambda: detector(**kwargs),
+        data=(IMAGES, UNEQUAL),
+        compile=lambda model, **arguments: model.compile(keras.optimizers.Adam(0.01), **arguments),
+        # No object is large enough for the coarser scale; and the network's own parameters move by
+        # way of a delta, too.
+        may_move=lambda path: (
+            "boxes_scale_1" in path or (kwargs.get("transfer") == "structure" and "/" in path)
+        ),
+        imports=("keras_transgen.transfer.detection.detector",),
+    )
+
+
+CASES = {
+    "feature": make_case(),
+    "parameter": make_case(transfer="parameter", class_loss="quality_focal", box_loss="ciou"),
+    "structure": make_case(transfer="structure", rank=2),
+}
+
+
+@pytest.mark.parametrize(("name", "check"), every_check(CASES, MODEL_CHECKS))
+def test_model(name, check, tools: Tools):
+    check(CASES[name], tools)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    keras.utils.set_random_seed(3)
+    images, objects = scenes(64, seed=1)
+    model = detector(head_width=16, head_depth=2, class_names=["dark", "bright"])
+    model.fit(images, objects, epochs=150, batch_size=32, verbose=0)
+    return model
+
+
+HELD_OUT = scenes(24, seed=2)
+
+
+@pytest.mark.slow
+def test_learns_where_there_is_what(trained):
+    result = trained.evaluate(*HELD_OUT)
+    assert set(result) == {"map50", "map", "map75", "recall", "by_class"}
+    assert set(result["by_class"]) == {"dark", "bright"}
+    untrained = detector(head_width=16).evaluate(*HELD_OUT)
+    assert result["map50"] > 0.8 > 0.2 > untrained["map50"]
+
+
+@pytest.mark.slow
+def test_boxes_are_in_the_pixels_of_each_image(trained):
+    images, objects = HELD_OUT
+    tall = np.repeat(np.repeat(images[:2], 4, axis=1), 2, axis=2)
+    small = trained.detect(images[:2], score=0.2)
+    large = trained.detect([tall[0], images[1]], score=0.2)
+    # The first image is four times as high and twice as wide; bilinear sampling smooths it a bit.
+    assert len(large[0]) == len(small[0]) > 0
+    np.testing.assert_allclose(
+        large[0].boxes, small[0].boxes * np.float32([2, 4, 2, 4]), rtol=0.1, atol=3.0
+    )
+    np.testing.assert_allclose(large[1].boxes, small[1].boxes, atol=1e-4)
+    assert small[0].names == [("dark", "bright")[label] for label in small[0].labels]
+
+
+@pytest.mark.slow
+def test_predict_is_detect_on_images_of_its_size(trained):
+    images, _ = HELD_OUT
+    predicted = trained.predict(images, verbose=0)
+    for place, found in enumerate(trained.detect(images)):
+        count = predicted["counts"][place]
+        assert count == len(found)
+        np.testing.assert_allclose(predicted["boxes"][place, :count], found.boxes, atol=1e-4)
+        np.testing.assert_array_equal(predicted["labels"][place, :count], found.labels)
+        assert (predicted["labels"][place, count:] == -1).all()
+
+
+@pytest.mark.slow
+def test_exported_it_finds_the_same(trained, tmp_path):
+    images, _ = HELD_OUT
+    trained.export(tmp_path / "module")
+    found = tf.saved_model.load(str(tmp_path / "module")).signatures["detect"](
+        inputs=tf.constant(images[:4])
+    )
+    expected = trained.predict(images[:4], verbose=0)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-4)
+
+
+def logs(*data, **kwargs):
+    keras.utils.set_random_seed(5)
+    model = detector(**kwargs)
+    model.compile(keras.optimizers.SGD(0.01))
+    return model.fit(*data, batch_size=16, epochs=2, verbose=0, shuffle=False).history["loss"]
+
+
+def ragged(objects):
+    chosen = [labels >= 0 for labels in objects["labels"]]
+    return {
+        key: [each[kept] for each, kept in zip(values, chosen)] for key, values in objects.items()
+    }
+
+
+def test_every_form_of_data_gives_the_same_images_and_boxes():
+    model = detector()
+    single = tf.data.Dataset.from_tensor_slices((IMAGES, OBJECTS))
+    lists = ragged(OBJECTS)
+    as_ragged = {key: tf.ragged.constant(v, ragged_rank=1) for key, v in _lists(lists).items()}
+    forms = {
+        "arrays": (IMAGES, OBJECTS),
+        "lists": (list(IMAGES), lists),
+        "dicts": (IMAGES, [dict(zip(lists, each)) for each in zip(*lists.values())]),
+        "single images": (single,),
+        "batches": (single.batch(5),),
+        "ragged batches": (tf.data.Dataset.from_tensor_slices((IMAGES, as_ragged)).batch(4),),
+        "generator": (((IMAGES[i : i + 4], _cut(OBJECTS, i)) for i in range(0, 16, 4)),),
+    }
+    for name, data in forms.items():
+        images, objects = as_arrays(model.fitted(*data))
+        np.testing.assert_array_equal(images, IMAGES, err_msg=name)
+        for key, values in OBJECTS.items():
+            np.testing.assert_array_equal(objects[key], values, err_msg=name)
+
+
+def test_what_does_not_fit_in_memory_is_streamed(monkeypatch):
+    monkeypatch.setattr("keras_transgen.transfer.detection.objects.LARGEST_IN_MEMORY", 4096)
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, OBJECTS))
+    for each in (data, data.batch(5)):
+        batches = detector(transfer="parameter")._entered_objects(each, None, 4, True, 1, False)
+        assert isinstance(batches, tf.data.Dataset)
+        images, objects = next(iter(batches))
+        np.testing.assert_array_equal(images, IMAGES[:4])
+        assert objects["labels"].shape == (4, 4)
+
+
+def _lists(objects):
+    return {key: [each.tolist() for each in values] for key, values in objects.items()}
+
+
+def _cut(objects, start):
+    return {key: values[start : start + 4] for key, values in objects.items()}
+
+
+def test_uint8_is_scaled_and_its_features_are_those_of_floats():
+    model = detector()
+    whole = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 1)).astype("uint8")
+    one, other = (model.point_outputs(each).boxes for each in (whole, whole / np.float32(255)))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_images_without_any_object_are_learnt_from():
+    nothing = {"boxes": np.zeros((16, 0, 4)), "labels": np.zeros((16, 0))}
+    values = logs(IMAGES, nothing)
+    assert np.isfinite(values).all()
+    assert values[1] < values[0]
+    assert detector().evaluate(IMAGES, OBJECTS)["map50"] >= 0.0
+
+
+def test_flipped_views_have_flipped_boxes():
+    model = detector(augmentation=BoxAugmentation(vertical=True))
+    assert model.views == 4
+    batches = model._entered_objects(IMAGES, OBJECTS, 16, False, 4, False)
+    assert batches.num_batches == 4
+    network = model.backbone
+    for view, flips in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
+        features, objects = batches[view]
+        down, across = flips
+        expected = network(IMAGES[:, ::down, ::across])
+        np.testing.assert_allclose(features["scale_00"], expected[0], rtol=2e-3, atol=1e-3)
+        for image, boxes, labels in zip(IMAGES[:, ::down, ::across], *objects.values()):
+            for (left, top, right, bottom), label in zip(boxes.astype(int), labels):
+                if label >= 0:
+                    assert (image[top:bottom, left:right] == label).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scales": (2, 3)}, r"2 \('first_relu'\), 4 \('second_relu'\)"),
+        ({"scales": (4, 2)}, "ascending"),
+        ({"scales": ("no_layer",)}, "no_layer"),
+        ({"transfer": "features"}, "transfer must be one of"),
+        ({"freeze_to": 1}, "freeze_to goes with"),
+        ({"delta_arguments": {"targets": "x"}}, "delta_arguments are for"),
+        ({"method": "adapter"}, "method must be one of"),
+        ({"class_loss": "hinge"}, "class_loss"),
+        ({"box_weight": 0.0}, "box_weight must be positive"),
+        ({"head_width": 0}, "head_width must be a whole number"),
+        ({"augmentation": keras.layers.RandomFlip()}, "augmentation must be"),
+        ({"views": 2}, "go with an augmentation"),
+        ({"views": 2, "transfer": "parameter"}, "views says how often"),
+        ({"class_names": ["one"]}, "class_names must name every class, 2"),
+        ({"augmentation": BoxAugmentation(value_range=(-1, 1))}, "range of the images"),
+    ],
+)
+def test_arguments_that_do_not_go_together(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        detector(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("box", "label", "message"),
+    [
+        ([5, 5, 5, 9], 0, "have an area"),
+        ([9, 5, 5, 9], 0, "the left edge before the right"),
+        ([20, 5, 25, 9], 0, "in their image"),
+        ([np.nan, 5, 25, 9], 0, "finite"),
+        ([2, 2, 5, 9], 2, "from 0 to 1"),
+        ([2, 2, 5, 9], -2, "from 0 to 1"),
+    ],
+)
+@pytest.mark.parametrize("transfer", ["feature", "parameter"])
+def test_boxes_that_are_none_are_refused_before_training(transfer, box, label, message):
+    objects = {"boxes": [[[1, 1, 4, 4]], [[1, 1, 4, 4], box]], "labels": [[0], [0, label]]}
+    with pytest.raises(ValueError, match=message):
+        detector(transfer=transfer).fit(IMAGES[:2], objects, epochs=1, verbose=0)
+
+
+def test_a_box_that_reaches_out_ends_at_the_edge():
+    model = detector()
+    data = model.fitted(IMAGES[:1], {"boxes": [[[-3, 2, 30, 9]]], "labels": [[1]]})
+    _, objects = next(iter(data))
+    assert objects["boxes"].numpy().tolist() == [[0.0, 2.0, 16.0, 9.0]]
+
+
+def test_other_data_are_refused():
+    with pytest.raises(ValueError, match="no more objects in an image than max_boxes"):
+        objects = {"boxes": [[[1, 1, 4, 4]] * 5], "labels": [[0] * 5]}
+        detector().fit(IMAGES[:1], objects, verbose=0)
+    with pytest.raises(ValueError, match="values in"):
+        detector().fit(IMAGES * 3, OBJECTS, verbose=0)
+    with pytest.raises(ValueError, match="weighs no images"):
+        detector().fit(IMAGES, OBJECTS, sample_weight=np.ones(16))
+    with pytest.raises(ValueError, match="data set of"):
+        detector().fit(tf.data.Dataset.from_tensor_slices((IMAGES, np.zeros(16))))
+    with pytest.raises(ValueError, match="Expected objects as"):
+        detector().fit(IMAGES, np.zeros(16))
+    with pytest.raises(ValueError, match="16 images, boxes of 2"):
+        detector().fit(IMAGES, {"boxes": [[], []], "labels": [[], []]})
+    with pytest.raises(ValueError, match="losses of its own"):
+        detector().compile(loss="mse")
+    with pytest.raises(ValueError, match=r"score must be in"):
+        detector().detect(IMAGES, score=1.0)
+
+
+def test_a_data_sets_class_names_are_learnt():
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, OBJECTS))
+    data.class_names = ["dark", "bright"]
+    model = detector()
+    model.fit(data, epochs=1, verbose=0)
+    assert model.class_names == ("dark", "bright")
+    data.class_names = ["dark", "bright", "grey"]
+    with pytest.raises(ValueError, match="num_classes=2, a data set of 3"):
+        detector().fit(data, epochs=1, verbose=0)
+
+
+@pytest.mark.slow
+def test_a_file_of_a_model_that_fit_compiled_trains_with_a_fresh_schedule(tmp_path):
+    model = detector()
+    model.fit(IMAGES, OBJECTS, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = ktg.load_model(tmp_path / "model.keras")
+    assert not loaded.compiled
+    loaded.fit(IMAGES, OBJECTS, epochs=3, verbose=0)
+    assert int(loaded.optimizer.iterations.numpy()) == 3
