@@ -104,6 +104,9 @@ SAMPLES = {
     "CyclicalWarmup": layer("CyclicalWarmup", 5),
     "DegradationPipeline": lambda: cls_of("DegradationPipeline")([NOISE()]),
     "DeltaSet": lambda: cls_of("DeltaSet")(load_backbone("digits"), list),
+    "Detector": layer(
+        "Detector", "digits", 1, 8, (2, 4), transfer="structure", rank=1, head_width=1, head_depth=1
+    ),
     "DilatedBlock": layer("DilatedBlock", 2, 3),
     "DomainAdaptation": layer("DomainAdaptation", "digits", 2),
     "Enhancer": lambda: cls_of("Enhancer")((8, 8, 1), NOISE(), filters=1, blocks=1),
@@ -184,6 +187,8 @@ NAMES = {
     "*.dtype": "Keras looks it up among its policies",
     "FeatureTransfer.cache_dir": "dropped: the user says anew where features are kept",
     "FeatureTransfer.data_key": "dropped with it",
+    "Detector.cache_dir": "dropped: the user says anew where features are kept",
+    "Detector.data_key": "dropped with it",
 }
 NUMBERS = re.compile(r"(?:int|float|bool|None|tuple|Sequence|[\s|,.\[\]])*")
 KERAS_OWN = ("name", "dtype", "trainable")

@@ -10,6 +10,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "Annealing": "annealing",
         "AudioSamples": "audio_samples",
         "CollapseWarning": "collapse_warning",
+        "DetectionGrid": "detection_grid",
         "LatentProjector": "latent_projector",
         "LatentTraversal": "latent_traversal",
         "ReconstructionGrid": "reconstruction_grid",

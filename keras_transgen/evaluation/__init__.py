@@ -1,4 +1,7 @@
-"""Metrics of generated data and found boxes. Importing this room imports neither TensorFlow nor scikit-learn."""
+"""Metrics of generated data and of found boxes.
+
+Importing this room imports neither TensorFlow nor scikit-learn.
+"""
 
 from keras_transgen.evaluation.accuracy_scores import (
     classification_accuracy_score,

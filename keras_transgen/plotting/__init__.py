@@ -1,5 +1,6 @@
 """Matplotlib figures, returned and never shown. Importing this room does not import Matplotlib."""
 
+from keras_transgen.plotting.boxes import plot_boxes
 from keras_transgen.plotting.confusion_matrix import plot_confusion_matrix
 from keras_transgen.plotting.few_shot_chart import plot_few_shot_chart
 from keras_transgen.plotting.fine_tuning_recipe import plot_fine_tuning_recipe
@@ -19,6 +20,7 @@ from keras_transgen.plotting.traversal import plot_traversal
 
 __all__ = [
     "image_mosaic",
+    "plot_boxes",
     "plot_confusion_matrix",
     "plot_few_shot_chart",
     "plot_fine_tuning_recipe",

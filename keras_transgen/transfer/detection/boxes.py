@@ -149,7 +149,8 @@ def distances_to_edges(points: Any, boxes: Any) -> tf.Tensor:
 def _around(one: Any, other: Any) -> tf.Tensor:
     """The smallest boxes around two."""
     return tf.concat(
-        [tf.minimum(one[..., :2], other[..., :2]), tf.maximum(one[..., 2:], other[..., 2:])], axis=-1
+        [tf.minimum(one[..., :2], other[..., :2]), tf.maximum(one[..., 2:], other[..., 2:])],
+        axis=-1,
     )
 
 

@@ -200,8 +200,8 @@ class Detector(DetectorData):
         shapes = [tuple(each.shape[1:]) for each in self.features.compute_output_spec(images)]
         if any(len(shape) != 3 or None in shape for shape in shapes):
             raise ValueError(
-                "The scales must give feature maps [batch, height, width, channels] of known sizes: "
-                f"name other layers. Received: outputs of shapes {shapes}"
+                "The scales must give feature maps [batch, height, width, channels] of known "
+                f"sizes: name other layers. Received: outputs of shapes {shapes}"
             )
         # Arrays, which Keras would track in a tuple of an attribute.
         self._points = {"points": grid_points(self.image_size, [shape[:2] for shape in shapes])}

@@ -69,8 +69,8 @@ def _check_kind(settings: dict[str, Any], delta_arguments: Any) -> None:
         )
     if settings["views"] is not None and (transfer != "feature" or settings["views"] < 1):
         raise ValueError(
-            "views says how often each image is extracted, with transfer='feature'; the other kinds "
-            "vary images in every step. Received: "
+            "views says how often each image is extracted, with transfer='feature'; the other "
+            "kinds vary images in every step. Received: "
             f"views={settings['views']!r}, transfer={transfer!r}"
         )
 

@@ -72,7 +72,7 @@ def test_learns_where_there_is_what(trained):
 
 @pytest.mark.slow
 def test_boxes_are_in_the_pixels_of_each_image(trained):
-    images, objects = HELD_OUT
+    images, _ = HELD_OUT
     tall = np.repeat(np.repeat(images[:2], 4, axis=1), 2, axis=2)
     small = trained.detect(images[:2], score=0.2)
     large = trained.detect([tall[0], images[1]], score=0.2)
@@ -246,9 +246,9 @@ def test_a_box_that_reaches_out_ends_at_the_edge():
 
 
 def test_other_data_are_refused():
+    many = {"boxes": [[[1, 1, 4, 4]] * 5], "labels": [[0] * 5]}
     with pytest.raises(ValueError, match="no more objects in an image than max_boxes"):
-        objects = {"boxes": [[[1, 1, 4, 4]] * 5], "labels": [[0] * 5]}
-        detector().fit(IMAGES[:1], objects, verbose=0)
+        detector().fit(IMAGES[:1], many, verbose=0)
     with pytest.raises(ValueError, match="values in"):
         detector().fit(IMAGES * 3, OBJECTS, verbose=0)
     with pytest.raises(ValueError, match="weighs no images"):
