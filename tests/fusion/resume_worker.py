@@ -11,6 +11,7 @@ import keras
 
 from tests.fusion import test_feature_vae, test_generator_transfer, test_pretrained_vae
 from tests.generative.translation import test_cyclegan, test_pix2pix, test_style_transfer
+from tests.transfer.detection import test_detector
 
 CASES = {
     "pix2pix": test_pix2pix.CASE,
@@ -19,6 +20,8 @@ CASES = {
     "vae on a backbone": test_pretrained_vae.CASE,
     "feature vae": test_feature_vae.CASE,
     "transferred gan": test_generator_transfer.CASE,
+    "detector on features": test_detector.CASES["feature"],
+    "detector on images": test_detector.CASES["parameter"],
 }
 KILLED_AT = 3
 STEPS = 4
@@ -43,7 +46,7 @@ def run(name: str, folder: str | None, kill: bool) -> keras.Model:
     callbacks = [keras.callbacks.BackupAndRestore(folder, save_freq=1)] if folder else []
     if kill:
         callbacks.append(Kill())
-    data = [part[:16] for part in case.data]
+    data = keras.tree.map_structure(lambda part: part[:16], list(case.data))
     model.fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=callbacks, **case.fit)
     return model
 

@@ -203,6 +203,11 @@ class Detector(DetectorData):
                 "The scales must give feature maps [batch, height, width, channels] of known "
                 f"sizes: name other layers. Received: outputs of shapes {shapes}"
             )
+        if sorted(shapes, key=lambda shape: -shape[0]) != shapes:
+            raise ValueError(
+                "scales must go from fine to coarse. "
+                f"Received: scales={settings['scales']}, of shapes {shapes}"
+            )
         # Arrays, which Keras would track in a tuple of an attribute.
         self._points = {"points": grid_points(self.image_size, [shape[:2] for shape in shapes])}
         is_focal = settings["class_loss"] == "focal"

@@ -86,11 +86,17 @@ def _pyramid(maps: Sequence[Any], width: int) -> list[Any]:
     for place in reversed(range(len(maps))):
         x = keras.layers.Conv2D(width, 1, name=f"lateral_{place}")(maps[place])
         if made:
-            size = x.shape[1:3]
-            coarser = keras.layers.Resizing(*size, interpolation="nearest")(made[0])
-            x = keras.layers.Add()([x, coarser])
+            x = keras.layers.Add()([x, _enlarged(made[0], x.shape[1:3])])
         made.insert(0, x)
     return made
+
+
+def _enlarged(x: Any, size: tuple[int, int]) -> Any:
+    """A map repeated to another one's size; XLA has no gradient of resizing to the nearest."""
+    factors = [-(-side // own) for side, own in zip(size, x.shape[1:3])]
+    x = keras.layers.UpSampling2D(factors)(x)
+    beyond = [(0, own - side) for side, own in zip(size, x.shape[1:3])]
+    return keras.layers.Cropping2D(beyond)(x) if any(right for _, right in beyond) else x
 
 
 def _tower(maps: Sequence[Any], width: int, depth: int, name: str) -> list[Any]:

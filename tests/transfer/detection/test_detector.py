@@ -200,6 +200,7 @@ def test_flipped_views_have_flipped_boxes():
     [
         ({"scales": (2, 3)}, r"2 \('first_relu'\), 4 \('second_relu'\)"),
         ({"scales": (4, 2)}, "ascending"),
+        ({"scales": ("second_relu", "first_relu")}, "from fine to coarse"),
         ({"scales": ("no_layer",)}, "no_layer"),
         ({"transfer": "features"}, "transfer must be one of"),
         ({"freeze_to": 1}, "freeze_to goes with"),
