@@ -37,7 +37,7 @@ from keras_transgen.transfer.detection.objects import padded_batches
 from keras_transgen.transfer.detection.point_outputs import (
     PointOutputs,
     detection_losses,
-    point_outputs,
+    taken_apart,
 )
 from keras_transgen.transfer.detection.points import grid_points
 from keras_transgen.transfer.detection.suppression import Suppressed, suppress
@@ -147,7 +147,7 @@ class Detector(DetectorData):
     ) -> None:
         if num_classes is None and class_names is not None:
             num_classes = len(checked_class_names(class_names, 1))
-        settings = {
+        settings: dict[str, Any] = {
             "num_classes": num_classes,
             "image_size": image_size,
             "scales": tuple(scales),
@@ -247,7 +247,7 @@ class Detector(DetectorData):
             maps = self.features(self.scaled(inputs), training=training)
         maps = [tf.cast(each, self.compute_dtype) for each in maps]
         raw = self.head(maps, training=training)
-        return point_outputs(raw, self.num_classes, self._points["points"])
+        return taken_apart(raw, self.num_classes, self._points["points"])
 
     def suppressed(self, images: Any, score: Any, iou: Any) -> Suppressed:
         """The objects in images of the model's size; see `suppress`."""

@@ -161,8 +161,8 @@ class DetectorData(DeltaTraining):
         held_out = None
         if validation_data is not None:
             is_pair = isinstance(validation_data, (tuple, list)) and len(validation_data) == 2
-            pair = validation_data if is_pair else (validation_data, None)
-            held_out = self._entered_objects(*pair, size, False, 1, show)
+            images, objects = validation_data if is_pair else (validation_data, None)
+            held_out = self._entered_objects(images, objects, size, False, 1, show)
         steps = steps_per_epoch or _steps_of(given, size)
         if epochs is None:
             enough = math.ceil(_STEPS / steps) if steps else 1

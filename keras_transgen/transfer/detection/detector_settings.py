@@ -105,9 +105,10 @@ def tapped_layers(
     loaded = load_backbone(backbone)
     if all(isinstance(scale, str) for scale in scales):
         return loaded, [str(scale) for scale in scales]
-    last = {stride: name for name, stride in loaded.layer_reductions().items()}
-    missing = [scale for scale in scales if scale not in last or not 1 < scale <= image_size]
-    if missing or sorted(scales) != list(scales):
+    last: dict[Any, str] = {stride: name for name, stride in loaded.layer_reductions().items()}
+    strides = [scale for scale in scales if isinstance(scale, int)]
+    known_ones = [stride for stride in strides if stride in last and 1 < stride <= image_size]
+    if known_ones != list(scales) or sorted(strides) != strides:
         known = ", ".join(f"{stride} ({last[stride]!r})" for stride in sorted(last) if stride > 1)
         raise ValueError(
             "scales must be strides at which this network has feature maps, ascending: "
@@ -115,4 +116,4 @@ def tapped_layers(
             f"lists them. Received: scales={tuple(scales)}, image_size={image_size}, backbone "
             f"{loaded.name!r}"
         )
-    return loaded, [last[scale] for scale in scales]
+    return loaded, [last[stride] for stride in strides]

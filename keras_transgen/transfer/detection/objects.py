@@ -221,7 +221,7 @@ def _one_by_one(data: tf.data.Dataset) -> tf.data.Dataset:
     spec = data.element_spec
     objects = spec[1] if isinstance(spec, tuple) and len(spec) == 2 else None
     has_objects = isinstance(objects, dict) and {"boxes", "labels"} <= set(objects)
-    image = spec[0] if has_objects else None
+    image: Any = spec[0] if has_objects else None
     rank = getattr(getattr(image, "shape", None), "rank", None)
     if rank not in (3, 4) or image.shape[-1] is None:
         raise ValueError(

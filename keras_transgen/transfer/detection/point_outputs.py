@@ -41,7 +41,7 @@ class PointOutputs(NamedTuple):
         return tf.sqrt(probabilities * tf.sigmoid(self.centreness_logits)[..., None])
 
 
-def point_outputs(raw: Any, num_classes: int, points: Points) -> PointOutputs:
+def taken_apart(raw: Any, num_classes: int, points: Points) -> PointOutputs:
     """Take apart what `detection_head` gives.
 
     Args:
