@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # TensorFlow's words.
 _MARK = "Invalid JPEG data"
+# Our own, of an image with boxes, which TensorFlow shows with the way that the error came.
+_NAMED_ALREADY = re.compile(r"UnreadableImageError: (.*?)\nTraceback", re.DOTALL)
 _NAMED = 5
 
 
@@ -31,6 +34,9 @@ def refuse_damaged_images(error: Exception, *data: Any) -> None:
     Raises:
         ValueError: Images are damaged.
     """
+    own = _NAMED_ALREADY.search(str(error))
+    if own:
+        raise ValueError(f"{own[1]}. Replace this file, or remove it") from error
     if _MARK not in str(error):
         return
     paths = [path for each in data for path in _file_paths(each)]

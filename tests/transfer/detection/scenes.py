@@ -8,7 +8,7 @@ from keras_transgen.backbones import KerasBackbone
 SIZE = 16
 
 
-def network() -> keras.Model:
+def network(channels: int = 1) -> keras.Model:
     def convolution(filters, name, seed):
         return keras.layers.Conv2D(
             filters,
@@ -19,15 +19,15 @@ def network() -> keras.Model:
             kernel_initializer=keras.initializers.HeNormal(seed=seed),
         )
 
-    inputs = keras.Input((SIZE, SIZE, 1))
+    inputs = keras.Input((SIZE, SIZE, channels))
     x = keras.layers.BatchNormalization(name="first_bn")(convolution(4, "first", 1)(inputs))
     x = keras.layers.ReLU(name="first_relu")(x)
     x = keras.layers.ReLU(name="second_relu")(convolution(6, "second", 2)(x))
     return keras.Model(inputs, x, name="tiny")
 
 
-def backbone(**kwargs) -> KerasBackbone:
-    return KerasBackbone(network(), name="tiny_backbone", value_range=(0.0, 1.0), **kwargs)
+def backbone(channels: int = 1, **kwargs) -> KerasBackbone:
+    return KerasBackbone(network(channels), name="tiny_backbone", value_range=(0.0, 1.0), **kwargs)
 
 
 def scenes(count: int, seed: int = 0, objects: tuple[int, int] = (1, 3)):
