@@ -174,7 +174,8 @@ class BoxAugmentation(keras.layers.Layer):
             images, limit, tf.range(tf.shape(images)[0]), tf.shape(images)[1:3]
         )
         return (
-            tf.cast(made, images.dtype),
+            # A network that sees the features of a view wants to know their size.
+            tf.ensure_shape(tf.cast(made, images.dtype), images.shape),
             tf.where(kept[..., None], inside, 0.0),
             tf.where(kept, labels, -1),
         )

@@ -199,6 +199,21 @@ def test_flipped_views_have_flipped_boxes():
                     assert (image[top:bottom, left:right] == label).all()
 
 
+def test_cropped_views_are_the_features_of_the_crops():
+    cropping = BoxAugmentation(horizontal=False, smallest_crop=0.5, brightness=0.2)
+    model = detector(augmentation=cropping)
+    assert model.views == 4
+    batches = model._entered_objects(IMAGES, OBJECTS, 16, False, 4, False)
+    seed = int(model.progress.seed.numpy()) % 2**31
+    drawn = {"seed": tf.constant([seed + 2, 0], tf.int64), "flips": (False, False)}
+    images, boxes, labels = cropping(IMAGES, *OBJECTS.values(), **drawn)
+    features, objects = batches[2]
+    expected = model.backbone(images)
+    np.testing.assert_allclose(features["scale_00"], expected[0], rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(objects["boxes"], boxes[:, : objects["boxes"].shape[1]], atol=1e-5)
+    np.testing.assert_array_equal(objects["labels"], labels[:, : objects["labels"].shape[1]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
