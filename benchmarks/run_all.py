@@ -52,6 +52,7 @@ SCRIPTS = (
     "designed_promoters.py",
     "protein_structure.py",
     "spoken_digits.py",
+    "detection.py",
     "gpu.py",
 )
 
