@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_transgen.evaluation.mean_average_precision import (
+    MeanAveragePrecision,
+    mean_average_precision,
+)
 from keras_transgen.training.batch_assertions import own_words
 from keras_transgen.transfer.detection.objects import stretched
 from keras_transgen.transfer.detection.suppression import Suppressed
@@ -101,3 +105,27 @@ def found_in(
                 yield Detections(
                     np.clip(boxes, 0.0, edges), labels, found.scores[place, :count], names
                 )
+
+
+def precision_on(
+    batches: tf.data.Dataset, function: Callable[[Any], Suppressed]
+) -> MeanAveragePrecision:
+    """How well objects are found in images whose objects are known.
+
+    Args:
+        batches: As `objects.padded_batches` returns them.
+        function: From a batch of images to what is found in them.
+    """
+    truth: list[dict[str, np.ndarray]] = []
+    found: list[dict[str, np.ndarray]] = []
+    for images, objects in batches:
+        truth += _by_image(objects)
+        found += _by_image(function(images)._asdict())
+    return mean_average_precision(truth, found)
+
+
+def _by_image(batch: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
+    """A batch of padded arrays, one image after the other."""
+    arrays = {name: value.numpy() for name, value in batch.items() if name != "counts"}
+    count = len(arrays["boxes"])
+    return [{name: values[place] for name, values in arrays.items()} for place in range(count)]

@@ -7,23 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.datasets.class_names import checked_class_names
-from keras_transgen.evaluation.mean_average_precision import mean_average_precision
 from keras_transgen.training.batch_assertions import own_words
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.gradients import loss_weight, num_replicas
 from keras_transgen.training.serving import Endpoint, named_specs
-from keras_transgen.training.trainer import batch_size_of
 from keras_transgen.transfer.deltas import DeltaSet
 from keras_transgen.transfer.deltas.delta import arguments_of, check_from_file
-from keras_transgen.transfer.detection.assignment import assign_to_points
 from keras_transgen.transfer.detection.augmentation import BoxAugmentation
-from keras_transgen.transfer.detection.boxes import BOX_LOSSES
-from keras_transgen.transfer.detection.detections import Detections, found_in, images_dataset
+from keras_transgen.transfer.detection.detections import (
+    Detections,
+    found_in,
+    images_dataset,
+    precision_on,
+)
 from keras_transgen.transfer.detection.detector_data import BATCH_SIZE, DetectorData
 from keras_transgen.transfer.detection.detector_settings import (
     check_settings,
@@ -32,20 +31,14 @@ from keras_transgen.transfer.detection.detector_settings import (
 )
 from keras_transgen.transfer.detection.feature_views import scale_name
 from keras_transgen.transfer.detection.head import detection_head
-from keras_transgen.transfer.detection.losses import CLASS_LOSSES, normalizer
 from keras_transgen.transfer.detection.objects import padded_batches
-from keras_transgen.transfer.detection.point_outputs import (
-    PointOutputs,
-    detection_losses,
-    taken_apart,
-)
+from keras_transgen.transfer.detection.point_outputs import PointOutputs, taken_apart
 from keras_transgen.transfer.detection.points import grid_points
 from keras_transgen.transfer.detection.suppression import Suppressed, suppress
 
 _SCORE, _IOU = 0.3, 0.5
 # What is less sure adds hardly anything to a mean average precision.
 _EVALUATED_FROM = 0.01
-_WEIGHTS = {"class_loss": 1.0, "centreness_loss": 0.5}
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -101,8 +94,7 @@ class Detector(DetectorData):
 
     Example:
         ```python
-        import numpy as np
-        import keras_transgen as ktg
+                import keras_transgen as ktg
 
         images = np.zeros((8, 32, 32, 1), "float32")
         images[:, 8:20, 4:24] = 1.0
@@ -324,76 +316,12 @@ class Detector(DetectorData):
             return super().evaluate(x, y, *args, **kwargs)
         batch_size = (args[0] if args else kwargs.get("batch_size")) or BATCH_SIZE
         find = self._finder(_EVALUATED_FROM, _IOU)
-        truth: list[dict[str, np.ndarray]] = []
-        found: list[dict[str, np.ndarray]] = []
         with own_words(x):
-            for images, objects in padded_batches(self.fitted(x, y), batch_size):
-                truth += _by_image(objects)
-                found += _by_image(find(images)._asdict())
-        result = mean_average_precision(truth, found)
+            result = precision_on(padded_batches(self.fitted(x, y), batch_size), find)
         names = self.class_names or range(self.num_classes)
         by_class = {names[label]: value for label, value in result.by_class50.items()}
         measured = ("map50", "map", "map75", "recall")
         return {**{name: getattr(result, name) for name in measured}, "by_class": by_class}
-
-    # The training core's hooks
-
-    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> dict[str, Any]:
-        """A step's images, varied if training, what each point shall say, and by what to divide."""
-        inputs, objects, _ = keras.utils.unpack_x_y_sample_weight(data)
-        boxes, labels = objects["boxes"], objects["labels"]
-        if not isinstance(inputs, dict):
-            inputs = self.scaled(inputs)
-            if training and self.augmentation is not None:
-                inputs, boxes, labels = self.augmentation(inputs, boxes, labels, seed=seed)
-        assigned = assign_to_points(boxes, labels, self._points["points"])
-        return {
-            "inputs": inputs,
-            "assigned": assigned,
-            "normalizer": normalizer(assigned.labels),
-            "share": loss_weight(batch_size_of(data)),
-        }
-
-    def update_step(self, data: Any, noise: dict[str, Any]) -> dict[str, tf.Tensor]:
-        """Move what trains, and return the logs."""
-        variables = self.trainable_variables
-        weight = tf.cast(self.optimizer.scale_loss(1.0 / noise["normalizer"]), tf.float32)
-        gradients, loss, parts = self.gradients_of(
-            lambda: self._sums(noise, training=True), variables, weight
-        )
-        self.apply_gradients(self.optimizer, gradients, variables)
-        return self._logged(loss, parts, noise)
-
-    def evaluation_step(self, data: Any, noise: dict[str, Any]) -> dict[str, tf.Tensor]:
-        """The losses of a batch."""
-        loss, parts = self.replica_function(lambda each: self._sums(each, training=False))(noise)
-        return self._logged(loss, parts, noise)
-
-    def _sums(self, noise: dict[str, Any], training: bool) -> tuple[tf.Tensor, dict[str, Any]]:
-        outputs = self.point_outputs(noise["inputs"], training)
-        settings = self._settings
-        parts = detection_losses(
-            outputs,
-            noise["assigned"],
-            self._points["points"],
-            CLASS_LOSSES[settings["class_loss"]],
-            BOX_LOSSES[settings["box_loss"]],
-        )
-        weights = {**_WEIGHTS, "box_loss": settings["box_weight"]}
-        total = tf.add_n([weights[name] * value for name, value in parts.items()])
-        penalties = [tf.cast(loss, tf.float32) for loss in self.losses]
-        if penalties:
-            # Divided by the normalizer later, and added once for all replicas.
-            total += tf.add_n(penalties) * noise["normalizer"] * noise["share"]
-        return total, parts
-
-    def _logged(
-        self, loss: tf.Tensor, parts: dict[str, tf.Tensor], noise: dict[str, Any]
-    ) -> dict[str, tf.Tensor]:
-        count = noise["normalizer"] / num_replicas()
-        for metric in self.parts:
-            metric.update_state(parts[metric.name] / count, sample_weight=count)
-        return self.track_loss(loss / count, count)
 
     # Files
 
@@ -440,10 +368,3 @@ class Detector(DetectorData):
 
 
 _USERS_OWN = ("cache_dir", "data_key")
-
-
-def _by_image(batch: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
-    """A batch of padded arrays, one image after the other."""
-    arrays = {name: value.numpy() for name, value in batch.items() if name != "counts"}
-    count = len(arrays["boxes"])
-    return [{name: values[place] for name, values in arrays.items()} for place in range(count)]

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training.batches import check_epochs
-from keras_transgen.transfer.deltas.delta_training import DeltaTraining
 from keras_transgen.transfer.detection.augmentation import BoxAugmentation
+from keras_transgen.transfer.detection.detector_step import DetectorStep
 from keras_transgen.transfer.detection.feature_views import ViewBatches, extract_views
 from keras_transgen.transfer.detection.objects import (
     as_arrays,
@@ -29,7 +29,7 @@ _RATE, _WARM_UP, _DECAY, _CLIPPED = 3e-3, 0.05, 1e-3, 10.0
 _VIEWS_OF_CROPS = 4
 
 
-class DetectorData(DeltaTraining):
+class DetectorData(DetectorStep):
     """The part of `Detector` that takes data; no use for it alone.
 
     Attributes:

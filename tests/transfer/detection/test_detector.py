@@ -8,8 +8,8 @@ import tensorflow as tf
 import keras_transgen as ktg
 from keras_transgen.transfer.detection import BoxAugmentation
 from keras_transgen.transfer.detection.objects import as_arrays
-from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
 from tests.datasets.test_voc_boxes import described, write
+from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
 from tests.transfer.detection.scenes import SIZE, backbone, scenes
 
 IMAGES, OBJECTS = scenes(16)
