@@ -94,7 +94,8 @@ class Detector(DetectorData):
 
     Example:
         ```python
-                import keras_transgen as ktg
+        import numpy as np
+        import keras_transgen as ktg
 
         images = np.zeros((8, 32, 32, 1), "float32")
         images[:, 8:20, 4:24] = 1.0
