@@ -18,6 +18,7 @@ from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.examples import epilog_of
 from keras_transgen.cli.extract import run_extract
 from keras_transgen.cli.inspect import run_inspect
+from keras_transgen.cli.kept_inputs import keeps_its_inputs
 from keras_transgen.cli.stop_signals import Stopped, StopSignals
 from keras_transgen.cli.stylize import run_stylize
 from keras_transgen.cli.text_evaluate import run_text_evaluate
@@ -60,8 +61,8 @@ def _options(
 
 
 def _add(group: typer.Typer, name: str, run: Callable[..., Any], **options: Any) -> None:
-    """A command of a group, with examples at the end of its help."""
-    group.command(name.split()[-1], epilog=epilog_of(name), **options)(run)
+    """A command of a group, with examples at the end of its help, that keeps what it reads."""
+    group.command(name.split()[-1], epilog=epilog_of(name), **options)(keeps_its_inputs(run))
 
 
 _add(app, "demo", run_demo)
