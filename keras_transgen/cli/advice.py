@@ -45,7 +45,12 @@ _SENTENCES = (
     (r"^\S+ passes over (?=\d)", "Passed over: "),
     (r"^Exception encountered when calling [^\n]*\n+(?:\x1b\[1m)?(.*?)(?:\x1b\[0m)?"
      r"\n+Arguments received by (?:.|\n)*$", r"\1"),
+    (r"Or name layers, scales=\[\.\.\.\], as backbone\.layer_names\(\) lists them\.",
+     "Or name layers with --scales."),
+    (r"scales=\(([^()]*?),?\)", r"--scales \1"),
+    (r"than max_boxes; raise it in the constructor\.", "than --max-boxes; give more."),
     (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
+    (r"skip_empty=True", "--skip-empty"),
     (r"skip_broken=True", "--skip-broken"),
     (r"\w+ expected text in encoding='utf-8'\. Pass the file's own, often [^.]*\.",
      "Expected text in UTF-8. Save the file so (in Excel \"CSV UTF-8\"), or convert it: "
@@ -69,12 +74,14 @@ _OPTIONS = (
     "layers",
     "learning_rate",
     "length",
+    "max_boxes",
     "method",
     "pattern",
     "rank",
     "sample_rate",
     "seconds",
     "seed",
+    "split",
     "text",
 )
 _ARGUMENT = re.compile(rf"(?:^|(?<=[\s(]))({'|'.join(_OPTIONS)})=(?=\S)")

@@ -14,6 +14,8 @@ from keras_transgen.cli import generate, translate_apply, translate_train
 from keras_transgen.cli.advice import as_options
 from keras_transgen.cli.classify import run_classify
 from keras_transgen.cli.demo import run_demo
+from keras_transgen.cli.detect_apply import run_detect_apply
+from keras_transgen.cli.detect_train import run_detect_train
 from keras_transgen.cli.evaluate import run_evaluate
 from keras_transgen.cli.examples import epilog_of
 from keras_transgen.cli.extract import run_extract
@@ -40,6 +42,7 @@ generation = typer.Typer(
 texts = typer.Typer(
     help="Language models, translators and text VAEs: train, write, translate, measure."
 )
+detection = typer.Typer(help="Train a detector of objects in images, and apply it to others.")
 translation = typer.Typer(help="Train a model from images to images, and apply it to a folder.")
 
 
@@ -74,12 +77,15 @@ _add(generation, "generate train", generate.run_train)
 _add(generation, "generate sample", generate.run_sample)
 _add(translation, "translate train", translate_train.run_train)
 _add(translation, "translate apply", translate_apply.run_apply)
+_add(detection, "detect train", run_detect_train)
+_add(detection, "detect apply", run_detect_apply)
 _add(texts, "text train", run_text_train)
 _add(texts, "text generate", run_text_generate)
 _add(texts, "text translate", run_text_translate)
 _add(texts, "text evaluate", run_text_evaluate)
 app.add_typer(generation, name="generate", no_args_is_help=True)
 app.add_typer(translation, name="translate", no_args_is_help=True)
+app.add_typer(detection, name="detect", no_args_is_help=True)
 app.add_typer(texts, name="text", no_args_is_help=True)
 _add(app, "stylize", run_stylize)
 _add(app, "tune", run_tune)

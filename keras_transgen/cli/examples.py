@@ -36,6 +36,14 @@ _EXAMPLES = {
     "text generate": ["text generate LANGUAGE_MODEL.keras --prompt 'Once upon'"],
     "text translate": ["text translate TRANSLATOR.keras TEXT_FILE --output translated.txt"],
     "text evaluate": ["text evaluate LANGUAGE_MODEL.keras TEXT_FILE"],
+    "detect train": [
+        "detect train VOC_FOLDER --backbone HANDLE --minutes 15",
+        "detect train COCO.json --images FOLDER --backbone HANDLE",
+    ],
+    "detect apply": [
+        "detect apply DETECTOR.keras FOLDER",
+        "detect apply DETECTOR.keras FOLDER --score 0.5 --classifier CLASSIFIER.keras",
+    ],
     "translate apply": ["translate apply MODEL.keras FOLDER"],
 }
 

@@ -55,6 +55,11 @@ def run_inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> Any:
 
 def _show_task(console: Screen, model: Any, source: str) -> None:
     """What a model was trained for, and how it is asked."""
+    import keras_transgen as ktg
+
+    if isinstance(model, ktg.Detector):
+        _show_detector(console, model, source)
+        return
     task = getattr(model, "task", None)
     if task is None:
         return
@@ -73,6 +78,17 @@ def _show_task(console: Screen, model: Any, source: str) -> None:
         place = _PLACE[kind]
         call = f"keras-transgen classify {shlex.quote(source)} {place} --output answers.csv"
         _show(console, "use", call)
+
+
+def _show_detector(console: Screen, model: Any, source: str) -> None:
+    names = model.class_names
+    _show(console, "task", f"detection, {model.num_classes} classes")
+    _show(console, "classes", "without names" if names is None else ", ".join(names))
+    side = model.image_size
+    _show(console, "data", f"images of any size, seen at {side} x {side} pixels")
+    _show(console, "scales", ", ".join(model.features.layer_names))
+    call = f"keras-transgen detect apply {shlex.quote(source)} IMAGES --output FOUND"
+    _show(console, "use", call)
 
 
 def _show_transfer(console: Screen, backbone: Any, source: str) -> None:

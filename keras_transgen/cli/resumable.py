@@ -49,14 +49,16 @@ def state_of_data(settings: dict[str, Any]) -> dict[str, str]:
     """A digest of the names, sizes and times of the files that settings name, as a setting.
 
     Args:
-        settings: The files or folders are `images`, `others`, `data` and `validation`.
+        settings: The files or folders are `images`, `others`, `data`, `validation` and
+            `validation_images`.
 
     Returns:
         `{"state of the data": digest}`; `{}` where there are no files.
     """
     from keras_transgen.datasets.folder_walk import found_files
 
-    given = [settings.get(name) for name in ("images", "others", "data", "validation")]
+    names = ("images", "others", "data", "validation", "validation_images")
+    given = [settings.get(name) for name in names]
     paths = [Path(path) for each in given if each for path in _listed(each)]
     files = [
         file

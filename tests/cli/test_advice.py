@@ -1,14 +1,18 @@
 """Errors of the library in the words of the command line, each as the library raises it."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import keras_transgen as ktg
 from keras_transgen.cli.advice import as_options
 from keras_transgen.cli.application import main
 from keras_transgen.datasets import (
     audio_folder,
+    coco_boxes,
     index_images,
     kmer_counts,
     one_hot_sequences,
@@ -21,7 +25,7 @@ from keras_transgen.datasets import (
 FORBIDDEN = (
     "labelled=", "test_fraction", "skip_missing", "separator=", "quotes=", "max_bytes",
     "class_names=", "ambiguity", "sample_rate=", "seconds=", "text=", "label=", "pattern=",
-    "alphabet=",
+    "alphabet=", "skip_empty", "scales=",
 )  # fmt: skip
 
 
@@ -45,6 +49,14 @@ def sound(tmp_path):
         (tmp_path / name).mkdir()
         write_wav(tmp_path / name / "0.wav", np.zeros(100), 8000)
     return tmp_path / "a" / "0.wav"
+
+
+def boxes_of_no_area(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    images = [{"id": 1, "file_name": "0.png", "width": 8, "height": 8}]
+    boxes = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 2, 0, 3]}]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cell"}]}
+    return written(tmp_path, "coco.json", json.dumps(content))
 
 
 CASES = {
@@ -110,6 +122,14 @@ CASES = {
     "a long recording": (
         lambda path: read_wav(sound(path), max_bytes=300),
         "at most 300 bytes",
+    ),
+    "a box without an area": (
+        lambda path: coco_boxes(boxes_of_no_area(path), path),
+        "leave such boxes out with --skip-empty. Received: box 0",
+    ),
+    "scales that there are not": (
+        lambda path: ktg.Detector("digits", 1, 64, scales=(8,)),
+        "4 ('block3_a_relu'). Or name layers with --scales. Received: --scales 8, image_size=64",
     ),
     "a wrong pattern": (
         lambda path: (sound(path), audio_folder(path, pattern="(")),

@@ -8,6 +8,8 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "BoxAugmentation": "augmentation",
+        "classify_boxes": "box_classes",
+        "crop_boxes": "box_crops",
         "Detector": "detector",
         "suppress": "suppression",
     },

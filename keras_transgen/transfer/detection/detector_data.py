@@ -34,7 +34,11 @@ class DetectorData(DetectorStep):
 
     Attributes:
         features: The tapped backbone, a `MultiScaleFeatures`.
+        default_rate: The highest learning rate of the optimizer that `fit` takes where `compile`
+            was not called; `None` for that of the kind of transfer.
     """
+
+    default_rate: float | None = None
 
     features: Any
     num_classes: Any
@@ -194,6 +198,7 @@ class DetectorData(DetectorStep):
         # A network that knows much already is moved by smaller steps than the new head needs.
         rate = _RATE if self.transfer == "feature" else _RATE / 3
         rate = _RATE / 10 if self.transfer == "parameter" else rate
+        rate = rate if self.default_rate is None else self.default_rate
         return keras.optimizers.AdamW(
             warm_up_and_decay(rate, steps, _WARM_UP),
             weight_decay=_DECAY,
