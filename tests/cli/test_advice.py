@@ -129,7 +129,7 @@ CASES = {
     ),
     "scales that there are not": (
         lambda path: ktg.Detector("digits", 1, 64, scales=(8,)),
-        "4 ('block3_a_relu'). Or name layers with --scales. Received: --scales 8, image_size=64",
+        "4 ('block3_a_relu'). Or name layers with --scales. Received: --scales 8, --image-size 64",
     ),
     "a wrong pattern": (
         lambda path: (sound(path), audio_folder(path, pattern="(")),
