@@ -35,6 +35,10 @@ class SharedFeatures:
             return {"cache_dir": self._folder(), "data_key": self.data_key}
         if is_in_memory(x, y) and _is_arrays(validation_data):
             return {"cache_dir": self._folder(), "data_key": None}
+        return self.place_of_objects(x, y, validation_data, steps)
+
+    def place_of_objects(self, x: Any, y: Any, validation_data: Any, steps: int | None) -> Any:
+        """The same for data of whatever form, known by being the same objects."""
         parts = (x, y, *_parts(validation_data))
         key = " ".join(f"{self._number(part)}" for part in parts)
         return {"cache_dir": self._own_folder(), "data_key": SameData(f"{key} steps {steps}")}

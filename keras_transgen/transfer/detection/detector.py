@@ -315,10 +315,20 @@ class Detector(DetectorData):
         """
         if self._is_fitting:
             return super().evaluate(x, y, *args, **kwargs)
-        batch_size = (args[0] if args else kwargs.get("batch_size")) or BATCH_SIZE
+        return self.precision(x, y, args[0] if args else kwargs.get("batch_size"))
+
+    def precision(self, x: Any, y: Any = None, batch_size: int | None = None) -> dict[str, Any]:
+        """What `evaluate` returns, within `fit` too, where that gives Keras the losses.
+
+        Args:
+            x: As in `fit`.
+            y: As in `fit`.
+            batch_size: Images at once. Defaults to 16.
+        """
         find = self._finder(_EVALUATED_FROM, _IOU)
         with own_words(x):
-            result = precision_on(padded_batches(self.fitted(x, y), batch_size), find)
+            batches = padded_batches(self.fitted(x, y), batch_size or BATCH_SIZE)
+            result = precision_on(batches, find)
         names = self.class_names or range(self.num_classes)
         by_class = {names[label]: value for label, value in result.by_class50.items()}
         measured = ("map50", "map", "map75", "recall")

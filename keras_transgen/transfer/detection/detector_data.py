@@ -166,7 +166,7 @@ class DetectorData(DetectorStep):
         if validation_data is not None:
             is_pair = isinstance(validation_data, (tuple, list)) and len(validation_data) == 2
             images, objects = validation_data if is_pair else (validation_data, None)
-            held_out = self._entered_objects(images, objects, size, False, 1, show)
+            held_out = self._entered_objects(images, objects, size, False, 1, show, held_out=True)
         steps = steps_per_epoch or _steps_of(given, size)
         if epochs is None:
             enough = math.ceil(_STEPS / steps) if steps else 1
@@ -195,10 +195,7 @@ class DetectorData(DetectorStep):
         Args:
             steps: Of the coming `fit`; `None` if not known.
         """
-        # A network that knows much already is moved by smaller steps than the new head needs.
-        rate = _RATE if self.transfer == "feature" else _RATE / 3
-        rate = _RATE / 10 if self.transfer == "parameter" else rate
-        rate = rate if self.default_rate is None else self.default_rate
+        rate = usual_rate(self.transfer) if self.default_rate is None else self.default_rate
         return keras.optimizers.AdamW(
             warm_up_and_decay(rate, steps, _WARM_UP),
             weight_decay=_DECAY,
@@ -251,7 +248,14 @@ class DetectorData(DetectorStep):
         )
 
     def _entered_objects(
-        self, x: Any, y: Any, batch_size: int, shuffle: bool, views: int, progress: bool
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int,
+        shuffle: bool,
+        views: int,
+        progress: bool,
+        held_out: bool = False,
     ) -> Any:
         """`(images, objects)` as arrays, or batches of images or of features with objects."""
         data = self.fitted(x, y)
@@ -267,11 +271,17 @@ class DetectorData(DetectorStep):
             max_boxes=self.max_boxes,
             seed=int(self.progress.seed.numpy()) % 2**31,
             cache_dir=self.cache_dir,
-            data_key=self.data_key if views == self.views else _held_out_key(self.data_key),
+            data_key=_held_out_key(self.data_key) if held_out else self.data_key,
             progress=progress,
             given=x,
         )
         return ViewBatches(found, batch_size, shuffle, self.progress)
+
+
+def usual_rate(transfer: str) -> float:
+    """The highest learning rate of a kind of transfer, where nobody says another."""
+    # A network that knows much already is moved by smaller steps than the new head needs.
+    return {"feature": _RATE, "structure": _RATE / 3, "parameter": _RATE / 10}[transfer]
 
 
 def _default_views(augmentation: BoxAugmentation | None) -> int:

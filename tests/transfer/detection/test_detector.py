@@ -319,3 +319,24 @@ def test_a_file_of_a_model_that_fit_compiled_trains_with_a_fresh_schedule(tmp_pa
     assert not loaded.compiled
     loaded.fit(IMAGES, OBJECTS, epochs=3, verbose=0)
     assert int(loaded.optimizer.iterations.numpy()) == 3
+
+
+def test_features_of_held_out_images_are_their_own_under_one_key(tmp_path):
+    """As many of them as of the others, and in one view: only the key tells them apart."""
+    others, their_objects = scenes(16, seed=4)
+    losses = []
+    for kept in ({}, {"cache_dir": tmp_path, "data_key": "scenes"}):
+        keras.utils.set_random_seed(5)
+        model = detector(seed=0, **kept)
+        history = model.fit(
+            IMAGES, OBJECTS, validation_data=(others, their_objects), epochs=1, verbose=0
+        )
+        losses.append(history.history["val_loss"][0])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+def test_a_rate_of_ones_own_is_the_highest_of_the_schedule():
+    model = detector()
+    model.default_rate = 2e-3
+    rate = model.default_optimizer(100)._learning_rate
+    assert max(float(rate(step)) for step in range(100)) == pytest.approx(2e-3)
