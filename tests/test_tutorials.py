@@ -150,6 +150,11 @@ CLAIMS = {
         "gan['agreement'] > 0.9 and gan['periodic'] > noise['periodic'] + 0.2",
         "file_is_whole",
     ],
+    "18_where_is_what": [
+        "map50 > 0.9 and map > 0.3",
+        "crops < 100 and which > 0.8",
+        "file_is_whole and larger_is_found",
+    ],
 }
 
 
@@ -157,8 +162,8 @@ def with_id(path: Path) -> str:
     return path.stem
 
 
-def test_seventeen_tutorials_each_with_a_claim():
-    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 18))
+def test_eighteen_tutorials_each_with_a_claim():
+    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 19))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
 from keras_transgen.cli.examples import examples_of
-from tests.cli import networks
+from tests.cli import networks, voc_scenes
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,6 +33,7 @@ def command_lines(page):
 COMMANDS = [
     *("demo", "transfer", "classify", "inspect", "extract", "stylize", "tune", "evaluate"),
     *("generate train", "generate sample", "translate train", "translate apply"),
+    *("detect train", "detect apply"),
     *("text train", "text generate", "text translate", "text evaluate"),
 ]
 WRITTEN = {line.strip() for page in PAGES for line in command_lines(page.read_text())}
@@ -76,6 +77,7 @@ def made(tmp_path_factory, digit_folder):
     save_texts(folder)
     save_music(folder)
     save_sound(folder)
+    save_detection(folder)
     for name, motif in (("CODING.fa", "TATAAT"), ("PROMOTERS.fa", "TTGACA"), ("OTHERS.fa", "GCGC")):
         records = [f">{row}\n{motif * (4 + row)}\n" for row in range(12)]
         (folder / name).write_text("".join(records))
@@ -96,6 +98,16 @@ def save_sound(folder):
     """A model of sound, and what says how many samples a second has."""
     ktg.GAN(example_shape=(64, 1), latent_dim=2, filters=2).save(folder / "sound.keras")
     (folder / "sound.json").write_text('{"sample_rate": 4000}')
+
+
+def save_detection(folder):
+    """Annotations in both forms, and a detector."""
+    written = voc_scenes.save_voc(folder / "voc", 8)
+    # In a COCO file the images lie in the folder that is said.
+    voc_scenes.save_coco(folder / "coco.json", folder / "voc", written)
+    ktg.Detector(
+        "digits", image_size=16, scales=(4,), head_width=2, class_names=voc_scenes.CLASSES
+    ).save(folder / "detector.keras")
 
 
 def save_texts(folder):
@@ -120,8 +132,8 @@ def test_help_ends_with_examples(command):
 
 def test_the_pages_have_commands():
     assert {line.split()[1] for line in WRITTEN} >= {
-        "classify", "demo", "evaluate", "extract", "generate", "inspect", "stylize", "text",
-        "transfer", "translate", "tune",
+        "classify", "demo", "detect", "evaluate", "extract", "generate", "inspect", "stylize",
+        "text", "transfer", "translate", "tune",
     }  # fmt: skip
 
 
@@ -139,6 +151,8 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         keras.applications, "VGG19", lambda **given: vgg(**{**given, "weights": None})
     )
     folder = made / ("pairs" if "pix2pix" in line or "cyclegan" in line else "small")
+    if "COCO.json" in line:
+        folder = made / "voc" / "JPEGImages"
     model = tmp_path / "model.keras"
     if "MODEL.keras" in line or "SAMPLES_OR_MODEL" in line:
         kind = "translate" if "translate" in line else "generate"
@@ -171,6 +185,9 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
         "MUSIC.keras": made / "music.keras",
         "SOUND.keras": made / "sound.keras",
         "HANDLE": "digits",
+        "VOC_FOLDER": made / "voc",
+        "COCO.json": made / "coco.json",
+        "DETECTOR.keras": made / "detector.keras",
         **{name: made / name for name in ("CONTENT", "CONTENT.png", "STYLE", "STYLE.png")},
         **{name: made / name for name in ("CODING.fa", "PROMOTERS.fa", "OTHERS.fa")},
     }
@@ -178,6 +195,8 @@ def test_what_is_written_runs(line, made, monkeypatch, tmp_path):
     # Training by default takes minutes to hours; what is written is run, once over the images.
     if "train" in words:
         words += ["--epochs", "1"]
+    if words[:2] == ["detect", "train"]:
+        words += ["--image-size", "32"]
     if words[:2] == ["text", "train"]:
         words += ["--layers", "1", "--width", "8"]
     if "vgg19" in words:

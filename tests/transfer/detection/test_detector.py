@@ -10,6 +10,7 @@ from keras_transgen.transfer.detection import BoxAugmentation
 from keras_transgen.transfer.detection.objects import as_arrays
 from tests.datasets.test_voc_boxes import described, write
 from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
+from tests.served import on_device
 from tests.transfer.detection.scenes import SIZE, backbone, scenes
 
 IMAGES, OBJECTS = scenes(16)
@@ -113,6 +114,19 @@ def test_exported_it_finds_the_same(trained, tmp_path):
     expected = trained.predict(images[:4], verbose=0)
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_on_a_device_it_finds_the_same(trained, tmp_path):
+    """LiteRT, suppression included, by kernels of its own: no op of TensorFlow is needed."""
+    images, _ = HELD_OUT
+    trained.export(tmp_path / "model.tflite", format="litert")
+    assert b"Flex" not in (tmp_path / "model.tflite").read_bytes()
+    for count in (1, 4):
+        found = on_device(tmp_path / "model.tflite", "detect", inputs=images[:count])
+        expected = trained.predict(images[:count], verbose=0)
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, atol=1e-4, err_msg=name)
 
 
 def logs(*data, **kwargs):
