@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
+from keras_transgen.plotting.appearance import as_png
 from keras_transgen.plotting.boxes import plot_boxes
 
 if TYPE_CHECKING:
@@ -89,7 +90,6 @@ class DetectionGrid(EpochPictures):
             value_range=model.value_range,
             title=title,
         )
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=100)
-        pixels = np.asarray(Image.open(picture).convert("RGB"), "float32") / 255.0
+        picture = Image.open(io.BytesIO(as_png(figure)))
+        pixels = np.asarray(picture.convert("RGB"), "float32") / 255.0
         return figure, pixels

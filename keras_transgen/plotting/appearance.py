@@ -39,13 +39,14 @@ def new_figure(width: float, height: float, title: str | None = None) -> Figure:
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     # IPython's hook; Matplotlib's figures are pictures there only where pyplot is used.
-    setattr(figure, "_repr_png_", functools.partial(_as_png, figure))  # noqa: B010
+    setattr(figure, "_repr_png_", functools.partial(as_png, figure))  # noqa: B010
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=TEXT, fontsize=13, fontweight="bold")
     return figure
 
 
-def _as_png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """A figure as notebooks show it: the bytes of a PNG file."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=100)
     return picture.getvalue()
