@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -211,22 +209,12 @@ class DetectorHyperModel(PackageHyperModel):
             named = self._features.data_key is not None
             find = self._features.place if named else self._features.place_of_objects
             place = find(x, y, held_out, None)
-            model.cache_dir = place["cache_dir"]
-            model.data_key = f"{place['data_key']} {_of_views(model)}"
+            model.cache_dir, model.data_key = place["cache_dir"], place["data_key"]
         try:
             return model.fit(x, y, **kwargs)
         finally:
             # The search's folders are nothing that a finished model should remember.
             model.cache_dir = model.data_key = None
-
-
-def _of_views(model: Detector) -> str:
-    """What features depend on besides the network and the data."""
-    varied = keras.saving.serialize_keras_object(model.augmentation)
-    if varied is not None:
-        varied = {key: each for key, each in varied["config"].items() if key != "name"}
-    parts = [varied, model.views, model.image_size, model.max_boxes]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _known(backbones: Sequence[str]) -> tuple[Hyperparameter, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections.abc import Callable
@@ -97,13 +98,23 @@ def extract_views(
                     _Scales(layer, scaled),  # type: ignore[arg-type]
                     varied,
                     cache_dir=cache_dir,
-                    data_key=None if data_key is None else f"{data_key} (view {view} of {seed})",
+                    data_key=None
+                    if data_key is None
+                    else f"{data_key} (view {view} of {seed}{_described(augmentation, view)})",
                     dtype="float16",
                     progress=progress,
                     compiled=compiled,
                 )
             )
     return found
+
+
+def _described(augmentation: BoxAugmentation | None, view: int) -> str:
+    """How a view is varied, so that features of another way are not taken for its own."""
+    if not view or augmentation is None:
+        return ""
+    config = {name: each for name, each in augmentation.get_config().items() if name != "name"}
+    return f" by {json.dumps(config, sort_keys=True, default=str)}"
 
 
 def _varied(

@@ -354,3 +354,17 @@ def test_a_rate_of_ones_own_is_the_highest_of_the_schedule():
     model.default_rate = 2e-3
     rate = model.default_optimizer(100)._learning_rate
     assert max(float(rate(step)) for step in range(100)) == pytest.approx(2e-3)
+
+
+def test_views_that_are_varied_otherwise_are_not_found_under_the_key(tmp_path):
+    """The second view is mirrored left and right at first, then upside down."""
+    found = []
+    for ways in ({}, {"horizontal": False, "vertical": True}):
+        model = detector(
+            seed=0, augmentation=BoxAugmentation(**ways), cache_dir=tmp_path, data_key="scenes"
+        )
+        batches = model._entered_objects(IMAGES, OBJECTS, 16, False, 2, False)
+        found.append(batches[1][0]["scale_00"])
+    for values, mirrored in zip(found, (IMAGES[:, :, ::-1], IMAGES[:, ::-1])):
+        expected = detector().backbone(mirrored)[0]
+        np.testing.assert_allclose(values, expected, rtol=2e-3, atol=1e-3)
