@@ -78,8 +78,8 @@ def test_learns_where_there_is_what(trained):
 @pytest.mark.slow
 def test_boxes_are_in_the_pixels_of_each_image(trained):
     images, _ = HELD_OUT
-    # The first image is four times as high and twice as wide. Bilinear sampling smooths it, and what
-    # it then looks like to the network is found in an image of the network's size.
+    # The first image is four times as high and twice as wide. Bilinear sampling smooths it, and
+    # what it then looks like to the network is found in an image of the network's size.
     tall = np.repeat(np.repeat(images[0], 4, axis=0), 2, axis=1)
     smoothed = tf.image.resize(tall, (SIZE, SIZE), antialias=True).numpy()
     small = trained.detect([smoothed, images[1]], score=0.2)
