@@ -47,7 +47,8 @@ def run(name: str, folder: str | None, kill: bool) -> keras.Model:
     if kill:
         callbacks.append(Kill())
     data = keras.tree.map_structure(lambda part: part[:16], list(case.data))
-    model.fit(*data, batch_size=8, epochs=2, verbose=0, callbacks=callbacks, **case.fit)
+    settings = {**case.fit, "batch_size": 8, "epochs": 2, "verbose": 0}
+    model.fit(*data, callbacks=callbacks, **settings)
     return model
 
 
