@@ -11,12 +11,7 @@ import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.datasets.class_names import checked_class_names
-from keras_transgen.generative.adversarial.condition_checks import (
-    check_class_labels,
-    check_condition_arguments,
-    check_condition_vectors,
-    encoded_shape,
-)
+from keras_transgen.generative.adversarial.condition_checks import check_condition_arguments
 from keras_transgen.generative.adversarial.contract import Judgement
 from keras_transgen.generative.adversarial.gan import GAN
 from keras_transgen.generative.adversarial.player_networks import (
@@ -25,16 +20,12 @@ from keras_transgen.generative.adversarial.player_networks import (
     default_generator,
 )
 from keras_transgen.generative.adversarial.step_noise import Phase
-from keras_transgen.generative.networks.condition_scale import ConditionScale, some_rows
-from keras_transgen.generative.networks.conditioning import ConditionEmbedding
+from keras_transgen.generative.conditional_model import ConditionalModel
 from keras_transgen.generative.serving import conditional_endpoints
-from keras_transgen.generative.text_conditions import encodes_texts, with_tokens
+from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
-from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested
-from keras_transgen.training.entrance import PARTS
-from keras_transgen.training.named_classes import NamesClasses
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -42,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class ConditionalGAN(NamesClasses, GAN):
+class ConditionalGAN(ConditionalModel, GAN):
     """A GAN that makes examples for a condition, by `fit(images, conditions)`.
 
     A condition is a class (`num_classes`), a vector (`condition_shape`) or anything that a Keras
@@ -140,7 +131,7 @@ class ConditionalGAN(NamesClasses, GAN):
         self._drop_probability = unlabelled_probability
         self.condition_encoder = condition_encoder
         self.standardize_conditions = bool(standardize_conditions)
-        self.condition_scale: ConditionScale | None = None
+        self.condition_scale = None
         # In a namespace, since Keras would track a list.
         self._encoder = types.SimpleNamespace(before=[])
         super().__init__(example_shape, **kwargs)
@@ -178,11 +169,12 @@ class ConditionalGAN(NamesClasses, GAN):
             self.num_classes if self.has_class_logits else None,
         )
         if self.condition_encoder is not None and self.standardize_conditions:
-            features = encoded_shape(self.condition_encoder, self.condition_shape)[1]
-            self.condition_scale = ConditionScale(features, name="condition_scale")
+            self.make_condition_scale()
         # As long as a one-hot vector: the weights of a condition all learn in one direction, those
         # of the noise do not, and a longer one soon drowns the noise (one image a class).
-        self.generator_embedding = self._embedding("generator_embedding", self.embedding_dim**-0.5)
+        self.generator_embedding = self.make_condition_embedding(
+            "generator_embedding", self.embedding_dim**-0.5
+        )
         self.discriminator_embedding = None
         if self.discriminator_conditioning is not None:
             # Where the map of its projection is normalized, the embedding is a layer of the same.
@@ -190,30 +182,10 @@ class ConditionalGAN(NamesClasses, GAN):
                 getattr(layer, "spectral_normalization", False)
                 for layer in flat_layers(self.discriminator)
             )
-            self.discriminator_embedding = self._embedding(
+            self.discriminator_embedding = self.make_condition_embedding(
                 "discriminator_embedding", 1.0, normalized
             )
         self._judge_together()
-
-    def _embedding(
-        self, name: str, initial_scale: float, normalized: bool = False
-    ) -> ConditionEmbedding:
-        layer = ConditionEmbedding(
-            self.embedding_dim,
-            self.num_classes,
-            self._drop_probability > 0,
-            initial_scale,
-            normalized,
-            unit_conditions=self.condition_scale is not None,
-            name=name,
-        )
-        if self.num_classes is not None:
-            layer.build((None,))
-        elif self.condition_encoder is None:
-            layer.build((None, *(self.condition_shape or ())))
-        else:
-            layer.build(encoded_shape(self.condition_encoder, self.condition_shape))
-        return layer
 
     def discriminator_inputs(self) -> Any:
         """Symbolic inputs of the discriminator."""
@@ -242,14 +214,6 @@ class ConditionalGAN(NamesClasses, GAN):
             return (y, phase["dropped"])
         return (y,)
 
-    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
-        """Assertions that a batch's examples are in their range and its labels are classes."""
-        found = super().stop_at_misfits(data)
-        _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if self.num_classes is not None and y is not None:
-            found += stop_at_wrong_labels(y, self.num_classes)
-        return found
-
     def generate(self, latent: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
         """Examples, float32, from latent vectors and conditions by the generator as it is."""
         y, *dropped = condition
@@ -263,24 +227,6 @@ class ConditionalGAN(NamesClasses, GAN):
         # An encoder that trains does so with the generator alone.
         encoded = tf.stop_gradient(self._encoded(y, training=False))
         return [examples, self.discriminator_embedding(encoded, *dropped, training=training)]
-
-    def _encoded(self, y: Any, training: bool) -> Any:
-        if self.condition_encoder is None:
-            return tf.reshape(y, [-1]) if self.num_classes is not None else tf.cast(y, tf.float32)
-        encoded = self.condition_encoder(y, training=training)
-        return encoded if self.condition_scale is None else self.condition_scale(encoded)
-
-    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
-        """Refuse data that are no examples of this model; the first measure the conditions' scale.
-
-        See `TrainerModel.check_data`.
-        """
-        super().check_data(x, y, sample_weight, training)
-        if training and self.condition_scale is not None and not self.condition_scale.adapted:
-            with self.distribute_strategy.scope():
-                assert self.condition_encoder is not None
-                rows = keras.tree.map_structure(tf.convert_to_tensor, some_rows(y))
-                self.condition_scale.adapt(self.condition_encoder(rows, training=False))
 
     def _before_train_step(self) -> None:
         super()._before_train_step()
@@ -327,66 +273,6 @@ class ConditionalGAN(NamesClasses, GAN):
             # By the number that is kept on average: replicas keep different ones.
             losses = tf.where(dropped[0], 0.0, losses) / (1.0 - self._drop_probability)
         return tf.reduce_mean(losses)
-
-    # Data
-
-    def count_of_classes(self) -> int | None:
-        """The number of classes; `None` where conditions are no classes."""
-        return self.num_classes
-
-    def knows_classes_by_number(self) -> bool:
-        """Whether a training has begun."""
-        return bool(int(self.progress.step.numpy()))
-
-    def entered(self, name: str, value: Any, training: bool) -> Any:
-        """An argument as arrays; conditions are what labels are in `fit`."""
-        if name == "condition" and isinstance(value, str):
-            raise ValueError(
-                f"Conditions are a list, one for each sample: [{value!r}]. Received: one name"
-            )
-        return super().entered("y" if name == "condition" else name, value, training)
-
-    def entered_labels(self, labels: Any, training: bool) -> Any:
-        """Conditions as arrays; names and one-hot rows become numbers of classes, texts tokens."""
-        found = super().entered_labels(labels, training)
-        if encodes_texts(self.condition_encoder):
-            return self.condition_encoder.tokens(found)
-        if self.num_classes is None or np.ndim(found) != 2 or np.shape(found)[1] == 1:
-            return found
-        rows = np.asarray(found)
-        is_one_hot = rows.shape[1] == self.num_classes and np.isin(rows, (0, 1)).all()
-        return rows.argmax(axis=1) if is_one_hot and (rows.sum(axis=1) == 1).all() else found
-
-    def entered_batches(self, data: Any, training: bool) -> Any:
-        """A data set or generator of conditions that the model takes; texts become tokens."""
-        data = super().entered_batches(data, training)
-        encoder = self.condition_encoder
-        return with_tokens(data, encoder) if encodes_texts(encoder) else data
-
-    def check_labels(self, y: Any) -> None:
-        """Refuse conditions that are none of this model's."""
-        self._check_conditions(y, "conditions (the second argument of fit)")
-
-    def _check_conditions(self, y: Any, name: str) -> None:
-        if self.num_classes is not None:
-            check_class_labels(y, self.num_classes, name)
-        else:
-            check_condition_vectors(y, self._expected_condition(), name)
-
-    def _expected_condition(self) -> tuple[int | None, ...] | None:
-        if self.condition_shape is not None:
-            return self.condition_shape
-        if encodes_texts(self.condition_encoder):
-            return (self.condition_encoder.max_length,)
-        shape = getattr(self.condition_encoder, "input_shape", None)
-        return tuple(shape[1:]) if isinstance(shape, tuple) else None
-
-    @takes_any_data(*PARTS)
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_labels(y)
-        return super().evaluate(x, y, *args, **kwargs)
 
     # Using the model
 
@@ -524,20 +410,8 @@ class ConditionalGAN(NamesClasses, GAN):
             return self._by_average(latents, parts)
 
         if input_signature is None:
-            input_signature = self._condition_spec()
+            input_signature = self.condition_spec()
         return conditional_endpoints(self, self.condition_encoder, generate, input_signature)
-
-    def _condition_spec(self) -> Any:
-        if self.num_classes is not None:
-            return tf.TensorSpec([None], tf.int32)
-        if encodes_texts(self.condition_encoder):
-            return tf.TensorSpec([None], tf.string)
-        known = getattr(self.condition_encoder, "inputs", None)
-        shape = self._expected_condition()
-        if known or shape is None:
-            # Without either, the message of `named_specs` says what to pass.
-            return known or tf.TensorSpec(None, tf.float32)
-        return tf.TensorSpec([None, *shape], tf.float32)
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.generative.adversarial.condition_checks import (
+from keras_transgen.generative.condition_values import (
     check_class_labels,
     check_condition_vectors,
 )
