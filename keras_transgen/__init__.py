@@ -32,7 +32,7 @@ _NAMES = {
         "few_shot_evaluation",
         "find_learning_rate",
     ),
-    "generative": ("GAN", "VAE", "ConditionalGAN"),
+    "generative": ("GAN", "VAE", "ConditionalGAN", "FlowMatching"),
     "generative.translation": (
         "CycleGAN",
         "Enhancer",

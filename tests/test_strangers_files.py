@@ -116,6 +116,7 @@ SAMPLES = {
     "FeatureTransfer": layer("FeatureTransfer", "digits", 2),
     "FeatureVAE": layer("FeatureVAE", 4, latent_dim=2),
     "FixedPrior": lambda: cls_of("FixedPrior")(tfd.MultivariateNormalDiag(tf.zeros(2))),
+    "FlowMatching": layer("FlowMatching", (4,), 2, width=2, embedding_dim=2),
     "GAN": layer("GAN", (4,), 2, filters=1, value_range=None),
     "GenerativeModel": layer("GenerativeModel", (4,)),
     "ImagePreprocessing": layer("ImagePreprocessing", "tf"),

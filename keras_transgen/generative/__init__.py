@@ -11,6 +11,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "ConditionalGAN": "adversarial.conditional_gan",
+        "FlowMatching": "flow.flow_matching",
         "GAN": "adversarial.gan",
         "GenerativeModel": "generative_model",
         "VAE": "vae",

@@ -1,0 +1,1 @@
+"""Flow matching: data as the end of a flow from noise, and what its steps are made of."""
