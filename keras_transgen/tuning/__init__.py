@@ -10,6 +10,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "wait_for_chief": "chief",
         "ConditionalGANHyperModel": "conditional_gan",
         "DetectorHyperModel": "detector",
+        "FlowHyperModel": "flow",
         "GANHyperModel": "gan",
         "LanguageModelHyperModel": "language_model",
         "SequenceToSequenceHyperModel": "sequence_to_sequence",

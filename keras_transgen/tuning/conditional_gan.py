@@ -9,8 +9,9 @@ import keras_tuner
 import numpy as np
 
 from keras_transgen.generative import ConditionalGAN
-from keras_transgen.tuning.gan import GANHyperModel, some_rows
+from keras_transgen.tuning.gan import GANHyperModel
 from keras_transgen.tuning.package_hyper_model import present
+from keras_transgen.tuning.sample_distance import some_rows
 from keras_transgen.tuning.search_space import Hyperparameter
 
 _OF_MODEL = (

@@ -133,3 +133,42 @@ def test_vectors_and_text_as_conditions(tmp_path):
 def test_signatures_are_fixed(tmp_path):
     with pytest.raises(ValueError, match="leave input_signature out"):
         tiny_gan().export(tmp_path, input_signature=LATENT)
+
+
+@pytest.mark.parametrize("unlabelled", [0.0, 0.2])
+def test_flow_of_classes(unlabelled, tmp_path):
+    model = moved_flow((5,), 3, embedding_dim=3, unlabelled_probability=unlabelled)
+    labels = np.array([0, 2, 1], "int32")
+    model.export(tmp_path)
+    asked = {"condition": labels, "steps": np.int32(3)}
+    guidance = {"guidance": np.float32(2.5)} if unlabelled else {}
+    made = served(tmp_path, seed=np.int64(4), **asked, **guidance)["samples"]
+    close(made, model.sample(labels, steps=3, seed=4, **guidance))
+    noise = RNG.normal(size=(3, 5)).astype("float32")
+    made = served(tmp_path, "decode", noise=noise, **asked, **guidance)["samples"]
+    close(made, model.decode(noise, labels, steps=3, **guidance))
+
+
+def test_flow_without_conditions(tmp_path):
+    model = moved_flow((8, 8, 1), value_range=(0.0, 1.0))
+    model.export(tmp_path / "flow")
+    assert signature_names(tmp_path / "flow")["decode"] == (["noise", "steps"], ["samples"])
+    given = {"count": np.int32(3), "seed": np.int64(2), "steps": np.int32(2)}
+    made = served(tmp_path / "flow", "sample", **given)["samples"]
+    close(made, model.sample(3, steps=2, seed=2))
+    path = tmp_path / "flow.tflite"
+    model.export(path, format="litert")
+    noise = RNG.normal(size=(2, 8, 8, 1)).astype("float32")
+    made = on_device(path, "decode", noise=noise, steps=np.int32(2))["samples"]
+    close(made, model.decode(noise, steps=2))
+    with pytest.raises(ValueError, match="leave input_signature out"):
+        model.export(tmp_path / "other", input_signature=LATENT)
+
+
+def moved_flow(*args, **kwargs):
+    """A flow whose weights are no longer the zeros that it starts with, nor its averages."""
+    model = ktg.FlowMatching(*args, width=4, **kwargs)
+    for weight in model.trainable_weights:
+        weight.assign(weight + 0.1 * keras.random.normal(weight.shape))
+    model.average.restart()
+    return averaged(model)

@@ -9,7 +9,7 @@ from keras_transgen.generative.adversarial.augmentation import DifferentiableAug
 from keras_transgen.generative.likelihoods import Gaussian
 from keras_transgen.generative.priors import Mixture
 from keras_transgen.tuning.fresh_parts import fresh
-from keras_transgen.tuning.gan import some_rows
+from keras_transgen.tuning.sample_distance import some_rows
 
 
 def test_priors_likelihoods_and_augmentations_begin_anew():

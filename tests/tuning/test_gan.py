@@ -10,7 +10,7 @@ import keras_transgen as ktg
 from keras_transgen.generative.adversarial.gradient_penalties import GRADIENT_PENALTIES
 from keras_transgen.generative.adversarial.losses import ADVERSARIAL_LOSSES
 from keras_transgen.tuning import ConditionalGANHyperModel, GANHyperModel
-from keras_transgen.tuning.gan import some_rows
+from keras_transgen.tuning.sample_distance import some_rows
 from tests.tuning.tiny import few_digits
 
 SMALL = {"filters": [2, 3], "latent_dim": 4, "augmentation": "none", "gradient_penalty": "none",
