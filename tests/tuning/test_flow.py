@@ -36,14 +36,13 @@ def test_values_become_the_model_they_name():
     hp = keras_tuner.HyperParameters()
     hp.values = {"network": "patch_transformer", "width": 16, "learning_rate": 5e-4,
                  "times": "uniform", "ema_decay": 0.99, "prediction": "noise"}  # fmt: skip
+    asked = dict(hp.values)
     search.declare_hyperparameters(hp)
     model = search.build(hp)
     config = model.get_config()
-    assert {name: config[name] for name in hp.values if name in config} == {
-        name: value for name, value in hp.values.items() if name != "learning_rate"
-    }
+    assert asked.pop("learning_rate") == pytest.approx(float(model.optimizer.learning_rate))
+    assert {name: config[name] for name in asked} == asked
     assert config["num_classes"] == 5
-    assert float(model.optimizer.learning_rate) == pytest.approx(5e-4)
 
 
 def test_vectors_have_one_network():
