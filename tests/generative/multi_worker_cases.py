@@ -5,6 +5,7 @@ import dataclasses
 from tests.fusion import test_pretrained_vae
 from tests.generative import test_vae
 from tests.generative.adversarial import test_conditional_gan, test_gan
+from tests.generative.flow import test_flow_matching
 from tests.generative.translation import test_cyclegan, test_style_transfer
 from tests.harness import ModelCase
 
@@ -24,6 +25,7 @@ CASES = {
     "gan of vectors": (test_gan.CASES["vectors, two-stage"], False),
     "gan with batch normalization": (test_gan.CASES["batch normalization"], True),
     "conditional gan": (test_conditional_gan.CASES["projection, two-stage"], True),
+    "flow of vectors": (test_flow_matching.CASES["vectors"], False),
     # A pool is each worker's own.
     "cyclegan": (
         one_batch(test_cyclegan.CASE, make=lambda: test_cyclegan.small(pool_size=0)),

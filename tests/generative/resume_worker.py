@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_transgen.generative.adversarial.augmentation import DifferentiableAugmentation
 from keras_transgen.generative.beta_schedules import LinearWarmup
+from keras_transgen.generative.flow.flow_matching import FlowMatching
 from keras_transgen.generative.networks import dense_decoder, dense_encoder
 from keras_transgen.generative.priors import Mixture
 from keras_transgen.generative.vae import VAE
@@ -47,10 +48,15 @@ def conditional_gan():
     return tiny_conditional_gan(unlabelled_probability=0.3, auxiliary_classifier=True)
 
 
+def flow() -> FlowMatching:
+    return FlowMatching((5,), 3, width=8, embedding_dim=4, unlabelled_probability=0.3)
+
+
 MODELS = {
     "vae": (vae, (_UNIT,), {"steps_per_execution": 1}),
     "gan": (gan, (IMAGES,), {}),
     "conditional_gan": (conditional_gan, (IMAGES, LABELS), {}),
+    "flow": (flow, (VECTORS, LABELS), {}),
 }
 
 

@@ -38,15 +38,16 @@ def flow_dense(
         ```
     """
     inputs, x, embedding = flow_inputs(example_shape, embedding_dim, width)
-    x = keras.layers.Dense(width)(x)
-    for _ in range(blocks):
+    x = keras.layers.Dense(width, name="first")(x)
+    for block in range(blocks):
         # No normalization: of few values it would leave little more than their direction.
-        y = keras.layers.Activation("swish")(x)
-        y = keras.layers.Add()(
-            [keras.layers.Dense(width)(y), keras.layers.Dense(width, use_bias=False)(embedding)]
-        )
-        y = keras.layers.Dense(width)(keras.layers.Activation("swish")(y))
-        x = keras.layers.Add()([x, y])
+        y = keras.layers.Activation("swish", name=f"in_{block}")(x)
+        y = keras.layers.Dense(width, name=f"hidden_{block}")(y)
+        told = keras.layers.Dense(width, use_bias=False, name=f"told_{block}")(embedding)
+        y = keras.layers.Add(name=f"joined_{block}")([y, told])
+        y = keras.layers.Activation("swish", name=f"activation_{block}")(y)
+        y = keras.layers.Dense(width, name=f"map_{block}")(y)
+        x = keras.layers.Add(name=f"block_{block}")([x, y])
     x = keras.layers.Dense(
         example_shape[0], kernel_initializer="zeros", dtype="float32", name="predicted"
     )(x)

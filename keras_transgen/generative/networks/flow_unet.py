@@ -71,48 +71,63 @@ def flow_unet(
     inputs, x, embedding = flow_inputs(example_shape, embedding_dim, _EMBEDDING_PER_WIDTH * width)
     widths = [width * multiple for multiple in _MULTIPLES[: _levels(example_shape, patch)]]
 
-    def block(x: Any, channels: int) -> Any:
-        x = _residual(x, channels, embedding)
-        return _attended(x) if max(x.shape[1:3]) <= attention_side else x
+    def block(x: Any, channels: int, name: str) -> Any:
+        x = _residual(x, channels, embedding, name)
+        return _attended(x, name) if max(x.shape[1:3]) <= attention_side else x
 
-    x = keras.layers.Conv2D(widths[0], max(3, patch), strides=patch, padding="same")(x)
+    def convolution(x: Any, channels: int, size: int, name: str, strides: int = 1) -> Any:
+        return keras.layers.Conv2D(channels, size, strides, padding="same", name=name)(x)
+
+    x = convolution(x, widths[0], max(3, patch), "first", patch)
     bridges = [x]
     for level, channels in enumerate(widths):
-        for _ in range(blocks):
-            x = block(x, channels)
+        for place in range(blocks):
+            x = block(x, channels, f"down_{level}_{place}")
             bridges.append(x)
         if channels != widths[-1]:
-            x = keras.layers.Conv2D(widths[level + 1], 3, strides=2, padding="same")(x)
+            x = convolution(x, widths[level + 1], 3, f"halved_{level}", 2)
             bridges.append(x)
-    x = block(x, widths[-1])
+    x = block(x, widths[-1], "middle")
     for level, channels in reversed(list(enumerate(widths))):
-        for _ in range(blocks + 1):
-            x = block(keras.layers.Concatenate()([x, bridges.pop()]), channels)
+        for place in range(blocks + 1):
+            name = f"up_{level}_{place}"
+            x = keras.layers.Concatenate(name=f"{name}_bridge")([x, bridges.pop()])
+            x = block(x, channels, name)
         if level:
-            x = keras.layers.UpSampling2D()(x)
-            x = keras.layers.Conv2D(widths[level - 1], 3, padding="same")(x)
-    x = keras.layers.Activation("swish")(group_normalization(widths[0])(x))
+            x = keras.layers.UpSampling2D(name=f"doubled_{level}")(x)
+            x = convolution(x, widths[level - 1], 3, f"doubled_{level}_map")
+    x = group_normalization(widths[0], name="last_normalization")(x)
+    x = keras.layers.Activation("swish", name="last_activation")(x)
     return flow_network(inputs, _predicted(x, example_shape[-1], patch))
 
 
-def _residual(x: Any, channels: int, embedding: Any) -> Any:
+def _residual(x: Any, channels: int, embedding: Any, name: str) -> Any:
     """Two convolutions beside a bridge; the second starts at zero, and the block as its bridge."""
-    bridge = x if x.shape[-1] == channels else keras.layers.Conv2D(channels, 1)(x)
-    x = keras.layers.Activation("swish")(group_normalization(x.shape[-1])(x))
-    x = keras.layers.Conv2D(channels, 3, padding="same")(x)
-    x = keras.layers.Activation("swish")(AdaptiveNormalization()([x, embedding]))
-    x = keras.layers.Conv2D(channels, 3, padding="same", kernel_initializer="zeros")(x)
-    return keras.layers.Add()([bridge, x])
+    bridge = x
+    if x.shape[-1] != channels:
+        bridge = keras.layers.Conv2D(channels, 1, name=f"{name}_map")(x)
+    x = group_normalization(x.shape[-1], name=f"{name}_normalization")(x)
+    x = keras.layers.Activation("swish", name=f"{name}_activation_0")(x)
+    x = keras.layers.Conv2D(channels, 3, padding="same", name=f"{name}_convolution_0")(x)
+    x = AdaptiveNormalization(name=f"{name}_adaptive")([x, embedding])
+    x = keras.layers.Activation("swish", name=f"{name}_activation_1")(x)
+    x = keras.layers.Conv2D(
+        channels, 3, padding="same", kernel_initializer="zeros", name=f"{name}_convolution_1"
+    )(x)
+    return keras.layers.Add(name=name)([bridge, x])
 
 
-def _attended(x: Any) -> Any:
+def _attended(x: Any, name: str) -> Any:
     """Self-attention between all places of a map, added to it."""
     height, width, channels = x.shape[1:]
-    y = group_normalization(channels)(x)
-    y = keras.layers.Reshape((height * width, channels))(y)
+    y = group_normalization(channels, name=f"{name}_attention_normalization")(x)
+    y = keras.layers.Reshape((height * width, channels), name=f"{name}_tokens")(y)
     heads = max(1, channels // _CHANNELS_PER_HEAD)
-    y = keras.layers.MultiHeadAttention(heads, max(1, channels // heads))(y, y)
-    return keras.layers.Add()([x, keras.layers.Reshape((height, width, channels))(y)])
+    attention = keras.layers.MultiHeadAttention(
+        heads, max(1, channels // heads), name=f"{name}_attention"
+    )
+    y = keras.layers.Reshape((height, width, channels), name=f"{name}_places")(attention(y, y))
+    return keras.layers.Add(name=f"{name}_attended")([x, y])
 
 
 def _predicted(x: Any, channels: int, patch: int) -> Any:

@@ -69,12 +69,13 @@ def patch_transformer(
     into = keras.layers.Conv2D if images else keras.layers.Conv1D
     out_of = keras.layers.Conv2DTranspose if images else keras.layers.Conv1DTranspose
     inputs, x, embedding = flow_inputs(example_shape, embedding_dim, width)
-    x = keras.layers.Reshape((math.prod(places), width))(into(width, patch, strides=patch)(x))
-    x = LearnedPositions()(x)
-    for _ in range(depth):
-        x = ModulatedBlock(heads, hidden_ratio)([x, embedding])
-    x = AdaptiveNormalization(None)([x, embedding])
-    x = keras.layers.Reshape((*places, width))(x)
+    x = into(width, patch, strides=patch, name="patches")(x)
+    x = keras.layers.Reshape((math.prod(places), width), name="tokens")(x)
+    x = LearnedPositions(name="positions")(x)
+    for block in range(depth):
+        x = ModulatedBlock(heads, hidden_ratio, name=f"block_{block}")([x, embedding])
+    x = AdaptiveNormalization(None, name="last_normalization")([x, embedding])
+    x = keras.layers.Reshape((*places, width), name="places")(x)
     x = out_of(
         example_shape[-1],
         patch,

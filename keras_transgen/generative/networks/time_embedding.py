@@ -67,12 +67,16 @@ def flow_inputs(
     examples = keras.Input(tuple(example_shape), name="examples")
     time = keras.Input((), name="time")
     inputs = [examples, time]
-    x = keras.layers.Dense(features, activation="swish")(SinusoidalEmbedding(64)(time))
-    x = keras.layers.Dense(features)(x)
+    # Names of their own: TensorFlow adds gradients up in the order of names, and Keras numbers
+    # layers by what a process has made before.
+    x = SinusoidalEmbedding(64, name="sinusoids")(time)
+    x = keras.layers.Dense(features, activation="swish", name="time_hidden")(x)
+    x = keras.layers.Dense(features, name="time_map")(x)
     if embedding_dim:
         inputs.append(keras.Input((embedding_dim,), name="condition"))
-        x = keras.layers.Add()([x, keras.layers.Dense(features)(inputs[-1])])
-    return inputs, examples, keras.layers.Activation("swish")(x)
+        told = keras.layers.Dense(features, name="condition_map")(inputs[-1])
+        x = keras.layers.Add(name="time_and_condition")([x, told])
+    return inputs, examples, keras.layers.Activation("swish", name="embedding")(x)
 
 
 def flow_network(inputs: list[Any], outputs: Any) -> keras.Model:
