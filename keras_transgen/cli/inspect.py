@@ -43,7 +43,8 @@ def run_inspect(source: Source, allow_unsafe_ops: UnsafeOps = False) -> Any:
                 _show_transfer(console, network, source)
             return model
         _show_task(console, model, source)
-        _show_backbone(console, backbone)
+        record = getattr(model, "data_kind", None)
+        _show_backbone(console, backbone, None if record is None else record["kind"])
         return model
     if source != "digits" and not source.endswith(HDF5_SUFFIXES):
         _show_audit(console, source, allow_unsafe_ops)
@@ -149,15 +150,15 @@ def _show_audit(console: Screen, source: str, allow_unsafe_ops: bool) -> None:
         )
 
 
-def _show_contract(console: Screen, backbone: Any) -> None:
+def _show_contract(console: Screen, backbone: Any, kind: str | None = None) -> None:
     _show_input(console, backbone.input_contract)
-    kind = _kind(backbone)
+    kind = kind or _kind(backbone)
     if kind is not None:
         _show(console, "takes", WORDS[kind])
 
 
-def _show_backbone(console: Screen, backbone: Any) -> None:
-    _show_contract(console, backbone)
+def _show_backbone(console: Screen, backbone: Any, kind: str | None = None) -> None:
+    _show_contract(console, backbone, kind)
     _show(console, "digest", backbone.digest())
     table = Table(title=f"Parameter groups of {backbone.name}, from input to output")
     table.add_column("group")

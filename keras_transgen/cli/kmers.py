@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -103,4 +104,12 @@ def kmer_features(sequences: Sequence[str], record: dict[str, Any]) -> Any:
     from keras_transgen.datasets import DNA, kmer_counts
 
     alphabet = record.get("alphabet", DNA)
-    return kmer_counts(sequences, record["kmers"], alphabet, normalize=True, max_bytes=_MOST_BYTES)
+    k = record["kmers"]
+    counts = kmer_counts(sequences, k, alphabet, normalize=True, max_bytes=_MOST_BYTES)
+    if not counts.any(axis=1).all():
+        warnings.warn(
+            f"Sequences without any word of {k} known letters are told apart by nothing: what is "
+            "said of them is what is said of no letters at all.",
+            stacklevel=3,
+        )
+    return counts

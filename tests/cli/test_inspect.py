@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
+from keras_transgen.cli.kmers import kmer_network, kmer_record
 from tests.cli.networks import save_letter_counter, save_network, save_waves
 
 
@@ -77,3 +78,12 @@ def test_models_that_say_less(shown, tmp_path):
     assert "use" not in said
     ktg.VAE((8, 8, 1), 2).save(tmp_path / "c.keras")
     assert "use" not in shown(tmp_path / "c.keras")
+
+
+def test_counts_of_words_are_of_sequences(shown, tmp_path):
+    model = ktg.TransferModel(kmer_network(2, None), 2)
+    model.data_kind = kmer_record("sequences", 2, None)
+    model.save(tmp_path / "words.keras")
+    said = shown(tmp_path / "words.keras")
+    assert said["takes"] == "sequences (FASTA files, or a folder)"
+    assert "FASTA_FILES" in said["use"]

@@ -150,3 +150,14 @@ def test_more_counts_than_a_classifier_is_fitted_to(fasta, tmp_path):
     """A network of 12-mers may be made; the counts of 45 sequences by them would take 3 GB."""
     with pytest.raises(ValueError, match=r"at most max_bytes=536,870,912\. Take a smaller k"):
         run_transfer(fasta, output=tmp_path / "out", kmers=12)
+
+
+def test_a_sequence_without_any_word_is_told_of(fasta, tmp_path):
+    run_transfer(fasta, output=tmp_path / "out", kmers=3)
+    new = tmp_path / "short.fa"
+    new.write_text(">a\nAC\n>b\nNNNNNN\n>c\nACGT\n")
+    with pytest.warns(UserWarning, match="without any word of 3 known letters"):
+        run_classify(tmp_path / "out/model.keras", [new], output=tmp_path / "answers.csv")
+    found = probabilities(tmp_path / "answers.csv")
+    np.testing.assert_array_equal(found[0], found[1])
+    assert np.abs(np.subtract(found[2], found[0])).max() > 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from keras_transgen.backbones.sound.wave_mask import silent_where_masked
 
 NORMALIZATIONS = ("none", "mean", "mean_and_variance")
 _EPSILON = 1e-3
+# What files may ask for.
+_LONGEST_FRAME = 2**17
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -97,8 +100,13 @@ class LogMelSpectrogram(keras.layers.Layer):
                 f"Received: min_frequency={min_frequency}, max_frequency={max_frequency} at "
                 f"sample_rate={sample_rate}"
             )
-        if not floor > 0:
-            raise ValueError(f"floor must be above zero. Received: floor={floor!r}")
+        if not 0 < floor < math.inf:
+            raise ValueError(f"floor must be a number above zero. Received: floor={floor!r}")
+        if frame_length > _LONGEST_FRAME:
+            raise ValueError(
+                f"A frame has at most {_LONGEST_FRAME:,} samples, by default 25 ms of them. "
+                f"Received: frame_length={frame_length:,} at sample_rate={sample_rate:,}"
+            )
         if normalization not in NORMALIZATIONS:
             raise ValueError(
                 f"normalization must be one of {NORMALIZATIONS}. Received: {normalization!r}"

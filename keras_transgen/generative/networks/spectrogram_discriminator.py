@@ -44,8 +44,8 @@ def spectrogram_discriminator(
         logit `[batch, 1]`, or a list of it and class logits; float32.
 
     Raises:
-        ValueError: If the waves have several channels or no length, or the condition would have
-            to be a channel of the waves.
+        ValueError: If the waves have several channels or no length, a number is out of its range,
+            or the condition would have to be a channel of the waves.
 
     Example:
         ```python
@@ -65,7 +65,7 @@ def spectrogram_discriminator(
         Donahue, McAuley and Puckette, Adversarial audio synthesis, 2019 (SpecGAN, whose generator
         makes spectrograms too); Jang et al., UnivNet, 2021.
     """
-    if len(example_shape) != 2 or example_shape[0] < 1 or example_shape[1] != 1:
+    if len(example_shape) != 2 or not example_shape[0] or example_shape[1] != 1:
         raise ValueError(
             "Spectrograms are those of waves (length, 1), of one channel. "
             f"Received: example_shape={tuple(example_shape)}"
@@ -75,6 +75,9 @@ def spectrogram_discriminator(
             "A spectrogram is made of the wave alone: conditioning must be 'projection' or None. "
             f"Received: conditioning={conditioning!r}"
         )
+    for name, value in (("sample_rate", sample_rate), ("filters", filters)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1 up. Received: {name}={value!r}")
     inputs, x, embedding = discriminator_inputs(example_shape, embedding_dim, conditioning)
     x = keras.layers.Reshape((example_shape[0],))(x)
     x = LogMelSpectrogram(

@@ -138,6 +138,8 @@ def test_inside_a_graph_of_any_length_and_after_a_file(tmp_path):
         {"hop_length": 1.5},
         {"min_frequency": 5000.0},
         {"floor": 0.0},
+        {"floor": float("inf")},
+        {"frame_length": 2**17 + 1},
         {"normalization": "batch"},
         {"channels": 2},
     ],

@@ -57,9 +57,13 @@ def test_a_condition_is_projected_on_and_classes_have_logits():
         ({"example_shape": (80, 2)}, "one channel"),
         ({"example_shape": (0, 1)}, "one channel"),
         ({"example_shape": (8, 8, 1)}, "one channel"),
+        ({"example_shape": (None, 1)}, "one channel"),
+        ({"example_shape": (80, 1), "filters": 0}, "filters must be a whole number"),
+        ({"example_shape": (80, 1), "sample_rate": 1.5}, "sample_rate must be a whole number"),
+        ({"example_shape": (80, 1), "sample_rate": 10**12}, "at most 131,072 samples"),
         ({"example_shape": (80, 1), "conditioning": "concatenation"}, "the wave alone"),
     ],
 )
 def test_what_has_no_spectrogram(wrong, message):
     with pytest.raises(ValueError, match=message):
-        spectrogram_discriminator(sample_rate=RATE, embedding_dim=3, **wrong)
+        spectrogram_discriminator(**{"sample_rate": RATE, "embedding_dim": 3, **wrong})
