@@ -167,7 +167,7 @@ def run_text_translate(
     found = [made.get(row, "") for row in range(len(lines))]
     write_whole_text(output, "\n".join(found) + "\n")
     before.end()
-    console.print(f"{len(full):,} translations: {output}")
+    console.print(f"{len(full):,} {'line' if len(full) == 1 else 'lines'} translated: {output}")
     return found
 
 
