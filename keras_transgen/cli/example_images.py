@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from keras_transgen.cli.options import EMBEDDED
+
+
+def has_folders(path: Path) -> bool:
+    """Whether there are folders in a folder: those of classes."""
+    return any(each.is_dir() and not each.name.startswith(".") for each in path.iterdir())
 
 
 def example_images(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.example_images import example_images, has_folders
 from keras_transgen.cli.music import MUSIC, sample_music, train_music
 from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
@@ -42,8 +42,14 @@ if TYPE_CHECKING:
 EPOCHS = 20
 GRID = 64
 _BATCH_SIZE = 64
+FLOW = "flow"
 # Which options models take besides those of all; others take those of images and latents.
-_OPTIONS = {MUSIC: ("music",), WAVENET: ("sound",), WAVEGAN: ("sound", "latents")}
+_OPTIONS = {
+    MUSIC: ("music",),
+    WAVENET: ("sound",),
+    WAVEGAN: ("sound", "latents"),
+    FLOW: ("images",),
+}
 # What models learn from that the package brings no example of.
 _TAUGHT_BY = {
     MUSIC: "Music is learnt from a folder of MIDI files, or a JSON file of pieces",
@@ -56,13 +62,14 @@ def run_train(
     images: Annotated[
         str,
         typer.Argument(
-            help="A folder of images (by class for the conditional GAN), or 'digits', which come "
-            "with the package; of music a folder of MIDI files, or a JSON file of pieces; of sound "
-            "a folder of WAV files, or of a folder of them for each class."
+            help="A folder of images (by class for the conditional GAN, and for a flow of "
+            "classes), or 'digits', which come with the package; of music a folder of MIDI files, "
+            "or a JSON file of pieces; of sound a folder of WAV files, or of a folder of them for "
+            "each class."
         ),
     ] = EMBEDDED,
     model: Annotated[
-        Literal["vae", "gan", "conditional-gan", "music", "wavegan", "wavenet"],
+        Literal["vae", "gan", "conditional-gan", "flow", "music", "wavegan", "wavenet"],
         typer.Option(help="What to train."),
     ] = "vae",
     image_size: Annotated[
@@ -125,7 +132,7 @@ def run_train(
         ),
     ] = None,
 ) -> Any:
-    """Train a VAE, a GAN, a conditional GAN, or a model of music or sound."""
+    """Train a VAE, a GAN, a conditional GAN, flow matching, or a model of music or sound."""
     refuse_two_lengths(epochs, steps)
     options: dict[str, dict[str, Any]] = {
         "music": {"frames_per_beat": frames_per_beat, "transpose": transpose},
@@ -201,7 +208,8 @@ def _train(
 
     keras.utils.set_random_seed(seed)
     output = run.output
-    conditional = model == "conditional-gan"
+    by_class = model == FLOW and (images == EMBEDDED or _is_by_class(images))
+    conditional = model == "conditional-gan" or by_class
     refuse_links_below(output, output / "samples" / "epoch_0001.png")
     value_range = (0.0, 1.0) if model == "vae" else (-1.0, 1.0)
     data, names = example_images(
@@ -209,7 +217,7 @@ def _train(
     )
     first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
-    made = _model(model, real[0].shape[1:], latent_dim, names)
+    made = _model(model, real[0].shape[1:], latent_dim, names or None)
     if not conditional:
         data = data.map(lambda image, _: image)
     data = data.batch(batch_size, drop_remainder=images == EMBEDDED).prefetch(1)
@@ -277,6 +285,14 @@ def run_sample(
             min=0.0, help="Of wavenet and music: below 1 for likelier ones.", show_default="1"
         ),
     ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            help="Of a flow of classes: above 1 for clearer, more uniform ones.",
+            show_default="1",
+        ),
+    ] = None,
     sample_rate: Annotated[
         int | None,
         typer.Option(
@@ -302,6 +318,8 @@ def run_sample(
     of_wavenet = {"seconds": seconds, "temperature": temperature}
     of_sound = {"sample_rate": sample_rate, **of_wavenet}
     kind = type(model).__name__
+    if not isinstance(model, ktg.FlowMatching):
+        _refuse_others(kind, {"guidance": guidance})
     if isinstance(model, ktg.MusicModel):
         others = {"condition": condition, "separate": separate or None, **of_sound}
         _refuse_others(MUSIC, {**others, "temperature": None})
@@ -322,7 +340,8 @@ def run_sample(
     _refuse_others(kind, of_sound)
     count = count or GRID
     labels = _labels(model, count, condition)
-    samples = np.asarray(model.sample(count if labels is None else labels, seed=seed))
+    guided = {} if guidance is None else {"guidance": guidance}
+    samples = np.asarray(model.sample(count if labels is None else labels, seed=seed, **guided))
     low, high = _range(model)
     if not separate:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -349,7 +368,7 @@ def _refuse_others(model: str, options: dict[str, Any]) -> None:
 
 
 def _model(
-    model: str, shape: tuple[int, int, int], latent_dim: int | None, names: list[str]
+    model: str, shape: tuple[int, int, int], latent_dim: int | None, names: list[str] | None
 ) -> Any:
     import keras_transgen as ktg
 
@@ -360,8 +379,14 @@ def _model(
         "conditional-gan": lambda: ktg.ConditionalGAN(
             class_names=names, image_shape=shape, **latent
         ),
+        FLOW: lambda: ktg.FlowMatching(shape, class_names=names),
     }
     return makers[model]()
+
+
+def _is_by_class(images: str) -> bool:
+    path = Path(images)
+    return path.is_dir() and has_folders(path)
 
 
 def _labels(model: Any, count: int, condition: str | int | None) -> np.ndarray | None:

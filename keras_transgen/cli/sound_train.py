@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keras_transgen.cli.example_images import has_folders
 from keras_transgen.cli.options import say_written
 from keras_transgen.cli.quiet import fit_verbosity
 from keras_transgen.cli.resumable import ENDLESS, ResumableTraining, preview_interval
@@ -65,7 +66,7 @@ def read_recordings(
     from keras_transgen.datasets.file_suffixes import WAVE_SUFFIXES
     from keras_transgen.datasets.folder_index import files_by_class
 
-    by_folder = pattern is None and path.is_dir() and _has_folders(path)
+    by_folder = pattern is None and path.is_dir() and has_folders(path)
     if sample_rate is None:
         first = files_by_class(path, WAVE_SUFFIXES, "recording", by_folder)[0][0]
         sample_rate = read_wav(first).sample_rate
@@ -77,10 +78,6 @@ def read_recordings(
         seconds=seconds,
     )
     return Recordings(found.waves, found.labels, list(found.class_names or ()), sample_rate)
-
-
-def _has_folders(path: Path) -> bool:
-    return any(each.is_dir() and not each.name.startswith(".") for each in path.iterdir())
 
 
 def train_sound(run: ResumableTraining, given: dict[str, Any]) -> Any:

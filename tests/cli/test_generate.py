@@ -80,6 +80,31 @@ def command(*arguments) -> str:
 
 
 @pytest.mark.slow
+def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
+    options = {"model": "flow", "image_size": 8, "color": "grayscale", "steps": 1}
+    run_train(str(digit_folder), **options, output=tmp_path / "classes")
+    file = tmp_path / "classes/model.keras"
+    model = ktg.load_model(file)
+    assert model.class_names == ("four", "one", "zero")
+    files = run_sample(
+        file, tmp_path / "ones", count=2, condition="one", guidance=3.0, seed=5, separate=True
+    )
+    for path, sample in zip(files, model.sample([1, 1], guidance=3.0, seed=5)):
+        expected = np.clip((sample[..., 0] + 1) / 2, 0, 1)
+        np.testing.assert_allclose(np.asarray(Image.open(path)) / 255, expected, atol=1 / 255)
+    run_train(str(digit_folder / "one"), **options, output=tmp_path / "none")
+    assert ktg.load_model(tmp_path / "none/model.keras").class_names is None
+    with pytest.raises(ValueError, match="--latent-dim does not apply to flow"):
+        run_train(str(digit_folder), **options, latent_dim=3, output=tmp_path / "x")
+
+
+@pytest.mark.slow
+def test_only_a_flow_is_guided(vae_file, tmp_path):
+    with pytest.raises(ValueError, match="--guidance does not apply to VAE"):
+        run_sample(vae_file, tmp_path / "x.png", guidance=2.0)
+
+
+@pytest.mark.slow
 def test_a_gan_from_the_embedded_digits_to_its_distance(digit_folder, tmp_path):
     """As a user types it: train without a folder, draw a grid and files, compare both with real."""
     output = tmp_path / "gan"
