@@ -37,6 +37,54 @@ def untrained(classifier: keras.Model) -> keras.Model:
     return network
 
 
+def quality(sample, classifier, test, judged, taught):
+    """Agreement, the score of a classifier taught by samples, and rows that tell more.
+
+    Args:
+        sample: From labels and a seed to images.
+        classifier: The judge.
+        test: Real images and labels.
+        judged: How many samples are judged.
+        taught: How many teach a classifier; 0 for none, and a score of 0.
+    """
+    labels = np.arange(judged) % 10
+    samples = sample(labels, 1)
+    agreement = judged_accuracy(classifier, samples, labels)
+    score = 0.0
+    if taught:
+        many = np.arange(taught) % 10
+        score = classification_accuracy_score(
+            sample(many, 2),
+            many,
+            *test,
+            classifier=untrained(classifier),
+            fit_arguments={"batch_size": 128, "epochs": 4},
+        )
+    real, real_labels = test
+    # What the judge sees before it decides: two digits of a class differ there by their hand.
+    inner = keras.Model(classifier.inputs, classifier.layers[-2].output)
+    ours, theirs = (inner.predict(x, batch_size=500, verbose=0) for x in (samples, real))
+    in_pixels = diversity(samples, labels) / diversity(real, real_labels)
+    in_features = diversity(ours, labels) / diversity(theirs, real_labels)
+    precision, recall = precision_recall(theirs, ours)
+    density, coverage = density_coverage(theirs, ours)
+    taught_row = [(f"taught by {taught:,} samples, real test images", f"{score:.4f}")]
+    return (
+        agreement,
+        score,
+        [
+            (f"the judge agrees, {judged:,} samples", f"{agreement:.4f}"),
+            ("the judge itself on real test images", f"{judged_accuracy(classifier, *test):.4f}"),
+            *(taught_row if taught else []),
+            ("diversity within classes over real, pixels", f"{in_pixels:.3f}"),
+            ("diversity within classes over real, judge's features", f"{in_features:.3f}"),
+            ("precision, recall (judge's features, k=5)", f"{precision:.3f}, {recall:.3f}"),
+            ("density, coverage (judge's features, k=5)", f"{density:.3f}, {coverage:.3f}"),
+            ("real / generated images of these", f"{len(real):,} / {judged:,}"),
+        ],
+    )
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--minutes", type=float, default=15.0, help="of training")
@@ -55,37 +103,18 @@ def main() -> None:
     cgan.fit(*train, batch_size=options.batch, epochs=100_000, verbose=0, callbacks=[budget])
     options.output.mkdir(parents=True, exist_ok=True)
     cgan.save(options.output / "model.keras")
-    labels = np.arange(options.judged) % 10
-    samples = cgan.sample(labels, seed=1)
-    agreement = judged_accuracy(classifier, samples, labels)
-    taught = np.arange(options.taught) % 10
-    score = classification_accuracy_score(
-        cgan.sample(taught, seed=2),
-        taught,
-        *test,
-        classifier=untrained(classifier),
-        fit_arguments={"batch_size": 128, "epochs": 4},
+    agreement, score, told = quality(
+        lambda labels, seed: cgan.sample(labels, seed=seed),
+        classifier,
+        test,
+        options.judged,
+        options.taught,
     )
-    real, real_labels = test
-    # What the judge sees before it decides: two digits of a class differ there by their hand.
-    inner = keras.Model(classifier.inputs, classifier.layers[-2].output)
-    ours, theirs = (inner.predict(x, batch_size=500, verbose=0) for x in (samples, real))
-    in_pixels = diversity(samples, labels) / diversity(real, real_labels)
-    in_features = diversity(ours, labels) / diversity(theirs, real_labels)
-    precision, recall = precision_recall(theirs, ours)
-    density, coverage = density_coverage(theirs, ours)
     save_figure(cgan.sample_grid(12, seed=0), options.output / "samples.png")
     reached = agreement >= AGREEMENT and score >= TAUGHT
     rows = [
         ("what", "value"),
-        (f"the judge agrees, {options.judged:,} samples", f"{agreement:.4f}"),
-        ("the judge itself on real test images", f"{judged_accuracy(classifier, *test):.4f}"),
-        (f"taught by {options.taught:,} samples, real test images", f"{score:.4f}"),
-        ("diversity within classes over real, pixels", f"{in_pixels:.3f}"),
-        ("diversity within classes over real, judge's features", f"{in_features:.3f}"),
-        ("precision, recall (judge's features, k=5)", f"{precision:.3f}, {recall:.3f}"),
-        ("density, coverage (judge's features, k=5)", f"{density:.3f}, {coverage:.3f}"),
-        ("real / generated images of these", f"{len(real):,} / {options.judged:,}"),
+        *told,
         ("steps (minutes of training)", f"{budget.steps:,} ({budget.spent / 60:.1f})"),
     ]
     verdict = (

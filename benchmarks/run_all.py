@@ -22,6 +22,7 @@ SCRIPTS = (
     "gan_step.py",
     "gan_quality.py",
     "conditional_gan_quality.py",
+    "flow_quality.py",
     "gan_flowers.py",
     "epoch_ends.py",
     "replicas_cost.py",

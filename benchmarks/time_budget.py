@@ -53,7 +53,8 @@ class FallingRates(keras.callbacks.Callback):
         self.budget = budget
 
     def on_train_begin(self, logs=None):
-        optimizers = self.model.optimizer.optimizers
+        optimizer = self.model.optimizer
+        optimizers = getattr(optimizer, "optimizers", [optimizer])
         self.rates = [(each, float(each.learning_rate)) for each in optimizers]
 
     def on_train_batch_begin(self, batch, logs=None):
