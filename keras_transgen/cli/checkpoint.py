@@ -111,3 +111,16 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
     def _has_all_steps(self) -> bool:
         steps = self.run.steps
         return steps is not None and int(self.model.progress.step.numpy()) >= steps
+
+
+class OpenProgress(keras.callbacks.ProgbarLogger):
+    """The progress of a training that ends by its steps or its time: epochs without a last one."""
+
+    def set_params(self, params: dict) -> None:
+        # Of a single epoch Keras says no number.
+        super().set_params({**params, "epochs": 1})
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}")

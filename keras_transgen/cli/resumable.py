@@ -113,6 +113,8 @@ class ResumableTraining:
         self.output, self.console = output, console
         self.folder = output / UNFINISHED
         self.minutes, self.steps = minutes, steps
+        # Whether the number of epochs is not known.
+        self.is_open = False
         self.signals = StopSignals()
         self.settings = json.loads(json.dumps(settings, default=str))
         self.settings |= state_of_data(settings)
@@ -197,10 +199,10 @@ class ResumableTraining:
 
     def callbacks(self) -> list[Any]:
         """The callbacks that `fit` needs, before any others."""
-        from keras_transgen.cli.checkpoint import Checkpoint
+        from keras_transgen.cli.checkpoint import Checkpoint, OpenProgress
 
         self.remember(self.seconds)
-        return [Checkpoint(self, str(self.backup))]
+        return [Checkpoint(self, str(self.backup)), *([OpenProgress()] if self.is_open else [])]
 
     def epochs(self, epochs: int | None, data: Any, default: int) -> int:
         """How many epochs `fit` is told, given the limits.
@@ -212,10 +214,12 @@ class ResumableTraining:
         """
         if epochs is not None:
             return epochs
+        found = default if self.minutes is None else ENDLESS
         if self.steps is not None:
             batches = data if isinstance(data, int) else int(data.cardinality())
-            return -(-self.steps // batches) if batches > 0 else ENDLESS
-        return default if self.minutes is None else ENDLESS
+            found = -(-self.steps // batches) if batches > 0 else ENDLESS
+        self.is_open = found == ENDLESS
+        return found
 
     def remember(
         self, seconds: float, epoch: int | None = None, logs: Mapping[str, Any] | None = None

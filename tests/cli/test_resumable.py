@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -140,6 +141,20 @@ def test_a_killed_language_model_ends_as_one_that_was_not(tmp_path):
     )
     for one, other in zip(killed.weights, whole.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("limits", "lines"), [({"minutes": 5}, ["Epoch 1", "Epoch 2"]), ({}, [])])
+def test_epochs_without_a_last_one_are_only_numbered(limits, lines, tmp_path, capsys):
+    run = ResumableTraining(tmp_path / "out", {}, Screen(), **limits)
+    epochs = min(2, run.epochs(None, 3, 2))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    shown = [each for each in run.callbacks() if isinstance(each, keras.callbacks.ProgbarLogger)]
+    model.fit(np.zeros((4, 1)), np.zeros((4, 1)), epochs=epochs, verbose=2, callbacks=shown)
+    said = capsys.readouterr().out
+    assert [line for line in said.splitlines() if re.fullmatch(r"Epoch \d+", line)] == lines
+    assert ("Epoch 1/2" in said) == (not lines)
+    assert said.count("loss: 0.0000") == 2
 
 
 class Killed(BaseException):
