@@ -84,7 +84,7 @@ def test_the_score_may_be_bleu_of_the_translations(tmp_path):
     )
     assert str(search.objective) == 'Objective(name="val_bleu", direction="max")'
     tuner = tuner_of(search, tmp_path)
-    tuner.search(source, target, validation_data=(source, target), epochs=4, verbose=0)
+    tuner.search(source, target, validation_data=(source, target), epochs=12, verbose=0)
     trial = tuner.oracle.get_best_trials()[0]
     assert trial.score == max(each.score for each in tuner.oracle.trials.values())
     assert trial.score > 0
