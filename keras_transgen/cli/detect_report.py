@@ -34,7 +34,8 @@ def detection_report(model: Any, source: str, data: Boxed, objects: list[int]) -
         "parameters": int(model.count_params()),
         "images": data.count,
         "validation_images": data.held_out_count,
-        **{name: float(found[name]) for name in ("map50", "map", "map75", "recall")},
+        # Where there are no objects of a size, there is no precision.
+        **{name: value for name, value in found.items() if name != "by_class"},
         # A class of which nothing is held out has no precision.
         "per_class": {
             name: {"map50": float(found["by_class"].get(name, math.nan)), "objects": count}

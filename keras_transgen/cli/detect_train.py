@@ -27,13 +27,14 @@ from keras_transgen.cli.resumable import (
     Restart,
     ResumableTraining,
     Steps,
+    preview_interval,
     refuse_two_lengths,
 )
 
 # What may differ from one run to the next that goes on with it.
 _MAY_CHANGE = ("minutes", "output", "restart")
 _STRIDES = (8, 16, 32)
-_SHOWN = 9
+_SHOWN, _PREVIEWS = 9, "previews"
 
 
 @one_at_a_time
@@ -86,8 +87,8 @@ def run_detect_train(
     transfer: Annotated[
         Literal["feature", "parameter", "structure"],
         typer.Option(
-            help="What trains beside the head: nothing, all parameters of the network, or what "
-            "LoRA adds to them."
+            help="What trains beside the head: nothing, the parameters of the network, or what "
+            "a method such as LoRA adds to them."
         ),
     ] = "feature",
     image_size: Annotated[
@@ -99,6 +100,51 @@ def run_detect_train(
             help="Strides of the feature maps, or names of layers, from fine to coarse, with "
             "commas.",
             show_default="8,16,32 as far as the network has them",
+        ),
+    ] = None,
+    pad_to_aspect_ratio: Annotated[
+        bool,
+        typer.Option(
+            "--pad-to-aspect-ratio",
+            help="Keep images' ratio of width to height, with free space beside them; else they "
+            "are stretched.",
+        ),
+    ] = False,
+    augmentation: Annotated[
+        Literal["none", "flip", "crop"],
+        typer.Option(help="How images are varied; crop flips, crops and varies the light."),
+    ] = "crop",
+    vertical_flips: Annotated[
+        bool,
+        typer.Option(
+            "--vertical-flips",
+            help="Exchange top and bottom, too: for what has no upper side, as under a microscope.",
+        ),
+    ] = False,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of feature transfer: how often each image is extracted, varied.",
+            show_default="4, or as many as there are ways to flip",
+        ),
+    ] = None,
+    class_loss: Annotated[
+        Literal["focal", "quality_focal"], typer.Option(help="The loss of classes.")
+    ] = "focal",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Of structure transfer: what is added to the parameters.", show_default="lora"
+        ),
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Of LoRA.", show_default="8")] = None,
+    freeze_to: Annotated[
+        str | None,
+        typer.Option(
+            help="Of parameter transfer: the last group of the network's parameters that stays as "
+            "it is, a name or a number.",
+            show_default="none",
         ),
     ] = None,
     max_boxes: Annotated[
@@ -138,11 +184,25 @@ def run_detect_train(
             "--validation-images goes with --validation, the JSON file that names them. "
             f"Received: --validation-images {validation_images} alone"
         )
-    range_of(value_range)
+    _check_options(settings)
     refuse_output(output)
     console = loading_console()
     with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
         return _train(run, settings)
+
+
+def _check_options(given: dict[str, Any]) -> None:
+    """Refuse options of another kind of transfer, before anything is loaded."""
+    range_of(given["value_range"])
+    kinds = {"views": "feature", "method": "structure", "rank": "structure"}
+    for name, kind in {**kinds, "freeze_to": "parameter"}.items():
+        if given[name] is not None and given["transfer"] != kind:
+            raise ValueError(
+                f"--{name.replace('_', '-')} goes with --transfer {kind}. "
+                f"Received: --transfer {given['transfer']}"
+            )
+    if given["augmentation"] == "none" and given["vertical_flips"]:
+        raise ValueError("--vertical-flips goes with --augmentation flip or crop. Received: none")
 
 
 def _train(run: ResumableTraining, given: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +234,6 @@ def _train(run: ResumableTraining, given: dict[str, Any]) -> dict[str, Any]:
     write_whole_json(run.output / "report.json", report)
     if len(run.logs) > 1:
         save_figure(plot_learning_curves(run.curves()), run.output / "learning_curves.png")
-    save_figure(_pictured(model, data), run.output / "detections.png")
     print_detection_report(run.console, report)
     say_written(run.console, run.output)
     run.end()
@@ -208,12 +267,33 @@ def _model(given: dict[str, Any], class_names: list[str]) -> Any:
         scales=_scales(given["scales"], network, given["image_size"]),
         transfer=given["transfer"],
         class_names=class_names,
+        pad_to_aspect_ratio=given["pad_to_aspect_ratio"],
+        class_loss=given["class_loss"],
+        augmentation=_varied(given),
+        views=given["views"],
+        freeze_to=_group(given["freeze_to"]),
+        method=given["method"] or "lora",
+        rank=given["rank"] or 8,
         max_boxes=given["max_boxes"],
         max_detections=given["max_boxes"],
         seed=given["seed"],
     )
     model.default_rate = given["learning_rate"]
     return model
+
+
+def _varied(given: dict[str, Any]) -> Any:
+    from keras_transgen.transfer.detection.augmentation import named_augmentation
+
+    if given["augmentation"] == "none":
+        return None
+    return named_augmentation(given["augmentation"], vertical=given["vertical_flips"])
+
+
+def _group(text: str | None) -> int | str | None:
+    """What `--freeze-to` says: the name of a group, or its number."""
+    is_number = text is not None and text.removeprefix("-").isdecimal()
+    return int(text) if text is not None and is_number else text
 
 
 def _scales(text: str | None, network: Any, image_size: int) -> list[int | str]:
@@ -228,6 +308,10 @@ def _scales(text: str | None, network: Any, image_size: int) -> list[int | str]:
 
 
 def _fit(run: ResumableTraining, model: Any, data: Boxed, given: dict[str, Any]) -> None:
+    from keras_transgen.callbacks import DetectionGrid
+    from keras_transgen.cli.detect_data import first_examples
+    from keras_transgen.plotting import save_figure
+
     if model.transfer == "feature":
         # A run is gone on with on the very same files and options only.
         run.remember(run.seconds)
@@ -236,22 +320,22 @@ def _fit(run: ResumableTraining, model: Any, data: Boxed, given: dict[str, Any])
     batches = -(-data.count * (model.views if model.transfer == "feature" else 1) // size)
     # A limit of minutes cuts the usual training short, whose learning rate falls to its end.
     epochs = given["epochs"] if run.steps is None else run.epochs(None, batches, 1)
+    images, truth = first_examples(data.held_out, _SHOWN)
+    previews = DetectionGrid(
+        images,
+        truth,
+        folder=run.output / _PREVIEWS,
+        every=preview_interval(epochs or model.usual_epochs(batches)),
+        root=run.output,
+    )
     model.fit(
         data.train,
         validation_data=data.held_out,
         batch_size=size,
         epochs=epochs,
-        callbacks=run.callbacks(),
+        callbacks=[*run.callbacks(), previews],
         verbose=fit_verbosity(),
     )
     # The folder goes with the end of the run.
     model.cache_dir = model.data_key = None
-
-
-def _pictured(model: Any, data: Boxed) -> Any:
-    """The first images held out, with what is found and, dashed, what is there."""
-    from keras_transgen.cli.detect_data import first_examples
-    from keras_transgen.plotting import plot_boxes
-
-    images, truth = first_examples(data.held_out, _SHOWN)
-    return plot_boxes(images, model.detect(images), truth, class_names=data.class_names)
+    save_figure(previews.drawn()[0], run.output / "detections.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,10 @@ import numpy as np
 _THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _MOST_DETECTIONS = 100
+#: The means over objects of one size.
+SIZES = ("map_small", "map_medium", "map_large")
+# Least and greatest area in pixels: of all objects, and of small, medium and large ones.
+_AREAS = np.array([[0.0, 1e10], [0.0, 32.0**2], [32.0**2, 96.0**2], [96.0**2, 1e10]])
 
 
 class MeanAveragePrecision(NamedTuple):
@@ -22,6 +27,9 @@ class MeanAveragePrecision(NamedTuple):
         recall: Share of the objects that are found, over classes and overlaps.
         by_class: From each class that has objects to its `map`.
         by_class50: The same of `map50`.
+        map_small: `map` of objects of at most 32 x 32 square pixels; NaN if there are none.
+        map_medium: `map` of objects from there to 96 x 96.
+        map_large: `map` of objects from there on.
     """
 
     map: float
@@ -30,6 +38,9 @@ class MeanAveragePrecision(NamedTuple):
     recall: float
     by_class: dict[int, float]
     by_class50: dict[int, float]
+    map_small: float = math.nan
+    map_medium: float = math.nan
+    map_large: float = math.nan
 
 
 def mean_average_precision(
@@ -46,8 +57,9 @@ def mean_average_precision(
         truth: For each image a dict (or an object with such attributes) of `"boxes"` `[n, 4]`, the
             left, top, right and bottom edges, and `"labels"`, integers `[n]`; those below 0 are
             padding. `"crowd"`, booleans `[n]`, marks groups, which any number of boxes may be
-            given, and nobody need find. `(image, truth)` pairs are taken for the truth, so a data
-            set of `datasets.voc_boxes` may be given as it is.
+            given, and nobody need find. `"area"`, `[n]`, is the objects' size where their outlines
+            are known; defaults to that of their boxes. `(image, truth)` pairs are taken for the
+            truth, so a data set of `datasets.voc_boxes` may be given as it is.
         found: For each image, in the same order, a dict (or an object) of `"boxes"` `[n, 4]`,
             `"labels"` `[n]` and `"scores"` `[n]`.
         max_detections: Boxes of each image and class that count, the most certain ones. Defaults to
@@ -86,25 +98,31 @@ def mean_average_precision(
             f"Expected max_detections of at least 1. Received: max_detections={max_detections}"
         )
     classes = sorted({int(label) for each in objects for label in each.labels})
-    precisions, recalls = {}, {}
+    by_size: list[dict[int, tuple[np.ndarray, float]]] = [{} for _ in _AREAS]
     for label in classes:
         matched = [
             _matched(one, other, label, max_detections) for one, other in zip(objects, detections)
         ]
-        count = sum(each.objects for each in matched)
-        if count:
-            precisions[label], recalls[label] = _curve(matched, count)
-    if not precisions:
-        nan = float("nan")
-        return MeanAveragePrecision(nan, nan, nan, nan, {}, {})
+        counts = np.sum([each.objects for each in matched], axis=0)
+        for size, (curves, count) in enumerate(zip(by_size, counts)):
+            if count:
+                curves[label] = _curve(matched, size, int(count))
+    if not by_size[0]:
+        return MeanAveragePrecision(math.nan, math.nan, math.nan, math.nan, {}, {})
+    precisions = {label: precision for label, (precision, _) in by_size[0].items()}
     values = np.stack(list(precisions.values()))
+    means = [
+        float(np.mean([precision for precision, _ in curves.values()])) if curves else math.nan
+        for curves in by_size[1:]
+    ]
     return MeanAveragePrecision(
         float(values.mean()),
         float(values[:, 0].mean()),
         float(values[:, 5].mean()),
-        float(np.mean(list(recalls.values()))),
+        float(np.mean([recall for _, recall in by_size[0].values()])),
         {label: float(each.mean()) for label, each in precisions.items()},
         {label: float(each[0].mean()) for label, each in precisions.items()},
+        *means,
     )
 
 
@@ -112,6 +130,7 @@ class _Objects(NamedTuple):
     boxes: np.ndarray
     labels: np.ndarray
     crowd: np.ndarray
+    area: np.ndarray
 
 
 class _Detections(NamedTuple):
@@ -125,15 +144,15 @@ class _Matched(NamedTuple):
 
     Attributes:
         scores: `[boxes]`, falling.
-        is_right: `[overlaps, boxes]`.
-        is_left_out: `[overlaps, boxes]`.
-        objects: How many are to be found.
+        is_right: `[sizes, overlaps, boxes]`.
+        is_left_out: `[sizes, overlaps, boxes]`.
+        objects: How many of each size are to be found.
     """
 
     scores: np.ndarray
     is_right: np.ndarray
     is_left_out: np.ndarray
-    objects: int
+    objects: np.ndarray
 
 
 def _part(values: Any, key: str) -> Any:
@@ -161,7 +180,9 @@ def _objects(values: Any, number: int) -> _Objects:
     if isinstance(values, tuple) and not hasattr(values, "boxes"):
         values = values[-1]
     boxes, labels, crowd = _arrays(values, number, "crowd", False)
-    return _Objects(boxes, labels, crowd.astype(bool))
+    area = _part(values, "area")
+    areas = _area(boxes) if area is None else _arrays(values, number, "area", 0.0)[2]
+    return _Objects(boxes, labels, crowd.astype(bool), areas.astype("float64"))
 
 
 def _detections(values: Any, number: int) -> _Detections:
@@ -182,32 +203,56 @@ def _matched(truth: _Objects, found: _Detections, label: int, most: int) -> _Mat
     # Groups last, so that an object of its own is taken before one.
     last = np.argsort(truth.crowd[is_object], kind="stable")
     objects, crowd = truth.boxes[is_object][last], truth.crowd[is_object][last]
-    is_right = np.zeros((len(_THRESHOLDS), len(boxes)), bool)
-    is_left_out = np.zeros_like(is_right)
-    if len(objects) and len(boxes):
-        overlaps = _overlaps(boxes, objects, crowd)
-        for row, least in enumerate(_THRESHOLDS):
-            _match(overlaps, crowd, min(least, 1.0 - 1e-10), is_right[row], is_left_out[row])
-    return _Matched(scores, is_right, is_left_out, int((~crowd).sum()))
+    is_left_out = crowd | _is_of_other_size(truth.area[is_object][last])
+    right, left_out = _match(_overlaps(boxes, objects, crowd), crowd, is_left_out)
+    # A box that is no object of this size is wrong only if it is of this size.
+    left_out |= ~right & _is_of_other_size(_area(boxes))[:, None]
+    return _Matched(scores, right, left_out, (~is_left_out).sum(axis=1))
 
 
 def _match(
-    overlaps: np.ndarray, crowd: np.ndarray, least: float, right: np.ndarray, left_out: np.ndarray
-) -> None:
-    """Give boxes, the most certain first, the object that each overlaps most, if it is free."""
-    is_free = np.ones(len(crowd), bool)
+    overlaps: np.ndarray, crowd: np.ndarray, is_left_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give boxes, the most certain first, the object that each overlaps most, if it is free.
+
+    Args:
+        overlaps: `[boxes, objects]`.
+        crowd: `[objects]`.
+        is_left_out: `[sizes, objects]`: what nobody need find.
+
+    Returns:
+        `[sizes, overlaps, boxes]` each: what is given an object, and one that nobody need find.
+    """
+    sizes, objects = is_left_out.shape
+    right = np.zeros((sizes, len(_THRESHOLDS), len(overlaps)), bool)
+    left_out = np.zeros_like(right)
+    if not objects:
+        return right, left_out
+    least = np.minimum(_THRESHOLDS, 1.0 - 1e-10)[:, None]
+    is_free = np.ones((sizes, len(_THRESHOLDS), objects), bool)
     for box, row in enumerate(overlaps):
         may_be = (row >= least) & is_free
-        own = may_be & ~crowd
-        candidates = own if own.any() else may_be
-        if not candidates.any():
+        if not may_be.any():
             continue
+        own = may_be & ~is_left_out[:, None]
+        candidates = np.where(own.any(axis=-1, keepdims=True), own, may_be)
         # Of equal overlaps the last, as in COCO's loop.
         best = np.where(candidates, row, -1.0)
-        chosen = len(best) - 1 - int(np.argmax(best[::-1]))
-        right[box], left_out[box] = True, crowd[chosen]
-        if not crowd[chosen]:
-            is_free[chosen] = False
+        chosen = objects - 1 - np.argmax(best[..., ::-1], axis=-1)
+        right[..., box] = candidates.any(axis=-1)
+        left_out[..., box] = right[..., box] & np.take_along_axis(is_left_out, chosen, axis=1)
+        size, overlap = np.nonzero(right[..., box] & ~crowd[chosen])
+        is_free[size, overlap, chosen[size, overlap]] = False
+    return right, left_out
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)
+
+
+def _is_of_other_size(area: np.ndarray) -> np.ndarray:
+    """`[sizes, boxes]`; what lies on a limit is of both sizes, as in COCO."""
+    return (area < _AREAS[:, :1]) | (area > _AREAS[:, 1:])
 
 
 def _overlaps(boxes: np.ndarray, objects: np.ndarray, crowd: np.ndarray) -> np.ndarray:
@@ -216,18 +261,17 @@ def _overlaps(boxes: np.ndarray, objects: np.ndarray, crowd: np.ndarray) -> np.n
         boxes[:, None, :2], objects[None, :, :2]
     )
     shared = np.prod(np.maximum(sides, 0.0), axis=-1)
-    own = np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1)[:, None]
-    others = np.prod(objects[:, 2:] - objects[:, :2], axis=-1)[None]
+    own, others = _area(boxes)[:, None], _area(objects)[None]
     union = np.where(crowd[None], own, own + others - shared)
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def _curve(matched: Sequence[_Matched], count: int) -> tuple[np.ndarray, float]:
-    """Precision `[overlaps, recalls]` of a class, and its share of objects found."""
+def _curve(matched: Sequence[_Matched], size: int, count: int) -> tuple[np.ndarray, float]:
+    """Precision `[overlaps, recalls]` of a class and size, and its share of objects found."""
     scores = np.concatenate([each.scores for each in matched])
     order = np.argsort(-scores, kind="stable")
-    right = np.concatenate([each.is_right for each in matched], axis=1)[:, order]
-    left_out = np.concatenate([each.is_left_out for each in matched], axis=1)[:, order]
+    right = np.concatenate([each.is_right[size] for each in matched], axis=1)[:, order]
+    left_out = np.concatenate([each.is_left_out[size] for each in matched], axis=1)[:, order]
     hits = np.cumsum(right & ~left_out, axis=1, dtype="float64")
     misses = np.cumsum(~right & ~left_out, axis=1, dtype="float64")
     precision = np.zeros((len(_THRESHOLDS), len(_RECALLS)))

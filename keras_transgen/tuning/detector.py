@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import keras_tuner
 
-from keras_transgen.transfer.detection.augmentation import BoxAugmentation
+from keras_transgen.transfer.detection.augmentation import AUGMENTATIONS
 from keras_transgen.transfer.detection.boxes import BOX_LOSSES
 from keras_transgen.transfer.detection.detector import Detector
 from keras_transgen.transfer.detection.detector_data import usual_rate
@@ -27,8 +27,7 @@ from keras_transgen.tuning.trial_backbones import TrialBackbones
 from keras_transgen.tuning.trial_features import SharedFeatures
 
 PRECISION = "val_map50"
-_AUGMENTATIONS = ("none", "flip", "crop")
-_CROP = 0.6
+_AUGMENTATIONS = ("none", *AUGMENTATIONS)
 _OF_MODEL = (
     *("transfer", "class_loss", "box_loss", "head_width"),
     *("head_depth", "box_weight", "views", "rank", "freeze_to"),
@@ -180,26 +179,13 @@ class DetectorHyperModel(PackageHyperModel):
             self.num_classes,
             self.image_size,
             self.scales,
-            augmentation=self._augmentation(values["augmentation"]),
+            augmentation=None if values["augmentation"] == "none" else values["augmentation"],
             **present(values, _OF_MODEL),
             **self.arguments,
         )
         # Not compiled, so that `fit` fits the schedule of the rate to the steps it will take.
         model.default_rate = usual_rate(values["transfer"]) * values["learning_rate_factor"]
         return model
-
-    def _augmentation(self, value: Any) -> BoxAugmentation | None:
-        values = self.arguments.get("value_range", (0.0, 1.0))
-        makers: dict[Any, Any] = {
-            "none": lambda: None,
-            "flip": lambda: BoxAugmentation(value_range=values),
-            "crop": lambda: BoxAugmentation(
-                smallest_crop=_CROP, brightness=0.2, contrast=0.2, value_range=values
-            ),
-        }
-        if isinstance(value, str):
-            return makers[value]()
-        return value
 
     def train(
         self, model: Any, values: dict[str, Any], x: Any, y: Any, **kwargs: Any

@@ -57,7 +57,8 @@ OPTIONS = ("--image-size", SIZE, "--batch-size", 16)
 def trained(scenes, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained") / "out"
     options = (*OPTIONS, "--split", "train", "--validation-split", "test", "--epochs", 60)
-    result = run("train", scenes / "voc", *options, "--learning-rate", 0.01, "--output", output)
+    more = ("--learning-rate", 0.01, "--augmentation", "flip", "--output", output)
+    result = run("train", scenes / "voc", *options, *more)
     assert result.exit_code == 0, result.output
     return output, result.output
 
@@ -81,8 +82,13 @@ def test_learns_from_a_voc_folder_and_tells_of_each_class(trained, scenes):
         assert report["per_class"][name]["map50"] == pytest.approx(value, abs=1e-6)
         assert f"{value:.3f}" in said
     assert {path.name for path in output.iterdir() if not path.name.startswith(".")} == {
-        "model.keras", "report.json", "learning_curves.png", "detections.png"
+        "model.keras", "report.json", "learning_curves.png", "detections.png", "previews"
     }  # fmt: skip
+    # The first one, every sixth behind it, and the last.
+    previews = sorted(path.stem for path in (output / "previews").iterdir())
+    assert previews == [f"epoch_{epoch:04d}" for epoch in (*range(1, 60, 6), 60)]
+    assert report["map_small"] == pytest.approx(report["map"])
+    assert report["map_large"] is None
     assert model.cache_dir is None
 
 
@@ -340,3 +346,33 @@ def test_inspect_says_how_a_detector_is_used(detector_file, monkeypatch):
     assert said["data"] == "images of any size, seen at 16 x 16 pixels"
     assert said["scales"] == "block3_a_relu"
     assert said["use"] == f"keras-transgen detect apply {detector_file} IMAGES --output FOUND"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--views", 4, "--transfer", "parameter"), "--views goes with --transfer feature"),
+        (("--method", "ia3"), "--method goes with --transfer structure"),
+        (("--rank", 4), "--rank goes with --transfer structure"),
+        (("--freeze-to", "block"), "--freeze-to goes with --transfer parameter"),
+        (("--augmentation", "none", "--vertical-flips"), "--vertical-flips goes with"),
+    ],
+    ids=str,
+)
+def test_options_of_another_kind_are_refused(arguments, message, scenes, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        run("train", scenes / "voc", *arguments, "--output", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_options_reach_the_detector(scenes, tmp_path):
+    options = (*OPTIONS, "--epochs", 1, "--transfer", "structure", "--rank", 2)
+    more = ("--class-loss", "quality_focal", "--pad-to-aspect-ratio", "--vertical-flips")
+    result = run("train", scenes / "voc", *options, *more, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    config = ktg.load_model(tmp_path / "out" / "model.keras").get_config()
+    assert (config["transfer"], config["rank"], config["method"]) == ("structure", 2, "lora")
+    assert (config["class_loss"], config["pad_to_aspect_ratio"]) == ("quality_focal", True)
+    varied = config["augmentation"]["config"]
+    assert (varied["vertical"], varied["smallest_crop"], varied["contrast"]) == (True, 0.6, 0.2)

@@ -18,18 +18,24 @@ def boxes(count, size=100):
     return np.concatenate([corners, corners + RNG.uniform(2, 0.3 * size, size=(count, 2))], 1)
 
 
-def images(count=12, most=12, classes=3, crowds=0.0, found=2.0):
+def areas(found):
+    return (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
+
+
+def images(count=12, most=12, classes=3, crowds=0.0, found=2.0, size=100, outlines=False):
     """Truth, and boxes near it that are right to all degrees, in part double or of no object."""
     truth, detections = [], []
     for number in range(count):
         many = 0 if number == 3 else int(RNG.integers(0, most))
-        one = {"boxes": boxes(many), "labels": RNG.integers(0, classes, many)}
+        one = {"boxes": boxes(many, size), "labels": RNG.integers(0, classes, many)}
+        if outlines:
+            one["area"] = RNG.uniform(0.3, 1.0, many) * areas(one["boxes"])
         if crowds:
             one["crowd"] = RNG.uniform(size=many) < crowds
         chosen = RNG.integers(0, max(many, 1), size=int(many * found))
         near = one["boxes"][chosen] + RNG.normal(size=(len(chosen), 4)) * RNG.choice([1, 4])
         near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
-        near = np.concatenate([near, boxes(4)])
+        near = np.concatenate([near, boxes(4, size)])
         labels = np.concatenate([one["labels"][chosen], RNG.integers(0, classes + 1, 4)])
         scores = RNG.integers(1, 40, len(near)) / 40
         truth.append(one)
@@ -43,14 +49,17 @@ def by_coco(truth, found, classes):
     annotations, rows = [], []
     for image, each in enumerate(truth):
         crowd = each.get("crowd", np.zeros(len(each["labels"]), bool))
-        for (left, top, right, bottom), label, group in zip(each["boxes"], each["labels"], crowd):
+        area = each.get("area", areas(np.asarray(each["boxes"]).reshape(-1, 4)))
+        for (left, top, right, bottom), label, group, size in zip(
+            each["boxes"], each["labels"], crowd, area
+        ):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image,
                     "category_id": int(label),
                     "bbox": [left, top, right - left, bottom - top],
-                    "area": (right - left) * (bottom - top),
+                    "area": size,
                     "iscrowd": int(group),
                 }
             )
@@ -77,10 +86,10 @@ def by_coco(truth, found, classes):
 def assert_cocos(truth, found, classes=3):
     stats, precision = by_coco(truth, found, classes)
     result = mean_average_precision(truth, found)
-    expected = [stats[0], stats[1], stats[2], stats[8]]
-    np.testing.assert_allclose(
-        [result.map, result.map50, result.map75, result.recall], expected, atol=1e-6
-    )
+    expected = np.array([*stats[:6], stats[8]])
+    found = [result.map, result.map50, result.map75, *result[6:], result.recall]
+    # What COCO's tool calls -1 is no number.
+    np.testing.assert_allclose(found, np.where(expected < 0.0, np.nan, expected), atol=1e-6)
     for label in range(classes):
         values = precision[:, :, label]
         if (values > -1).any():
@@ -93,7 +102,16 @@ def assert_cocos(truth, found, classes=3):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"crowds": 0.4}, {"crowds": 1.0, "classes": 1}, {"most": 2}, {"found": 0.0}, {"count": 1}],
+    [
+        {},
+        {"crowds": 0.4},
+        {"crowds": 1.0, "classes": 1},
+        {"most": 2},
+        {"found": 0.0},
+        {"count": 1},
+        {"size": 500},
+        {"size": 500, "crowds": 0.3, "outlines": True},
+    ],
     ids=str,
 )
 def test_equals_pycocotools(arguments):
@@ -119,6 +137,27 @@ def test_more_than_a_hundred_boxes_of_an_image():
     assert_cocos(truth, found, 1)
     more = mean_average_precision(truth, found, max_detections=240)
     assert more.recall > mean_average_precision(truth, found).recall
+
+
+def test_sizes_by_hand():
+    # An object of 32 x 32 is small and medium at once; the box of 100 x 100 is wrong among large
+    # ones alone, where there is nothing to find.
+    truth = [{"boxes": [[0, 0, 32, 32], [100, 0, 150, 50]], "labels": [0, 0]}]
+    found = [
+        {
+            "boxes": [[200, 0, 300, 100], [0, 0, 32, 32], [100, 0, 150, 25]],
+            "labels": [0, 0, 0],
+            "scores": [0.9, 0.8, 0.7],
+        }
+    ]
+    result = mean_average_precision(truth, found)
+    assert result.map_small == pytest.approx(1.0)
+    assert math.isnan(result.map_large)
+    # Of the two medium objects the first is found at all overlaps, the other only at one half.
+    assert result.map_medium == pytest.approx((1.0 + 9 * 51 / 101) / 10)
+    large = mean_average_precision([{**truth[0], "area": [1024.0, 9e4]}], found)
+    # A large box is wrong before the one that is right at one overlap of ten.
+    assert large.map_large == pytest.approx(0.1 * 0.5)
 
 
 def test_of_equal_overlaps_the_last_object_is_given():

@@ -9,6 +9,9 @@ import tensorflow as tf
 
 from keras_transgen.transfer.detection.boxes import areas
 
+#: Augmentations that have a name.
+AUGMENTATIONS = ("flip", "crop")
+_CROP, _LIGHT = 0.6, 0.2
 # An object of which less is left in a crop is no object there.
 _LEAST_VISIBLE = 0.3
 
@@ -158,20 +161,23 @@ class BoxAugmentation(keras.layers.Layer):
         visible = tf.math.divide_no_nan(areas(inside), areas(moved))
         kept = (labels >= 0) & (visible >= _LEAST_VISIBLE)
         left, top, right, bottom = tf.unstack(windows, axis=-1)
-        # TensorFlow's crop goes from the middle of its first pixel to that of its last.
         step_x, step_y = (right - left) / width, (bottom - top) / height
-        edges = tf.stack(
+        # From the middle of a pixel to where it comes from: x to step * x + shift.
+        none = tf.zeros_like(left)
+        transform = tf.stack(
             [
-                (top + 0.5 * step_y - 0.5) / (height - 1.0),
-                (left + 0.5 * step_x - 0.5) / (width - 1.0),
-                (bottom - 0.5 * step_y - 0.5) / (height - 1.0),
-                (right - 0.5 * step_x - 0.5) / (width - 1.0),
+                *(step_x, none, left + 0.5 * step_x - 0.5),
+                *(none, step_y, top + 0.5 * step_y - 0.5),
+                *(none, none),
             ],
             axis=-1,
         )
-        limit = tf.clip_by_value(edges, 0.0, 1.0)
-        made = tf.image.crop_and_resize(
-            images, limit, tf.range(tf.shape(images)[0]), tf.shape(images)[1:3]
+        made = keras.ops.image.affine_transform(
+            tf.cast(images, tf.float32),
+            transform,
+            "bilinear",
+            "nearest",
+            data_format="channels_last",
         )
         return (
             # A network that sees the features of a view wants to know their size.
@@ -213,3 +219,28 @@ class BoxAugmentation(keras.layers.Layer):
 def _sides(images: Any) -> tuple[tf.Tensor, tf.Tensor]:
     shape = tf.cast(tf.shape(images), tf.float32)
     return shape[1], shape[2]
+
+
+def named_augmentation(
+    name: str, value_range: tuple[float, float] = (0.0, 1.0), vertical: bool = False
+) -> BoxAugmentation:
+    """The augmentation of a name.
+
+    Args:
+        name: `"flip"`, which flips, or `"crop"`, which also crops down to 0.6 of each side and
+            varies brightness and contrast by a fifth.
+        value_range: As in `BoxAugmentation`.
+        vertical: As in `BoxAugmentation`.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    if name not in AUGMENTATIONS:
+        raise ValueError(f"augmentation must be one of {AUGMENTATIONS}. Received: {name!r}")
+    further: dict[str, Any] = {"smallest_crop": _CROP, "brightness": _LIGHT, "contrast": _LIGHT}
+    return BoxAugmentation(
+        vertical=vertical,
+        value_range=value_range,
+        name="augmentation",
+        **(further if name == "crop" else {}),
+    )

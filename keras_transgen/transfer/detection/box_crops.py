@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.transfer.detection.objects import stretched
+from keras_transgen.transfer.detection.square import Square
 
 MARGIN = 0.1
 
@@ -69,7 +69,7 @@ def crop_boxes(
 
     specification = tf.TensorSpec([None, None, channels], pictures[0].dtype)
     data = tf.data.Dataset.from_generator(parts, output_signature=specification)
-    sized = data.map(lambda part: stretched(part, image_size), num_parallel_calls=tf.data.AUTOTUNE)
+    sized = data.map(Square(image_size).image, num_parallel_calls=tf.data.AUTOTUNE)
     return np.stack(list(sized.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()))
 
 

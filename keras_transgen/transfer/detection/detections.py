@@ -14,7 +14,7 @@ from keras_transgen.evaluation.mean_average_precision import (
     mean_average_precision,
 )
 from keras_transgen.training.batch_assertions import own_words
-from keras_transgen.transfer.detection.objects import stretched
+from keras_transgen.transfer.detection.square import Square
 from keras_transgen.transfer.detection.suppression import Suppressed
 
 
@@ -74,7 +74,7 @@ def images_dataset(x: Any) -> tf.data.Dataset:
 
 def found_in(
     data: tf.data.Dataset,
-    image_size: int,
+    square: Square,
     batch_size: int,
     function: Callable[[Any], Suppressed],
     class_names: Sequence[str] | None,
@@ -83,28 +83,28 @@ def found_in(
 
     Args:
         data: Single images.
-        image_size: To which they are stretched.
+        square: What they become.
         batch_size: Images at once.
-        function: From a batch of stretched images to what is found in them.
+        function: From a batch of squares to what is found in them.
         class_names: Of the labels.
     """
 
     def fit(image: Any) -> Any:
-        return stretched(image, image_size), tf.shape(image)[:2]
+        size = tf.shape(image)[:2]
+        return square.image(image), tf.tile(size[::-1], [2]), tf.tile(square.scale(size), [2])
 
     batches = data.map(fit, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
     with own_words(data):
-        for images, sizes in batches:
+        for images, all_edges, scales in batches:
             found = Suppressed(*(part.numpy() for part in function(images)))
-            for place, (height, width) in enumerate(sizes.numpy()):
+            for place, (edges, scale) in enumerate(zip(all_edges.numpy(), scales.numpy())):
                 count = int(found.counts[place])
-                edges = np.array([width, height, width, height], "float32")
-                boxes = found.boxes[place, :count] / np.float32(image_size) * edges
-                labels = found.labels[place, :count].astype("int64")
+                boxes = np.clip(found.boxes[place, :count] / scale, 0.0, edges).astype("float32")
+                # What lies in the space beside an image is nothing.
+                kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+                labels = found.labels[place, :count][kept].astype("int64")
                 names = None if class_names is None else [class_names[each] for each in labels]
-                yield Detections(
-                    np.clip(boxes, 0.0, edges), labels, found.scores[place, :count], names
-                )
+                yield Detections(boxes[kept], labels, found.scores[place, :count][kept], names)
 
 
 def precision_on(
@@ -113,14 +113,19 @@ def precision_on(
     """How well objects are found in images whose objects are known.
 
     Args:
-        batches: As `objects.padded_batches` returns them.
+        batches: As `objects.padded_batches` returns them, with the images' scales: objects are
+            small or large in their own image.
         function: From a batch of images to what is found in them.
     """
     truth: list[dict[str, np.ndarray]] = []
     found: list[dict[str, np.ndarray]] = []
     for images, objects in batches:
-        truth += _by_image(objects)
-        found += _by_image(function(images)._asdict())
+        for each, made in (
+            (truth, {name: objects[name] for name in ("boxes", "labels")}),
+            (found, function(images)._asdict()),
+        ):
+            own = tf.cast(made["boxes"], tf.float32) / tf.tile(objects["scale"], [1, 2])[:, None]
+            each += _by_image({**made, "boxes": own})
     return mean_average_precision(truth, found)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.datasets.class_names import checked_class_names
+from keras_transgen.evaluation.mean_average_precision import SIZES
 from keras_transgen.training.batch_assertions import own_words
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.serving import Endpoint, named_specs
@@ -34,6 +35,7 @@ from keras_transgen.transfer.detection.head import detection_head
 from keras_transgen.transfer.detection.objects import padded_batches
 from keras_transgen.transfer.detection.point_outputs import PointOutputs, taken_apart
 from keras_transgen.transfer.detection.points import grid_points
+from keras_transgen.transfer.detection.square import Square
 from keras_transgen.transfer.detection.suppression import Suppressed, suppress
 
 _SCORE, _IOU = 0.3, 0.5
@@ -53,7 +55,7 @@ class Detector(DetectorData):
 
     Every point of the scales says how probable each class is there, and where the edges of the
     object are. Boxes of one class that overlap a better one are suppressed in the model itself, so
-    `predict` and an exported model give objects, not points. Images are stretched to a square.
+    `predict` and an exported model give objects, not points. Images are brought into a square.
 
     `compile` need not be called: `fit` then takes AdamW with a rate that rises and falls.
 
@@ -61,6 +63,8 @@ class Detector(DetectorData):
         backbone: A backbone, or anything `keras_transgen.load_backbone` takes. It is copied.
         num_classes: Number of classes; may be left out with `class_names`.
         image_size: Height and width in pixels at which the network sees images. Defaults to 256.
+        pad_to_aspect_ratio: Whether images keep their ratio of width to height, with free space to
+            the right or below; otherwise they are stretched. Defaults to `False`.
         scales: Strides of the feature maps, powers of two, or names of the backbone's layers, from
             fine to coarse. Defaults to `(8, 16, 32)`; 4 for objects of a few pixels.
         transfer: See the table. Defaults to `"feature"`.
@@ -71,8 +75,9 @@ class Detector(DetectorData):
         box_weight: Of the loss of boxes beside that of classes. Defaults to 1.
         head_width: Channels of the head. Defaults to 96.
         head_depth: Convolutions of each of its two towers. Defaults to 2.
-        augmentation: A `BoxAugmentation`, `"flip"` (default) for one that exchanges left and right,
-            or `None`. With `"feature"` it makes the further `views`.
+        augmentation: A `BoxAugmentation`; `"flip"` (default) for one that exchanges left and right,
+            `"crop"` for one that also crops down to 0.6 of each side and varies the light by a
+            fifth; or `None`. With `"feature"` it makes the further `views`.
         views: How often each training image is extracted with `"feature"`, plain at first. Defaults
             to as many as there are ways to flip it, and to 4 at least with crops or lights.
         freeze_to: Name or index of the last group of the network's parameters that stays as it is;
@@ -120,6 +125,7 @@ class Detector(DetectorData):
         transfer: str = "feature",
         class_names: Sequence[str] | None = None,
         *,
+        pad_to_aspect_ratio: bool = False,
         class_loss: str = "focal",
         box_loss: str = "giou",
         box_weight: float = 1.0,
@@ -143,6 +149,7 @@ class Detector(DetectorData):
         settings: dict[str, Any] = {
             "num_classes": num_classes,
             "image_size": image_size,
+            "pad_to_aspect_ratio": bool(pad_to_aspect_ratio),
             "scales": tuple(scales),
             "transfer": transfer,
             "class_loss": class_loss,
@@ -167,6 +174,7 @@ class Detector(DetectorData):
         self.max_boxes, self.max_detections = max_boxes, max_detections
         self.set_class_names(class_names)
         self._set_data(value_range, augmentation, views, cache_dir, data_key)
+        self.square = Square(image_size, self.value_range, bool(pad_to_aspect_ratio))
         loaded, layers = tapped_layers(backbone, scales, image_size)
         self.features = MultiScaleFeatures(
             loaded,
@@ -281,7 +289,7 @@ class Detector(DetectorData):
         return list(
             found_in(
                 data,
-                self.image_size,
+                self.square,
                 batch_size or BATCH_SIZE,
                 self._finder(score, iou),
                 self.class_names,
@@ -310,8 +318,10 @@ class Detector(DetectorData):
             **kwargs: `batch_size`, 16 by default; Keras' other arguments are taken and unused.
 
         Returns:
-            A dict: `map50`, `map`, `map75`, `recall`, and `by_class`, the `map50` of each class by
-            its name or label.
+            A dict: `map50`, `map`, `map75`, `recall`, those of sizes as
+            `evaluation.mean_average_precision` tells them, `map_small`, `map_medium` and
+            `map_large`, in pixels of the images themselves, NaN where there are none; and
+            `by_class`, the `map50` of each class by its name or label.
         """
         if self._is_fitting:
             return super().evaluate(x, y, *args, **kwargs)
@@ -327,11 +337,11 @@ class Detector(DetectorData):
         """
         find = self._finder(_EVALUATED_FROM, _IOU)
         with own_words(x):
-            batches = padded_batches(self.fitted(x, y), batch_size or BATCH_SIZE)
+            batches = padded_batches(self.fitted(x, y, sizes=True), batch_size or BATCH_SIZE)
             result = precision_on(batches, find)
         names = self.class_names or range(self.num_classes)
         by_class = {names[label]: value for label, value in result.by_class50.items()}
-        measured = ("map50", "map", "map75", "recall")
+        measured = ("map50", "map", "map75", "recall", *SIZES)
         return {**{name: getattr(result, name) for name in measured}, "by_class": by_class}
 
     # Files

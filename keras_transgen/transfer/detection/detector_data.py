@@ -10,7 +10,11 @@ import tensorflow as tf
 
 from keras_transgen.datasets.class_names import checked_class_names
 from keras_transgen.training.batches import check_epochs
-from keras_transgen.transfer.detection.augmentation import BoxAugmentation
+from keras_transgen.transfer.detection.augmentation import (
+    AUGMENTATIONS,
+    BoxAugmentation,
+    named_augmentation,
+)
 from keras_transgen.transfer.detection.detector_step import DetectorStep
 from keras_transgen.transfer.detection.feature_views import ViewBatches, extract_views
 from keras_transgen.transfer.detection.objects import (
@@ -20,6 +24,7 @@ from keras_transgen.transfer.detection.objects import (
     objects_dataset,
     padded_batches,
 )
+from keras_transgen.transfer.detection.square import Square
 from keras_transgen.transfer.schedules import warm_up_and_decay
 
 BATCH_SIZE = 16
@@ -43,6 +48,7 @@ class DetectorData(DetectorStep):
     features: Any
     num_classes: Any
     image_size: int
+    square: Square
     max_boxes: int
     transfer: str
     class_names: tuple[str, ...] | None
@@ -57,12 +63,12 @@ class DetectorData(DetectorStep):
     ) -> None:
         low, high = value_range
         self.value_range = (float(low), float(high))
-        if augmentation == "flip":
-            augmentation = BoxAugmentation(value_range=self.value_range, name="augmentation")
+        if isinstance(augmentation, str) and augmentation in AUGMENTATIONS:
+            augmentation = named_augmentation(augmentation, self.value_range)
         if not isinstance(augmentation, (BoxAugmentation, type(None))):
             raise ValueError(
-                "augmentation must be a BoxAugmentation, 'flip' or None; Keras' layers do not all "
-                f"move boxes rightly. Received: augmentation={augmentation!r}"
+                "augmentation must be a BoxAugmentation, 'flip', 'crop' or None; Keras' layers do "
+                f"not all move boxes rightly. Received: augmentation={augmentation!r}"
             )
         if augmentation is not None and augmentation.value_range != self.value_range:
             raise ValueError(
@@ -169,8 +175,7 @@ class DetectorData(DetectorStep):
             held_out = self._entered_objects(images, objects, size, False, 1, show, held_out=True)
         steps = steps_per_epoch or _steps_of(given, size)
         if epochs is None:
-            enough = math.ceil(_STEPS / steps) if steps else 1
-            epochs = min(max(enough, _FEWEST_EPOCHS), _MOST_EPOCHS) if steps else 1
+            epochs = self.usual_epochs(steps)
         if not self.compiled or self._compiled_by_default:
             total = steps * (epochs - initial_epoch) if steps else None
             self.compile(self.default_optimizer(total))
@@ -188,6 +193,11 @@ class DetectorData(DetectorStep):
             steps_per_epoch=steps_per_epoch,
             **kwargs,
         )
+
+    def usual_epochs(self, steps: int | None) -> int:
+        """Passes over data of so many steps, where nobody says how many; 1 if not known."""
+        enough = math.ceil(_STEPS / steps) if steps else 1
+        return min(max(enough, _FEWEST_EPOCHS), _MOST_EPOCHS) if steps else 1
 
     def default_optimizer(self, steps: int | None = None) -> keras.optimizers.Optimizer:
         """AdamW, whose rate rises and falls; a tenth of it for a network that trains as a whole.
@@ -237,15 +247,9 @@ class DetectorData(DetectorStep):
             )
         self.set_class_names(list(names))
 
-    def fitted(self, x: Any, y: Any = None) -> tf.data.Dataset:
-        """Images stretched to the square, one by one, with their boxes; see `objects.fitted`."""
-        return fitted(
-            objects_dataset(x, y),
-            self.image_size,
-            self.num_classes,
-            self.value_range,
-            self.max_boxes,
-        )
+    def fitted(self, x: Any, y: Any = None, sizes: bool = False) -> tf.data.Dataset:
+        """Images brought into the square, one by one, with their boxes; see `objects.fitted`."""
+        return fitted(objects_dataset(x, y), self.square, self.num_classes, self.max_boxes, sizes)
 
     def _entered_objects(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.batch_assertions import own_words, stop_at_wrong_values, stop_unless
+from keras_transgen.transfer.detection.square import Square
 
 # Images that together take more bytes are not brought into memory.
 LARGEST_IN_MEMORY = 2**31
@@ -70,52 +71,46 @@ def objects_dataset(x: Any, y: Any = None) -> tf.data.Dataset:
 
 def fitted(
     data: tf.data.Dataset,
-    image_size: int,
+    square: Square,
     num_classes: int,
-    value_range: tuple[float, float],
     max_boxes: int,
+    sizes: bool = False,
 ) -> tf.data.Dataset:
-    """Images stretched to a square, and their boxes with them; what is wrong with one is an error.
+    """Images as squares, and their boxes with them; what is wrong with one is an error.
 
     Padding (label -1) is taken out; boxes end at the edges of their image.
 
     Args:
         data: As `objects_dataset` returns it.
-        image_size: Height and width in pixels.
+        square: What images become.
         num_classes: Labels are below it.
-        value_range: Range of float images.
         max_boxes: Most objects an image may have.
+        sizes: Whether each image's scale goes with its objects, as `Square.scale` gives it.
 
     Returns:
-        Elements `(image [image_size, image_size, channels], {"boxes": [n, 4], "labels": [n]})`;
-        uint8 images stay so. Reading them raises a `ValueError` (within `own_words`) for boxes that
-        are not finite, have no area in their image or have swapped corners, for labels outside of
-        the classes, for values outside of the range, and for too many objects.
+        Elements `(image [side, side, channels], {"boxes": [n, 4], "labels": [n]})`, and `"scale"`
+        `[2]` if wanted; uint8 images stay so. Reading them raises a `ValueError` (within
+        `own_words`) for boxes that are not finite, have no area in their image or have swapped
+        corners, for labels outside of the classes, for values outside of the range, and for too
+        many objects.
     """
 
     def fit(image: Any, objects: Any) -> Any:
         boxes, labels = tf.cast(objects["boxes"], tf.float32), tf.cast(objects["labels"], tf.int64)
         boxes, labels = boxes[labels != -1], labels[labels != -1]
-        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-        edges = tf.stack([width, height, width, height])
+        size = tf.shape(image)[:2]
+        edges = tf.cast(tf.tile(size[::-1], [2]), tf.float32)
         checks = [
-            *stop_at_wrong_values(image, value_range, "images"),
+            *stop_at_wrong_values(image, square.value_range, "images"),
             *_box_checks(boxes, labels, edges, num_classes, max_boxes),
         ]
         with tf.control_dependencies(checks):
-            boxes = tf.clip_by_value(boxes, 0.0, edges) * (image_size / edges)
-        return stretched(image, image_size), {"boxes": boxes, "labels": labels}
+            scale = tf.cast(square.scale(size), tf.float32)
+            boxes = tf.clip_by_value(boxes, 0.0, edges) * tf.tile(scale, [2])
+        made = {"boxes": boxes, "labels": labels}
+        return square.image(image), {**made, "scale": scale} if sizes else made
 
     return data.map(fit, num_parallel_calls=tf.data.AUTOTUNE)
-
-
-def stretched(image: Any, image_size: int) -> tf.Tensor:
-    """An image `[height, width, channels]` at a square's size, in its own dtype."""
-    channels = image.shape[-1]
-    made = tf.image.resize(image, (image_size, image_size), antialias=True)
-    if tf.as_dtype(image.dtype).is_integer:
-        made = tf.clip_by_value(tf.round(made), 0.0, 255.0)
-    return tf.ensure_shape(tf.cast(made, image.dtype), (image_size, image_size, channels))
 
 
 def padded_batches(
@@ -128,13 +123,14 @@ def padded_batches(
         batch_size: Images a batch.
         objects: The number. Defaults to the largest one of each batch.
     """
-    shapes = {"boxes": [objects, 4], "labels": [objects]}
-    image = data.element_spec[0].shape
-    padding = (
-        tf.zeros([], data.element_spec[0].dtype),
-        {"boxes": 0.0, "labels": tf.constant(-1, tf.int64)},
-    )
-    return data.padded_batch(batch_size, (image, shapes), padding).prefetch(tf.data.AUTOTUNE)
+    image, found = data.element_spec
+    shapes = {"boxes": [objects, 4], "labels": [objects], "scale": [2]}
+    padding = {"boxes": 0.0, "labels": tf.constant(-1, tf.int64), "scale": 0.0}
+    return data.padded_batch(
+        batch_size,
+        (image.shape, {name: shapes[name] for name in found}),
+        (tf.zeros([], image.dtype), {name: padding[name] for name in found}),
+    ).prefetch(tf.data.AUTOTUNE)
 
 
 def may_fit_in_memory(data: tf.data.Dataset) -> bool:

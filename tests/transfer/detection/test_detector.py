@@ -69,7 +69,12 @@ HELD_OUT = scenes(24, seed=2)
 @pytest.mark.slow
 def test_learns_where_there_is_what(trained):
     result = trained.evaluate(*HELD_OUT)
-    assert set(result) == {"map50", "map", "map75", "recall", "by_class"}
+    measured = {"map50", "map", "map75", "recall", "map_small", "map_medium", "map_large"}
+    assert set(result) == {*measured, "by_class"}
+    # All objects are small ones.
+    assert result["map_small"] == pytest.approx(result["map"])
+    assert np.isnan(result["map_medium"])
+    assert np.isnan(result["map_large"])
     assert set(result["by_class"]) == {"dark", "bright"}
     untrained = detector(head_width=16).evaluate(*HELD_OUT)
     assert result["map50"] > 0.8 > 0.2 > untrained["map50"]
@@ -279,6 +284,50 @@ def test_a_box_that_reaches_out_ends_at_the_edge():
     data = model.fitted(IMAGES[:1], {"boxes": [[[-3, 2, 30, 9]]], "labels": [[1]]})
     _, objects = next(iter(data))
     assert objects["boxes"].numpy().tolist() == [[0.0, 2.0, 16.0, 9.0]]
+
+
+WIDE = np.linspace(0.5, 1.0, 8 * 32, dtype="float32").reshape(8, 32, 1)
+
+
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+def test_padded_an_image_keeps_its_ratio(kind):
+    image = (WIDE * 255).astype("uint8") if kind == "uint8" else WIDE
+    objects = {"boxes": [[[4, 2, 20, 8]]], "labels": [[1]]}
+    ((made, found),) = detector(pad_to_aspect_ratio=True).fitted([image], objects)
+    # Half of each side, so four rows of sixteen; below them nothing.
+    np.testing.assert_allclose(
+        made[:4],
+        tf.image.resize(image, (4, 16), antialias=True),
+        atol=0.51 if kind == "uint8" else 1e-6,
+    )
+    assert made[3].numpy().min() > 0
+    assert not made[4:].numpy().any()
+    assert found["boxes"].numpy().tolist() == [[2.0, 1.0, 10.0, 4.0]]
+    ((_, stretched),) = detector().fitted([image], objects)
+    assert stretched["boxes"].numpy().tolist() == [[2.0, 4.0, 10.0, 16.0]]
+
+
+@pytest.mark.slow
+def test_padded_what_is_found_is_in_the_images_own_pixels(trained):
+    config = {**trained.get_config(), "pad_to_aspect_ratio": True}
+    model = ktg.Detector.from_config(config)
+    model.set_weights(trained.get_weights())
+    images, objects = HELD_OUT
+    # Beside an image of 16 x 16 there are 16 columns of nothing: the same at half the size, and
+    # what reaches out of it ends at its edge.
+    small = [np.pad(image, [(0, 0), (0, 16), (0, 0)]) for image in images]
+    halved = [np.asarray(tf.image.resize(image, (8, 16), antialias=True)) for image in small]
+    squares = [np.pad(image, [(0, 8), (0, 0), (0, 0)]) for image in halved]
+    for one, other in zip(model.detect(small, 0.05), trained.detect(squares, 0.05)):
+        assert len(one) == len(other)
+        edges = np.float32([32, 16, 32, 16])
+        np.testing.assert_allclose(one.boxes, np.minimum(other.boxes * 2, edges), atol=1e-3)
+    # An image sixteen times as high and wide has no small objects.
+    large = [np.kron(image[..., 0], np.ones((16, 16), "float32"))[..., None] for image in images]
+    sized = {**objects, "boxes": objects["boxes"] * 16}
+    result = trained.evaluate(large, sized)
+    assert np.isnan(result["map_small"])
+    assert not np.isnan(result["map_medium"])
 
 
 def test_other_data_are_refused():
