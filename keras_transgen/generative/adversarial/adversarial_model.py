@@ -12,6 +12,7 @@ from keras_transgen.generative.adversarial.batch_coupling import is_batch_couple
 from keras_transgen.generative.adversarial.contract import Judgement, Logs
 from keras_transgen.generative.adversarial.optimizers import PlayersOptimizers, default_optimizers
 from keras_transgen.generative.adversarial.player_networks import check_networks, logits_per_example
+from keras_transgen.generative.adversarial.score_warning import ScoreWarning
 from keras_transgen.generative.adversarial.step_noise import Phase, draw_phases
 from keras_transgen.generative.adversarial.steps import STEPS, regularization
 from keras_transgen.generative.generative_model import GenerativeModel
@@ -41,6 +42,7 @@ class AdversarialModel(GenerativeModel):
     generator: keras.Model
     discriminator: keras.Model
     latent_dim: int
+    loss_setting: Any
     _drop_probability = 0.0
 
     # The networks
@@ -293,6 +295,10 @@ class AdversarialModel(GenerativeModel):
             self.augmentation.adapt_to(real_sign, batch_size_of(real))
             logs["augmentation_probability"] = self.augmentation.probability.value
         return self._epoch_means(logs, batch_size_of(real))
+
+    def _with_own_callbacks(self, callbacks: Any) -> Any:
+        found = super()._with_own_callbacks(callbacks)
+        return [*found, ScoreWarning(self.loss_setting)] if isinstance(found, list) else found
 
     def evaluation_step(self, data: Any, noise: list[Phase]) -> Logs:
         """Losses and scores on held-out data, against samples of the generator as it is.
