@@ -20,6 +20,7 @@ SCRIPTS = (
     "vae_speed.py",
     "vae_likelihood.py",
     "gan_step.py",
+    "flow_step.py",
     "gan_quality.py",
     "conditional_gan_quality.py",
     "flow_quality.py",
