@@ -42,7 +42,8 @@ class AdversarialModel(GenerativeModel):
     generator: keras.Model
     discriminator: keras.Model
     latent_dim: int
-    loss_setting: Any
+    # A game that has none of the registered losses has no scores to watch.
+    loss_setting: Any = None
     _drop_probability = 0.0
 
     # The networks
