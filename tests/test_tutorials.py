@@ -155,6 +155,13 @@ CLAIMS = {
         "crops < 100 and which > 0.8",
         "file_is_whole and larger_is_found",
     ],
+    "19_a_flow": [
+        "largest_error < 0.2 and abs(mean - 2) < 0.1 and abs(deviation - 0.5) < 0.08",
+        "agreement[0] < 0.2 and 0.6 < agreement[1] < agreement[2] and agreement[2] > 0.9",
+        "1.3 > diversity[0] > diversity[1] > diversity[2] > 0.4",
+        "euler[1] < 0.7 * euler[0] and heun[1] < 0.6 * heun[0] and heun[1] < euler[1]",
+        "known_is_kept and file_is_whole",
+    ],
 }
 
 
@@ -162,8 +169,8 @@ def with_id(path: Path) -> str:
     return path.stem
 
 
-def test_eighteen_tutorials_each_with_a_claim():
-    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 19))
+def test_nineteen_tutorials_each_with_a_claim():
+    assert [int(path.stem.split("_")[0]) for path in TUTORIALS] == list(range(1, 20))
     assert {path.stem for path in TUTORIALS} == set(CLAIMS)
 
 
