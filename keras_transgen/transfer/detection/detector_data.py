@@ -275,7 +275,7 @@ class DetectorData(DetectorStep):
             max_boxes=self.max_boxes,
             seed=int(self.progress.seed.numpy()) % 2**31,
             cache_dir=self.cache_dir,
-            data_key=_held_out_key(self.data_key) if held_out else self.data_key,
+            data_key=_key_of(self.data_key, self.square, held_out),
             progress=progress,
             given=x,
         )
@@ -300,8 +300,12 @@ def _is_given(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and value == 0.0)
 
 
-def _held_out_key(key: str | None) -> str | None:
-    return None if key is None else f"{key} (validation)"
+def _key_of(key: str | None, square: Square, held_out: bool) -> str | None:
+    """The name of data as the model sees them, in the folder of features."""
+    if key is None:
+        return None
+    seen = f"{key} as {square.side}{' with its ratio' if square.keep_ratio else ''}"
+    return f"{seen} (validation)" if held_out else seen
 
 
 def _steps_of(data: Any, batch_size: int) -> int | None:

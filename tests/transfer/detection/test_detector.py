@@ -417,3 +417,13 @@ def test_views_that_are_varied_otherwise_are_not_found_under_the_key(tmp_path):
     for values, mirrored in zip(found, (IMAGES[:, :, ::-1], IMAGES[:, ::-1])):
         expected = detector().backbone(mirrored)[0]
         np.testing.assert_allclose(values, expected, rtol=2e-3, atol=1e-3)
+
+
+def test_images_that_keep_their_ratio_are_not_found_under_the_key_of_others(tmp_path):
+    for keeps in (False, True):
+        model = detector(pad_to_aspect_ratio=keeps, cache_dir=tmp_path, data_key="wide")
+        objects = {"boxes": [[[4, 2, 20, 8]]], "labels": [[1]]}
+        batches = model._entered_objects([WIDE], objects, 1, False, 1, False)
+        square = next(iter(model.fitted([WIDE], objects)))[0]
+        expected = model.backbone(square[None])[0]
+        np.testing.assert_allclose(batches[0][0]["scale_00"], expected, rtol=2e-3, atol=1e-3)
