@@ -60,7 +60,7 @@ def test_code_runs(page, tmp_path, monkeypatch, registries):
 def test_the_map_of_the_site_is_complete():
     listed = set(re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
     tutorials = {f"tutorials/{path.stem}.md" for path in (ROOT / "tutorials").glob("*.ipynb")}
-    assert len(tutorials) == 18
+    assert len(tutorials) == 19
     assert listed == {name_of(page) for page in PAGES} | tutorials | {"measured.md"}
 
 
