@@ -11,6 +11,7 @@ import keras_transgen as ktg
 from keras_transgen.generative.flow.flow_matching import FlowMatching
 from keras_transgen.generative.flow.times import TIMES
 from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.generative.networks.patch_transformer import patch_transformer
 from tests.generative.flow.flow_models import FixedNoiseFlow, Gaussian, constant_flow
 from tests.harness import ModelCase, every_check
 from tests.plotting.figure_checks import named_rows
@@ -47,8 +48,8 @@ CASES = {
         lambda: FixedNoiseFlow(
             (8, 8, 1),
             3,
-            network="patch_transformer",
-            width=8,
+            # Two blocks instead of six: XLA compiles each of them.
+            network=patch_transformer((8, 8, 1), 8, 4, depth=2),
             embedding_dim=4,
             prediction="noise",
             times="uniform",
