@@ -48,6 +48,7 @@ _SENTENCES = (
     (r"Or name layers, scales=\[\.\.\.\], as backbone\.layer_names\(\) lists them\.",
      "Or name layers with --scales."),
     (r"scales=\(([^()]*?),?\)", r"--scales \1"),
+    (r"in the folder, which the second argument names\.", "in the folder; name it with --images."),
     (r"than max_boxes; raise it in the constructor\.", "than --max-boxes; give more."),
     (r"allow_unsafe_ops=True", "--allow-unsafe-ops"),
     (r"skip_empty=True", "--skip-empty"),

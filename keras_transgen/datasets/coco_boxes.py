@@ -109,7 +109,8 @@ def coco_boxes(
     absent = [image.path for image in images if not Path(image.path).is_file()]
     if absent:
         raise ValueError(
-            "Expected every image of the file in the folder. Received: "
+            "Expected every image of the file in the folder, which the second argument names. "
+            "Received: "
             f"{len(absent)} of {len(images)} missing, the first {printable(absent[0])}"
         )
     names = [str(categories[category].get("name", category)) for category in sorted(categories)]

@@ -93,6 +93,18 @@ CASES = {
         lambda path: text_table(written(path, "a.csv", "text,label\na,b\n"), max_bytes=5),
         "at most 5 bytes. Split the file",
     ),
+    "images elsewhere": (
+        lambda path: coco_boxes(
+            written(
+                path,
+                "a.json",
+                '{"images": [{"id": 1, "file_name": "a.png", "width": 8, "height": 8}],'
+                ' "annotations": [], "categories": [{"id": 1, "name": "a"}]}',
+            ),
+            path,
+        ),
+        "Expected every image of the file in the folder; name it with --images. Received: 1 of 1",
+    ),
     "another class": (
         lambda path: text_table(
             written(path, "a.csv", "text,label\na,b\n"), class_names=["x", "y"]

@@ -212,7 +212,7 @@ def test_scales_are_those_that_there_are():
         (["{voc}", "--validation-images", "{voc}"], "goes with --validation"),
         (["{voc}", "--scales", "8"], r"2 \('block2_b_relu'\), 4 \('block3_a_relu'\)"),
         (["{voc}", "--value-range", "1"], "takes two numbers"),
-        (["{coco}"], "Expected every image of the file in the folder"),
+        (["{coco}"], "Expected every image of the file in the folder, which"),
     ],
 )
 def test_wrong_calls_of_train_leave_nothing_behind(arguments, message, scenes, tmp_path):

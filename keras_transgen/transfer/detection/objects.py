@@ -198,6 +198,16 @@ def _box_checks(boxes: Any, labels: Any, edges: Any, num_classes: int, most: int
             edges[1],
         ),
         *stop_unless(
+            # One pixel of all is hardly an object; one of a single pixel is a whole image.
+            tf.reduce_any(boxes > 1.0) | (tf.shape(boxes)[0] == 0) | tf.reduce_any(edges <= 1.0),
+            "Expected boxes in pixels. Received: boxes that all lie in the first pixel of an image "
+            "of {} x {}, such as {}: edges in parts of the image? Multiply left and right by the "
+            "width, top and bottom by the height",
+            edges[0],
+            edges[1],
+            tf.concat([boxes, tf.zeros([1, 4])], axis=0)[0],
+        ),
+        *stop_unless(
             tf.reduce_all((labels >= 0) & (labels < num_classes)),
             f"Expected labels of objects as integers from 0 to {num_classes - 1} "
             f"(num_classes={num_classes}), or -1 for padding. Received: the labels {{}}",

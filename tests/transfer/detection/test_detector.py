@@ -268,13 +268,14 @@ def test_arguments_that_do_not_go_together(arguments, message):
         ([9, 5, 5, 9], 0, "the left edge before the right"),
         ([20, 5, 25, 9], 0, "in their image"),
         ([np.nan, 5, 25, 9], 0, "finite"),
+        ([0.1, 0.1, 0.5, 0.5], 0, r"in pixels.*16.* x 16.*\[0.1 0.1 0.5 0.5\].*by the width"),
         ([2, 2, 5, 9], 2, "from 0 to 1"),
         ([2, 2, 5, 9], -2, "from 0 to 1"),
     ],
 )
 @pytest.mark.parametrize("transfer", ["feature", "parameter"])
 def test_boxes_that_are_none_are_refused_before_training(transfer, box, label, message):
-    objects = {"boxes": [[[1, 1, 4, 4]], [[1, 1, 4, 4], box]], "labels": [[0], [0, label]]}
+    objects = {"boxes": [[[1, 1, 4, 4]], [box, box]], "labels": [[0], [0, label]]}
     with pytest.raises(ValueError, match=message):
         detector(transfer=transfer).fit(IMAGES[:2], objects, epochs=1, verbose=0)
 
