@@ -86,6 +86,12 @@ def mean_average_precision(
         Lin et al., Microsoft COCO: Common objects in context, 2014; Everingham et al., The PASCAL
         visual object classes (VOC) challenge, 2010.
     """
+    for name, each in (("truth", truth), ("found", found)):
+        if isinstance(each, Mapping) or hasattr(each, "boxes"):
+            raise ValueError(
+                f"Expected a list with the boxes of each image. Received: {name} of type "
+                f"{type(each).__name__}; one image alone goes into a list, [{name}]"
+            )
     objects = [_objects(each, number) for number, each in enumerate(truth)]
     detections = [_detections(each, number) for number, each in enumerate(found)]
     if not objects or len(objects) != len(detections):
@@ -160,6 +166,10 @@ def _part(values: Any, key: str) -> Any:
 
 
 def _arrays(values: Any, number: int, third: str, default: Any) -> tuple[np.ndarray, ...]:
+    if _part(values, "boxes") is None or _part(values, "labels") is None:
+        raise ValueError(
+            f"Expected boxes and labels of each image. Received: no such part of image {number}"
+        )
     boxes = np.asarray(_part(values, "boxes"), "float64").reshape(-1, 4)
     labels = np.asarray(_part(values, "labels")).reshape(-1)
     extra = _part(values, third)

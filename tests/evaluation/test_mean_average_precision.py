@@ -200,3 +200,13 @@ def test_what_does_not_go_together_is_refused(truth, found, message):
     nothing = [{"boxes": [], "labels": [], "scores": []}]
     with pytest.raises(ValueError, match=message):
         mean_average_precision(truth, nothing if found is None else found)
+
+
+def test_one_image_alone_and_other_keys_are_refused():
+    one = {"boxes": [[0, 0, 1, 1]], "labels": [0], "scores": [0.5]}
+    with pytest.raises(ValueError, match=r"truth of type dict.*into a list, \[truth\]"):
+        mean_average_precision(one, [one])
+    with pytest.raises(ValueError, match=r"found of type dict"):
+        mean_average_precision([one], one)
+    with pytest.raises(ValueError, match="no such part of image 0"):
+        mean_average_precision([{"classes": [0], "boxes": [[0, 0, 1, 1]]}], [one])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,11 @@ def images_dataset(x: Any) -> tf.data.Dataset:
                 f"Received: a data set of {x.element_spec}"
             )
         return data.unbatch() if rank == 4 else data
+    if any(isinstance(image, (str, os.PathLike)) for image in x):
+        raise ValueError(
+            "Expected images, not names of files: read them by datasets.read_image(path), or "
+            f"detect in a folder by `keras-transgen detect apply`. Received: {list(x)[:1]}"
+        )
     images = [np.asarray(image) for image in x]
     if not images or any(image.ndim != 3 for image in images):
         raise ValueError(

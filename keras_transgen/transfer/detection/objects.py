@@ -272,12 +272,14 @@ def _elements(x: Any, y: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
     images = [np.asarray(image) for image in x]
     if isinstance(y, dict) and {"boxes", "labels"} <= set(y):
         listed = list(zip(_rows(y["boxes"]), _rows(y["labels"])))
-    elif isinstance(y, (list, tuple)) and all(isinstance(each, dict) for each in y):
-        listed = [(each.get("boxes"), each.get("labels")) for each in y]
+    elif isinstance(y, (list, tuple)) and all(
+        isinstance(each, dict) and {"boxes", "labels"} <= set(each) for each in y
+    ):
+        listed = [(each["boxes"], each["labels"]) for each in y]
     else:
         raise ValueError(
             'Expected objects as {"boxes": ..., "labels": ...}, with the boxes [n, 4] and labels '
-            f"[n] of each image, or a list of such dicts. Received: y of type {type(y).__name__}"
+            f"[n] of each image, or a list of such dicts. Received: {_described(y)}"
         )
     if len(images) != len(listed):
         raise ValueError(
@@ -296,6 +298,14 @@ def _elements(x: Any, y: Any) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
                 f"{labels.dtype}, of image {place}"
             )
         yield image, boxes, labels.astype("int64")
+
+
+def _described(y: Any) -> str:
+    items = list(y) if isinstance(y, (list, tuple)) else [y]
+    dicts = [each for each in items if isinstance(each, dict)]
+    other = next((each for each in dicts if not {"boxes", "labels"} <= set(each)), None)
+    keys = "" if other is None else f", with the keys {sorted(map(str, other))}"
+    return f"y of type {type(y).__name__}{keys}"
 
 
 def _rows(values: Any) -> list[Any]:

@@ -343,6 +343,11 @@ def test_other_data_are_refused():
         detector().fit(tf.data.Dataset.from_tensor_slices((IMAGES, np.zeros(16))))
     with pytest.raises(ValueError, match="Expected objects as"):
         detector().fit(IMAGES, np.zeros(16))
+    other = [{"bounding_boxes": [[1, 1, 4, 4]], "classes": [0]}] * 16
+    with pytest.raises(ValueError, match=r"with the keys \['bounding_boxes', 'classes'\]"):
+        detector().fit(IMAGES, other)
+    with pytest.raises(ValueError, match=r"read_image\(path\).*Received: \['a.png'\]"):
+        detector().detect(["a.png"])
     with pytest.raises(ValueError, match="16 images, boxes of 2"):
         detector().fit(IMAGES, {"boxes": [[], []], "labels": [[], []]})
     with pytest.raises(ValueError, match="losses of its own"):
