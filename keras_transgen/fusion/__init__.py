@@ -14,6 +14,8 @@ __all__, __getattr__, __dir__ = lazy_names(
         "GeneratedData": "generated_data",
         "transfer_gan": "generator_transfer",
         "fit_with_generated_data": "mixing_weight",
+        "LatentAutoencoder": "latent_autoencoder",
+        "LatentFlow": "latent_flow",
         "MultiScaleFeatures": ".backbones.multi_scale_features",
         "PerceptualLikelihood": "perceptual_loss",
         "PerceptualLoss": "perceptual_loss",

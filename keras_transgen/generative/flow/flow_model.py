@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.generative.conditional_model import ConditionalModel
+from keras_transgen.generative.flow.alignment import FeatureAlignment, network_with_tap
 from keras_transgen.generative.flow.straight_paths import PREDICTIONS, Prediction, place_at
 from keras_transgen.generative.flow.times import TIMES
 from keras_transgen.generative.flow.velocity_networks import check_network, default_network
@@ -37,6 +39,10 @@ class FlowModel(ConditionalModel):
     ema_decay: float | None
     average: MovingAverage | None
     width: int | None
+    align_with: Any
+    align_layer: str | None
+    alignment_weight: float
+    alignment: FeatureAlignment | None
 
     # The network
 
@@ -67,6 +73,16 @@ class FlowModel(ConditionalModel):
             if self.condition_encoder is not None:
                 self.make_condition_scale()
             self.condition_embedding = self.make_condition_embedding("condition_embedding", 1.0)
+        self.alignment = None
+        if self.align_with is not None:
+            # In a namespace, since Keras would save the network's weights a second time.
+            self._tapped = types.SimpleNamespace(
+                network=network_with_tap(self.network, self.align_layer)
+            )
+            inner = self._tapped.network.outputs[1].shape[1:]
+            self.alignment = FeatureAlignment(self.align_with, name="alignment")
+            self.alignment.build_for(tuple(inner), self.example_shape)
+            self._alignment_tracker = keras.metrics.Mean(name="alignment")
         self.average = (
             None
             if self.ema_decay is None
@@ -155,9 +171,8 @@ class FlowModel(ConditionalModel):
         self, place: tf.Tensor, time: tf.Tensor, embedding: tf.Tensor | None, training: bool = False
     ) -> tf.Tensor:
         """What the network says, float32 of the shape of the places."""
-        inputs = [place, time] if embedding is None else [place, time, embedding]
-        said = tf.cast(self.network(inputs, training=training), tf.float32)
-        return tf.ensure_shape(said, place.shape)
+        said = self.network(_inputs(place, time, embedding), training=training)
+        return tf.ensure_shape(tf.cast(said, tf.float32), place.shape)
 
     def velocity(
         self,
@@ -246,36 +261,66 @@ class FlowModel(ConditionalModel):
         x, y, _ = self.unpack(data)
         size = batch_size_of(x)
         variables = self.trainable_variables
-        gradients, loss, _ = self.gradients_of(
-            lambda: (self._loss(x, y, noise, True), None),
+        gradients, loss, distance = self.gradients_of(
+            lambda: self._loss(x, y, noise, True),
             variables,
             loss_weight(size, self.optimizer),
         )
         self.apply_gradients(self.optimizer, gradients, variables)
         if self.average is not None:
             self.average.update(self.progress.step.value)
-        return self.track_loss(tf.where(size > 0, loss, 0.0), size)
+        return self._logged(loss, distance, size)
 
     def evaluation_step(self, data: Any, noise: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """The loss on held-out data, of the network as it is; every condition is told."""
         x, y, _ = self.unpack(data)
         size = batch_size_of(x)
-        loss = self.replica_function(self._loss)(x, y, noise, False)
-        return self.track_loss(tf.where(size > 0, loss, 0.0), size)
+        loss, distance = self.replica_function(self._loss)(x, y, noise, False)
+        return self._logged(loss, distance, size)
 
     def _loss(
         self, x: tf.Tensor, y: Any, drawn: tuple[tf.Tensor, ...], training: bool
-    ) -> tf.Tensor:
-        """Mean squared error of what the network predicts, over examples and their values."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean squared error of what the network predicts, over examples and their values.
+
+        With an alignment its weighted distance is in it, and comes as the second value besides.
+        """
         noise, time, *dropped = drawn
         data = self.inward(x)
         place = place_at(time, noise, data)
-        embedding = self.embedded(y, training, *dropped)
-        said = self.predicted(place, time, embedding, training)
+        distance = tf.constant(0.0)
+        if self.alignment is None:
+            said = self.predicted(place, time, self.embedded(y, training, *dropped), training)
+        else:
+            features, y = self.aligned_features(x, y)
+            inputs = _inputs(place, time, self.embedded(y, training, *dropped))
+            said, inner = self._tapped.network(inputs, training=training)
+            said = tf.ensure_shape(tf.cast(said, tf.float32), place.shape)
+            distance = tf.reduce_mean(self.alignment([inner, features]))
         loss = tf.reduce_mean(tf.square(said - self.prediction.target(noise, data)))
+        loss += self.alignment_weight * distance
         if self.losses:
             loss += tf.add_n([tf.cast(extra, tf.float32) for extra in self.losses])
-        return loss
+        return loss, distance
+
+    def aligned_features(self, x: tf.Tensor, y: Any) -> tuple[tf.Tensor, Any]:
+        """The pretrained network's features of clean examples, and their conditions.
+
+        Args:
+            x: The step's examples, in their value range.
+            y: What came with them.
+        """
+        assert self.alignment is not None
+        return self.alignment.features_of(x), y
+
+    def _logged(
+        self, loss: tf.Tensor, distance: tf.Tensor, size: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        if self.alignment is not None:
+            self._alignment_tracker.update_state(
+                tf.where(size > 0, distance, 0.0), sample_weight=size
+            )
+        return self.track_loss(tf.where(size > 0, loss, 0.0), size)
 
     # The average of the weights
 
@@ -293,3 +338,7 @@ class FlowModel(ConditionalModel):
         """Export the model for inference; see `keras_transgen.training.TrainerModel.export`."""
         self.average_what_was_loaded()
         super().export(*args, **kwargs)
+
+
+def _inputs(place: tf.Tensor, time: tf.Tensor, embedding: tf.Tensor | None) -> list[tf.Tensor]:
+    return [place, time] if embedding is None else [place, time, embedding]

@@ -226,7 +226,7 @@ class SolvedFlow(FollowedFlow):
                 lambda each: np.repeat(np.asarray(each), points, axis=0), condition
             )
         made = self.decode(noise, condition, **options)
-        return made.reshape(len(start), points, *self.example_shape)
+        return made.reshape(len(start), points, *made.shape[1:])
 
     @takes_any_data("x", "condition")
     def log_likelihood(

@@ -1,0 +1,137 @@
+"""Images to a small map of standardised latents and back, without what it took to learn that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.fusion.feature_scale import FeatureScale
+from keras_transgen.generative.networks.image_codec import image_decoder, image_encoder
+
+# Between them the exponential of half the logarithm is a number in any precision.
+_LOG_VARIANCE = (-20.0, 10.0)
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class LatentCodec(keras.layers.Layer):
+    """The encoder and decoder of a `LatentAutoencoder`, and the scale of its latents.
+
+    The scale is not known before the autoencoder has been trained; until then `encode` and `decode`
+    work on latents as they are.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_channels: Of the maps of latents.
+        downsampling: How many pixels a side a place of the maps stands for: 2, 4, 8, ...
+        width: Channels of the networks' largest maps.
+        value_range: `(low, high)` of the images.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the images cannot be divided so, or a number is none that builds a network.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...] = (64, 64, 3),
+        latent_channels: int = 4,
+        downsampling: int = 4,
+        width: int = 48,
+        value_range: tuple[float, float] = (-1.0, 1.0),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.image_shape = tuple(int(size) for size in image_shape)
+        _check(self.image_shape, latent_channels, downsampling, width)
+        low, high = value_range
+        self.latent_channels = int(latent_channels)
+        self.downsampling = int(downsampling)
+        self.width = int(width)
+        self.value_range = (float(low), float(high))
+        sizes = {"downsampling": downsampling, "width": width}
+        self.encoder = image_encoder(self.image_shape, 2 * self.latent_channels, **sizes)
+        self.decoder = image_decoder(self.image_shape, self.latent_channels, **sizes)
+        self.scale = FeatureScale(self.latent_channels, name="latent_scale")
+        self.built = True
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """`(rows, columns, channels)` of an image's latents."""
+        height, width = (side // self.downsampling for side in self.image_shape[:2])
+        return (height, width, self.latent_channels)
+
+    def posterior(self, images: Any, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and logarithm of the variance of images' latents, not standardised.
+
+        Args:
+            images: Float32 `[batch, *image_shape]` in the value range.
+            training: Whether the encoder trains.
+        """
+        low, high = self.value_range
+        centred = (images - (high + low) / 2.0) * (2.0 / (high - low))
+        mean, log_variance = tf.split(
+            tf.cast(self.encoder(centred, training=training), tf.float32), 2, axis=-1
+        )
+        return mean, tf.clip_by_value(log_variance, *_LOG_VARIANCE)
+
+    def reconstructed(self, latents: Any, training: bool = False) -> tf.Tensor:
+        """Images of latents that are not standardised, float32, not held within the value range."""
+        low, high = self.value_range
+        made = tf.cast(self.decoder(latents, training=training), tf.float32)
+        return made * ((high - low) / 2.0) + (high + low) / 2.0
+
+    def encode(self, images: Any) -> tf.Tensor:
+        """Standardised means of the latents of images in the value range."""
+        return self.scale(self.posterior(images)[0])
+
+    def decode(self, latents: Any) -> tf.Tensor:
+        """Images of standardised latents, within the value range."""
+        made = self.reconstructed(self.scale.inverse(latents))
+        return tf.clip_by_value(made, *self.value_range)
+
+    def call(self, images: Any) -> tf.Tensor:
+        return self.encode(images)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (input_shape[0], *self.latent_shape)
+
+    def copy_of(self, weights: list[Any]) -> LatentCodec:
+        """Another codec like this one, with weights in the order of this one's."""
+        other = type(self).from_config({**self.get_config(), "name": "codec"})
+        other.set_weights([np.asarray(each) for each in weights])
+        other.trainable = False
+        return other
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("autocast", None)
+        return {
+            **config,
+            "image_shape": self.image_shape,
+            "latent_channels": self.latent_channels,
+            "downsampling": self.downsampling,
+            "width": self.width,
+            "value_range": self.value_range,
+        }
+
+
+def _check(image_shape: tuple[int, ...], channels: int, downsampling: int, width: int) -> None:
+    power = downsampling >= 2 and downsampling & (downsampling - 1) == 0
+    if not power:
+        raise ValueError(
+            "downsampling must be 2, 4, 8 or a higher power of 2. "
+            f"Received: downsampling={downsampling}"
+        )
+    if len(image_shape) != 3 or any(side % downsampling or side < 1 for side in image_shape[:2]):
+        raise ValueError(
+            "An autoencoder of images needs (height, width, channels) with sides that are "
+            f"multiples of downsampling={downsampling}. Received: image_shape={image_shape}"
+        )
+    if channels < 1 or width < 1:
+        raise ValueError(
+            "latent_channels and width must be at least 1. "
+            f"Received: latent_channels={channels}, width={width}"
+        )
