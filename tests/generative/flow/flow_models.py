@@ -84,3 +84,18 @@ def constant_flow(size=2, num_classes=3, **kwargs):
         embedding_dim=size,
         **kwargs,
     )
+
+
+def small_network(shape=(8, 8, 1), embedding_dim=None):
+    """Two convolutions that are told time and condition: quick to compile."""
+    x, t = keras.Input(shape), keras.Input(())
+    inputs, told = [x, t], keras.layers.Reshape((1,))(t)
+    if embedding_dim:
+        inputs.append(keras.Input((embedding_dim,)))
+        told = keras.layers.Concatenate()([told, inputs[-1]])
+    told = keras.layers.Dense(4, name="told")(told)
+    inner = keras.layers.Conv2D(4, 3, padding="same", name="convolution")(x)
+    inner = keras.layers.Add(name="inner")([inner, keras.layers.Reshape((1, 1, 4))(told)])
+    inner = keras.layers.Activation("swish", name="active")(inner)
+    outputs = keras.layers.Conv2D(shape[-1], 3, padding="same", dtype="float32", name="said")
+    return keras.Model(inputs, outputs(inner), dtype="float32")

@@ -1,0 +1,237 @@
+"""LatentAutoencoder: the harness, its loss by hand, the scale of its latents, what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_transgen as ktg
+from keras_transgen.fusion import LatentAutoencoder, PerceptualLoss
+from keras_transgen.fusion.latent_codec import LatentCodec
+from keras_transgen.generative.networks.image_codec import image_decoder, image_encoder
+from tests.fusion.latent_models import IMAGES, FixedNoiseAutoencoder
+from tests.fusion.small_networks import small_backbone
+from tests.harness import ModelCase, every_check
+
+SMALL = {"image_shape": (8, 8, 1), "latent_channels": 2, "width": 4}
+
+
+def made(**kwargs):
+    return FixedNoiseAutoencoder(
+        **{**SMALL, "adversarial_weight": 0.1, "adversarial_start": 0, **kwargs},
+        perceptual_loss=PerceptualLoss(small_backbone(), ["half"]),
+        discriminator_filters=2,
+    )
+
+
+def compiled(model, **options):
+    # Adam divides by the gradient's size, which turns rounding into whole steps.
+    model.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), **options)
+
+
+CASE = ModelCase(
+    make=made,
+    data=(IMAGES,),
+    compile=compiled,
+    outputs=("reconstruct", (IMAGES[:4],), {}),
+    imports=("tests.fusion.latent_models",),
+    may_move=lambda path: "average" in path or "latent_scale" in path,
+    fit={"epochs": 2},
+)
+
+
+@pytest.mark.parametrize(("name", "check"), every_check(["autoencoder"]))
+def test_model(name, check, tools):
+    check(CASE, tools)
+
+
+# The loss
+
+
+def by_hand(model, images, noise):
+    """Every part of the loss, in NumPy, from what the networks say."""
+    mean, log_variance = (np.asarray(each) for each in model.codec.posterior(images))
+    latents = mean + np.exp(log_variance / 2) * noise
+    made = np.asarray(model.codec.reconstructed(latents))
+    kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
+    real, fake = (np.asarray(model.discriminator(each)) for each in (images, made))
+    one, other = (
+        each / np.sqrt((each**2).sum(-1, keepdims=True) + 1e-6)
+        for each in (np.asarray(model.perceptual_features(x)[0]) for x in (images, made))
+    )
+    low, high = model.value_range
+    return {
+        # Values taken in [-1, 1].
+        "pixel": abs(images - made).mean() * 2 / (high - low),
+        "perceptual": ((one - other) ** 2).sum(-1).mean(),
+        "kl": kl.mean(),
+        "adversarial": -fake.mean(),
+        "discriminator_loss": np.maximum(0, 1 - real).mean() + np.maximum(0, 1 + fake).mean(),
+        "real_score": real.mean(),
+        "fake_score": fake.mean(),
+    }
+
+
+def autoencoder(**kwargs):
+    loss = PerceptualLoss(small_backbone(), ["half"], value_range=(0.0, 1.0))
+    settings = {**SMALL, "value_range": (0.0, 1.0), "discriminator_filters": 2, **kwargs}
+    keras.utils.set_random_seed(3)
+    return LatentAutoencoder(perceptual_loss=loss, ema_decay=None, **settings)
+
+
+def test_losses_by_hand():
+    weights = {"pixel_weight": 0.7, "perceptual_weight": 1.5, "kl_weight": 0.3}
+    model = autoencoder(adversarial_weight=0.2, adversarial_start=0, **weights)
+    images = IMAGES / 2 + 0.5
+    found = model.evaluate(images, batch_size=24, verbose=0, return_dict=True)
+    wanted = by_hand(model, images, 0.0)
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    total = 0.7 * wanted["pixel"] + 1.5 * wanted["perceptual"] + 0.3 * wanted["kl"]
+    assert found["loss"] == pytest.approx(total + 0.2 * wanted["adversarial"], rel=1e-4)
+
+    # In training latents are drawn.
+    noise = np.random.default_rng(5).normal(size=(24, 2, 2, 2)).astype("float32")
+    _, _, logs = model._compared(images, noise, tf.constant(True), True)
+    drawn = by_hand(model, images, noise)
+    assert drawn["pixel"] != pytest.approx(wanted["pixel"], rel=1e-4)
+    for name in ("pixel", "perceptual", "kl", "adversarial"):
+        assert float(logs[name]) == pytest.approx(drawn[name], rel=1e-4), name
+
+
+def test_the_discriminator_takes_part_from_its_step_on():
+    model = autoencoder(adversarial_weight=0.2, adversarial_start=2)
+    model.compile(jit_compile=False)
+    images = IMAGES / 2 + 0.5
+    start = [each.numpy() for each in model.discriminator.weights]
+    logs = model.fit(images, batch_size=12, epochs=1, verbose=0).history
+    assert logs["adversarial"] == logs["discriminator_loss"] == [0.0]
+    for old, weight in zip(start, model.discriminator.weights):
+        np.testing.assert_array_equal(old, weight.numpy())
+    logs = model.fit(images, batch_size=12, epochs=1, verbose=0).history
+    assert logs["discriminator_loss"][0] > 0.5
+    for old, weight in zip(start, model.discriminator.weights):
+        assert not np.array_equal(old, weight.numpy()), weight.path
+        # The first step of a moment that waited is no leap.
+        assert abs(weight.numpy() - old).max() < 2 * 2 * 2e-4
+
+
+def test_without_a_perceptual_loss_and_a_discriminator():
+    model = LatentAutoencoder(**SMALL)
+    logs = model.fit(IMAGES, epochs=1, verbose=0).history
+    assert set(logs) == {"loss", "pixel", "kl", "gradient_norm"}
+    assert model.discriminator is None
+
+
+def test_learns_to_reconstruct():
+    images, _ = ktg.datasets.load_digits()
+    images = images[:512]
+    model = LatentAutoencoder((8, 8, 1), width=8, value_range=(0.0, 1.0), kl_weight=1e-3)
+    model.fit(images, batch_size=32, epochs=12, verbose=0)
+    error = np.mean((model.reconstruct(images) - images) ** 2)
+    # Of the best constant image it is the variance.
+    assert error < 0.25 * images.var(axis=0).mean()
+
+
+# The scale of the latents
+
+
+def test_latents_are_standardised_by_what_numpy_measures():
+    model = LatentAutoencoder(**SMALL)
+    model.fit(IMAGES, epochs=1, verbose=0)
+    raw = np.asarray(model.averaged_codec().posterior(IMAGES)[0])
+    mean, deviation = raw.mean((0, 1, 2)), raw.std((0, 1, 2))
+    np.testing.assert_allclose(model.codec.scale.mean.numpy(), mean, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.codec.scale.deviation.numpy(), deviation, rtol=1e-4)
+    latents = model.encode(IMAGES, batch_size=7)
+    np.testing.assert_allclose(latents, (raw - mean) / deviation, atol=1e-4)
+    np.testing.assert_allclose(model.decode(latents), model.reconstruct(IMAGES), atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(IMAGES, verbose=0), model.reconstruct(IMAGES), atol=1e-5
+    )
+
+
+def test_a_data_set_and_bytes_are_measured_alike():
+    pixels = np.round((IMAGES + 1) * 127.5).astype("uint8")
+    model = LatentAutoencoder(**SMALL, seed=0)
+    model.fit(pixels, epochs=1, verbose=0)
+    known = model.codec.scale.mean.numpy()
+    model.standardize(tf.data.Dataset.from_tensor_slices((pixels, np.arange(24))).batch(5))
+    np.testing.assert_allclose(model.codec.scale.mean.numpy(), known, rtol=1e-4, atol=1e-6)
+    assert int(model.codec.scale.rows.numpy()) == 24 * 4
+    model.standardize(pixels[:3])
+    raw = np.asarray(model.averaged_codec().posterior(pixels[:3] / np.float32(127.5) - 1)[0])
+    np.testing.assert_allclose(model.codec.scale.mean.numpy(), raw.mean((0, 1, 2)), atol=1e-5)
+
+
+def test_the_copy_has_the_averaged_weights():
+    model = LatentAutoencoder(**SMALL, ema_decay=0.9)
+    model.fit(IMAGES, epochs=1, verbose=0)
+    codec = model.averaged_codec()
+    assert isinstance(codec, LatentCodec)
+    assert not codec.trainable_weights
+    np.testing.assert_allclose(codec.encode(IMAGES), model.encode(IMAGES), atol=1e-5)
+    plain = np.asarray(model.codec.encode(IMAGES))
+    assert abs(plain - model.encode(IMAGES)).max() > 1e-4
+
+
+def test_an_exported_model_gives_the_same(tmp_path):
+    model = LatentAutoencoder(**SMALL)
+    model.fit(IMAGES, epochs=1, verbose=0)
+    model.export(tmp_path / "module", verbose=False)
+    module = tf.saved_model.load(str(tmp_path / "module"))
+    latents = module.signatures["encode"](inputs=tf.constant(IMAGES))["latents"]
+    np.testing.assert_allclose(latents, model.encode(IMAGES), atol=1e-5)
+    images = module.signatures["decode"](latents=latents)["images"]
+    np.testing.assert_allclose(images, model.reconstruct(IMAGES), atol=1e-5)
+
+
+# The networks
+
+
+@pytest.mark.parametrize(("downsampling", "channels"), [(2, 3), (4, 2), (8, 1)])
+def test_networks_have_the_sizes_they_say(downsampling, channels):
+    encoder = image_encoder((16, 8, 3), channels, downsampling, width=2)
+    assert encoder.output_shape == (None, 16 // downsampling, 8 // downsampling, channels)
+    decoder = image_decoder((16, 8, 3), channels, downsampling, width=2)
+    assert decoder.input_shape == encoder.output_shape
+    assert decoder.output_shape == (None, 16, 8, 3)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_shape": (10, 8, 1)}, "multiples of downsampling=4.*image_shape=\\(10, 8, 1\\)"),
+        ({"downsampling": 3}, "power of 2.*downsampling=3"),
+        ({"kl_weight": -1.0}, "must not be negative.*kl_weight=-1.0"),
+        ({"pixel_weight": 0.0}, "what to make"),
+        ({"adversarial_start": -1}, "from 0 up.*adversarial_start=-1"),
+        ({"latent_channels": 0}, "at least 1.*latent_channels=0"),
+        ({"ema_decay": 1.0}, "ema_decay must be"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        LatentAutoencoder(**{**SMALL, **settings})
+
+
+def test_a_loss_of_another_range_is_refused():
+    loss = PerceptualLoss(small_backbone(), ["half"], value_range=(0.0, 1.0))
+    with pytest.raises(ValueError, match=r"value_range=\(-1.0, 1.0\)"):
+        LatentAutoencoder(**SMALL, perceptual_loss=loss)
+
+
+def test_latents_without_a_scale_are_refused():
+    model = LatentAutoencoder(**SMALL)
+    with pytest.raises(ValueError, match="never measured"):
+        model.encode(IMAGES)
+    with pytest.raises(ValueError, match="never measured"):
+        model.decode(np.zeros((1, 2, 2, 2)))
+    model.standardize(IMAGES)
+    with pytest.raises(ValueError, match=r"\[count, 2, 2, 2\].*\[1, 3, 2, 2\]"):
+        model.decode(np.zeros((1, 3, 2, 2)))
+    with pytest.raises(ValueError, match="expects images of shape"):
+        model.encode(np.zeros((1, 4, 4, 1)))
