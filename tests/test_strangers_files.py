@@ -110,6 +110,7 @@ SAMPLES = {
     "DilatedBlock": layer("DilatedBlock", 2, 3),
     "DomainAdaptation": layer("DomainAdaptation", "digits", 2),
     "Enhancer": lambda: cls_of("Enhancer")((8, 8, 1), NOISE(), filters=1, blocks=1),
+    "FeatureAlignment": lambda: cls_of("FeatureAlignment")(SAMPLES["MultiScaleFeatures"]()),
     "FeatureGAN": layer("FeatureGAN", 2, 4, filters=1),
     "ConditionScale": layer("ConditionScale", 2),
     "FeatureScale": layer("FeatureScale", 2),
@@ -126,6 +127,9 @@ SAMPLES = {
     "LanguageModel": lambda: cls_of("LanguageModel")(
         cls_of("Vocabulary")(), 8, num_layers=1, model_dim=4, num_heads=1
     ),
+    "LatentAutoencoder": layer("LatentAutoencoder", (8, 8, 1), width=1),
+    "LatentCodec": layer("LatentCodec", (8, 8, 1), width=1),
+    "LatentFlow": lambda: cls_of("LatentFlow")(SAMPLES["LatentCodec"](), 2, width=2),
     "LinearWarmup": layer("LinearWarmup", 5),
     "LowRank": lambda: cls_of("LowRank")(keras.layers.Dense(2)),
     "SpectralNormalization": lambda: cls_of("SpectralNormalization")(keras.layers.Dense(2)),

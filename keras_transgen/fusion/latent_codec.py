@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_transgen.fusion.feature_scale import FeatureScale
 from keras_transgen.generative.networks.image_codec import image_decoder, image_encoder
+from keras_transgen.training.config_from_file import arguments_from_file
 
 # Between them the exponential of half the logarithm is a number in any precision.
 _LOG_VARIANCE = (-20.0, 10.0)
@@ -116,6 +117,11 @@ class LatentCodec(keras.layers.Layer):
             "width": self.width,
             "value_range": self.value_range,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LatentCodec:
+        """Make the layer again from what `get_config` returned."""
+        return cls(**arguments_from_file(cls, config))
 
 
 def _check(image_shape: tuple[int, ...], channels: int, downsampling: int, width: int) -> None:

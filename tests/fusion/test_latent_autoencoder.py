@@ -116,21 +116,17 @@ def test_the_discriminator_takes_part_from_its_step_on():
         assert abs(weight.numpy() - old).max() < 2 * 2 * 2e-4
 
 
-def test_without_a_perceptual_loss_and_a_discriminator():
-    model = LatentAutoencoder(**SMALL)
-    logs = model.fit(IMAGES, epochs=1, verbose=0).history
-    assert set(logs) == {"loss", "pixel", "kl", "gradient_norm"}
-    assert model.discriminator is None
-
-
-def test_learns_to_reconstruct():
+def test_learns_to_reconstruct_without_network_and_discriminator():
     images, _ = ktg.datasets.load_digits()
     images = images[:512]
     model = LatentAutoencoder((8, 8, 1), width=8, value_range=(0.0, 1.0), kl_weight=1e-3)
-    model.fit(images, batch_size=32, epochs=12, verbose=0)
+    model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
+    logs = model.fit(images, batch_size=32, epochs=20, verbose=0).history
+    assert set(logs) == {"loss", "pixel", "kl", "gradient_norm"}
     error = np.mean((model.reconstruct(images) - images) ** 2)
     # Of the best constant image it is the variance.
-    assert error < 0.25 * images.var(axis=0).mean()
+    assert error < 0.3 * images.var(axis=0).mean()
+    assert model.standardized
 
 
 # The scale of the latents
@@ -138,7 +134,7 @@ def test_learns_to_reconstruct():
 
 def test_latents_are_standardised_by_what_numpy_measures():
     model = LatentAutoencoder(**SMALL)
-    model.fit(IMAGES, epochs=1, verbose=0)
+    model.standardize(IMAGES)
     raw = np.asarray(model.averaged_codec().posterior(IMAGES)[0])
     mean, deviation = raw.mean((0, 1, 2)), raw.std((0, 1, 2))
     np.testing.assert_allclose(model.codec.scale.mean.numpy(), mean, rtol=1e-4, atol=1e-6)
@@ -154,7 +150,7 @@ def test_latents_are_standardised_by_what_numpy_measures():
 def test_a_data_set_and_bytes_are_measured_alike():
     pixels = np.round((IMAGES + 1) * 127.5).astype("uint8")
     model = LatentAutoencoder(**SMALL, seed=0)
-    model.fit(pixels, epochs=1, verbose=0)
+    model.standardize(pixels)
     known = model.codec.scale.mean.numpy()
     model.standardize(tf.data.Dataset.from_tensor_slices((pixels, np.arange(24))).batch(5))
     np.testing.assert_allclose(model.codec.scale.mean.numpy(), known, rtol=1e-4, atol=1e-6)
@@ -165,8 +161,12 @@ def test_a_data_set_and_bytes_are_measured_alike():
 
 
 def test_the_copy_has_the_averaged_weights():
-    model = LatentAutoencoder(**SMALL, ema_decay=0.9)
-    model.fit(IMAGES, epochs=1, verbose=0)
+    model = LatentAutoencoder(**SMALL)
+    for average in model.average.averages:
+        average.assign(1.5 * average + 0.1)
+    # They belong together, as where a file gives both.
+    model.average.remember()
+    model.standardize(IMAGES)
     codec = model.averaged_codec()
     assert isinstance(codec, LatentCodec)
     assert not codec.trainable_weights
@@ -177,7 +177,7 @@ def test_the_copy_has_the_averaged_weights():
 
 def test_an_exported_model_gives_the_same(tmp_path):
     model = LatentAutoencoder(**SMALL)
-    model.fit(IMAGES, epochs=1, verbose=0)
+    model.standardize(IMAGES)
     model.export(tmp_path / "module", verbose=False)
     module = tf.saved_model.load(str(tmp_path / "module"))
     latents = module.signatures["encode"](inputs=tf.constant(IMAGES))["latents"]

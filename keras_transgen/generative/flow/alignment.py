@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
 
 _HIDDEN = 256
 _EPSILON = 1e-6
@@ -94,6 +95,11 @@ class FeatureAlignment(keras.layers.Layer):
         config.pop("autocast", None)
         features = keras.saving.serialize_keras_object(self.features)
         return {**config, "features": features, "hidden": self.hidden}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FeatureAlignment:
+        """Make the layer again from what `get_config` returned."""
+        return cls(**arguments_from_file(cls, config, features=Nested(MultiScaleFeatures)))
 
 
 def aligned_features(

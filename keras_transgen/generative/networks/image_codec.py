@@ -35,13 +35,15 @@ def image_encoder(
     """
     widths = _widths(downsampling, width)
     image = keras.Input(tuple(image_shape), name="image")
-    x = keras.layers.Conv2D(widths[0], 4, strides=2, padding="same", name="first")(image)
+    x = keras.layers.Conv2D(widths[0], 4, strides=2, padding="same", name="encoder_first")(image)
     for level, each in enumerate(widths):
         if level:
-            x = keras.layers.Conv2D(each, 3, strides=2, padding="same", name=f"halved_{level}")(x)
-        x = _residual(x, each, f"block_{level}")
-    x = _activated(x, "last")
-    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32", name="latents")(x)
+            x = keras.layers.Conv2D(
+                each, 3, strides=2, padding="same", name=f"encoder_halved_{level}"
+            )(x)
+        x = _residual(x, each, f"encoder_{level}")
+    x = _activated(x, "encoder_last")
+    x = keras.layers.Conv2D(channels, 3, padding="same", dtype="float32", name="encoder_latents")(x)
     return keras.Model(image, x, name="encoder")
 
 
@@ -71,21 +73,22 @@ def image_decoder(
     widths = _widths(downsampling, width)
     sides = (side // downsampling for side in image_shape[:2])
     latents = keras.Input((*sides, channels), name="latents")
-    x = keras.layers.Conv2D(widths[-1], 3, padding="same", name="first")(latents)
+    x = keras.layers.Conv2D(widths[-1], 3, padding="same", name="decoder_first")(latents)
     for level, each in reversed(list(enumerate(widths))):
         for place in range(blocks if each == widths[-1] else 1):
-            x = _residual(x, each, f"block_{level}_{place}")
+            x = _residual(x, each, f"decoder_{level}_{place}")
         if level:
             x = keras.layers.Conv2DTranspose(
-                widths[level - 1], 4, strides=2, padding="same", name=f"doubled_{level}"
+                widths[level - 1], 4, strides=2, padding="same", name=f"decoder_doubled_{level}"
             )(x)
-    x = _activated(x, "last")
+    x = _activated(x, "decoder_last")
     x = keras.layers.Conv2DTranspose(
-        image_shape[-1], 4, strides=2, padding="same", dtype="float32", name="pixels"
+        image_shape[-1], 4, strides=2, padding="same", dtype="float32", name="decoder_pixels"
     )(x)
     return keras.Model(latents, x, name="decoder")
 
 
+# Names of their own, in all of a model: TensorFlow adds gradients up in the order of names.
 def _residual(x: Any, channels: int, name: str) -> Any:
     """Two convolutions beside a bridge; the block starts as its bridge."""
     y = _activated(x, f"{name}_0")
