@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from keras_transgen.cli.example_images import example_images, has_folders
+from keras_transgen.cli.latent_flow import LATENT_FLOW, train_latent_flow
 from keras_transgen.cli.music import MUSIC, sample_music, train_music
 from keras_transgen.cli.one_at_a_time import one_at_a_time
 from keras_transgen.cli.options import (
@@ -49,6 +50,7 @@ _OPTIONS = {
     WAVENET: ("sound",),
     WAVEGAN: ("sound", "latents"),
     FLOW: ("images",),
+    LATENT_FLOW: ("images", "latents", "networks"),
 }
 # What models learn from that the package brings no example of.
 _TAUGHT_BY = {
@@ -69,7 +71,9 @@ def run_train(
         ),
     ] = EMBEDDED,
     model: Annotated[
-        Literal["vae", "gan", "conditional-gan", "flow", "music", "wavegan", "wavenet"],
+        Literal[
+            "vae", "gan", "conditional-gan", "flow", "latent-flow", "music", "wavegan", "wavenet"
+        ],
         typer.Option(help="What to train."),
     ] = "vae",
     image_size: Annotated[
@@ -89,7 +93,25 @@ def run_train(
     ] = None,
     latent_dim: Annotated[
         int | None,
-        typer.Option(min=1, help="Size of the latent vector.", show_default="the model's"),
+        typer.Option(
+            min=1,
+            help="Size of the latent vector; of latent-flow channels of the latents.",
+            show_default="the model's",
+        ),
+    ] = None,
+    perceptual: Annotated[
+        str | None,
+        typer.Option(
+            help="Of latent-flow: a pretrained network for the autoencoder's perceptual loss.",
+            show_default="none",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="Of latent-flow: a pretrained network that judges the autoencoder, best another.",
+            show_default="none",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the model, grids and curves.")] = Path(
         "runs/generate"
@@ -132,12 +154,13 @@ def run_train(
         ),
     ] = None,
 ) -> Any:
-    """Train a VAE, a GAN, a conditional GAN, flow matching, or a model of music or sound."""
+    """Train a VAE, a GAN, a conditional GAN, a flow, or a model of music or sound."""
     refuse_two_lengths(epochs, steps)
     options: dict[str, dict[str, Any]] = {
         "music": {"frames_per_beat": frames_per_beat, "transpose": transpose},
         "sound": {"sample_rate": sample_rate, "seconds": seconds, "pattern": pattern},
         "latents": {"latent_dim": latent_dim},
+        "networks": {"perceptual": perceptual, "judge": judge},
         "images": {
             "image_size": image_size,
             "size": size,
@@ -180,6 +203,11 @@ def run_train(
         "check": check,
         "skip_broken": skip_broken,
     }
+    if model == LATENT_FLOW:
+        settings |= options["networks"]
+        by_class = images == EMBEDDED or _is_by_class(images)
+        with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
+            return train_latent_flow(run, settings, images, by_class, restart)
     with ResumableTraining(output, settings, console, restart, minutes, steps) as run:
         return _train(run, **{**settings, "images": images})
 

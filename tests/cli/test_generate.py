@@ -99,6 +99,24 @@ def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(digit_folder, tmp_path, capsys):
+    options = {"model": "latent-flow", "image_size": 8, "color": "grayscale", "steps": 1}
+    output = tmp_path / "flow"
+    with pytest.raises(ValueError, match="--judge does not apply to flow"):
+        run_train(str(digit_folder), **{**options, "model": "flow"}, judge="digits", output=output)
+    flow = run_train(str(digit_folder), **options, output=output)
+    assert flow.class_names == ("four", "one", "zero")
+    autoencoder = ktg.load_model(output / "autoencoder/model.keras")
+    assert int(autoencoder.progress.step.numpy()) == 1
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("float32")
+    np.testing.assert_allclose(flow.codec.encode(images), autoencoder.encode(images), atol=1e-4)
+    files = run_sample(output / "model.keras", tmp_path / "x", count=1, seed=3, separate=True)
+    shown = np.asarray(Image.open(files[1])) / 255
+    sample = flow.sample([0, 1, 2], seed=3)[1, ..., 0]
+    np.testing.assert_allclose(shown, (sample + 1) / 2, atol=1 / 255)
+
+
+@pytest.mark.slow
 def test_only_a_flow_is_guided(vae_file, tmp_path):
     with pytest.raises(ValueError, match="--guidance does not apply to VAE"):
         run_sample(vae_file, tmp_path / "x.png", guidance=2.0)

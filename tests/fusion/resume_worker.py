@@ -9,7 +9,13 @@ import sys
 
 import keras
 
-from tests.fusion import test_feature_vae, test_generator_transfer, test_pretrained_vae
+from tests.fusion import (
+    test_feature_vae,
+    test_generator_transfer,
+    test_latent_autoencoder,
+    test_latent_flow,
+    test_pretrained_vae,
+)
 from tests.generative.translation import test_cyclegan, test_pix2pix, test_style_transfer
 from tests.transfer.detection import test_detector
 
@@ -20,6 +26,8 @@ CASES = {
     "vae on a backbone": test_pretrained_vae.CASE,
     "feature vae": test_feature_vae.CASE,
     "transferred gan": test_generator_transfer.CASE,
+    "latent autoencoder": test_latent_autoencoder.CASE,
+    "latent flow": test_latent_flow.CASES["aligned"],
     "detector on features": test_detector.CASES["feature"],
     "detector on images": test_detector.CASES["parameter"],
 }

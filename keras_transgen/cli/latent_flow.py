@@ -1,0 +1,170 @@
+"""`generate train --model latent-flow`: an autoencoder first, its gate, then a flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.options import say_written
+from keras_transgen.cli.quiet import fit_verbosity
+from keras_transgen.cli.resumable import ResumableTraining, preview_interval
+
+LATENT_FLOW = "latent-flow"
+_EPOCHS = 20
+_HELD_OUT, _MOST_HELD_OUT, _FEWEST_JUDGED = 10, 1000, 20
+_VALUE_RANGE = (-1.0, 1.0)
+_GRID = 64
+
+
+def train_latent_flow(
+    run: ResumableTraining, settings: dict[str, Any], images: str, by_class: bool, restart: bool
+) -> Any:
+    """Train both in turn, each for the epochs, steps or minutes that were asked for.
+
+    A tenth of the images is held out of both. A run that goes on takes up what was unfinished; an
+    autoencoder that was finished is read from `autoencoder/model.keras`.
+
+    Args:
+        run: Of the flow and of the whole.
+        settings: Of the command.
+        images: As the user gave them.
+        by_class: Whether images have classes.
+        restart: Whether to begin anew.
+    """
+    import keras
+    import numpy as np
+
+    from keras_transgen.callbacks import SampleGrid
+    from keras_transgen.fusion import LatentFlow
+    from keras_transgen.plotting import plot_learning_curves, plot_sample_grid, save_figure
+    from keras_transgen.training import write_whole_json
+
+    seed = settings["seed"]
+    keras.utils.set_random_seed(seed)
+    data, names = example_images(
+        images,
+        settings["image_size"],
+        settings["color"],
+        by_class,
+        _VALUE_RANGE,
+        seed,
+        check=settings["check"],
+        skip_broken=settings["skip_broken"],
+    )
+    pixels, labels = (np.stack(part) for part in zip(*data.as_numpy_iterator()))
+    order = np.random.default_rng(seed).permutation(len(pixels))
+    pixels, labels = pixels[order], labels[order]
+    held_out = min(max(1, len(pixels) // _HELD_OUT), _MOST_HELD_OUT)
+    goes_on = run.folder.exists()
+    run.output.mkdir(parents=True, exist_ok=True)
+    run.remember(run.seconds)
+    autoencoder = _autoencoder(run, settings, pixels, held_out, goes_on, restart)
+    _tell_gate(run, autoencoder, pixels[-held_out:], settings["judge"])
+    conditions = {"class_names": names} if names else {}
+    flow = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
+    learnt = (pixels[:-held_out], labels[:-held_out]) if names else (pixels[:-held_out],)
+    batches = -(-len(learnt[0]) // settings["batch_size"])
+    passes = run.epochs(settings["epochs"], batches, _EPOCHS)
+    of_classes = np.repeat(np.arange(len(names)), 8)
+    shown = {"condition": of_classes} if names else {"count": _GRID}
+    grid = SampleGrid(
+        run.output / "samples",
+        every=preview_interval(passes),
+        seed=seed,
+        class_names=names or None,
+        root=run.output,
+        **shown,
+    )
+    flow.fit(
+        *learnt,
+        batch_size=settings["batch_size"],
+        epochs=passes,
+        callbacks=[*run.callbacks(), grid],
+        verbose=fit_verbosity(),
+    )
+    flow.save(run.output / "model.keras")
+    write_whole_json(run.output / "classes.json", names)
+    save_figure(plot_learning_curves(run.curves()), run.output / "learning_curves.png")
+    asked = of_classes if names else _GRID
+    figure = plot_sample_grid(
+        flow.sample(asked, seed=seed),
+        labels=of_classes if names else None,
+        class_names=names or None,
+        real=pixels[:_GRID],
+        real_labels=labels[:_GRID] if names else None,
+        value_range=_VALUE_RANGE,
+        title="real images and samples",
+    )
+    save_figure(figure, run.output / "samples.png")
+    say_written(run.console, run.output)
+    run.end()
+    return flow
+
+
+def _autoencoder(
+    run: ResumableTraining,
+    settings: dict[str, Any],
+    pixels: Any,
+    held_out: int,
+    goes_on: bool,
+    restart: bool,
+) -> Any:
+    """The trained autoencoder: read, where this run has finished it, or trained."""
+    import keras_transgen as ktg
+    from keras_transgen.fusion import LatentAutoencoder, PerceptualLoss
+    from keras_transgen.plotting import plot_learning_curves, save_figure
+
+    folder: Path = run.output / "autoencoder"
+    own = {**settings, "model": f"{LATENT_FLOW}, autoencoder"}
+    with ResumableTraining(folder, own, run.console, restart, run.minutes, run.steps) as part:
+        if goes_on and not part.folder.exists() and (folder / "model.keras").exists():
+            return ktg.load_model(folder / "model.keras")
+        loss = None
+        if settings["perceptual"] is not None:
+            side = pixels.shape[1:3]
+            loss = PerceptualLoss(settings["perceptual"], value_range=_VALUE_RANGE, image_size=side)
+        model = LatentAutoencoder(
+            pixels.shape[1:],
+            loss,
+            latent_channels=settings["latent_dim"] or 8,
+            perceptual_weight=2.0,
+            seed=settings["seed"],
+        )
+        batch_size = min(16, settings["batch_size"])
+        learnt = pixels[:-held_out]
+        passes = part.epochs(settings["epochs"], -(-len(learnt) // batch_size), _EPOCHS)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.fit(
+            learnt,
+            batch_size=batch_size,
+            epochs=passes,
+            callbacks=part.callbacks(),
+            validation_data=pixels[-held_out:],
+            verbose=fit_verbosity(),
+        )
+        model.save(folder / "model.keras")
+        save_figure(plot_learning_curves(part.curves()), folder / "learning_curves.png")
+        save_figure(model.reconstruction_grid(pixels[-8:]), folder / "reconstructions.png")
+        part.end()
+        return model
+
+
+def _tell_gate(run: ResumableTraining, autoencoder: Any, held_out: Any, judge: str | None) -> None:
+    """Print the kernel distance of held-out images' reconstructions: no flow comes below it."""
+    from keras_transgen.backbones import load_backbone
+    from keras_transgen.evaluation import SampleQuality
+
+    if judge is None:
+        return
+    if len(held_out) < _FEWEST_JUDGED:
+        run.console.print(f"Too few held-out images to judge reconstructions: {len(held_out)}")
+        return
+    quality = SampleQuality(load_backbone(judge), value_range=_VALUE_RANGE)
+    quality.update_real(held_out)
+    quality.update_generated(autoencoder.reconstruct(held_out))
+    run.console.print(
+        f"Reconstructions of {len(held_out)} held-out images: kernel distance "
+        f"{quality.result().kernel_distance:.3g}. Samples of the flow will hardly come below it.",
+        soft_wrap=True,
+    )
