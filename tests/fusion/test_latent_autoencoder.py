@@ -18,7 +18,9 @@ SMALL = {"image_shape": (8, 8, 1), "latent_channels": 2, "width": 4}
 
 def made(**kwargs):
     return FixedNoiseAutoencoder(
-        **{**SMALL, "adversarial_weight": 0.1, "adversarial_start": 0, **kwargs},
+        # So heavy that the small steps of the checks on half precision move a weight of one.
+        **{**SMALL, "pixel_weight": 50.0, "adversarial_weight": 5.0, "adversarial_start": 0},
+        **kwargs,
         perceptual_loss=PerceptualLoss(small_backbone(), ["half"]),
         discriminator_filters=2,
     )
@@ -26,7 +28,7 @@ def made(**kwargs):
 
 def compiled(model, **options):
     # Adam divides by the gradient's size, which turns rounding into whole steps.
-    model.compile(keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05), **options)
+    model.compile(keras.optimizers.SGD(0.001), keras.optimizers.SGD(0.05), **options)
 
 
 CASE = ModelCase(
