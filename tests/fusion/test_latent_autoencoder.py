@@ -28,7 +28,12 @@ def made(**kwargs):
 
 def compiled(model, **options):
     # Adam divides by the gradient's size, which turns rounding into whole steps.
-    model.compile(keras.optimizers.SGD(0.001), keras.optimizers.SGD(0.05), **options)
+    optimizers = keras.optimizers.SGD(0.001), keras.optimizers.SGD(0.05)
+    if keras.config.dtype_policy().name == "mixed_float16":
+        # Of so heavy losses the usual scale of 2**15 is beyond float16: no step would be taken.
+        scaled = keras.optimizers.LossScaleOptimizer
+        optimizers = tuple(scaled(each, initial_scale=64.0) for each in optimizers)
+    model.compile(*optimizers, **options)
 
 
 CASE = ModelCase(

@@ -37,7 +37,7 @@ def case(**kwargs):
     )
 
 
-CASES = {"aligned": case(align_with=features(), align_layer="active", mirrored=True)}
+CASES = {"aligned": case(align_with=features(), align_layer="active")}
 
 
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
