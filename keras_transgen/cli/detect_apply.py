@@ -96,6 +96,11 @@ def run_detect_apply(
     model = _detector(model_file, allow_unsafe_ops)
     second = None if classifier is None else _classifier(classifier, allow_unsafe_ops)
     folder, files = _files(images)
+    if pictures and images.is_dir() and output.resolve().is_relative_to(images.resolve()):
+        raise ValueError(
+            "The pictures would be taken for images by the next run: give an --output beside the "
+            f"folder of images. Received: --output {output} in {images}"
+        )
     index = ImageIndex(tuple(files), None, None)
     found = readable_images(index, check, skip_broken, MAX_PIXELS, "detect apply")
     paths = [Path(path) for path in found.index.paths]

@@ -88,7 +88,7 @@ def coco_boxes(
                 f"{what}={printable(each.get(what), 80)} in annotation "
                 f"{printable(each.get('id'), 80)} of {printable(file)}"
             )
-        if each.get("iscrowd"):
+        if each.get("iscrowd") in (1, "1"):
             continue
         if not isinstance(box, list) or len(box) != 4:
             raise ValueError(

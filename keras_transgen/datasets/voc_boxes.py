@@ -151,6 +151,11 @@ def _read(file: Path, max_bytes: int) -> _Annotation:
             "Expected an annotation in XML, without a document type declaration. "
             f"Received: {printable(file)} ({printable(error)})"
         ) from error
+    if root.tag != "annotation":
+        raise ValueError(
+            "Expected an <annotation> of PASCAL VOC, without a namespace. "
+            f"Received: {printable(file)} (<{printable(root.tag)}>)"
+        )
     width, height = (number_or_nan(root.findtext(f"size/{side}")) for side in ("width", "height"))
     # Some programs leave the size out, or zero.
     size = (int(height), int(width)) if 1 <= width < 2**31 and 1 <= height < 2**31 else None
@@ -163,7 +168,7 @@ def _read(file: Path, max_bytes: int) -> _Annotation:
                 "Expected a name and a bndbox of four numbers (xmin, ymin, xmax, ymax) in each "
                 f"object. Received: object {number} of {printable(file)} without"
             )
-        difficult = (each.findtext("difficult") or "0").strip() not in ("0", "false", "False")
+        difficult = (each.findtext("difficult") or "0").strip().lower() in ("1", "true")
         objects.append(_Object(name, edges, difficult))
     return _Annotation((root.findtext("filename") or "").strip(), size, objects)
 

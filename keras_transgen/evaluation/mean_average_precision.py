@@ -174,7 +174,8 @@ def _arrays(values: Any, number: int, third: str, default: Any) -> tuple[np.ndar
     labels = np.asarray(_part(values, "labels")).reshape(-1)
     extra = _part(values, third)
     extra = np.asarray(np.full(len(labels), default) if extra is None else extra).reshape(-1)
-    whole = labels.size == 0 or np.array_equal(labels, np.floor(labels))
+    numbers = labels.dtype.kind in "iufb"
+    whole = labels.size == 0 or (numbers and np.array_equal(labels, np.floor(labels)))
     finite = bool(np.isfinite(boxes).all() and np.isfinite(extra.astype("float64")).all())
     if not len(boxes) == len(labels) == len(extra) or not whole or not finite:
         raise ValueError(

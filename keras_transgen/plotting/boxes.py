@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES_PER_IMAGE = 2.6
+_HIGHEST = 3.0
 _MOST_INCHES = 13.0
 
 
@@ -76,7 +77,9 @@ def plot_boxes(
         raise ValueError(f"Expected columns of at least 1. Received: columns={columns}")
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
-    ratio = max(each.shape[0] / each.shape[1] for each in pictures)
+    # Of a strip a pixel wide the figure would be higher than memory.
+    ratio = min(max(each.shape[0] / each.shape[1] for each in pictures), _HIGHEST)
+    ratio = max(ratio, 1.0 / _HIGHEST)
     width = min(_INCHES_PER_IMAGE, _MOST_INCHES / columns)
     figure = new_figure(width * columns, width * ratio * rows + (0.4 if title else 0.0), title)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -376,3 +376,10 @@ def test_options_reach_the_detector(scenes, tmp_path):
     assert (config["class_loss"], config["pad_to_aspect_ratio"]) == ("quality_focal", True)
     varied = config["augmentation"]["config"]
     assert (varied["vertical"], varied["smallest_crop"], varied["contrast"]) == (True, 0.6, 0.2)
+
+
+def test_pictures_do_not_go_among_the_images(detector_file, scenes):
+    images = scenes / "voc" / "JPEGImages"
+    with pytest.raises(ValueError, match="give an --output beside the folder of images"):
+        run("apply", detector_file, images, "--output", images / "found")
+    assert not (images / "found").exists()

@@ -21,7 +21,7 @@ def annotated():
             {"id": 3, "file_name": "deep/a.png", "width": 8, "height": 6},
         ],
         "annotations": [
-            {"id": 1, "image_id": 3, "category_id": 18, "bbox": [1, 2, 3.5, 4]},
+            {"id": 1, "image_id": 3, "category_id": 18, "bbox": [1, 2, 3.5, 4], "iscrowd": "0"},
             {"id": 2, "image_id": 3, "category_id": 2, "bbox": [0, 0, 8, 6], "iscrowd": 0},
             {"id": 3, "image_id": 3, "category_id": 2, "bbox": [0, 0, 1, 1], "iscrowd": 1},
         ],

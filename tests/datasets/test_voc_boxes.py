@@ -122,6 +122,13 @@ def test_difficult_objects_may_be_left_out(folder):
     assert [labels for _, _, labels in listed(data)] == [[1], [1]]
 
 
+def test_other_words_than_1_are_not_difficult(tmp_path):
+    words = ("Unspecified", "0.0", "1", "true", "")
+    write(tmp_path, "a", described(*[("x", word, 1, 1, 4, 4) for word in words]))
+    (image,) = voc_boxes(tmp_path, skip_difficult=True)
+    assert len(image[1]["labels"]) == 3
+
+
 def test_shuffling_is_another_order_in_each_epoch_and_the_same_again_for_a_seed(tmp_path):
     for value in range(8):
         write(tmp_path, str(value), described(("x", 0, 1, 1, 1 + value, 6)), value)
@@ -173,6 +180,8 @@ BOMB = (
         (b"", "in XML"),
         (b"\xff\xd8\xff no xml", "in XML"),
         ('<?xml version="1.0" encoding="hex"?><annotation/>', "in XML"),
+        ("<svg/>", "an <annotation> of PASCAL VOC.*<svg>"),
+        ('<annotation xmlns="http://x"><object/></annotation>', "without a namespace"),
         (described(("", 0, 1, 1, 2, 2)), "object 0 of"),
         (described(("x", 0, 1, 1, 2, "")), "object 0 of"),
         (described(("x", 0, 1, 1, 2, 2), ("x", 0, 1, 1, "nan", 2)), "object 1 of"),

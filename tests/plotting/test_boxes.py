@@ -40,6 +40,12 @@ def test_places_without_an_image_are_empty():
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
 
 
+def test_strips_make_no_endless_figure():
+    for shape in ((1000, 1, 1), (1, 1000, 1)):
+        figure = plot_boxes([np.ones(shape)], [FOUND[0]])
+        assert 1 / 3 - 0.01 < figure.get_figheight() / figure.get_figwidth() < 3.01
+
+
 def test_what_does_not_go_together_is_refused():
     with pytest.raises(ValueError, match="1 images, found of 2"):
         plot_boxes(IMAGES[:1], FOUND)

@@ -14,8 +14,9 @@ from keras_transgen.evaluation.mean_average_precision import (
     MeanAveragePrecision,
     mean_average_precision,
 )
-from keras_transgen.training.batch_assertions import own_words
-from keras_transgen.transfer.detection.square import Square
+from keras_transgen.training.batch_assertions import own_words, stop_at_wrong_values
+from keras_transgen.transfer.detection.objects import as_dense
+from keras_transgen.transfer.detection.square import Square, check_kind
 from keras_transgen.transfer.detection.suppression import Suppressed
 
 
@@ -57,7 +58,7 @@ def images_dataset(x: Any) -> tf.data.Dataset:
                 "Expected a data set of images [height, width, channels], or of batches of such. "
                 f"Received: a data set of {x.element_spec}"
             )
-        return data.unbatch() if rank == 4 else data
+        return data.unbatch().map(as_dense) if rank == 4 else data
     if any(isinstance(image, (str, os.PathLike)) for image in x):
         raise ValueError(
             "Expected images, not names of files: read them by datasets.read_image(path), or "
@@ -69,6 +70,11 @@ def images_dataset(x: Any) -> tf.data.Dataset:
             "Expected images [count, height, width, channels], or a list of images [height, width, "
             "channels]; one alone goes into a list, [image]. Received: "
             + (f"{len(images)} of shape {images[0].shape}" if images else "none")
+        )
+    if len({image.shape[-1] for image in images}) > 1 or not all(image.size for image in images):
+        raise ValueError(
+            "Expected images with pixels, all of the same channels. "
+            f"Received: images of shapes {sorted({image.shape for image in images})[:3]}"
         )
     kind = np.result_type(*{image.dtype for image in images})
     specification = tf.TensorSpec([None, None, images[0].shape[-1]], kind)
@@ -94,10 +100,13 @@ def found_in(
         function: From a batch of squares to what is found in them.
         class_names: Of the labels.
     """
+    check_kind(data.element_spec.dtype)
 
     def fit(image: Any) -> Any:
         size = tf.shape(image)[:2]
-        return square.image(image), tf.tile(size[::-1], [2]), tf.tile(square.scale(size), [2])
+        with tf.control_dependencies(stop_at_wrong_values(image, square.value_range, "images")):
+            made = square.image(image)
+        return made, tf.tile(size[::-1], [2]), tf.tile(square.scale(size), [2])
 
     batches = data.map(fit, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size)
     with own_words(data):

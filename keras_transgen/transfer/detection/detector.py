@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
@@ -35,7 +36,7 @@ from keras_transgen.transfer.detection.head import detection_head
 from keras_transgen.transfer.detection.objects import padded_batches
 from keras_transgen.transfer.detection.point_outputs import PointOutputs, taken_apart
 from keras_transgen.transfer.detection.points import grid_points
-from keras_transgen.transfer.detection.square import Square
+from keras_transgen.transfer.detection.square import Square, check_kind
 from keras_transgen.transfer.detection.suppression import Suppressed, suppress
 
 _SCORE, _IOU = 0.3, 0.5
@@ -234,6 +235,21 @@ class Detector(DetectorData):
         return (self.image_size, self.image_size, shape[-1] or 3)
 
     # From images to objects
+
+    def check_inputs(self, x: Any) -> None:
+        """Refuse what `predict` would misread; see `TrainerModel.check_inputs`.
+
+        Raises:
+            ValueError: The images are of another size than the model's, or of a type without range.
+        """
+        shape = tuple(getattr(x, "shape", np.shape(x)))
+        if shape[1:] != self.image_shape:
+            raise ValueError(
+                f"predict takes images [batch, {', '.join(map(str, self.image_shape))}]; detect "
+                "takes images of any size, and gives boxes in their own pixels. "
+                f"Received: images of shape {shape}"
+            )
+        check_kind(x.dtype)
 
     def point_outputs(self, inputs: Any, training: bool = False) -> PointOutputs:
         """Classes and boxes at each point, before anything is suppressed.

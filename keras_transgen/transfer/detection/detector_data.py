@@ -164,6 +164,8 @@ class DetectorData(DetectorStep):
             )
         if epochs is not None:
             check_epochs(epochs)
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be positive. Received: batch_size={batch_size}")
         self._learn_names(x)
         size = batch_size or BATCH_SIZE
         show = verbose not in (0, 2)

@@ -17,6 +17,9 @@ from keras_transgen.transfer.detection.losses import CLASS_LOSSES
 TRANSFERS = ("feature", "parameter", "structure")
 _COUNTS = ("num_classes", "image_size", "head_width", "head_depth", "max_boxes", "max_detections")
 
+# More takes all memory for one image; a file that says so is no detector's.
+_MOST = {"image_size": 4096, "head_depth": 32}
+
 
 def check_settings(settings: dict[str, Any], delta_arguments: Any) -> None:
     """Refuse what no detector can be made of, before a network is loaded.
@@ -34,6 +37,9 @@ def check_settings(settings: dict[str, Any], delta_arguments: Any) -> None:
             raise ValueError(
                 f"{name} must be a whole number of at least 1. Received: {name}={value!r}"
             )
+    for name, most in _MOST.items():
+        if settings[name] > most:
+            raise ValueError(f"{name} must be at most {most}. Received: {name}={settings[name]}")
     transfer, scales = settings["transfer"], settings["scales"]
     if transfer not in TRANSFERS:
         raise ValueError(f"transfer must be one of {TRANSFERS}. Received: transfer={transfer!r}")

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.training.batch_assertions import own_words, stop_at_wrong_values, stop_unless
-from keras_transgen.transfer.detection.square import Square
+from keras_transgen.transfer.detection.square import Square, check_kind
 
 # Images that together take more bytes are not brought into memory.
 LARGEST_IN_MEMORY = 2**31
@@ -94,6 +94,7 @@ def fitted(
         corners, for labels outside of the classes, for values outside of the range, and for too
         many objects.
     """
+    check_kind(data.element_spec[0].dtype)
 
     def fit(image: Any, objects: Any) -> Any:
         boxes, labels = tf.cast(objects["boxes"], tf.float32), tf.cast(objects["labels"], tf.int64)
@@ -246,7 +247,12 @@ def _one_by_one(data: tf.data.Dataset) -> tf.data.Dataset:
         }
         return images, filled
 
-    return chosen.map(dense).unbatch()
+    return chosen.map(dense).unbatch().map(lambda image, found: (as_dense(image), found))
+
+
+def as_dense(image: Any) -> tf.Tensor:
+    """One image of a ragged batch, all of whose rows are of one length, or any other as it is."""
+    return image.to_tensor() if _is_ragged(image) else image
 
 
 def _is_ragged(values: Any) -> bool:

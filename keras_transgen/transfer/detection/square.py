@@ -7,6 +7,24 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 
+def check_kind(dtype: Any) -> None:
+    """Refuse images of which nobody says what the values mean.
+
+    Args:
+        dtype: Of images: uint8 goes from 0 to 255, floats have the model's range.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    kind = tf.as_dtype(dtype)
+    if kind != tf.uint8 and not kind.is_floating:
+        raise ValueError(
+            "Expected uint8 images, or floats in value_range: bring other integers there, "
+            "(images / 65535).astype('float32') for uint16 and the range (0, 1). "
+            f"Received: images of {kind.name}"
+        )
+
+
 class Square(NamedTuple):
     """How images become squares.
 

@@ -433,3 +433,42 @@ def test_images_that_keep_their_ratio_are_not_found_under_the_key_of_others(tmp_
         square = next(iter(model.fitted([WIDE], objects)))[0]
         expected = model.backbone(square[None])[0]
         np.testing.assert_allclose(batches[0][0]["scale_00"], expected, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "bool"])
+def test_values_of_which_nobody_says_the_range_are_refused(kind):
+    images = IMAGES[:2].astype(kind)
+    for call in (
+        lambda: detector().fit(images, {k: v[:2] for k, v in OBJECTS.items()}),
+        lambda: detector().detect(images),
+        lambda: detector().predict(images),
+    ):
+        with pytest.raises(ValueError, match=f"floats in value_range.*images of {kind}"):
+            call()
+
+
+def test_images_that_cannot_be_looked_at_are_refused():
+    with pytest.raises(ValueError, match=r"images of values in \[0, 1\]"):
+        detector().detect(IMAGES[:2] * 255)
+    with pytest.raises(ValueError, match=r"images of values in \[0, 1\].*nan"):
+        detector().detect(np.full_like(IMAGES[:2], np.nan))
+    with pytest.raises(ValueError, match="all of the same channels"):
+        detector().detect([IMAGES[0], np.repeat(IMAGES[0], 3, axis=-1)])
+    with pytest.raises(ValueError, match=r"images with pixels.*\(0, 16, 1\)"):
+        detector().detect([IMAGES[0], IMAGES[0][:0]])
+    with pytest.raises(ValueError, match=r"predict takes images \[batch, 16, 16, 1\]; detect"):
+        detector().predict(np.zeros((2, 20, 20, 1), "float32"))
+    with pytest.raises(ValueError, match="batch_size must be positive"):
+        detector().fit(IMAGES, OBJECTS, batch_size=-3)
+    for name, value in {"image_size": 5000, "head_depth": 1000}.items():
+        with pytest.raises(ValueError, match=f"{name} must be at most"):
+            ktg.Detector(backbone(), 2, **{"image_size": SIZE, name: value})
+
+
+def test_a_ragged_batch_of_images_of_several_sizes():
+    images = [IMAGES[0], np.repeat(IMAGES[1], 2, axis=0)]
+    ragged = tf.ragged.stack([tf.RaggedTensor.from_tensor(image) for image in images])
+    data = tf.data.Dataset.from_tensors(ragged)
+    model = detector()
+    for one, other in zip(model.detect(data, score=0.0), model.detect(images, score=0.0)):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-5)
