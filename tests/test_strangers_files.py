@@ -161,6 +161,7 @@ SAMPLES = {
         tiny_modules.convolution_module(Path(tempfile.mkdtemp(), "module"))
     ),
     "SelfAttentionBlock": layer("SelfAttentionBlock", 4, 2),
+    "SemiSupervisedGAN": layer("SemiSupervisedGAN", 2, (4,), 2, width=2),
     "StructureTransfer": layer("StructureTransfer", "digits", 2, rank=2),
     "StyleFeatures": layer("StyleFeatures", "digits"),
     "StyleTransfer": style_transfer,
@@ -174,6 +175,7 @@ SAMPLES = {
         cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1
     ),
     "WaveNet": layer("WaveNet", 100, layers_per_stack=2, residual_channels=2, skip_channels=2),
+    "WeightNormalization": lambda: cls_of("WeightNormalization")(keras.layers.Dense(2)),
     "UnfreezeAt": layer("UnfreezeAt", 0.5, 2),
     "VAE": layer("VAE", (4,), latent_dim=2),
     "VampPrior": layer("VampPrior", 2),

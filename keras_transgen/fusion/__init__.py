@@ -22,5 +22,6 @@ __all__, __getattr__, __dir__ = lazy_names(
         "PretrainedEncoder": "pretrained_encoder",
         "PretrainedVAE": "pretrained_vae",
         "ProjectedDiscriminator": "projected_discriminator",
+        "SemiSupervisedGAN": "semi_supervised_gan",
     },
 )

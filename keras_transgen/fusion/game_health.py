@@ -1,0 +1,39 @@
+"""A warning where the discriminator of a semi-supervised GAN has won, and nothing is learnt."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import keras
+
+WON_BELOW = 0.02
+FAR_ABOVE = 10.0
+
+
+class GameHealth(keras.callbacks.Callback):
+    """Warns once after an epoch whose unlabelled loss is near 0 and matching loss is above 10.
+
+    Where a classifier of MNIST gained, the unlabelled loss stayed between 0.25 and 0.45; where the
+    generator had a sigmoid, the first sign came, then the second, and the gain was nil.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        unlabelled, matching = logs.get("unlabelled_loss"), logs.get("matching_loss")
+        if self._told or unlabelled is None or matching is None:
+            return
+        if float(unlabelled) < WON_BELOW and float(matching) > FAR_ABOVE:
+            self._told = True
+            warnings.warn(
+                "The discriminator tells all generated examples from real ones, and the generator "
+                "no longer comes near: what is learnt now comes from the labels alone. Take "
+                "generator_output='softplus' or 'linear', more input_noise, or a lower rate of the "
+                f"discriminator's optimizer. Epoch {epoch + 1}: unlabelled_loss "
+                f"{float(unlabelled):.3g}, matching_loss {float(matching):.3g}",
+                stacklevel=2,
+            )

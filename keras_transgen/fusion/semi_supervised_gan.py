@@ -1,0 +1,580 @@
+"""A classifier from few labels and many examples without, and a generator that helps it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.datasets.class_names import checked_class_names
+from keras_transgen.fusion.game_health import GameHealth
+from keras_transgen.fusion.labelled_and_unlabelled import (
+    check_labels_where_known,
+    labelled_and_all,
+)
+from keras_transgen.fusion.paired_batches import paired_batches
+from keras_transgen.fusion.semi_supervised_losses import generated_losses, mean_where, real_losses
+from keras_transgen.fusion.semi_supervised_step import (
+    labelled_rows,
+    move_discriminator,
+    move_generator,
+    supervised_part,
+)
+from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
+from keras_transgen.generative.adversarial.batch_coupling import is_batch_coupled
+from keras_transgen.generative.adversarial.player_networks import (
+    known_latent_dim,
+    known_shape,
+    one_shape,
+)
+from keras_transgen.generative.generative_model import graph, in_parts, sampling_seed
+from keras_transgen.generative.moving_average import MovingAverage, averaged
+from keras_transgen.generative.network_calls import called
+from keras_transgen.generative.network_ends import refuse_other_range
+from keras_transgen.generative.networks.condition_scale import some_rows
+from keras_transgen.generative.networks.semi_supervised import (
+    OUTPUTS,
+    class_logits_layer,
+    semi_supervised_discriminator,
+    semi_supervised_generator,
+    start_at_mean,
+)
+from keras_transgen.generative.networks.weight_normalization import start_from_data
+from keras_transgen.generative.parts_range import refuse_other_ranges
+from keras_transgen.generative.serving import examples_spec, generator_endpoints
+from keras_transgen.training.batch_assertions import stop_at_wrong_labels
+from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.entrance import FIT_DATA, is_batches
+from keras_transgen.training.named_classes import NamesClasses
+from keras_transgen.training.replica_batches import refuse_idle_replicas
+from keras_transgen.training.serving import Endpoint
+from keras_transgen.training.trainer import batch_size_of
+
+_DEFAULT_LATENT_DIM = 100
+_DENSE_WIDTH = 250
+_FILTERS = 32
+_BATCH_SIZE = 100
+# Of examples, from which built networks start.
+_START_ROWS = 500
+_DENSE_RATE = 3e-3
+_RATE = 3e-4
+_LOGS = ("supervised_loss", "accuracy", "unlabelled_loss", "matching_loss")
+
+
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class SemiSupervisedGAN(NamesClasses, AdversarialModel):
+    """Classifies from few labels and many examples without any, by `fit(x, y, unlabelled=...)`.
+
+    The discriminator gives K class logits l; with Z = logsumexp(l) an example is real with the
+    probability sigmoid(Z), as if a class "generated" had the logit 0. It minimises
+
+        supervised loss  = mean over labelled examples of logsumexp(l) - l[y]
+        unlabelled loss  = 1/2 mean over examples of softplus(-Z) + 1/2 mean over samples of
+                           softplus(Z)
+
+    and the generator the matching loss, the mean over features of the squared difference between
+    the mean features of samples and of examples.
+
+    A step takes `batch_size` examples without their labels, as many that have labels, and as many
+    samples. An epoch is a pass over all examples, labelled ones included; those with labels come in
+    turns beside them. Data sets and generators give their own batches, in which the label -1 says
+    that there is none; half as many samples as rows go with them.
+
+    The unlabelled loss tells how the game stands: at 0.25 to 0.45 there is a gain; at 0, with a
+    matching loss above 10, there is none, and a warning says so. On a backbone's features with
+    balanced labels no gain over `FeatureTransfer` was shown.
+
+    Args:
+        num_classes: Number of classes K.
+        example_shape: `(features,)` of vectors or `(size, size, channels)` of images. Defaults to
+            what the networks handed in say.
+        latent_dim: Length of the latent vectors, standard normal. Defaults to what the generator
+            handed in takes, else to 100.
+        generator: Keras model from `[batch, latent_dim]` to `[batch, *example_shape]`; built by
+            default.
+        discriminator: Keras model from `[batch, *example_shape]` to features `[batch, features]`,
+            to which the model adds the class logits; built by default. No example's features may
+            depend on another's, as they do by batch normalization.
+        width: Of the networks that are built: units of the last dense layers (250 by default), or
+            channels of the largest maps (32).
+        input_noise: Standard deviation of normal noise that a discriminator built here adds to
+            examples in training, in units of the data. Defaults to 0.3.
+        hidden_noise: The same, before its other layers. Defaults to 0.5.
+        generator_output: How a generator built here makes values of the range: `"softplus"` or
+            `"linear"`, which do not saturate within it, so that `sample` cuts off what lies
+            outside, or `"sigmoid"`, as published, with which the discriminator wins. `"auto"`, the
+            default, is softplus; without a range it is linear.
+        ema_decay: Decay of the moving average of all weights, by which the model predicts and
+            samples; `None` for none. Defaults to 0.999.
+        value_range: `(low, high)` of float examples and of samples; uint8 is scaled to it. `None`
+            for vectors without bounds. `"auto"`, the default, is `(-1, 1)` for images and `None`
+            for vectors.
+        class_names: Names of the classes, in the order of their numbers, instead of `num_classes`
+            or with it.
+        image_shape: Another name of `example_shape`.
+        **kwargs: `seed` and others of `TrainerModel`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the networks do not fit together.
+
+    Example:
+        ```python
+        import keras_transgen as ktg
+
+        images, labels = ktg.datasets.load_digits()
+        rows = ktg.datasets.sample_per_class(labels, 2, 0)
+        gan = ktg.fusion.SemiSupervisedGAN(10, (8, 8, 1), width=4, value_range=(0.0, 1.0))
+        gan.compile(jit_compile=False)
+        gan.fit(images[rows], labels[rows], unlabelled=images[:100], batch_size=50, verbose=0)
+        assert gan.predict(images[:4], verbose=0).shape == (4, 10)
+        classes = gan.classify(images[:4])
+        ```
+
+    Reference:
+        Salimans et al., Improved techniques for training GANs, 2016; Salimans and Kingma, Weight
+        normalization, 2016.
+    """
+
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        example_shape: tuple[int, ...] | None = None,
+        latent_dim: int | None = None,
+        generator: keras.Model | None = None,
+        discriminator: keras.Model | None = None,
+        width: int | None = None,
+        input_noise: float = 0.3,
+        hidden_noise: float = 0.5,
+        generator_output: str = "auto",
+        ema_decay: float | None = 0.999,
+        value_range: tuple[float, float] | str | None = "auto",
+        class_names: Any = None,
+        image_shape: tuple[int, ...] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if num_classes is None and class_names is not None:
+            num_classes = len(checked_class_names(class_names))
+        shape = (
+            one_shape(example_shape, image_shape)
+            or known_shape(discriminator, "input")
+            or known_shape(generator, "output")
+        )
+        if shape is None:
+            raise ValueError(
+                "Give example_shape=: (features,) of vectors or (size, size, channels) of images. "
+                "Received: example_shape=None"
+            )
+        if isinstance(value_range, str):
+            if value_range != "auto":
+                raise ValueError(
+                    "value_range must be (low, high), None or 'auto'. "
+                    f"Received: value_range={value_range!r:.100}"
+                )
+            value_range = (-1.0, 1.0) if len(tuple(shape)) == 3 else None
+        super().__init__(shape, value_range, **kwargs)
+        if latent_dim is None:
+            latent_dim = known_latent_dim(generator) or _DEFAULT_LATENT_DIM
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.width = width
+        self.input_noise, self.hidden_noise = float(input_noise), float(hidden_noise)
+        self.output_setting = generator_output
+        self.ema_decay = ema_decay
+        self._handed_in = {
+            "generator": generator is not None,
+            "discriminator": discriminator is not None,
+        }
+        self._check_settings()
+        self.set_class_names(class_names)
+        self.generator = generator if generator is not None else self._default_generator()
+        self.discriminator = (
+            discriminator if discriminator is not None else self._default_discriminator()
+        )
+        self._build_networks()
+        layers = [*self.generator_layers, *self.discriminator_layers]
+        self.average = None if ema_decay is None else MovingAverage(layers, ema_decay)
+        self._started = False
+        self._trackers = [keras.metrics.Mean(name=name) for name in _LOGS]
+        self.built = True
+        self.check_parts()
+
+    # The networks
+
+    def _default_generator(self) -> keras.Model:
+        output = self.output_setting
+        if output == "auto":
+            output = "linear" if self.value_range is None else "softplus"
+        return semi_supervised_generator(
+            self.example_shape, self.latent_dim, self._built_width(), output, self.value_range
+        )
+
+    def _default_discriminator(self) -> keras.Model:
+        return semi_supervised_discriminator(
+            self.example_shape, self._built_width(), self.input_noise, self.hidden_noise
+        )
+
+    def _built_width(self) -> int:
+        if len(self.example_shape) not in (1, 3):
+            raise ValueError(
+                "Networks are built for vectors (features,) and images (size, size, channels); "
+                "hand in generator= and discriminator= for other examples. "
+                f"Received: example_shape={self.example_shape}"
+            )
+        return self.width or (_DENSE_WIDTH if len(self.example_shape) == 1 else _FILTERS)
+
+    def _build_networks(self) -> None:
+        made = called(self.generator, keras.Input((self.latent_dim,)), "generator")
+        if tuple(getattr(made, "shape", ())[1:]) != self.example_shape:
+            raise ValueError(
+                "The generator's output must have the shape of the examples, "
+                f"[batch, {', '.join(map(str, self.example_shape))}]. "
+                f"Received: a generator with output of shape {getattr(made, 'shape', made)}"
+            )
+        inputs = keras.Input(self.example_shape)
+        found = called(self.discriminator, inputs, "discriminator")
+        shape = tuple(getattr(found, "shape", ()))
+        if len(shape) != 2 or shape[1] is None:
+            raise ValueError(
+                "The discriminator must give features [batch, features], of which the model makes "
+                f"class logits. Received: a discriminator with output of shape {shape}"
+            )
+        if is_batch_coupled(self.discriminator, [self.discriminator], inputs):
+            raise ValueError(
+                "Labelled, unlabelled and generated examples share a pass of the discriminator, so "
+                "that no example's features may depend on another's: take layer normalization or "
+                "generative.networks.weight_normalization. Received: a discriminator with batch "
+                "normalization or the like"
+            )
+        self.classifier = class_logits_layer(self.num_classes)
+        self.classifier.build((None, shape[1]))
+
+    @property
+    def discriminator_layers(self) -> list[keras.layers.Layer]:
+        """The discriminator and the layer of class logits."""
+        return [self.discriminator, self.classifier]
+
+    def features(self, examples: tf.Tensor, training: bool) -> tf.Tensor:
+        """The discriminator's features `[batch, features]` of examples, float32, as it is now."""
+        return tf.cast(self.discriminator(examples, training=training), tf.float32)
+
+    def class_logits(self, features: tf.Tensor) -> tf.Tensor:
+        """Class logits `[batch, num_classes]` of features, float32, as the layer is now."""
+        return tf.cast(self.classifier(features), tf.float32)
+
+    def check_parts(self) -> None:
+        """Refuse a generator of another range.
+
+        Raises:
+            ValueError: If the last activation of one that was handed in makes values of another.
+        """
+        refuse_other_ranges(self, self.value_range)
+        if self._handed_in["generator"]:
+            refuse_other_range(self.generator, "generator", self.value_range)
+
+    # Using the model
+
+    def call(self, x: Any, training: bool = False) -> tf.Tensor:
+        """Class logits `[batch, num_classes]` of examples, by the averaged weights."""
+        with averaged(self.average):
+            return self.class_logits(self.features(self.scaled(x), training=False))
+
+    def check_inputs(self, x: Any) -> None:
+        """Refuse what is no batch of examples; see `TrainerModel.check_inputs`."""
+        self.check_examples(x)
+
+    def classify(self, x: Any, names: bool = False, **kwargs: Any) -> np.ndarray:
+        """The most probable class.
+
+        Args:
+            x: Examples, as `predict` takes them.
+            names: Whether to give the names of classes instead of their numbers.
+            **kwargs: As in `predict`.
+
+        Returns:
+            int64 `[count]`, or with `names` strings.
+
+        Raises:
+            ValueError: The model knows no names.
+        """
+        known = np.array(self._names_needed("names=True")) if names else None
+        numbers = np.argmax(self.predict(x, **kwargs), axis=-1)
+        return numbers if known is None else known[numbers]
+
+    def sample(self, count: int = 64, seed: int | None = None, batch_size: int = 128) -> np.ndarray:
+        """Draw samples from the averaged generator; values beyond the range are cut off.
+
+        Args:
+            count: How many.
+            seed: Any integer for the same samples every time; `None` for fresh ones.
+            batch_size: Samples made at once.
+
+        Returns:
+            Float32 `[count, *example_shape]` in `value_range`. They serve the classifier: their
+            features have the right mean, and they need not look like examples.
+
+        Raises:
+            ValueError: If `count` is not positive.
+        """
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+            raise ValueError(f"count must be a positive integer. Received: count={count!r}")
+        self.average_what_was_loaded()
+        latent = tf.random.stateless_normal([count, self.latent_dim], sampling_seed(seed))
+        return in_parts(self._sampling_function, (latent,), batch_size)
+
+    @functools.cached_property
+    def _sampling_function(self) -> Callable[..., tf.Tensor]:
+        return graph(self._by_average)
+
+    def _by_average(self, latent: tf.Tensor) -> tf.Tensor:
+        with averaged(self.average):
+            samples = self.generate(latent, (), training=False)
+        return samples if self.value_range is None else tf.clip_by_value(samples, *self.value_range)
+
+    # Data
+
+    def count_of_classes(self) -> int | None:
+        """The number of classes."""
+        return self.num_classes
+
+    def knows_classes_by_number(self) -> bool:
+        """Whether a training has begun."""
+        return bool(int(self.progress.step.numpy()))
+
+    def check_labels(self, y: Any) -> None:
+        """Refuse labels that are neither classes nor -1, or none at all."""
+        check_labels_where_known(y, self.num_classes)
+
+    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
+        """Assertions that a batch's examples are in their range and its labels classes or -1."""
+        found = super().stop_at_misfits(data)
+        y = tf.cast(data[1], tf.int32)
+        return found + stop_at_wrong_labels(
+            tf.where(y == -1, tf.zeros_like(y), y), self.num_classes
+        )
+
+    @takes_any_data(*FIT_DATA, "unlabelled", training=True)
+    def fit(
+        self, x: Any = None, y: Any = None, *args: Any, unlabelled: Any = None, **kwargs: Any
+    ) -> Any:
+        """Train the model; see `TrainerModel.fit` for the other arguments.
+
+        Args:
+            x: Examples, or a data set of `(examples, labels)`.
+            y: Their classes `[count]`, by number or name; the number -1 where there is none.
+            *args: As in `keras.Model.fit`.
+            unlabelled: Further examples without labels, an array of the type of x.
+            **kwargs: As in `keras.Model.fit`. `batch_size` (100 by default) is how many examples
+                without labels a step takes.
+
+        Returns:
+            The history: `supervised_loss` and `accuracy` of the labelled examples as they train,
+            with their noise, `unlabelled_loss` and `matching_loss`.
+
+        Raises:
+            ValueError: If the data do not fit, before training starts.
+        """
+        if args:
+            # In the order of Keras, whose third argument is the size of a batch.
+            names = ("batch_size", "epochs", "verbose", "callbacks", "validation_split")
+            kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
+            if len(args) > len(names):
+                raise ValueError("Give the arguments after validation_split by name.")
+        if is_batches(x) or not is_arrays((x, y)):
+            if unlabelled is not None:
+                raise ValueError(
+                    "unlabelled= goes with arrays x and y; in a data set the label -1 says that "
+                    f"there is none. Received: unlabelled with x of type {type(x).__name__}"
+                )
+            return super().fit(x, y, **kwargs)
+        if kwargs.get("sample_weight") is not None:
+            raise self._weighs_nothing("sample weights")
+        fraction = kwargs.pop("validation_split", 0.0)
+        if fraction and kwargs.get("validation_data") is None:
+            (x, y), kwargs["validation_data"] = split_last((x, y), fraction)
+        self.check_data(x, y, None, training=False)
+        if unlabelled is not None:
+            self.check_examples(unlabelled, "unlabelled")
+        batch_size = kwargs.pop("batch_size", None) or _BATCH_SIZE
+        refuse_idle_replicas(self.distribute_strategy, x, batch_size)
+        every, some, labels = labelled_and_all(x, y, unlabelled, self.num_classes)
+        self._start_from(every)
+        shuffle = kwargs.pop("shuffle", True)
+        data = paired_batches(every, some, labels, batch_size, self.progress, bool(shuffle))
+        return super().fit(data, **kwargs)
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
+        """Refuse data that are none of this model's; built networks start from the first."""
+        super().check_data(x, y, sample_weight, training)
+        if training:
+            self._start_from(x)
+
+    def _start_from(self, x: Any) -> None:
+        """Standardise what built networks compute of examples, and begin at their mean; once."""
+        if self._started or int(self.progress.step.numpy()):
+            return
+        self._started = True
+        rows = self.scaled(tf.convert_to_tensor(some_rows(x)[:_START_ROWS]))
+        with self.distribute_strategy.scope():
+            if not self._handed_in["discriminator"]:
+                start_from_data([*self.discriminator.layers, self.classifier], rows)
+            if not self._handed_in["generator"]:
+                start_at_mean(self.generator, rows.numpy())
+            self.average_what_was_loaded()
+
+    # Training
+
+    def compile(
+        self,
+        generator_optimizer: Any = None,
+        discriminator_optimizer: Any = None,
+        jit_compile: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        """Configure the model for training; see `AdversarialModel.compile`.
+
+        Args:
+            generator_optimizer: Keras optimizer or its name. Defaults to Adam with `beta_1=0.5` and
+                a rate of 3e-3 for vectors, 3e-4 for others.
+            discriminator_optimizer: Another one, with the same default.
+            jit_compile: `True`, `False` or `"auto"`.
+            **kwargs: `run_eagerly`, `steps_per_execution`.
+        """
+        rate = _DENSE_RATE if len(self.example_shape) == 1 else _RATE
+        with self.distribute_strategy.scope():
+            chosen = [
+                keras.optimizers.Adam(rate, beta_1=0.5) if each is None else each
+                for each in (generator_optimizer, discriminator_optimizer)
+            ]
+        super().compile(*chosen, jit_compile=jit_compile, **kwargs)
+
+    def _with_own_callbacks(self, callbacks: Any) -> Any:
+        found = super()._with_own_callbacks(callbacks)
+        return [*found, GameHealth()] if isinstance(found, list) else found
+
+    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
+        """Latent vectors of the samples that a step judges, and of those that it moves."""
+        count = (batch_size_of(data) + 1) // 2
+        seeds = [tf.random.experimental.stateless_fold_in(seed, number) for number in range(2)]
+        latents = [tf.random.stateless_normal([count, self.latent_dim], each) for each in seeds]
+        return [{"latent": latent} for latent in latents[: 2 if training else 1]]
+
+    def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Move the classifier, then the generator, then the averages."""
+        x, y, _ = self.unpack(data)
+        labels = _as_numbers(y)
+        means = move_discriminator(self, x, labels, noise[0]["latent"])
+        means |= move_generator(self, x, labels, noise[1]["latent"])
+        if self.average is not None:
+            self.average.update(self.progress.step.value)
+        return self._epoch_means_of(means)
+
+    def evaluation_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
+        """Supervised loss and accuracy where there are labels, and the unlabelled loss of all."""
+        x, y, _ = self.unpack(data)
+        labels, latent = _as_numbers(y), noise[0]["latent"]
+
+        def evaluated() -> tuple[tf.Tensor, ...]:
+            with averaged(self.average):
+                samples = self.generate(latent, (), training=False)
+                rows = batch_size_of(x)
+                both = self.features(tf.concat([x, samples], axis=0), training=False)
+                logits = self.class_logits(both)
+            real = mean_where(real_losses(logits[:rows]), tf.ones([rows]))
+            made = mean_where(generated_losses(logits[rows:]), tf.ones([batch_size_of(latent)]))
+            return *supervised_part(logits[:rows], labels), 0.5 * (real + made)
+
+        supervised, accuracy, unlabelled = self.replica_function(evaluated)()
+        count = tf.reduce_sum(labelled_rows(labels))
+        return self._epoch_means_of(
+            {
+                "supervised_loss": (supervised, count),
+                "accuracy": (accuracy, count),
+                "unlabelled_loss": (unlabelled, tf.cast(batch_size_of(x), tf.float32)),
+            }
+        )
+
+    def _epoch_means_of(
+        self, means: dict[str, tuple[tf.Tensor, tf.Tensor]]
+    ) -> dict[str, tf.Tensor]:
+        results = {}
+        for tracker in self._trackers:
+            if tracker.name in means:
+                mean, count = means[tracker.name]
+                tracker.update_state(tf.where(count > 0, mean, 0.0), sample_weight=count)
+                results[tracker.name] = tracker.result()
+        return results
+
+    # Saving and serving
+
+    def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
+        """`predict`, class logits of examples, and the generator's `sample` and `decode`."""
+
+        def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"logits": self(inputs)}
+
+        spec = examples_spec(self, input_signature)
+        return {"predict": Endpoint(predict, spec), **generator_endpoints(self, self._by_average)}
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "example_shape": self.example_shape,
+            "latent_dim": self.latent_dim,
+            **self._networks_handed_in(),
+            "width": self.width,
+            "input_noise": self.input_noise,
+            "hidden_noise": self.hidden_noise,
+            "generator_output": self.output_setting,
+            "ema_decay": self.ema_decay,
+            "value_range": self.value_range,
+            **({} if self.class_names is None else {"class_names": list(self.class_names)}),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SemiSupervisedGAN:
+        """Make the model again from what `get_config` returned."""
+        network = Nested(keras.Model, optional=True)
+        return cls(**arguments_from_file(cls, config, generator=network, discriminator=network))
+
+    def _check_settings(self) -> None:
+        if not _is_count(self.num_classes) or self.num_classes < 2:
+            raise ValueError(
+                "num_classes must be a whole number of at least 2. "
+                f"Received: num_classes={self.num_classes!r:.100}"
+            )
+        if not _is_count(self.latent_dim) or not (self.width is None or _is_count(self.width)):
+            raise ValueError(
+                "latent_dim and width must be whole numbers from 1 up. Received: "
+                f"latent_dim={self.latent_dim!r:.100}, width={self.width!r:.100}"
+            )
+        noises = (self.input_noise, self.hidden_noise)
+        if not all(0 <= noise < math.inf for noise in noises):
+            raise ValueError(
+                "input_noise and hidden_noise must be finite and not negative. "
+                f"Received: input_noise={noises[0]}, hidden_noise={noises[1]}"
+            )
+        if not isinstance(self.output_setting, str) or self.output_setting not in (
+            "auto",
+            *OUTPUTS,
+        ):
+            raise ValueError(
+                f"generator_output must be 'auto' or one of {list(OUTPUTS)}. "
+                f"Received: generator_output={self.output_setting!r:.100}"
+            )
+
+
+def _as_numbers(y: Any) -> tf.Tensor:
+    return tf.reshape(tf.cast(y, tf.int32), [-1])
+
+
+def _is_count(value: Any) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    return whole and value >= 1
