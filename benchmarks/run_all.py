@@ -34,6 +34,7 @@ SCRIPTS = (
     "gan_transfer.py",
     "generated_data.py",
     "generated_features.py",
+    "semi_supervised.py",
     "domain_adaptation.py",
     "pix2pix_facades.py",
     "cyclegan_facades.py",

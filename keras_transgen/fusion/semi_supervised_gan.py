@@ -159,8 +159,7 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
         image_shape: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
-        if num_classes is None and class_names is not None:
-            num_classes = len(checked_class_names(class_names))
+        num_classes = _checked_classes(num_classes, class_names)
         shape = (
             one_shape(example_shape, image_shape)
             or known_shape(discriminator, "input")
@@ -452,7 +451,7 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
                 keras.optimizers.Adam(rate, beta_1=0.5) if each is None else each
                 for each in (generator_optimizer, discriminator_optimizer)
             ]
-        super().compile(*chosen, jit_compile=jit_compile, **kwargs)
+        super().compile(chosen[0], chosen[1], jit_compile, **kwargs)
 
     def _with_own_callbacks(self, callbacks: Any) -> Any:
         found = super()._with_own_callbacks(callbacks)
@@ -545,11 +544,6 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
         return cls(**arguments_from_file(cls, config, generator=network, discriminator=network))
 
     def _check_settings(self) -> None:
-        if not _is_count(self.num_classes) or self.num_classes < 2:
-            raise ValueError(
-                "num_classes must be a whole number of at least 2. "
-                f"Received: num_classes={self.num_classes!r:.100}"
-            )
         if not _is_count(self.latent_dim) or not (self.width is None or _is_count(self.width)):
             raise ValueError(
                 "latent_dim and width must be whole numbers from 1 up. Received: "
@@ -573,6 +567,17 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
 
 def _as_numbers(y: Any) -> tf.Tensor:
     return tf.reshape(tf.cast(y, tf.int32), [-1])
+
+
+def _checked_classes(num_classes: Any, class_names: Any) -> int:
+    if num_classes is None and class_names is not None:
+        return len(checked_class_names(class_names))
+    if not _is_count(num_classes) or num_classes < 2:
+        raise ValueError(
+            "num_classes must be a whole number of at least 2. "
+            f"Received: num_classes={num_classes!r:.100}"
+        )
+    return int(num_classes)
 
 
 def _is_count(value: Any) -> bool:

@@ -38,7 +38,7 @@ def test_layer(name, check, tools):
 def test_a_unit_is_its_gain_times_the_direction():
     layer = WeightNormalization(keras.layers.Dense(2))
     layer.build((None, 2))
-    layer.layer.set_weights([[[3.0, 0.0], [4.0, 2.0]], [0.5, -1.0]])
+    layer.layer.set_weights([np.array([[3.0, 0.0], [4.0, 2.0]]), np.array([0.5, -1.0])])
     layer.gain.assign([10.0, 3.0])
     # Columns (3, 4) / 5 and (0, 2) / 2.
     found = layer(np.array([[1.0, 2.0]], "float32"))
