@@ -11,22 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.datasets.class_names import checked_class_names
-from keras_transgen.fusion.game_health import GameHealth
-from keras_transgen.fusion.labelled_and_unlabelled import (
-    check_labels_where_known,
-    labelled_and_all,
-)
-from keras_transgen.fusion.paired_batches import paired_batches
-from keras_transgen.fusion.semi_supervised_losses import generated_losses, mean_where, real_losses
-from keras_transgen.fusion.semi_supervised_step import (
-    labelled_rows,
-    move_discriminator,
-    move_generator,
-    supervised_part,
-)
-from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
+from keras_transgen.fusion.semi_supervised_model import LOGS, SemiSupervisedModel
 from keras_transgen.generative.adversarial.batch_coupling import is_batch_coupled
 from keras_transgen.generative.adversarial.player_networks import (
     known_latent_dim,
@@ -37,39 +23,24 @@ from keras_transgen.generative.generative_model import graph, in_parts, sampling
 from keras_transgen.generative.moving_average import MovingAverage, averaged
 from keras_transgen.generative.network_calls import called
 from keras_transgen.generative.network_ends import refuse_other_range
-from keras_transgen.generative.networks.condition_scale import some_rows
 from keras_transgen.generative.networks.semi_supervised import (
     OUTPUTS,
     class_logits_layer,
     semi_supervised_discriminator,
     semi_supervised_generator,
-    start_at_mean,
 )
-from keras_transgen.generative.networks.weight_normalization import start_from_data
 from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.generative.serving import examples_spec, generator_endpoints
-from keras_transgen.training.batch_assertions import stop_at_wrong_labels
-from keras_transgen.training.batches import is_arrays, split_last
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.entrance import FIT_DATA, is_batches
-from keras_transgen.training.named_classes import NamesClasses
-from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
-from keras_transgen.training.trainer import batch_size_of
 
 _DEFAULT_LATENT_DIM = 100
 _DENSE_WIDTH = 250
 _FILTERS = 32
-_BATCH_SIZE = 100
-# Of examples, from which built networks start.
-_START_ROWS = 500
-_DENSE_RATE = 3e-3
-_RATE = 3e-4
-_LOGS = ("supervised_loss", "accuracy", "unlabelled_loss", "matching_loss")
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class SemiSupervisedGAN(NamesClasses, AdversarialModel):
+class SemiSupervisedGAN(SemiSupervisedModel):
     """Classifies from few labels and many examples without any, by `fit(x, y, unlabelled=...)`.
 
     The discriminator gives K class logits l; with Z = logsumexp(l) an example is real with the
@@ -200,7 +171,7 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
         layers = [*self.generator_layers, *self.discriminator_layers]
         self.average = None if ema_decay is None else MovingAverage(layers, ema_decay)
         self._started = False
-        self._trackers = [keras.metrics.Mean(name=name) for name in _LOGS]
+        self._trackers = [keras.metrics.Mean(name=name) for name in LOGS]
         self.built = True
         self.check_parts()
 
@@ -253,19 +224,6 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
             )
         self.classifier = class_logits_layer(self.num_classes)
         self.classifier.build((None, shape[1]))
-
-    @property
-    def discriminator_layers(self) -> list[keras.layers.Layer]:
-        """The discriminator and the layer of class logits."""
-        return [self.discriminator, self.classifier]
-
-    def features(self, examples: tf.Tensor, training: bool) -> tf.Tensor:
-        """The discriminator's features `[batch, features]` of examples, float32, as it is now."""
-        return tf.cast(self.discriminator(examples, training=training), tf.float32)
-
-    def class_logits(self, features: tf.Tensor) -> tf.Tensor:
-        """Class logits `[batch, num_classes]` of features, float32, as the layer is now."""
-        return tf.cast(self.classifier(features), tf.float32)
 
     def check_parts(self) -> None:
         """Refuse a generator of another range.
@@ -336,180 +294,6 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
             samples = self.generate(latent, (), training=False)
         return samples if self.value_range is None else tf.clip_by_value(samples, *self.value_range)
 
-    # Data
-
-    def count_of_classes(self) -> int | None:
-        """The number of classes."""
-        return self.num_classes
-
-    def knows_classes_by_number(self) -> bool:
-        """Whether a training has begun."""
-        return bool(int(self.progress.step.numpy()))
-
-    def check_labels(self, y: Any) -> None:
-        """Refuse labels that are neither classes nor -1, or none at all."""
-        check_labels_where_known(y, self.num_classes)
-
-    def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
-        """Assertions that a batch's examples are in their range and its labels classes or -1."""
-        found = super().stop_at_misfits(data)
-        y = tf.cast(data[1], tf.int32)
-        return found + stop_at_wrong_labels(
-            tf.where(y == -1, tf.zeros_like(y), y), self.num_classes
-        )
-
-    @takes_any_data(*FIT_DATA, "unlabelled", training=True)
-    def fit(
-        self, x: Any = None, y: Any = None, *args: Any, unlabelled: Any = None, **kwargs: Any
-    ) -> Any:
-        """Train the model; see `TrainerModel.fit` for the other arguments.
-
-        Args:
-            x: Examples, or a data set of `(examples, labels)`.
-            y: Their classes `[count]`, by number or name; the number -1 where there is none.
-            *args: As in `keras.Model.fit`.
-            unlabelled: Further examples without labels, an array of the type of x.
-            **kwargs: As in `keras.Model.fit`. `batch_size` (100 by default) is how many examples
-                without labels a step takes.
-
-        Returns:
-            The history: `supervised_loss` and `accuracy` of the labelled examples as they train,
-            with their noise, `unlabelled_loss` and `matching_loss`.
-
-        Raises:
-            ValueError: If the data do not fit, before training starts.
-        """
-        if args:
-            # In the order of Keras, whose third argument is the size of a batch.
-            names = ("batch_size", "epochs", "verbose", "callbacks", "validation_split")
-            kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
-            if len(args) > len(names):
-                raise ValueError("Give the arguments after validation_split by name.")
-        if is_batches(x) or not is_arrays((x, y)):
-            if unlabelled is not None:
-                raise ValueError(
-                    "unlabelled= goes with arrays x and y; in a data set the label -1 says that "
-                    f"there is none. Received: unlabelled with x of type {type(x).__name__}"
-                )
-            return super().fit(x, y, **kwargs)
-        if kwargs.get("sample_weight") is not None:
-            raise self._weighs_nothing("sample weights")
-        fraction = kwargs.pop("validation_split", 0.0)
-        if fraction and kwargs.get("validation_data") is None:
-            (x, y), kwargs["validation_data"] = split_last((x, y), fraction)
-        self.check_data(x, y, None, training=False)
-        if unlabelled is not None:
-            self.check_examples(unlabelled, "unlabelled")
-        batch_size = kwargs.pop("batch_size", None) or _BATCH_SIZE
-        refuse_idle_replicas(self.distribute_strategy, x, batch_size)
-        every, some, labels = labelled_and_all(x, y, unlabelled, self.num_classes)
-        self._start_from(every)
-        shuffle = kwargs.pop("shuffle", True)
-        data = paired_batches(every, some, labels, batch_size, self.progress, bool(shuffle))
-        return super().fit(data, **kwargs)
-
-    def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
-        """Refuse data that are none of this model's; built networks start from the first."""
-        super().check_data(x, y, sample_weight, training)
-        if training:
-            self._start_from(x)
-
-    def _start_from(self, x: Any) -> None:
-        """Standardise what built networks compute of examples, and begin at their mean; once."""
-        if self._started or int(self.progress.step.numpy()):
-            return
-        self._started = True
-        rows = self.scaled(tf.convert_to_tensor(some_rows(x)[:_START_ROWS]))
-        with self.distribute_strategy.scope():
-            if not self._handed_in["discriminator"]:
-                start_from_data([*self.discriminator.layers, self.classifier], rows)
-            if not self._handed_in["generator"]:
-                start_at_mean(self.generator, rows.numpy())
-            self.average_what_was_loaded()
-
-    # Training
-
-    def compile(
-        self,
-        generator_optimizer: Any = None,
-        discriminator_optimizer: Any = None,
-        jit_compile: bool | str = "auto",
-        **kwargs: Any,
-    ) -> None:
-        """Configure the model for training; see `AdversarialModel.compile`.
-
-        Args:
-            generator_optimizer: Keras optimizer or its name. Defaults to Adam with `beta_1=0.5` and
-                a rate of 3e-3 for vectors, 3e-4 for others.
-            discriminator_optimizer: Another one, with the same default.
-            jit_compile: `True`, `False` or `"auto"`.
-            **kwargs: `run_eagerly`, `steps_per_execution`.
-        """
-        rate = _DENSE_RATE if len(self.example_shape) == 1 else _RATE
-        with self.distribute_strategy.scope():
-            chosen = [
-                keras.optimizers.Adam(rate, beta_1=0.5) if each is None else each
-                for each in (generator_optimizer, discriminator_optimizer)
-            ]
-        super().compile(chosen[0], chosen[1], jit_compile, **kwargs)
-
-    def _with_own_callbacks(self, callbacks: Any) -> Any:
-        found = super()._with_own_callbacks(callbacks)
-        return [*found, GameHealth()] if isinstance(found, list) else found
-
-    def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
-        """Latent vectors of the samples that a step judges, and of those that it moves."""
-        count = (batch_size_of(data) + 1) // 2
-        seeds = [tf.random.experimental.stateless_fold_in(seed, number) for number in range(2)]
-        latents = [tf.random.stateless_normal([count, self.latent_dim], each) for each in seeds]
-        return [{"latent": latent} for latent in latents[: 2 if training else 1]]
-
-    def update_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
-        """Move the classifier, then the generator, then the averages."""
-        x, y, _ = self.unpack(data)
-        labels = _as_numbers(y)
-        means = move_discriminator(self, x, labels, noise[0]["latent"])
-        means |= move_generator(self, x, labels, noise[1]["latent"])
-        if self.average is not None:
-            self.average.update(self.progress.step.value)
-        return self._epoch_means_of(means)
-
-    def evaluation_step(self, data: Any, noise: Any) -> dict[str, tf.Tensor]:
-        """Supervised loss and accuracy where there are labels, and the unlabelled loss of all."""
-        x, y, _ = self.unpack(data)
-        labels, latent = _as_numbers(y), noise[0]["latent"]
-
-        def evaluated() -> tuple[tf.Tensor, ...]:
-            with averaged(self.average):
-                samples = self.generate(latent, (), training=False)
-                rows = batch_size_of(x)
-                both = self.features(tf.concat([x, samples], axis=0), training=False)
-                logits = self.class_logits(both)
-            real = mean_where(real_losses(logits[:rows]), tf.ones([rows]))
-            made = mean_where(generated_losses(logits[rows:]), tf.ones([batch_size_of(latent)]))
-            return *supervised_part(logits[:rows], labels), 0.5 * (real + made)
-
-        supervised, accuracy, unlabelled = self.replica_function(evaluated)()
-        count = tf.reduce_sum(labelled_rows(labels))
-        return self._epoch_means_of(
-            {
-                "supervised_loss": (supervised, count),
-                "accuracy": (accuracy, count),
-                "unlabelled_loss": (unlabelled, tf.cast(batch_size_of(x), tf.float32)),
-            }
-        )
-
-    def _epoch_means_of(
-        self, means: dict[str, tuple[tf.Tensor, tf.Tensor]]
-    ) -> dict[str, tf.Tensor]:
-        results = {}
-        for tracker in self._trackers:
-            if tracker.name in means:
-                mean, count = means[tracker.name]
-                tracker.update_state(tf.where(count > 0, mean, 0.0), sample_weight=count)
-                results[tracker.name] = tracker.result()
-        return results
-
     # Saving and serving
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
@@ -563,10 +347,6 @@ class SemiSupervisedGAN(NamesClasses, AdversarialModel):
                 f"generator_output must be 'auto' or one of {list(OUTPUTS)}. "
                 f"Received: generator_output={self.output_setting!r:.100}"
             )
-
-
-def _as_numbers(y: Any) -> tf.Tensor:
-    return tf.reshape(tf.cast(y, tf.int32), [-1])
 
 
 def _checked_classes(num_classes: Any, class_names: Any) -> int:

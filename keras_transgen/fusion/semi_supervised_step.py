@@ -159,10 +159,10 @@ def move_generator(model: Plays, x: tf.Tensor, labels: tf.Tensor, latent: tf.Ten
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         of_samples, of_real, penalty = model.replica_function(means)()
-    of_real = _over_replicas(of_real, unlabelled)
-    of_all_samples = _over_replicas(of_samples, made)
+    of_real = mean_over_replicas(of_real, unlabelled)
+    of_all_samples = mean_over_replicas(of_samples, made)
     # Where no row of the batch is without a label there is nothing to come near.
-    there = tf.cast(_over_replicas(tf.ones([]), unlabelled) > 0, tf.float32)
+    there = tf.cast(mean_over_replicas(tf.ones([]), unlabelled) > 0, tf.float32)
     count = tf.cast(tf.shape(of_real)[0], tf.float32)
     slope = there * 2.0 * (of_all_samples - of_real) / count
     weight = loss_weight(made, optimizer)
@@ -175,7 +175,7 @@ def move_generator(model: Plays, x: tf.Tensor, labels: tf.Tensor, latent: tf.Ten
     return {"matching_loss": (matching_loss(of_real, of_all_samples), unlabelled)}
 
 
-def _over_replicas(mean: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+def mean_over_replicas(mean: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """The mean of all replicas' rows, from each one's mean and count; zero of no rows."""
     if num_replicas() == 1:
         return tf.where(tf.cast(count, tf.float32) > 0, mean, tf.zeros_like(mean))
