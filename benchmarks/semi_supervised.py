@@ -37,9 +37,8 @@ class WithoutGenerator(SemiSupervisedGAN):
     """The classifier alone, with a loss of unlabelled images that a side defines."""
 
     def draw_noise(self, data, seed, training):
-        return tf.random.stateless_normal(
-            tf.shape(data[0])[:1] // 2 * [1, *self.example_shape], seed
-        )
+        count = (tf.shape(data[0])[:1] + 1) // 2
+        return tf.random.stateless_normal(tf.concat([count, self.example_shape], 0), seed)
 
     def unlabelled_loss(self, images, noise):
         return tf.constant(0.0)
