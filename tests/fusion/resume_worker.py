@@ -15,6 +15,7 @@ from tests.fusion import (
     test_latent_autoencoder,
     test_latent_flow,
     test_pretrained_vae,
+    test_semi_supervised_gan,
 )
 from tests.generative.translation import test_cyclegan, test_pix2pix, test_style_transfer
 from tests.transfer.detection import test_detector
@@ -25,6 +26,7 @@ CASES = {
     "style transfer": test_style_transfer.CASE,
     "vae on a backbone": test_pretrained_vae.CASE,
     "feature vae": test_feature_vae.CASE,
+    "semi-supervised gan": test_semi_supervised_gan.CASES["vectors"],
     "transferred gan": test_generator_transfer.CASE,
     "latent autoencoder": test_latent_autoencoder.CASE,
     "latent flow": test_latent_flow.CASES["aligned"],

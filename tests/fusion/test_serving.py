@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transgen.fusion import FeatureGAN, PretrainedVAE
+from keras_transgen.fusion import FeatureGAN, PretrainedVAE, SemiSupervisedGAN
 from tests.fusion.test_feature_vae import FEATURES, tiny
 from tests.served import served
 
@@ -44,3 +44,12 @@ def test_pretrained_vae(tmp_path):
     model.export(tmp_path)
     encoded = served(tmp_path, "encode", inputs=images)["mean"]
     np.testing.assert_allclose(encoded, model.encode(images).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_semi_supervised_gan(tmp_path):
+    model = SemiSupervisedGAN(3, (5,), 2, width=2, value_range=(-9.0, 9.0))
+    model.export(tmp_path)
+    logits = served(tmp_path, inputs=FEATURES)["logits"]
+    np.testing.assert_allclose(logits, model.predict(FEATURES, verbose=0), rtol=1e-4, atol=1e-5)
+    made = served(tmp_path, "sample", count=np.int32(4), seed=SEED)["samples"]
+    np.testing.assert_allclose(made, model.sample(4, seed=3), rtol=1e-4, atol=1e-5)
