@@ -1,7 +1,7 @@
 """MNIST with few labels: a semi-supervised GAN against peers that have no generator.
 
-All sides have the same network, noise, averages, optimizer, batches and CPU time, and differ in
-what unlabelled images add to the loss of the labelled ones: nothing; the game against a generator;
+All sides have the same network, averages, optimizer, batches and CPU time, and all but one the same
+noise; they differ in what unlabelled images add to the loss of the labelled ones: nothing; the game against a generator;
 the class that the network is sure of (pseudo-labels); or the distance of its answers from those a
 step away in the direction that changes them most (virtual adversarial training). Test images are
 looked at once, at the end.
@@ -82,7 +82,14 @@ class PseudoLabels(WithoutGenerator):
 
 
 class VirtualAdversarial(WithoutGenerator):
-    """Answers stay as they are in the direction that changes them most; with their entropy."""
+    """Answers stay as they are in the direction that changes them most; with their entropy.
+
+    Here alone the network trains without noise: with noise for the labelled images only, it gave
+    one answer to all images without (88.65 per cent wrong after 20 CPU seconds).
+    """
+
+    def logits(self, images):
+        return self.class_logits(self.features(images, training=False))
 
     def unlabelled_loss(self, images, noise):
         clean = self.class_logits(self.features(images, training=False))

@@ -47,7 +47,7 @@ def test_pretrained_vae(tmp_path):
 
 
 def test_semi_supervised_gan(tmp_path):
-    model = SemiSupervisedGAN(3, (5,), 2, width=2, value_range=(-9.0, 9.0))
+    model = SemiSupervisedGAN(3, (5,), 2, width=2, value_range=(-99.0, 99.0))
     model.export(tmp_path)
     logits = served(tmp_path, inputs=FEATURES)["logits"]
     np.testing.assert_allclose(logits, model.predict(FEATURES, verbose=0), rtol=1e-4, atol=1e-5)
