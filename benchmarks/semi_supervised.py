@@ -1,10 +1,10 @@
 """MNIST with few labels: a semi-supervised GAN against peers that have no generator.
 
-All sides have the same network, averages, optimizer, batches and CPU time, and all but one the same
-noise; they differ in what unlabelled images add to the loss of the labelled ones: nothing; the game against a generator;
-the class that the network is sure of (pseudo-labels); or the distance of its answers from those a
-step away in the direction that changes them most (virtual adversarial training). Test images are
-looked at once, at the end.
+All sides have the same network, averages, optimizer, batches and CPU time, and all but the last the
+same noise. They differ in what unlabelled images add to the loss of the labelled ones: nothing; the
+game against a generator; the class that the network is sure of (pseudo-labels); or the distance of
+its answers from those a step away in the direction that changes them most (virtual adversarial
+training). Test images are looked at once, at the end.
 
     python benchmarks/semi_supervised.py --seconds 1800 --seeds 3
 
