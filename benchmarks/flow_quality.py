@@ -87,7 +87,8 @@ def main() -> None:
         f"after {BUDGET:,} CPU seconds the judge agrees on at least {AGREEMENT} of samples, their "
         f"diversity is at least {DIVERSITY} of real ones', their coverage above {COVERAGE}",
         rows,
-        f"Agreement {agreement:.3f}. {flow.count_params():,} parameters, {options.steps} Heun "
+        f"Agreement {agreement:.3f}: {'reached' if agreement >= AGREEMENT else 'missed'}; "
+        f"diversity and coverage as above. {flow.count_params():,} parameters, {options.steps} Heun "
         f"steps, guidance {guidance:g}, batch {options.batch}, seed {options.seed}.",
         __file__,
     )

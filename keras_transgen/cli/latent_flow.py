@@ -62,7 +62,7 @@ def train_latent_flow(
     autoencoder = _autoencoder(run, settings, pixels, held_out, goes_on, restart)
     _tell_gate(run, autoencoder, pixels[-held_out:], settings["judge"])
     conditions = {"class_names": names} if names else {}
-    flow = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
+    model = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
     learnt = (pixels[:-held_out], labels[:-held_out]) if names else (pixels[:-held_out],)
     batches = -(-len(learnt[0]) // settings["batch_size"])
     passes = run.epochs(settings["epochs"], batches, _EPOCHS)
@@ -76,19 +76,19 @@ def train_latent_flow(
         root=run.output,
         **shown,
     )
-    flow.fit(
+    model.fit(
         *learnt,
         batch_size=settings["batch_size"],
         epochs=passes,
         callbacks=[*run.callbacks(), grid],
         verbose=fit_verbosity(),
     )
-    flow.save(run.output / "model.keras")
+    model.save(run.output / "model.keras")
     write_whole_json(run.output / "classes.json", names)
     save_figure(plot_learning_curves(run.curves()), run.output / "learning_curves.png")
     asked = of_classes if names else _GRID
     figure = plot_sample_grid(
-        flow.sample(asked, seed=seed),
+        model.sample(asked, seed=seed),
         labels=of_classes if names else None,
         class_names=names or None,
         real=pixels[:_GRID],
@@ -99,7 +99,7 @@ def train_latent_flow(
     save_figure(figure, run.output / "samples.png")
     say_written(run.console, run.output)
     run.end()
-    return flow
+    return model
 
 
 def _autoencoder(
