@@ -88,8 +88,8 @@ def main() -> None:
         f"diversity is at least {DIVERSITY} of real ones', their coverage above {COVERAGE}",
         rows,
         f"Agreement {agreement:.3f}: {'reached' if agreement >= AGREEMENT else 'missed'}; "
-        f"diversity and coverage as above. {flow.count_params():,} parameters, {options.steps} Heun "
-        f"steps, guidance {guidance:g}, batch {options.batch}, seed {options.seed}.",
+        f"diversity and coverage as above. {flow.count_params():,} parameters, "
+        f"{options.steps} Heun steps, guidance {guidance:g}, batch {options.batch}, seed {options.seed}.",
         __file__,
     )
 
