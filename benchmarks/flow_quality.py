@@ -89,7 +89,8 @@ def main() -> None:
         rows,
         f"Agreement {agreement:.3f}: {'reached' if agreement >= AGREEMENT else 'missed'}; "
         f"diversity and coverage as above. {flow.count_params():,} parameters, "
-        f"{options.steps} Heun steps, guidance {guidance:g}, batch {options.batch}, seed {options.seed}.",
+        f"{options.steps} Heun steps, guidance {guidance:g}, batch {options.batch}, seed "
+        f"{options.seed}.",
         __file__,
     )
 

@@ -89,7 +89,12 @@ def class_name(number: int, class_names: Sequence[str] | None) -> str:
         raise ValueError(
             f"Expected a name for every class. Received: {len(class_names)} names, class {number}"
         )
-    return str(class_names[number])
+    return plain_text(str(class_names[number]))
+
+
+def plain_text(name: str) -> str:
+    """A name as it is, which Matplotlib would read as a formula between two dollar signs."""
+    return name.replace("$", r"\$")
 
 
 def readable(name: str) -> str:

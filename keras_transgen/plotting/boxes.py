@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_transgen.plotting.appearance import CLASS_COLOURS, class_name, new_figure
+from keras_transgen.plotting.appearance import CLASS_COLOURS, class_name, new_figure, plain_text
 from keras_transgen.plotting.mosaic import in_colour
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_boxes(
             )
     if columns is not None and columns < 1:
         raise ValueError(f"Expected columns of at least 1. Received: columns={columns}")
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
     rows = math.ceil(len(pictures) / columns)
     # Of a strip a pixel wide the figure would be higher than memory.
     ratio = min(max(each.shape[0] / each.shape[1] for each in pictures), _HIGHEST)
@@ -121,7 +121,7 @@ def _draw(
         if dashed:
             continue
         own = names[place] if class_names is None and names is not None else None
-        text = own or class_name(int(label), class_names)
+        text = plain_text(own) if own else class_name(int(label), class_names)
         if scores is not None:
             text = f"{text} {float(scores[place]):.2f}"
         axes.text(

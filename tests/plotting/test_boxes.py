@@ -40,6 +40,14 @@ def test_places_without_an_image_are_empty():
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
 
 
+def test_dollars_are_no_formula():
+    found = [{"boxes": [[0, 0, 4, 4]], "labels": [0], "scores": [0.5]}]
+    figure = plot_boxes([np.ones((8, 8, 1))], found, class_names=["a$_$b"])
+    # Drawing it is where a formula that is none fails.
+    figure.canvas.draw()
+    assert figure.axes[0].texts[0].get_text() == r"a\$_\$b 0.50"
+
+
 def test_strips_make_no_endless_figure():
     for shape in ((1000, 1, 1), (1, 1000, 1)):
         figure = plot_boxes([np.ones(shape)], [FOUND[0]])

@@ -353,7 +353,9 @@ class Detector(DetectorData):
         """
         find = self._finder(_EVALUATED_FROM, _IOU)
         with own_words(x):
-            batches = padded_batches(self.fitted(x, y, sizes=True), batch_size or BATCH_SIZE)
+            data = self.fitted(x, y, sizes=True)
+            self._refuse_endless(data)
+            batches = padded_batches(data, batch_size or BATCH_SIZE)
             result = precision_on(batches, find)
         names = self.class_names or range(self.num_classes)
         by_class = {names[label]: value for label, value in result.by_class50.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import types
 from typing import Any
 
 import keras
@@ -169,7 +171,10 @@ class DetectorData(DetectorStep):
         self._learn_names(x)
         size = batch_size or BATCH_SIZE
         show = verbose not in (0, 2)
-        given = self._entered_objects(x, y, size, shuffle, self.views, show)
+        if isinstance(x, types.GeneratorType) and steps_per_epoch is not None:
+            x = itertools.islice(x, steps_per_epoch)
+            x = (batch for batch in x)
+        given = self._entered_objects(x, y, size, shuffle, self.views, show, steps=steps_per_epoch)
         held_out = None
         if validation_data is not None:
             is_pair = isinstance(validation_data, (tuple, list)) and len(validation_data) == 2
@@ -253,6 +258,20 @@ class DetectorData(DetectorStep):
         """Images brought into the square, one by one, with their boxes; see `objects.fitted`."""
         return fitted(objects_dataset(x, y), self.square, self.num_classes, self.max_boxes, sizes)
 
+    def _refuse_endless(self, data: tf.data.Dataset, steps: int | None = None) -> None:
+        """Refuse data that have no end where all of them are wanted.
+
+        Raises:
+            ValueError: If they have none.
+        """
+        is_endless = data.cardinality() == tf.data.INFINITE_CARDINALITY
+        if is_endless and (steps is None or self.transfer == "feature"):
+            raise ValueError(
+                "All images are read, so they must have an end: leave repeat() out, or take(count) "
+                "so many; transfer='parameter' and 'structure' train on endless ones by "
+                "steps_per_epoch=. Received: a data set that never ends"
+            )
+
     def _entered_objects(
         self,
         x: Any,
@@ -262,9 +281,11 @@ class DetectorData(DetectorStep):
         views: int,
         progress: bool,
         held_out: bool = False,
+        steps: int | None = None,
     ) -> Any:
         """`(images, objects)` as arrays, or batches of images or of features with objects."""
         data = self.fitted(x, y)
+        self._refuse_endless(data, steps)
         if self.transfer != "feature":
             arrays = as_arrays(data, x) if may_fit_in_memory(data) else None
             return arrays or padded_batches(data, batch_size, self.max_boxes)

@@ -472,3 +472,19 @@ def test_a_ragged_batch_of_images_of_several_sizes():
     model = detector()
     for one, other in zip(model.detect(data, score=0.0), model.detect(images, score=0.0)):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-5)
+
+
+@pytest.mark.parametrize("transfer", ["feature", "parameter"])
+def test_data_without_an_end_are_refused_or_taken_by_steps(transfer):
+    data = tf.data.Dataset.from_tensor_slices((IMAGES, OBJECTS)).repeat()
+    for call in (lambda m: m.fit(data), lambda m: m.evaluate(data, steps=1)):
+        with pytest.raises(ValueError, match="must have an end"):
+            call(detector(transfer=transfer))
+
+    def endless():
+        while True:
+            yield IMAGES[:4], {key: values[:4] for key, values in OBJECTS.items()}
+
+    model = detector(transfer=transfer, views=1) if transfer == "feature" else detector()
+    model.fit(endless(), batch_size=4, steps_per_epoch=2, epochs=1, verbose=0)
+    assert int(model.progress.step.numpy()) == 2
