@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transgen.transfer.detection.square import Square
+from keras_transgen.transfer.detection.square import Square, check_kind
 
 MARGIN = 0.1
 
@@ -92,6 +92,7 @@ def check_crops(
             "Expected images [height, width, channels], all of the same channels and dtype. "
             f"Received: {sorted({f'{image.dtype} {image.shape}' for image in images})[:3]}"
         )
+    check_kind(images[0].dtype)
     if image_size < 1 or not 0.0 <= margin < float("inf"):
         raise ValueError(
             "image_size must be at least 1, and margin a number of at least 0. "

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
-from keras_transgen.transfer.detection import BoxAugmentation
+from keras_transgen.transfer.detection import BoxAugmentation, crop_boxes
 from keras_transgen.transfer.detection.objects import as_arrays
 from tests.datasets.test_voc_boxes import described, write
 from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
@@ -442,6 +442,7 @@ def test_values_of_which_nobody_says_the_range_are_refused(kind):
         lambda: detector().fit(images, {k: v[:2] for k, v in OBJECTS.items()}),
         lambda: detector().detect(images),
         lambda: detector().predict(images),
+        lambda: crop_boxes(images, [{"boxes": [[0, 0, 4, 4]], "labels": [0]}] * 2, 8),
     ):
         with pytest.raises(ValueError, match=f"floats in value_range.*images of {kind}"):
             call()
