@@ -16,8 +16,8 @@ _OF_ANY_SCALE = ("wasserstein",)
 class ScoreWarning(keras.callbacks.Callback):
     """Warns once if the mean score of real examples or of samples is beyond 15 after an epoch.
 
-    On photographs without a gradient penalty the mean score of real ones rose to 24 in 40 steps,
-    and to 64 in 83 of another run; with `gradient_penalty="r1"` it stays at 3.
+    On photographs without a gradient penalty the mean score of real ones rose to 24 in 40 steps;
+    with `gradient_penalty="r1"` it stays at 3 (benchmarks/gan_scores.py).
 
     Args:
         loss: The setting of the model's loss; a Wasserstein critic's scores may be of any size.

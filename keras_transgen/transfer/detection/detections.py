@@ -59,10 +59,11 @@ def images_dataset(x: Any) -> tf.data.Dataset:
                 f"Received: a data set of {x.element_spec}"
             )
         return data.unbatch().map(as_dense) if rank == 4 else data
+    x = list(x)
     if any(isinstance(image, (str, os.PathLike)) for image in x):
         raise ValueError(
             "Expected images, not names of files: read them by datasets.read_image(path), or "
-            f"detect in a folder by `keras-transgen detect apply`. Received: {list(x)[:1]}"
+            f"detect in a folder by `keras-transgen detect apply`. Received: {x[:1]}"
         )
     images = [np.asarray(image) for image in x]
     if not images or any(image.ndim != 3 for image in images):

@@ -466,6 +466,14 @@ def test_images_that_cannot_be_looked_at_are_refused():
             ktg.Detector(backbone(), 2, **{"image_size": SIZE, name: value})
 
 
+def test_images_one_after_the_other_are_read_once():
+    model = detector()
+    found = model.detect((image for image in IMAGES[:3]), score=0.0)
+    assert len(found) == 3
+    alone = model.detect(IMAGES[:1], score=0.0)[0]
+    np.testing.assert_allclose(found[0].boxes, alone.boxes, atol=1e-4)
+
+
 def test_a_ragged_batch_of_images_of_several_sizes():
     images = [IMAGES[0], np.repeat(IMAGES[1], 2, axis=0)]
     ragged = tf.ragged.stack([tf.RaggedTensor.from_tensor(image) for image in images])
