@@ -141,7 +141,11 @@ def precision_on(
             (found, function(images)._asdict()),
         ):
             own = tf.cast(made["boxes"], tf.float32) / tf.tile(objects["scale"], [1, 2])[:, None]
-            each += _by_image({**made, "boxes": own})
+            own = tf.minimum(own, tf.tile(objects["edges"], [1, 2])[:, None])
+            # As in `found_in`: what lies in the space beside an image is nothing.
+            kept = tf.reduce_all(own[..., 2:] > own[..., :2], axis=-1)
+            labels = tf.where(kept, made["labels"], -tf.ones_like(made["labels"]))
+            each += _by_image({**made, "boxes": own, "labels": labels})
     return mean_average_precision(truth, found)
 
 

@@ -85,13 +85,13 @@ def fitted(
         square: What images become.
         num_classes: Labels are below it.
         max_boxes: Most objects an image may have.
-        sizes: Whether each image's scale goes with its objects, as `Square.scale` gives it.
+        sizes: Whether each image's scale, as `Square.scale` gives it, and its width and height go
+            with its objects.
 
     Returns:
         Elements `(image [side, side, channels], {"boxes": [n, 4], "labels": [n]})`, and `"scale"`
-        `[2]` if wanted; uint8 images stay so. Reading them raises a `ValueError` (within
-        `own_words`) for boxes that are not finite, have no area in their image or have swapped
-        corners, for labels outside of the classes, for values outside of the range, and for too
+        and `"edges"` `[2]` if wanted; uint8 images stay so. Reading them raises a `ValueError`
+        (within `own_words`) for boxes that are not finite, have no area or have swapped corners, for labels outside of the classes, for values outside of the range, and for too
         many objects.
     """
     check_kind(data.element_spec[0].dtype)
@@ -109,7 +109,8 @@ def fitted(
             scale = tf.cast(square.scale(size), tf.float32)
             boxes = tf.clip_by_value(boxes, 0.0, edges) * tf.tile(scale, [2])
         made = {"boxes": boxes, "labels": labels}
-        return square.image(image), {**made, "scale": scale} if sizes else made
+        own = {"scale": scale, "edges": edges[:2]} if sizes else {}
+        return square.image(image), {**made, **own}
 
     return data.map(fit, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -125,8 +126,9 @@ def padded_batches(
         objects: The number. Defaults to the largest one of each batch.
     """
     image, found = data.element_spec
-    shapes = {"boxes": [objects, 4], "labels": [objects], "scale": [2]}
-    padding = {"boxes": 0.0, "labels": tf.constant(-1, tf.int64), "scale": 0.0}
+    shapes = {"boxes": [objects, 4], "labels": [objects], "scale": [2], "edges": [2]}
+    padding = {"boxes": 0.0, "labels": tf.constant(-1, tf.int64)}
+    padding |= {"scale": 0.0, "edges": 0.0}
     return data.padded_batch(
         batch_size,
         (image.shape, {name: shapes[name] for name in found}),

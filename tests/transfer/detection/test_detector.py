@@ -7,7 +7,9 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.transfer.detection import BoxAugmentation, crop_boxes
-from keras_transgen.transfer.detection.objects import as_arrays
+from keras_transgen.transfer.detection.detections import precision_on
+from keras_transgen.transfer.detection.objects import as_arrays, padded_batches
+from keras_transgen.transfer.detection.suppression import Suppressed
 from tests.datasets.test_voc_boxes import described, write
 from tests.harness import MODEL_CHECKS, ModelCase, Tools, every_check
 from tests.served import on_device
@@ -464,6 +466,19 @@ def test_images_that_cannot_be_looked_at_are_refused():
     for name, value in {"image_size": 5000, "head_depth": 1000}.items():
         with pytest.raises(ValueError, match=f"{name} must be at most"):
             ktg.Detector(backbone(), 2, **{"image_size": SIZE, name: value})
+
+
+def test_what_is_found_beside_a_padded_image_counts_for_nothing():
+    model = detector(pad_to_aspect_ratio=True)
+    data = model.fitted([WIDE], {"boxes": [[[4, 2, 20, 8]]], "labels": [[1]]}, sizes=True)
+    # The surest box lies below the image, the other one is that of the object at half the size.
+    found = Suppressed(
+        tf.constant([[[0.0, 6, 8, 12], [2, 1, 10, 4]]]),
+        tf.constant([[0.9, 0.8]]),
+        tf.constant([[1, 1]]),
+        tf.constant([2]),
+    )
+    assert precision_on(padded_batches(data, 1), lambda images: found).map == pytest.approx(1.0)
 
 
 def test_images_one_after_the_other_are_read_once():
