@@ -92,7 +92,7 @@ def fitted(
         Elements `(image [side, side, channels], {"boxes": [n, 4], "labels": [n]})`, and `"scale"`
         and `"edges"` `[2]` if wanted; uint8 images stay so. Reading them raises a `ValueError`
         (within `own_words`) for boxes that are not finite, have no area or have swapped corners,
-        for labels outside of the classes, for values outside of the range, and for too
+        for labels outside of the classes, for values outside of the range, for too many objects.
     """
     check_kind(data.element_spec[0].dtype)
 
