@@ -163,7 +163,7 @@ def test_a_killed_run_goes_on(scenes, tmp_path):
     assert "Epoch 1/15" not in output
     assert not (out / "unfinished").exists()
     model = ktg.load_model(out / "model.keras")
-    assert int(model.progress.step.numpy()) == 15 * 2
+    assert int(model.progress.step.numpy()) == 15 * 4  # 16 images, each in 4 views, 16 a batch.
     code, output = finished([*line[:-1], tmp_path / "whole"], tmp_path)
     assert code == 0, output
     whole = ktg.load_model(tmp_path / "whole" / "model.keras")
