@@ -175,6 +175,7 @@ SAMPLES = {
         cls_of("Vocabulary")(), 2, 8, num_layers=1, model_dim=4, num_heads=1
     ),
     "WaveNet": layer("WaveNet", 100, layers_per_stack=2, residual_channels=2, skip_channels=2),
+    "UniformNoise": layer("UniformNoise", 0.5),
     "WeightNormalization": lambda: cls_of("WeightNormalization")(keras.layers.Dense(2)),
     "UnfreezeAt": layer("UnfreezeAt", 0.5, 2),
     "VAE": layer("VAE", (4,), latent_dim=2),

@@ -75,7 +75,7 @@ class SemiSupervisedGAN(SemiSupervisedModel):
             depend on another's, as they do by batch normalization.
         width: Of the networks that are built: units of the last dense layers (250 by default), or
             channels of the largest maps (32).
-        input_noise: Standard deviation of normal noise that a discriminator built here adds to
+        input_noise: Standard deviation of uniform noise that a discriminator built here adds to
             examples in training, in units of the data. Defaults to 0.3.
         hidden_noise: The same, before its other layers. Defaults to 0.5.
         generator_output: How a generator built here makes values of the range: `"softplus"` or

@@ -94,6 +94,37 @@ class SoftRange(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable(package="keras_transgen")
+class UniformNoise(keras.layers.GaussianNoise):
+    """Adds uniform noise of mean zero in training: `keras.layers.GaussianNoise`, drawn cheaper.
+
+    On CPU normal numbers cost a third of a dense semi-supervised GAN's step; the deviation is what
+    counts.
+
+    Args:
+        stddev: Standard deviation; values lie within its `sqrt(3)`-fold.
+        **kwargs: Passed to `keras.layers.GaussianNoise`.
+
+    Example:
+        ```python
+        import keras
+        from keras_transgen.generative.networks.semi_supervised import UniformNoise
+
+        noisy = UniformNoise(0.5, seed=0)(keras.ops.zeros((4, 3)), training=True)
+        assert float(keras.ops.max(keras.ops.abs(noisy))) <= 0.5 * 3.0**0.5
+        ```
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or not self.stddev:
+            return inputs
+        end = 3.0**0.5 * self.stddev
+        noise = keras.random.uniform(
+            keras.ops.shape(inputs), -end, end, dtype=self.compute_dtype, seed=self.seed_generator
+        )
+        return keras.ops.add(inputs, noise)
+
+
 def semi_supervised_discriminator(
     example_shape: tuple[int, ...], width: int, input_noise: float, hidden_noise: float
 ) -> keras.Model:
@@ -103,14 +134,14 @@ def semi_supervised_discriminator(
         example_shape: `(features,)`, five dense layers, or `(size, size, channels)`, two
             convolutions for each halving and the mean over what is left.
         width: Units of the last layers, or channels of the first convolutions.
-        input_noise: Standard deviation of normal noise added to examples in training.
+        input_noise: Standard deviation of uniform noise added to examples in training.
         hidden_noise: The same, added to what goes into every other layer.
 
     Returns:
         A Keras model, a chain of layers.
     """
     x = inputs = keras.Input(example_shape)
-    x = keras.layers.GaussianNoise(input_noise)(x) if input_noise else x
+    x = UniformNoise(input_noise)(x) if input_noise else x
     if len(example_shape) == 1:
         layers: list[Any] = [keras.layers.Dense(width * times, **_start()) for times in _HIDDEN]
     else:
@@ -121,7 +152,7 @@ def semi_supervised_discriminator(
         ]
     for place, layer in enumerate(layers):
         if place and hidden_noise:
-            x = keras.layers.GaussianNoise(hidden_noise)(x)
+            x = UniformNoise(hidden_noise)(x)
         x = WeightNormalization(layer)(x)
         x = keras.layers.ReLU()(x) if len(example_shape) == 1 else keras.layers.LeakyReLU(0.2)(x)
     if len(example_shape) == 3:

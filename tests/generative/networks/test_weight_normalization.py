@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 from keras_transgen.generative.networks.semi_supervised import (
     SoftRange,
+    UniformNoise,
     semi_supervised_discriminator,
     semi_supervised_generator,
     start_at_mean,
@@ -104,3 +106,17 @@ def test_networks_have_the_shapes_of_examples():
         3,
     )
     assert semi_supervised_discriminator((8, 8, 3), 2, 0.3, 0.5).output_shape == (None, 2)
+
+
+def test_noise_is_uniform_of_its_deviation_and_only_in_training():
+    x = np.full((200, 100), 3.0, "float32")
+    layer = UniformNoise(0.5, seed=1)
+    np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(UniformNoise(0.0)(x, training=True), x)
+    noise = np.asarray(layer(x, training=True)) - x
+    end = 0.5 * 3**0.5
+    # By Kolmogorov and Smirnov; 20,000 numbers of a normal law of this deviation give 0.06.
+    assert stats.kstest(noise.ravel(), stats.uniform(-end, 2 * end).cdf).statistic < 0.012
+    assert not np.array_equal(noise, np.asarray(layer(x, training=True)) - x)
+    again = UniformNoise.from_config(layer.get_config())
+    np.testing.assert_array_equal(np.asarray(again(x, training=True)) - x, noise)
