@@ -16,7 +16,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from generated_data import features_of
 from report import publish, shared
 from time_budget import TimeBudget
 
@@ -76,7 +75,9 @@ def main() -> None:
     augmentation = options.augmentation or None
 
     def features(images: np.ndarray) -> np.ndarray:
-        return features_of(backbone, (images + 1.0) / 2.0)
+        scaled = (images + 1.0) / 2.0
+        parts = [np.asarray(backbone(scaled[i : i + 64])) for i in range(0, len(scaled), 64)]
+        return np.concatenate(parts).reshape(len(scaled), -1)
 
     real = features(images_of(name, 1, classes)[: options.samples])
     pool = images_of(name, 0, classes)

@@ -32,8 +32,6 @@ SCRIPTS = (
     "projected_gan.py",
     "super_resolution.py",
     "gan_transfer.py",
-    "generated_data.py",
-    "generated_features.py",
     "semi_supervised.py",
     "domain_adaptation.py",
     "pix2pix_facades.py",

@@ -80,7 +80,11 @@ REMOVED: dict[str, str] = {
     "cli.translate": "its commands are in cli.translate_train and cli.translate_apply",
     **dict.fromkeys(
         (
+            "fusion.GeneratedData",
+            "fusion.fit_with_generated_data",
+            "fusion.generated_data",
             "fusion.latent_backbone",
+            "fusion.mixing_weight",
             "fusion.semi_supervised",
             "fusion.semi_supervised_transfer",
             # Found below transfer by those who look below transfer.subspace.

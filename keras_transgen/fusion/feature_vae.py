@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
+from keras_transgen.fusion.class_labels import checked_classes
 from keras_transgen.fusion.feature_scale import (
     StandardisedFeatures,
     checked_feature_dim,
 )
-from keras_transgen.fusion.generated_data import checked_classes
 from keras_transgen.generative import VAE
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.serving import SEED, stateless_seed
