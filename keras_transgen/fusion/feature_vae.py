@@ -110,7 +110,13 @@ class FeatureVAE(StandardisedFeatures, VAE):
             self.fit_classes(x, y)
         return history
 
-    def fit_classes(self, features: Any, labels: Any, unlabelled: Any = None) -> LatentClasses:
+    def fit_classes(
+        self,
+        features: Any,
+        labels: Any,
+        unlabelled: Any = None,
+        unlabelled_weight: float = 0.1,
+    ) -> LatentClasses:
         """Describe the classes by the posteriors of labelled features, and of others if given.
 
         With `unlabelled` the means of the classes and their covariance follow all rows, by
@@ -121,13 +127,17 @@ class FeatureVAE(StandardisedFeatures, VAE):
             features: `[count, feature_dim]`.
             labels: Integers `[count]`; classes that do not occur cannot be sampled.
             unlabelled: Features without labels `[others, feature_dim]`. Defaults to none.
+            unlabelled_weight: What an unlabelled row counts beside a labelled one, above 0; with 1
+                many of them draw the classes to wherever rows lie close, with next to nothing they
+                say only how frequent a class is. Defaults to 0.1.
 
         Returns:
             What was found: means, covariance, and of the unlabelled features the shares of the
             classes (`proportions`) and the `probabilities` of each row.
 
         Raises:
-            ValueError: If the model has no classes, or labels are none of them.
+            ValueError: If the model has no classes, labels are none of them, or the weight is not
+                above 0.
 
         Reference:
             Kingma, Rezende, Mohamed and Welling, Semi-supervised Learning with Deep Generative
@@ -135,13 +145,18 @@ class FeatureVAE(StandardisedFeatures, VAE):
             Classification from Labeled and Unlabeled Documents using EM, 2000.
         """
         labels = self._class_labels(features, labels)
+        if not 0.0 < unlabelled_weight < np.inf:
+            raise ValueError(
+                "unlabelled_weight must be above 0: what an unlabelled row counts beside a "
+                f"labelled one. Received: unlabelled_weight={unlabelled_weight}"
+            )
         labelled = self._posteriors(features)
         assert self.num_classes is not None
         if unlabelled is None:
             found = classes_of_labelled(*labelled, labels, self.num_classes)
         else:
             others = self._posteriors(unlabelled)
-            found = classes_of_all(labelled, labels, others, self.num_classes)
+            found = classes_of_all(labelled, labels, others, self.num_classes, unlabelled_weight)
         self.class_means.assign(found.means)
         self.class_factor.assign(np.linalg.cholesky(found.covariance))
         self.class_known.assign(found.known)

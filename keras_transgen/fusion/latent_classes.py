@@ -57,6 +57,7 @@ def classes_of_all(
     labels: np.ndarray,
     unlabelled: tuple[np.ndarray, np.ndarray],
     num_classes: int,
+    unlabelled_weight: float = 1.0,
     iterations: int = 200,
     tolerance: float = 1e-5,
 ) -> LatentClasses:
@@ -65,7 +66,7 @@ def classes_of_all(
     A row is known by its posterior q(z) = N(mu, diag(v)). What rises is the bound
 
         sum over labelled of    E_q[log N(z; m_y, S)]
-        + sum over unlabelled of  log sum over c of p_c exp(E_q[log N(z; m_c, S)])
+        + w * sum over unlabelled of  log sum over c of p_c exp(E_q[log N(z; m_c, S)])
 
     in the means m, the shared covariance S and the proportions p of the unlabelled rows, from the
     labelled rows' own. Labelled rows stay in their class, and say nothing of the proportions: that
@@ -77,13 +78,15 @@ def classes_of_all(
         labels: Integers `[count]`.
         unlabelled: Posterior means and variances of the rows without labels.
         num_classes: Number of classes. Those without a labelled row are left out.
+        unlabelled_weight: What an unlabelled row counts beside a labelled one, `w`. Classes that
+            are no normals are found worse by many such rows than by the labels. Defaults to 1.
         iterations: Most of them. Defaults to 200.
         tolerance: Rise of the bound, in nats a row, under which it ends. Defaults to 1e-5.
 
     Reference:
         Dempster, Laird and Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm,
         1977; Nigam et al., Text Classification from Labeled and Unlabeled Documents using EM, 2000
-        (labelled rows fixed).
+        (labelled rows fixed, the others weighed down).
     """
     one_hot = np.eye(num_classes)[labels]
     known = one_hot.sum(axis=0) > 0
@@ -99,11 +102,15 @@ def classes_of_all(
             joint = densities[len(labels) :] + np.log(proportions)
         each = logsumexp(joint, axis=1)
         probabilities = np.exp(joint - each[:, None])
-        bounds.append(float((densities[: len(labels)] * one_hot).sum() + each.sum()))
+        bounds.append(
+            float((densities[: len(labels)] * one_hot).sum() + unlabelled_weight * each.sum())
+        )
         done = len(bounds) > 1 and bounds[-1] - bounds[-2] <= tolerance * len(means)
         if done or len(bounds) > iterations:
             break
-        classes, covariance = _maximised(np.concatenate([one_hot, probabilities]), means, variances)
+        classes, covariance = _maximised(
+            np.concatenate([one_hot, unlabelled_weight * probabilities]), means, variances
+        )
         proportions = probabilities.mean(axis=0)
     return LatentClasses(classes, covariance, known, proportions, probabilities, tuple(bounds))
 
@@ -111,13 +118,16 @@ def classes_of_all(
 def _maximised(
     shares: np.ndarray, means: np.ndarray, variances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means and covariance of rows that belong to the classes by shares `[count, classes]`."""
-    counts = shares.sum(axis=0)
-    # Rounding leaves no class of an empty sum behind.
+    """Means and covariance of rows that belong to the classes by shares `[count, classes]`.
+
+    A row counts as much as its shares sum to.
+    """
+    counts, weights = shares.sum(axis=0), shares.sum(axis=1)
+    # A class without rows has the mean zero.
     classes = shares.T @ means / np.maximum(counts, np.finfo(float).tiny)[:, None]
-    # The sum of squares about the class means, without an array for each class.
-    within = means.T @ means - (classes * counts[:, None]).T @ classes
-    covariance = within / len(means) + np.diag(variances.mean(axis=0))
+    # The squares about the class means, without an array for each class.
+    within = (means * weights[:, None]).T @ means - (classes * counts[:, None]).T @ classes
+    covariance = (within + np.diag(weights @ variances)) / weights.sum()
     return classes, (covariance + covariance.T) / 2.0
 
 

@@ -18,7 +18,7 @@ def drawn(count: int, share: float, seed: int = 0):
     return rows, labels
 
 
-def row_by_row(rows, variances, labels, others, their_variances, iterations):
+def row_by_row(rows, variances, labels, others, their_variances, weight, iterations):
     """The same EM from SciPy's densities, one row and one class after the other."""
     classes = labels.max() + 1
     every = np.concatenate([rows, others])
@@ -36,11 +36,12 @@ def row_by_row(rows, variances, labels, others, their_variances, iterations):
                 for c in range(classes)
             ]
             free.append([each / sum(joint) for each in joint])
-        weights = np.array(fixed + free)
+        weights = np.array(fixed + [[weight * each for each in row] for row in free])
+        counts = weights.sum(axis=1)
         shares = [np.mean([each[c] for each in free]) for c in range(classes)]
         means = [np.average(every, axis=0, weights=weights[:, c]) for c in range(classes)]
-        covariance = np.diag(spread.mean(axis=0)) + sum(
-            weights[i, c] * np.outer(z - means[c], z - means[c]) / len(every)
+        covariance = np.diag(np.average(spread, axis=0, weights=counts)) + sum(
+            weights[i, c] * np.outer(z - means[c], z - means[c]) / counts.sum()
             for i, z in enumerate(every)
             for c in range(classes)
         )
@@ -60,16 +61,16 @@ def test_labelled_rows_alone_give_their_means_and_the_law_of_total_variance():
     np.testing.assert_allclose(found.proportions, np.bincount(labels, minlength=3) / 60)
 
 
-@pytest.mark.parametrize("iterations", [1, 4])
-def test_agrees_with_an_em_row_by_row(iterations):
+@pytest.mark.parametrize(("weight", "iterations"), [(1.0, 1), (1.0, 4), (0.1, 3)])
+def test_agrees_with_an_em_row_by_row(weight, iterations):
     rows, labels = drawn(20, 0.4)
     others, _ = drawn(50, 0.3, seed=1)
     rng = np.random.default_rng(2)
     variances, theirs = rng.random((20, 3)), rng.random((50, 3))
     found = classes_of_all(
-        (rows, variances), labels, (others, theirs), 2, iterations=iterations, tolerance=-np.inf
+        (rows, variances), labels, (others, theirs), 2, weight, iterations, -np.inf
     )
-    expected = row_by_row(rows, variances, labels, others, theirs, iterations)
+    expected = row_by_row(rows, variances, labels, others, theirs, weight, iterations)
     for one, other in zip((found.means, found.covariance, found.proportions), expected):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
 
@@ -95,17 +96,18 @@ def test_known_gaussians_are_found_within_the_sampling_error():
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1.0)
 
 
-def test_the_bound_never_falls_and_is_the_likelihood_where_rows_are_points():
+@pytest.mark.parametrize("weight", [1.0, 0.1])
+def test_the_bound_never_falls_and_is_the_likelihood_where_rows_are_points(weight):
     rows, labels = drawn(30, 0.5)
     others, _ = drawn(200, 0.2, seed=1)
     found = classes_of_all(
-        (rows, 0.0 * rows), labels, (others, 0.0 * others), 2, iterations=30, tolerance=-np.inf
+        (rows, 0.0 * rows), labels, (others, 0.0 * others), 2, weight, 30, -np.inf
     )
     assert len(found.bounds) == 31
     assert np.diff(found.bounds).min() > -1e-9 * abs(found.bounds[0])
-    assert found.bounds[-1] > found.bounds[0] + 1.0
+    assert found.bounds[-1] > found.bounds[0] + 0.1
     density = [scipy.stats.multivariate_normal(each, found.covariance) for each in found.means]
-    expected = sum(density[c].logpdf(z) for z, c in zip(rows, labels)) + np.sum(
+    expected = sum(density[c].logpdf(z) for z, c in zip(rows, labels)) + weight * np.sum(
         np.log(sum(p * each.pdf(others) for p, each in zip(found.proportions, density)))
     )
     assert found.bounds[-1] == pytest.approx(expected, rel=1e-9)
