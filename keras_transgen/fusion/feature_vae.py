@@ -127,17 +127,17 @@ class FeatureVAE(StandardisedFeatures, VAE):
             features: `[count, feature_dim]`.
             labels: Integers `[count]`; classes that do not occur cannot be sampled.
             unlabelled: Features without labels `[others, feature_dim]`. Defaults to none.
-            unlabelled_weight: What an unlabelled row counts beside a labelled one, above 0; with 1
-                many of them draw the classes to wherever rows lie close, with next to nothing they
-                say only how frequent a class is. Defaults to 0.1.
+            unlabelled_weight: What an unlabelled row counts beside a labelled one, from 0 up. With
+                1 many of them draw the classes to wherever rows lie close; with 0 they tell the
+                proportions alone. Defaults to 0.1.
 
         Returns:
             What was found: means, covariance, and of the unlabelled features the shares of the
             classes (`proportions`) and the `probabilities` of each row.
 
         Raises:
-            ValueError: If the model has no classes, labels are none of them, or the weight is not
-                above 0.
+            ValueError: If the model has no classes, labels are none of them, or the weight is below
+                0.
 
         Reference:
             Kingma, Rezende, Mohamed and Welling, Semi-supervised Learning with Deep Generative
@@ -145,9 +145,9 @@ class FeatureVAE(StandardisedFeatures, VAE):
             Classification from Labeled and Unlabeled Documents using EM, 2000.
         """
         labels = self._class_labels(features, labels)
-        if not 0.0 < unlabelled_weight < np.inf:
+        if not 0.0 <= unlabelled_weight < np.inf:
             raise ValueError(
-                "unlabelled_weight must be above 0: what an unlabelled row counts beside a "
+                "unlabelled_weight must be at least 0: what an unlabelled row counts beside a "
                 f"labelled one. Received: unlabelled_weight={unlabelled_weight}"
             )
         labelled = self._posteriors(features)

@@ -79,7 +79,8 @@ def classes_of_all(
         unlabelled: Posterior means and variances of the rows without labels.
         num_classes: Number of classes. Those without a labelled row are left out.
         unlabelled_weight: What an unlabelled row counts beside a labelled one, `w`. Classes that
-            are no normals are found worse by many such rows than by the labels. Defaults to 1.
+            are no normals are found worse by many such rows than by the labels. With 0 the classes
+            are those of the labels, and the proportions alone are found. Defaults to 1.
         iterations: Most of them. Defaults to 200.
         tolerance: Rise of the bound, in nats a row, under which it ends. Defaults to 1e-5.
 
@@ -94,6 +95,7 @@ def classes_of_all(
     variances = np.concatenate([labelled[1], unlabelled[1]])
     first = classes_of_labelled(*labelled, labels, num_classes)
     classes, covariance = first.means, first.covariance
+    counted = unlabelled_weight or 1.0
     proportions = known / known.sum()
     bounds: list[float] = []
     while True:
@@ -102,15 +104,13 @@ def classes_of_all(
             joint = densities[len(labels) :] + np.log(proportions)
         each = logsumexp(joint, axis=1)
         probabilities = np.exp(joint - each[:, None])
-        bounds.append(
-            float((densities[: len(labels)] * one_hot).sum() + unlabelled_weight * each.sum())
-        )
+        bounds.append(float((densities[: len(labels)] * one_hot).sum() + counted * each.sum()))
         done = len(bounds) > 1 and bounds[-1] - bounds[-2] <= tolerance * len(means)
         if done or len(bounds) > iterations:
             break
-        classes, covariance = _maximised(
-            np.concatenate([one_hot, unlabelled_weight * probabilities]), means, variances
-        )
+        if unlabelled_weight:
+            shares = np.concatenate([one_hot, unlabelled_weight * probabilities])
+            classes, covariance = _maximised(shares, means, variances)
         proportions = probabilities.mean(axis=0)
     return LatentClasses(classes, covariance, known, proportions, probabilities, tuple(bounds))
 

@@ -201,7 +201,7 @@ def test_unlabelled_features_tell_the_classes_too():
     np.testing.assert_allclose(found.proportions, np.bincount(sides[rest]) / 197, atol=1e-6)
     factor = vae.class_factor.numpy()
     np.testing.assert_allclose(factor @ factor.T, found.covariance, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="Received: unlabelled_weight=0"):
-        vae.fit_classes(far[few], sides[few], far[rest], unlabelled_weight=0)
+    with pytest.raises(ValueError, match="Received: unlabelled_weight=-1"):
+        vae.fit_classes(far[few], sides[few], far[rest], unlabelled_weight=-1)
     assert vae.fit_classes(far[few], sides[few]).bounds == ()
     np.testing.assert_allclose(vae.class_means[0], latents[0], atol=1e-4)
