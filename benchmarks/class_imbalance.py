@@ -200,7 +200,7 @@ def likeliest(job: Task, probabilities: np.ndarray) -> np.ndarray:
 def generated(job: Task, unlabelled: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """What `balance_classes(..., seed=job.draw)` adds, and the mixture's probabilities."""
     few, seed = job.raw[0], job.draw
-    vae = trained_vae(few, job.y, unlabelled, None, None, 128, seed, 0)
+    vae = trained_vae(few, job.y, unlabelled, None, None, None, seed, 0)
     wanted = np.full(job.missing, job.rare)
     samples, found = samples_of_classes(vae, few, job.y, unlabelled, wanted, 0.0, seed)
     return job.scaled(samples), found

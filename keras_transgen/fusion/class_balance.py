@@ -12,6 +12,7 @@ from keras_transgen.datasets.as_arrays import as_arrays
 from keras_transgen.datasets.class_names import are_names, names_in, numbers_of
 from keras_transgen.fusion.class_labels import checked_classes
 from keras_transgen.fusion.feature_vae import FeatureVAE
+from keras_transgen.fusion.latent_classes import check_unlabelled_weight
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.training.replica_noise import whole_seed
 
@@ -27,7 +28,7 @@ def balance_classes(
     count: int | None = None,
     latent_dim: int | None = None,
     epochs: int | None = None,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     unlabelled_weight: float = 0.0,
     seed: int | None = None,
     verbose: Any = "auto",
@@ -54,7 +55,7 @@ def balance_classes(
         latent_dim: Latent units of the VAE. Defaults to 32 with unlabelled features and 16
             without.
         epochs: Passes over all features in training. Defaults to as many as make 500 steps.
-        batch_size: Features a step. Defaults to 128.
+        batch_size: Features a step. Defaults to a sixth of them, from 16 to 128.
         unlabelled_weight: As in `FeatureVAE.fit_classes`. Defaults to 0: the classes are those of
             the labels, and unlabelled rows tell their shares alone.
         seed: Makes the result reproducible; `None` draws afresh.
@@ -98,10 +99,15 @@ def balance_classes(
             "unlabelled must have as many features a row as the labelled ones: take both from one "
             f"backbone. Received: features of shape {x.shape} and unlabelled of {more.shape}"
         )
-    for name, value in (("count", count), ("latent_dim", latent_dim), ("epochs", epochs)):
+    for name, value in (
+        ("count", count),
+        ("latent_dim", latent_dim),
+        ("epochs", epochs),
+        ("batch_size", batch_size),
+    ):
         if value is not None:
             _check_positive(name, value)
-    _check_positive("batch_size", batch_size)
+    check_unlabelled_weight(unlabelled_weight)
     whole = abs(whole_seed(seed))
     rows = np.bincount(y)
     missing = np.maximum(0, (rows.max() if count is None else count) - rows)
@@ -171,7 +177,7 @@ def trained_vae(
     unlabelled: np.ndarray | None,
     latent_dim: int | None,
     epochs: int | None,
-    batch_size: int,
+    batch_size: int | None,
     seed: int,
     verbose: Any,
 ) -> FeatureVAE:
@@ -186,6 +192,8 @@ def trained_vae(
             start = keras.initializers.GlorotUniform(int(random.integers(2**31)))
             weight.assign(start(weight.shape))
     vae.compile(jit_compile=False)  # Compiling takes longer than 500 steps gain.
+    # Epochs of one step would cost more than the step.
+    batch_size = batch_size or min(128, max(16, len(every) // 6))
     epochs = epochs or math.ceil(_STEPS / math.ceil(len(every) / batch_size))
     vae.fit(every, batch_size=batch_size, epochs=epochs, verbose=verbose)
     return vae

@@ -16,6 +16,7 @@ from keras_transgen.fusion.feature_scale import (
 )
 from keras_transgen.fusion.latent_classes import (
     LatentClasses,
+    check_unlabelled_weight,
     classes_of_all,
     classes_of_labelled,
 )
@@ -145,11 +146,7 @@ class FeatureVAE(StandardisedFeatures, VAE):
             Classification from Labeled and Unlabeled Documents using EM, 2000.
         """
         labels = self._class_labels(features, labels)
-        if not 0.0 <= unlabelled_weight < np.inf:
-            raise ValueError(
-                "unlabelled_weight must be at least 0: what an unlabelled row counts beside a "
-                f"labelled one. Received: unlabelled_weight={unlabelled_weight}"
-            )
+        check_unlabelled_weight(unlabelled_weight)
         labelled = self._posteriors(features)
         assert self.num_classes is not None
         if unlabelled is None:

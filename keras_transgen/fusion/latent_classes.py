@@ -115,6 +115,15 @@ def classes_of_all(
     return LatentClasses(classes, covariance, known, proportions, probabilities, tuple(bounds))
 
 
+def check_unlabelled_weight(unlabelled_weight: float) -> None:
+    """Refuse what cannot weigh unlabelled rows."""
+    if not 0.0 <= unlabelled_weight < np.inf:
+        raise ValueError(
+            "unlabelled_weight must be at least 0: what an unlabelled row counts beside a "
+            f"labelled one. Received: unlabelled_weight={unlabelled_weight}"
+        )
+
+
 def _maximised(
     shares: np.ndarray, means: np.ndarray, variances: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
