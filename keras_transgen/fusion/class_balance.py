@@ -41,9 +41,14 @@ def balance_classes(
     probability of being of the class, and each is sampled anew from its own posterior: from the
     posteriors of the class together, which need not be a normal.
 
-    Use it where one class has a few labels and the others hundreds, for a classifier of a
-    backbone's features, and give it features without labels if there are any: what gains is
-    mostly they. What it gains over weights of classes, `benchmarks/RESULTS.md` tells.
+    Give it unlabelled features: what gains is they. With five labels of one class and 200 of each
+    other, the balanced accuracy of a linear classifier was 0.7 (Fashion-MNIST) and 2.1 (flowers)
+    points above the best of class weights, logit adjustment, SMOTE-like mixing and LDA; without
+    unlabelled features it was 0.4 and 1.3 below. Pseudo-labels, which generate nothing, gained as
+    much (0.5 and 2.7), so try them too; see `benchmarks/class_imbalance.py`.
+
+    The noise of the samples is learnt as well, and slowly: where classes lie many times their width
+    apart, 500 steps leave it too large, and more `epochs` help.
 
     Args:
         features: Float `[rows, feature_dim]`, as a backbone gives them (no need to scale them).
