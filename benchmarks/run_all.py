@@ -32,6 +32,7 @@ SCRIPTS = (
     "projected_gan.py",
     "super_resolution.py",
     "gan_transfer.py",
+    "class_imbalance.py",
     "semi_supervised.py",
     "domain_adaptation.py",
     "pix2pix_facades.py",

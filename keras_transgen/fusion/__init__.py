@@ -8,6 +8,7 @@ __all__, __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "backbone_generator": "backbone_unet",
+        "balance_classes": "class_balance",
         "scale_decoder": "decoding_by_scale",
         "FeatureGAN": "feature_gan",
         "FeatureVAE": "feature_vae",

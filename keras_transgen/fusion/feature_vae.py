@@ -14,6 +14,12 @@ from keras_transgen.fusion.feature_scale import (
     StandardisedFeatures,
     checked_feature_dim,
 )
+from keras_transgen.fusion.latent_classes import (
+    LatentClasses,
+    check_unlabelled_weight,
+    classes_of_all,
+    classes_of_labelled,
+)
 from keras_transgen.generative import VAE
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.serving import SEED, stateless_seed
@@ -33,7 +39,7 @@ class FeatureVAE(StandardisedFeatures, VAE):
     by a normal distribution of latent vectors: its mean, and a covariance that all classes share,
     of the posteriors' means within the classes plus the posteriors' own variance. `sample(labels)`
     draws from it. So the model itself may train on many features without labels, and the classes
-    on a few with them.
+    on a few with them, or on both: `fit_classes(features, labels, unlabelled)`.
 
     Args:
         feature_dim: Length of a feature vector.
@@ -105,29 +111,61 @@ class FeatureVAE(StandardisedFeatures, VAE):
             self.fit_classes(x, y)
         return history
 
-    def fit_classes(self, features: Any, labels: Any) -> None:
-        """Describe the classes by the posteriors of labelled features.
+    def fit_classes(
+        self,
+        features: Any,
+        labels: Any,
+        unlabelled: Any = None,
+        unlabelled_weight: float = 0.1,
+    ) -> LatentClasses:
+        """Describe the classes by the posteriors of labelled features, and of others if given.
+
+        With `unlabelled` the means of the classes and their covariance follow all rows, by
+        expectation maximisation (labelled rows stay in their classes): of a class with a few
+        labels the mean is then known better, if the classes lie apart.
 
         Args:
             features: `[count, feature_dim]`.
             labels: Integers `[count]`; classes that do not occur cannot be sampled.
+            unlabelled: Features without labels `[others, feature_dim]`. Defaults to none.
+            unlabelled_weight: What an unlabelled row counts beside a labelled one, from 0 up. With
+                1 many of them draw the classes to wherever rows lie close; with 0 they tell the
+                proportions alone. Defaults to 0.1.
+
+        Returns:
+            What was found: means, covariance, and of the unlabelled features the shares of the
+            classes (`proportions`) and the `probabilities` of each row.
 
         Raises:
-            ValueError: If the model has no classes, or labels are none of them.
+            ValueError: If the model has no classes, labels are none of them, or the weight is below
+                0.
+
+        Reference:
+            Kingma, Rezende, Mohamed and Welling, Semi-supervised Learning with Deep Generative
+            Models, 2014 (M1: labels come after the latents are learnt); Nigam et al., Text
+            Classification from Labeled and Unlabeled Documents using EM, 2000.
         """
         labels = self._class_labels(features, labels)
+        check_unlabelled_weight(unlabelled_weight)
+        labelled = self._posteriors(features)
+        assert self.num_classes is not None
+        if unlabelled is None:
+            found = classes_of_labelled(*labelled, labels, self.num_classes)
+        else:
+            others = self._posteriors(unlabelled)
+            found = classes_of_all(labelled, labels, others, self.num_classes, unlabelled_weight)
+        self.class_means.assign(found.means)
+        self.class_factor.assign(np.linalg.cholesky(found.covariance))
+        self.class_known.assign(found.known)
+        return found
+
+    def _posteriors(self, features: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances of the posteriors of features, float64 `[count, latent_dim]`."""
         posterior = self.encode(features)
-        means, scales = (
-            np.asarray(each, "float64") for each in (posterior.mean(), posterior.stddev())
+        mean, variance = (
+            np.asarray(each, "float64") for each in (posterior.mean(), posterior.variance())
         )
-        one_hot = np.eye(self.class_means.shape[0])[labels]
-        counts = one_hot.sum(axis=0)
-        class_means = one_hot.T @ means / np.maximum(counts, 1.0)[:, None]
-        within = means - class_means[labels]
-        covariance = within.T @ within / len(labels) + np.diag(np.square(scales).mean(axis=0))
-        self.class_means.assign(class_means)
-        self.class_factor.assign(np.linalg.cholesky(covariance))
-        self.class_known.assign(counts > 0)
+        return mean, variance
 
     def _class_labels(self, features: Any, labels: Any) -> np.ndarray:
         if self.num_classes is None:

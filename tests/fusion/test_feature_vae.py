@@ -183,3 +183,25 @@ def test_refuses():
     vae.fit_classes(FEATURES, np.zeros(24, int))
     with pytest.raises(ValueError, match=r"unknown classes \[2\]"):
         vae.sample(np.array([0, 2]))
+
+
+def test_unlabelled_features_tell_the_classes_too():
+    """Two clouds of features, three labels: the means become those of the clouds' latents."""
+    truth, vae, _, features = scaled_truth()
+    far = features + np.where(np.arange(200) % 2, 40.0, 0.0)[:, None] * truth.weights[:, 0]
+    sides = np.arange(200) % 2
+    few = np.array([0, 1, 3])
+    rest = np.setdiff1d(np.arange(200), few)
+    found = vae.fit_classes(far[few], sides[few], far[rest], unlabelled_weight=1.0)
+    latents = np.asarray(vae.encode(far).mean())
+    for each in (0, 1):
+        expected = latents[sides == each].mean(axis=0)
+        np.testing.assert_allclose(vae.class_means[each], expected, atol=1e-3)
+    np.testing.assert_array_equal(found.probabilities.argmax(axis=1), sides[rest])
+    np.testing.assert_allclose(found.proportions, np.bincount(sides[rest]) / 197, atol=1e-6)
+    factor = vae.class_factor.numpy()
+    np.testing.assert_allclose(factor @ factor.T, found.covariance, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="Received: unlabelled_weight=-1"):
+        vae.fit_classes(far[few], sides[few], far[rest], unlabelled_weight=-1)
+    assert vae.fit_classes(far[few], sides[few]).bounds == ()
+    np.testing.assert_allclose(vae.class_means[0], latents[0], atol=1e-4)
