@@ -40,7 +40,7 @@ CHOSEN = {
 GRID = {
     "from scratch": ((1e-3, 3e-3), (None,)),
     "all": ((3e-4, 1e-3), (None,)),
-    "lora": ((1e-3, 3e-3), (8, 32)),
+    "lora": ((3e-3,), (8, 32)),
     "conditioning": ((1e-3, 3e-3), (None,)),
 }
 

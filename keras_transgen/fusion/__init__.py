@@ -15,7 +15,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "transfer_gan": "generator_transfer",
         "LatentAutoencoder": "latent_autoencoder",
         "LatentFlow": "latent_flow",
-        "merge_flow": "flow_transfer",
+        "merge_flow": "merged_flow",
         "MultiScaleFeatures": ".backbones.multi_scale_features",
         "PerceptualLikelihood": "perceptual_loss",
         "PerceptualLoss": "perceptual_loss",

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
-from keras_transgen.datasets.class_names import checked_class_names
-from keras_transgen.fusion.latent_flow import LatentFlow
+from keras_transgen.fusion.flow_start import averaged_values, remade
+from keras_transgen.fusion.kept_classes import kept_classes, names_of
 from keras_transgen.fusion.low_rank_network import LowRankNetwork, check_rank
+from keras_transgen.fusion.merged_flow import low_rank_network, merge_flow
 from keras_transgen.fusion.network_copy import copied_network
 from keras_transgen.fusion.told_layers import train_told_layers
 from keras_transgen.generative.flow.flow_matching import FlowMatching
-from keras_transgen.generative.moving_average import averaged
-from keras_transgen.training.compilation import flat_layers
 
 _RANK = 8
 # What the trained network has settled.
@@ -103,87 +101,26 @@ scales and offsets that are made of them |
         Large Diffusion Models via Simple Parameter-Efficient Fine-Tuning, 2023.
     """
     _check(flow, method, rank, settings)
-    kept = _kept_classes(flow, num_classes, class_names)
+    kept = kept_classes(flow, num_classes, class_names)
     flow.average_what_was_loaded()
     if low_rank_network(flow) is not None:
         flow = merge_flow(flow)
     network = copied_network(flow.network)
-    network.set_weights(_averaged(flow, flow.network.weights))
+    network.set_weights(averaged_values(flow, flow.network.weights))
     config = {
         "network": METHODS[method](network, flow, _RANK if rank is None else rank),
         "align_with": None,
         "align_layer": None,
         "num_classes": None if kept is None else len(kept),
-        "class_names": _names(flow, kept, class_names),
+        "class_names": names_of(flow, kept, class_names),
     }
-    new = _made(flow, {**config, **settings})
-    _take_over_conditions(flow, new, kept)
-    if new.average is not None:
-        new.average.restart()
-    return new
-
-
-def merge_flow(flow: FlowMatching) -> FlowMatching:
-    """A new flow of plain kernels, from one with low-rank additions to them.
-
-    It samples the same: its kernels are `W + A B` of the averaged weights. It is smaller in files
-    by the additions, needs no class of theirs, and trains as any flow.
-
-    Args:
-        flow: What `transfer_flow(flow, "lora")` made, fitted or not. It is left as it is.
-
-    Returns:
-        A model of the same class, not compiled.
-
-    Raises:
-        ValueError: If it has no low-rank additions.
-
-    Example:
-        ```python
-        import keras_transgen as ktg
-        from keras_transgen.fusion import merge_flow, transfer_flow
-
-        images, labels = ktg.datasets.load_digits()
-        flow = ktg.FlowMatching((8, 8, 1), num_classes=10, width=8, value_range=(0.0, 1.0))
-        flow.fit(images[:64], labels[:64], batch_size=64, epochs=1, verbose=0)
-        merged = merge_flow(transfer_flow(flow, "lora"))
-        assert merged.count_params() < transfer_flow(flow, "lora").count_params()
-        ```
-
-    Reference:
-        Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.
-    """
-    wrapped = low_rank_network(flow) if isinstance(flow, FlowMatching) else None
-    if wrapped is None:
-        raise ValueError(
-            "merge_flow takes a flow with low-rank additions, as transfer_flow(flow, 'lora') makes "
-            f"it. Received: {type(flow).__name__}"
-        )
-    flow.average_what_was_loaded()
-    network = copied_network(wrapped.layer)
-    with averaged(flow.average):
-        values = [keras.ops.convert_to_numpy(value) for value in wrapped.values()]
-    network.set_weights(values)
-    network.trainable = True
-    new = _made(flow, {"network": network})
-    _take_over_conditions(flow, new, None)
-    new.progress.step.assign(flow.progress.step)
-    if new.average is not None:
-        new.average.restart()
-    return new
-
-
-def low_rank_network(flow: Any) -> LowRankNetwork | None:
-    """The layer that adds to a flow's kernels, or `None` where none does."""
-    layers = flat_layers(flow.network)
-    return next((layer for layer in layers if isinstance(layer, LowRankNetwork)), None)
+    return remade(flow, {**config, **settings}, kept)
 
 
 # What each method leaves to train, of a copy of the network
 
 
 def _train_all(network: keras.Model, flow: FlowMatching, rank: int) -> keras.Model:
-    network.trainable = True
     return network
 
 
@@ -247,98 +184,3 @@ def _check(flow: Any, method: str, rank: int | None, settings: dict[str, Any]) -
             "There is nothing to transfer from a flow that has not been trained: call fit first, "
             "or load one with ktg.load_model. Received: a flow after 0 steps"
         )
-
-
-# Classes and their embeddings
-
-
-def _kept_classes(
-    flow: FlowMatching, num_classes: int | None, class_names: Any
-) -> list[int | None] | None:
-    """For each class of the new flow, its place in the old one or `None`; `None` without classes.
-
-    Raises:
-        ValueError: If these cannot be classes of the new flow.
-    """
-    if num_classes is None and class_names is None:
-        return None if flow.num_classes is None else list(range(flow.num_classes))
-    if flow.num_classes is None:
-        kind = "conditions that are no classes" if flow.has_conditions else "no conditions"
-        raise ValueError(
-            "The new flow has the conditions of the trained one: leave num_classes and class_names "
-            f"out. Received: num_classes={num_classes}, class_names={class_names!r:.100}, and a "
-            f"flow with {kind}"
-        )
-    names = None if class_names is None else checked_class_names(class_names)
-    count = len(names) if num_classes is None and names else num_classes
-    if names is not None and len(names) != count:
-        raise ValueError(
-            f"class_names must name every class, {count} in all. Received: {len(names)} names"
-        )
-    if names is not None and flow.class_names is not None:
-        known = {name: place for place, name in enumerate(flow.class_names)}
-        return [known.get(name) for name in names]
-    _check_count(flow, count, named=names is not None)
-    return [place if place < flow.num_classes else None for place in range(int(count or 0))]
-
-
-def _check_count(flow: FlowMatching, count: Any, named: bool) -> None:
-    whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-    if not whole or count < int(flow.num_classes or 0):
-        raise ValueError(
-            "num_classes counts the classes of the trained flow, which stay, and the new ones: "
-            f"{flow.num_classes} or more. Received: num_classes={count!r}"
-        )
-    if flow.class_names is not None and count != flow.num_classes and not named:
-        raise ValueError(
-            "The trained flow's classes have names: name all, class_names=[*flow.class_names, "
-            f"...]. Received: num_classes={count}"
-        )
-
-
-def _names(flow: FlowMatching, kept: list[int | None] | None, class_names: Any) -> Any:
-    if class_names is not None or kept is None or flow.class_names is None:
-        return class_names
-    return list(flow.class_names)
-
-
-# Weights
-
-
-def _made(flow: FlowMatching, changes: dict[str, Any]) -> FlowMatching:
-    config = {**flow.get_config(), **changes}
-    # The method says what trains.
-    del config["trains"]
-    if isinstance(flow, LatentFlow):
-        config["autoencoder"] = flow.codec.copy_of(flow.codec.weights)
-    return type(flow).from_config(config)
-
-
-def _averaged(flow: FlowMatching, weights: Any) -> list[np.ndarray]:
-    values = weights if flow.average is None else flow.average.of(weights)
-    return [keras.ops.convert_to_numpy(value) for value in values]
-
-
-def _take_over_conditions(
-    flow: FlowMatching, new: FlowMatching, kept: list[int | None] | None
-) -> None:
-    for name in ("condition_encoder", "condition_scale"):
-        old, other = getattr(flow, name), getattr(new, name)
-        if old is not None:
-            for weight, value in zip(other.weights, _averaged(flow, old.weights)):
-                weight.assign(value)
-    if flow.condition_embedding is None:
-        return
-    old = {
-        weight.name: value
-        for weight, value in zip(
-            flow.condition_embedding.weights, _averaged(flow, flow.condition_embedding.weights)
-        )
-    }
-    if kept is not None:
-        mean = old["table"].mean(axis=0)
-        rows = [mean if place is None else old["table"][place] for place in kept]
-        old["table"] = np.stack(rows)
-    for weight in new.condition_embedding.weights:
-        if weight.name in old:
-            weight.assign(old[weight.name])

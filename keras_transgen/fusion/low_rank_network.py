@@ -18,9 +18,9 @@ class LowRankNetwork(keras.layers.Wrapper):
     """Computes as its network with kernels `W + A B`, of which only A and B train.
 
     The kernels are those of dense layers, of attention and of convolutions, wherever in the network
-    they are, but for depthwise ones. A starts at random (He, uniform) and B at zero, so that nothing
-    changes at first. A kernel is taken as the matrix that `transfer.deltas.LoRA` takes it for, and
-    the rank is lower where the kernel has fewer.
+    they are, but for depthwise ones. A starts at random (He, uniform) and B at zero, so that
+    nothing changes at first. A kernel is taken as the matrix that `transfer.deltas.LoRA` takes it
+    for, and the rank is lower where that has fewer.
 
     `LowRank` does the same to one layer, which can be put in its place; layers within others, such
     as the projections of attention, cannot.
@@ -44,7 +44,8 @@ class LowRankNetwork(keras.layers.Wrapper):
                 f"Received: layer of type {type(layer).__name__}"
             )
         check_rank(rank)
-        super().__init__(layer, **{"dtype": layer.dtype_policy, **kwargs})
+        # Inputs go on as they are: times in half precision would be too coarse. Sums are float32.
+        super().__init__(layer, **{**kwargs, "dtype": "float32", "autocast": False})
         self.rank = rank
         self.layer.trainable = False
 

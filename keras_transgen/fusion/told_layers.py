@@ -24,7 +24,7 @@ def train_told_layers(network: keras.Model) -> None:
     within the package's normalizations and Transformer blocks.
 
     Args:
-        network: From `[examples, time]`, or `[examples, time, condition]`.
+        network: From `[examples, time]`, or `[examples, time, condition]`; all of it trains.
 
     Raises:
         ValueError: If it is not functional, or has no such layer.
@@ -48,7 +48,6 @@ def train_told_layers(network: keras.Model) -> None:
             f"Received: layers {[type(layer).__name__ for layer in network.layers]}"
         )
     trains = {id(each) for layer in told for each in (layer, *flat_layers(layer))}
-    network.trainable = True
     for layer in network.layers:
         inner = flat_layers(layer)
         if id(layer) in trains or not any(id(each) in trains for each in inner):
