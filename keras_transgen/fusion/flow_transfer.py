@@ -55,8 +55,8 @@ scales and offsets that are made of them |
     **Classes.** With `num_classes`, those of the trained flow stay in their places and the further
     ones come after them; with `class_names`, those whose name the trained flow knows keep their
     embedding, whatever their place. A new class starts from the mean of the old embeddings. Only
-    what it is fitted on does a flow keep for certain: after `fit` on the new class alone, sample the
-    old ones from the trained flow.
+    what it is fitted on does a flow keep for certain: after `fit` on the new class alone, sample
+    the old ones from the trained flow.
 
     **Files.** With `"lora"` a file keeps the network and its additions, which can be trained
     further; `merge_flow` makes a flow of plain kernels of it, which samples the same.
