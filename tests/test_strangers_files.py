@@ -132,6 +132,9 @@ SAMPLES = {
     "LatentFlow": lambda: cls_of("LatentFlow")(SAMPLES["LatentCodec"](), 2, width=2),
     "LinearWarmup": layer("LinearWarmup", 5),
     "LowRank": lambda: cls_of("LowRank")(keras.layers.Dense(2)),
+    "LowRankNetwork": lambda: cls_of("LowRankNetwork")(
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    ),
     "SpectralNormalization": lambda: cls_of("SpectralNormalization")(keras.layers.Dense(2)),
     "LogMelSpectrogram": layer("LogMelSpectrogram", 8000),
     "MaskedSequenceModel": lambda: cls_of("MaskedSequenceModel")(

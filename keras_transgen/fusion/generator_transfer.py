@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_transgen.fusion.low_rank import ADAPTABLE, LowRank
+from keras_transgen.fusion.network_copy import copied_network
 from keras_transgen.generative import GAN
 from keras_transgen.generative.networks.conditioning import ConditionalNormalization
 
@@ -119,15 +120,7 @@ def _copy(
 ) -> keras.Model:
     """A copy of a network, of its layers or as a whole; what belongs together goes to `pairs`."""
     if replace is None:
-        # A class with a configuration of its own is made by it; else a plain network is made of its
-        # layers, which would not know how many logits a `ProjectedDiscriminator` gives.
-        kind = type(network)
-        own_config = "get_config" in vars(kind) and not kind.__module__.startswith("keras.")
-        copy = (
-            kind.from_config(network.get_config())
-            if own_config
-            else keras.models.clone_model(network)
-        )
+        copy = copied_network(network)
         pairs.append((network, copy))
         return copy
     if getattr(network, "inputs", None) is None:

@@ -11,6 +11,7 @@ import keras
 
 from tests.fusion import (
     test_feature_vae,
+    test_flow_transfer,
     test_generator_transfer,
     test_latent_autoencoder,
     test_latent_flow,
@@ -28,6 +29,7 @@ CASES = {
     "feature vae": test_feature_vae.CASE,
     "semi-supervised gan": test_semi_supervised_gan.CASES["vectors"],
     "transferred gan": test_generator_transfer.CASE,
+    "transferred flow": test_flow_transfer.CASES["lora"],
     "latent autoencoder": test_latent_autoencoder.CASE,
     "latent flow": test_latent_flow.CASES["aligned"],
     "detector on features": test_detector.CASES["feature"],

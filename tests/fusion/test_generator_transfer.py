@@ -94,6 +94,13 @@ def test_what_moves(method):
     assert moved(new, IMAGES) == expected
 
 
+def test_all_trains_after_less_of_it_did():
+    frozen = transfer_gan(trained(), "freeze_d")
+    new = transfer_gan(frozen, ema_decay=None)
+    assert moved(new, IMAGES) == paths(new.generator, new.discriminator)
+    assert not frozen.discriminator.layers[1].trainable
+
+
 @pytest.mark.slow
 def test_conditional():
     gan = tiny_conditional_gan(generator_conditioning="normalization")
