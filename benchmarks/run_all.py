@@ -32,6 +32,8 @@ SCRIPTS = (
     "projected_gan.py",
     "super_resolution.py",
     "gan_transfer.py",
+    "flow_transfer.py",
+    "gan_recall.py",
     "class_imbalance.py",
     "semi_supervised.py",
     "domain_adaptation.py",

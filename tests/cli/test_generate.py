@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
 from keras_transgen.cli.evaluate import run_evaluate
-from keras_transgen.cli.generate import run_sample, run_train
+from keras_transgen.cli.generate import _model, run_sample, run_train
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +180,11 @@ def test_train_does_not_write_through_a_link_in_the_output_folder(tmp_path):
         run_train("digits", epochs=1, output=output)
     assert list(elsewhere.iterdir()) == []
     assert [path.name for path in output.iterdir()] == ["samples"]
+
+
+@pytest.mark.parametrize("kind", ["gan", "conditional-gan"])
+def test_photographs_are_augmented_for_a_gan_and_grey_images_are_not(kind):
+    names = ["daisy", "rose"]
+    augmented = _model(kind, (16, 16, 3), 4, names).augmentation
+    assert augmented.get_config()["policy"] == "color,translation,cutout"
+    assert _model(kind, (16, 16, 1), 4, names).augmentation is None
