@@ -160,6 +160,7 @@ CLAIMS = {
         "agreement[0] < 0.2 and 0.6 < agreement[1] < agreement[2] and agreement[2] > 0.9",
         "1.3 > diversity[0] > diversity[1] > diversity[2] > 0.4",
         "euler[1] < 0.7 * euler[0] and heun[1] < 0.6 * heun[0] and heun[1] < euler[1]",
+        "reconstruction < 0.15 and agreement_in_latents > 0.8",
         "known_is_kept and file_is_whole",
     ],
 }
