@@ -13,6 +13,7 @@ from keras_transgen.datasets.class_names import are_names, names_in, numbers_of
 from keras_transgen.fusion.class_labels import checked_classes
 from keras_transgen.fusion.feature_vae import FeatureVAE
 from keras_transgen.fusion.latent_classes import check_unlabelled_weight
+from keras_transgen.generative.flow.followed_flow import check_count
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.training.replica_noise import whole_seed
 
@@ -111,7 +112,7 @@ def balance_classes(
         ("batch_size", batch_size),
     ):
         if value is not None:
-            _check_positive(name, value)
+            check_count(name, value)
     check_unlabelled_weight(unlabelled_weight)
     whole = abs(whole_seed(seed))
     rows = np.bincount(y)
@@ -168,12 +169,6 @@ def _class_numbers(x: np.ndarray, labels: Any) -> tuple[np.ndarray, tuple[str, .
             f"Received: labels up to {found[-1]}, and no row of class {absent}"
         )
     return y, names
-
-
-def _check_positive(name: str, value: Any) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1. Received: {name}={value!r}")
 
 
 def trained_vae(

@@ -98,7 +98,7 @@ class SoftRange(keras.layers.Layer):
 class UniformNoise(keras.layers.GaussianNoise):
     """Adds uniform noise of mean zero in training: `keras.layers.GaussianNoise`, drawn cheaper.
 
-    On CPU normal numbers cost a third of a dense semi-supervised GAN's step; the deviation is what
+    On CPU normal numbers are much of a dense semi-supervised GAN's step; the deviation is what
     counts.
 
     Args:
