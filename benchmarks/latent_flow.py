@@ -112,6 +112,7 @@ def autoencoder(options: argparse.Namespace) -> LatentAutoencoder:
         width=options.width,
         perceptual_weight=options.perceptual,
         kl_weight=options.kl,
+        levels=options.levels,
         adversarial_weight=options.adversarial,
         adversarial_start=options.start,
         ema_decay=options.ema,
@@ -367,6 +368,7 @@ def main() -> None:
     arguments.add_argument("--perceptual-size", type=int, default=64)
     arguments.add_argument("--layers", default=None, help="of the perceptual loss")
     arguments.add_argument("--kl", type=float, default=1e-4)
+    arguments.add_argument("--levels", type=int, default=None, help="of quantised latents")
     arguments.add_argument("--adversarial", type=float, default=0.0)
     arguments.add_argument("--start", type=int, default=500)
     arguments.add_argument("--ema", type=float, default=0.995)

@@ -58,6 +58,10 @@ class LatentAutoencoder(AdversarialModel):
     `decode` takes them. Both, `reconstruct` and `evaluate` use the averaged weights, and the mean
     of q(z|x) where training draws from it.
 
+    With `levels` latents are quantised: nothing is drawn and there is no KL. Each latent lies
+    within (-1, 1), and the decoder sees the nearest of so many evenly spaced values, of which
+    `codes` gives the numbers. `encode` gives latents before they are rounded, for a flow to learn.
+
     Args:
         image_shape: `(height, width, channels)`, the sides multiples of `downsampling`. Defaults to
             `(64, 64, 3)`.
@@ -69,7 +73,9 @@ class LatentAutoencoder(AdversarialModel):
         pixel_weight: Of the mean absolute difference. Defaults to 1.
         perceptual_weight: Of the perceptual loss. Defaults to 1.
         kl_weight: Of the KL, in nats a latent. Defaults to 1e-4, which keeps latents near zero and
-            smooth without losing detail.
+            smooth without losing detail. Not used with `levels`.
+        levels: Values that each latent is rounded to, from 2 up; a place of the latents has one of
+            `levels ** latent_channels` codes. `None`, the default, for normal latents.
         adversarial_weight: Of the discriminator's part. At 0, the default, there is none.
         adversarial_start: Step from which the discriminator takes part; until then it costs
             nothing. Defaults to 500.
@@ -98,7 +104,8 @@ class LatentAutoencoder(AdversarialModel):
 
     Reference:
         Rombach et al., High-resolution image synthesis with latent diffusion models, 2022; Esser,
-        Rombach and Ommer, Taming transformers for high-resolution image synthesis, 2021.
+        Rombach and Ommer, Taming transformers for high-resolution image synthesis, 2021; of
+        `levels`, Mentzer et al., Finite scalar quantization: VQ-VAE made simple, 2024.
     """
 
     # What the steps of adversarial models ask for and no autoencoder has.
@@ -122,6 +129,7 @@ class LatentAutoencoder(AdversarialModel):
         discriminator_filters: int = 32,
         ema_decay: float | None = 0.995,
         value_range: tuple[float, float] = (-1.0, 1.0),
+        levels: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape, value_range, **kwargs)
@@ -137,8 +145,9 @@ class LatentAutoencoder(AdversarialModel):
         self.discriminator_filters = discriminator_filters
         self.ema_decay = ema_decay
         self._check_weights()
+        sizes = (latent_channels, downsampling, width)
         self.codec = LatentCodec(
-            self.example_shape, latent_channels, downsampling, width, value_range, name="codec"
+            self.example_shape, *sizes, value_range, levels=levels, name="codec"
         )
         self.adversarial_loss = adversarial_loss("hinge")
         self.discriminator = None
@@ -256,6 +265,8 @@ class LatentAutoencoder(AdversarialModel):
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
         """Standard normal `[batch, *latent_shape]`; zeros in evaluation, which takes the means."""
+        if self.codec.levels is not None:
+            return ()
         shape = [batch_size_of(data), *self.latent_shape]
         return tf.random.stateless_normal(shape, seed) if training else tf.zeros(shape)
 
@@ -289,14 +300,17 @@ class LatentAutoencoder(AdversarialModel):
     ) -> tuple[tf.Tensor, tf.Tensor, Logs]:
         """What encoder and decoder minimise, what they made, and the parts."""
         low, high = self.codec.value_range
-        mean, log_variance = self.codec.posterior(images, training)
-        made = self.codec.reconstructed(mean + tf.exp(0.5 * log_variance) * noise, training)
-        divergence = tf.square(mean) + tf.exp(log_variance) - 1.0 - log_variance
-        logs = {
-            "pixel": tf.reduce_mean(tf.abs(images - made)) * (2.0 / (high - low)),
-            "kl": 0.5 * tf.reduce_mean(divergence),
-        }
-        loss = self.pixel_weight * logs["pixel"] + self.kl_weight * logs["kl"]
+        latents, log_variance = self.codec.posterior(images, training)
+        logs = {}
+        loss = tf.constant(0.0)
+        if log_variance is not None:
+            divergence = tf.square(latents) + tf.exp(log_variance) - 1.0 - log_variance
+            logs["kl"] = 0.5 * tf.reduce_mean(divergence)
+            loss += self.kl_weight * logs["kl"]
+            latents += tf.exp(0.5 * log_variance) * noise
+        made = self.codec.reconstructed(latents, training)
+        logs["pixel"] = tf.reduce_mean(tf.abs(images - made)) * (2.0 / (high - low))
+        loss += self.pixel_weight * logs["pixel"]
         if self.perceptual_loss is not None:
             distance = tf.reduce_mean(tf.cast(self.perceptual_loss(images, made), tf.float32))
             if isinstance(self.perceptual_loss, keras.losses.Loss):
@@ -367,7 +381,9 @@ class LatentAutoencoder(AdversarialModel):
         return {"loss": self._loss_tracker.result(), **means}
 
     def _log_names(self) -> list[str]:
-        names = ["pixel", "kl", "gradient_norm"]
+        names = ["pixel", "gradient_norm"]
+        if self.codec.levels is None:
+            names.append("kl")
         if self.perceptual_loss is not None:
             names.append("perceptual")
         if self.discriminator is not None:
@@ -422,6 +438,28 @@ class LatentAutoencoder(AdversarialModel):
         self.check_examples(images, "images")
         return self._computed("encode", images, batch_size)
 
+    @takes_any_data("images")
+    def codes(self, images: Any, batch_size: int = 64) -> np.ndarray:
+        """Numbers of the levels that images' latents are rounded to.
+
+        Args:
+            images: As for `fit`.
+            batch_size: Images at a time.
+
+        Returns:
+            Int32 `[count, *latent_shape]` from 0 to `levels - 1`.
+
+        Raises:
+            ValueError: If the images are none of this model's, or its latents are not quantised.
+        """
+        if self.codec.levels is None:
+            raise ValueError(
+                "Latents of a normal distribution have no codes: give LatentAutoencoder levels=8, "
+                "say. Received: levels=None"
+            )
+        self.check_examples(images, "images")
+        return self._computed("codes", images, batch_size).astype("int32")
+
     def decode(self, latents: Any, batch_size: int = 64) -> np.ndarray:
         """Images of standardised latents.
 
@@ -475,7 +513,12 @@ class LatentAutoencoder(AdversarialModel):
             with averaged(self.average):
                 return self.codec.decode(tf.cast(latents, tf.float32))
 
+        def codes(images: tf.Tensor) -> tf.Tensor:
+            return self.codec.codes(latents(images))
+
         made = {"encode": encode, "decode": decode, "reconstruct": self.call, "latents": latents}
+        if self.codec.levels is not None:
+            made["codes"] = codes
         return {name: graph(function) for name, function in made.items()}
 
     @takes_any_data("images")
@@ -491,15 +534,18 @@ class LatentAutoencoder(AdversarialModel):
     # Saving
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
-        """`encode` (images to `latents`), `decode` (latents to `images`) and `reconstruct`."""
+        """`encode` (images to `latents`), `decode` (back), `reconstruct`; `codes` with levels."""
         functions = self._functions
         images = examples_spec(self, input_signature)
         latents = tf.TensorSpec([None, *self.latent_shape], tf.float32, "latents")
-        return {
+        endpoints = {
             "encode": Endpoint(lambda x: {"latents": functions["encode"](x)}, images),
             "decode": Endpoint(lambda z: {"images": functions["decode"](z)}, (latents,)),
             "reconstruct": Endpoint(lambda x: {"images": functions["reconstruct"](x)}, images),
         }
+        if "codes" in functions:
+            endpoints["codes"] = Endpoint(lambda x: {"codes": functions["codes"](x)}, images)
+        return endpoints
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -517,6 +563,7 @@ class LatentAutoencoder(AdversarialModel):
             "discriminator_filters": self.discriminator_filters,
             "ema_decay": self.ema_decay,
             "value_range": self.value_range,
+            "levels": self.codec.levels,
         }
 
     @classmethod

@@ -23,16 +23,24 @@ class LatentCodec(keras.layers.Layer):
     The scale is not known before the autoencoder has been trained; until then `encode` and `decode`
     work on latents as they are.
 
+    With `levels` the latents lie within (-1, 1), and the decoder sees the nearest of `levels`
+    evenly spaced values in each channel: a codebook of `levels ** latent_channels` vectors, of
+    which no entry has to be learnt or can die. The gradient passes as if nothing were rounded.
+
     Args:
         image_shape: `(height, width, channels)`.
         latent_channels: Of the maps of latents.
         downsampling: How many pixels a side a place of the maps stands for: 2, 4, 8, ...
         width: Channels of the networks' largest maps.
         value_range: `(low, high)` of the images.
+        levels: Values that a latent is rounded to, `None` for latents of a normal distribution.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
         ValueError: If the images cannot be divided so, or a number is none that builds a network.
+
+    Reference:
+        Mentzer et al., Finite scalar quantization: VQ-VAE made simple, 2024.
     """
 
     def __init__(
@@ -42,18 +50,22 @@ class LatentCodec(keras.layers.Layer):
         downsampling: int = 4,
         width: int = 48,
         value_range: tuple[float, float] = (-1.0, 1.0),
+        levels: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.image_shape = tuple(int(size) for size in image_shape)
-        _check(self.image_shape, latent_channels, downsampling, width)
+        _check(self.image_shape, latent_channels, downsampling, width, levels)
         low, high = value_range
         self.latent_channels = int(latent_channels)
         self.downsampling = int(downsampling)
         self.width = int(width)
         self.value_range = (float(low), float(high))
+        self.levels = None if levels is None else int(levels)
         sizes = {"downsampling": downsampling, "width": width}
-        self.encoder = image_encoder(self.image_shape, 2 * self.latent_channels, **sizes)
+        # Mean and deviation of a normal distribution, or the latents themselves.
+        outputs = self.latent_channels * (2 if levels is None else 1)
+        self.encoder = image_encoder(self.image_shape, outputs, **sizes)
         self.decoder = image_decoder(self.image_shape, self.latent_channels, **sizes)
         self.scale = FeatureScale(self.latent_channels, name="latent_scale")
         self.built = True
@@ -64,24 +76,43 @@ class LatentCodec(keras.layers.Layer):
         height, width = (side // self.downsampling for side in self.image_shape[:2])
         return (height, width, self.latent_channels)
 
-    def posterior(self, images: Any, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    def posterior(self, images: Any, training: bool = False) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Mean and logarithm of the variance of images' latents, not standardised.
 
         Args:
             images: Float32 `[batch, *image_shape]` in the value range.
             training: Whether the encoder trains.
+
+        Returns:
+            Both `[batch, *latent_shape]`. With `levels` the latents before they are rounded, and
+            `None`.
         """
         low, high = self.value_range
         centred = (images - (high + low) / 2.0) * (2.0 / (high - low))
-        mean, log_variance = tf.split(
-            tf.cast(self.encoder(centred, training=training), tf.float32), 2, axis=-1
-        )
+        outputs = tf.cast(self.encoder(centred, training=training), tf.float32)
+        if self.levels is not None:
+            return tf.tanh(outputs), None
+        mean, log_variance = tf.split(outputs, 2, axis=-1)
         return mean, tf.clip_by_value(log_variance, *_LOG_VARIANCE)
+
+    def codes(self, latents: Any) -> tf.Tensor:
+        """Numbers from 0 to `levels - 1` of latents that are not standardised, as float32."""
+        assert self.levels is not None
+        top = self.levels - 1.0
+        return tf.round((tf.clip_by_value(latents, -1.0, 1.0) + 1.0) * (top / 2.0))
+
+    def quantized(self, latents: Any) -> tf.Tensor:
+        """Latents that are not standardised at the nearest level; as they are without levels."""
+        if self.levels is None:
+            return latents
+        rounded = self.codes(latents) * (2.0 / (self.levels - 1.0)) - 1.0
+        return latents + tf.stop_gradient(rounded - latents)
 
     def reconstructed(self, latents: Any, training: bool = False) -> tf.Tensor:
         """Images of latents that are not standardised, float32, not held within the value range."""
         low, high = self.value_range
-        made = tf.cast(self.decoder(latents, training=training), tf.float32)
+        made = self.decoder(self.quantized(latents), training=training)
+        made = tf.cast(made, tf.float32)
         return made * ((high - low) / 2.0) + (high + low) / 2.0
 
     def encode(self, images: Any) -> tf.Tensor:
@@ -116,6 +147,7 @@ class LatentCodec(keras.layers.Layer):
             "downsampling": self.downsampling,
             "width": self.width,
             "value_range": self.value_range,
+            "levels": self.levels,
         }
 
     @classmethod
@@ -124,7 +156,14 @@ class LatentCodec(keras.layers.Layer):
         return cls(**arguments_from_file(cls, config))
 
 
-def _check(image_shape: tuple[int, ...], channels: int, downsampling: int, width: int) -> None:
+def _check(
+    image_shape: tuple[int, ...], channels: int, downsampling: int, width: int, levels: int | None
+) -> None:
+    if levels is not None and (isinstance(levels, bool) or levels != int(levels) or levels < 2):
+        raise ValueError(
+            "levels must be None or a whole number of values from 2 up, 8 for instance. "
+            f"Received: levels={levels}"
+        )
     power = downsampling >= 2 and downsampling & (downsampling - 1) == 0
     if not power:
         raise ValueError(

@@ -1,16 +1,19 @@
 """LatentAutoencoder: the harness, its loss by hand, the scale of its latents, what it refuses."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import keras_transgen as ktg
-from keras_transgen.fusion import LatentAutoencoder, PerceptualLoss
+from keras_transgen.fusion import LatentAutoencoder, LatentFlow, PerceptualLoss
 from keras_transgen.fusion.latent_codec import LatentCodec
 from keras_transgen.generative.networks.image_codec import image_decoder, image_encoder
-from tests.fusion.latent_models import IMAGES, FixedNoiseAutoencoder
+from tests.fusion.latent_models import IMAGES, LABELS, FixedNoiseAutoencoder
 from tests.fusion.small_networks import small_backbone
+from tests.generative.flow.flow_models import small_network
 from tests.harness import ModelCase, every_check
 
 SMALL = {"image_shape": (8, 8, 1), "latent_channels": 2, "width": 4}
@@ -47,9 +50,23 @@ CASE = ModelCase(
 )
 
 
-@pytest.mark.parametrize(("name", "check"), every_check(["autoencoder"]))
+QUANTIZED = ModelCase(
+    make=functools.partial(LatentAutoencoder, **SMALL, levels=5),
+    data=(IMAGES,),
+    compile=lambda model, **options: model.compile(keras.optimizers.SGD(0.05), **options),
+    outputs=("codes", (IMAGES[:4],), {}),
+    imports=("tests.fusion.latent_models",),
+    may_move=lambda path: "average" in path or "latent_scale" in path,
+    fit={"epochs": 2},
+)
+
+
+CASES = {"autoencoder": CASE, "quantised": QUANTIZED}
+
+
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
-    check(CASE, tools)
+    check(CASES[name], tools)
 
 
 # The loss
@@ -136,6 +153,74 @@ def test_learns_to_reconstruct_without_network_and_discriminator():
     assert model.standardized
 
 
+# Quantised latents
+
+
+def test_latents_are_rounded_to_levels_by_hand():
+    model = LatentAutoencoder(**SMALL, levels=4, ema_decay=None, pixel_weight=2.0)
+    raw = np.tanh(np.asarray(model.codec.encoder(IMAGES)))
+    levels = np.array([-1.0, -1 / 3, 1 / 3, 1.0])
+    codes = abs(raw[..., None] - levels).argmin(-1)
+    assert len(np.unique(codes)) > 1
+    found = model.codes(IMAGES, batch_size=7)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, codes)
+    made = np.asarray(model.codec.decoder(levels[codes].astype("float32")))
+    np.testing.assert_allclose(model.reconstruct(IMAGES), made.clip(-1, 1), atol=1e-5)
+    logs = model.evaluate(IMAGES, verbose=0, return_dict=True)
+    assert "kl" not in logs
+    assert logs["loss"] == pytest.approx(2.0 * abs(made - IMAGES).mean(), rel=1e-4)
+
+    # A flow's latents lie between the levels, and are decoded as the nearest ones.
+    model.standardize(IMAGES)
+    latents = model.encode(IMAGES)
+    np.testing.assert_allclose(latents, (raw - raw.mean((0, 1, 2))) / raw.std((0, 1, 2)), atol=1e-3)
+    np.testing.assert_allclose(model.decode(latents), model.reconstruct(IMAGES), atol=1e-5)
+    # Beyond the outermost levels there are none.
+    far = np.asarray(model.codec.quantized(tf.constant([-9.0, 0.99, 4.0])))
+    np.testing.assert_allclose(far, [-1.0, 1.0, 1.0], atol=1e-6)
+
+
+def test_the_gradient_passes_the_rounding_unchanged():
+    codec = LatentCodec((8, 8, 1), 2, width=4, levels=3)
+    latents = tf.Variable([[0.2, -0.8, 0.9]])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(codec.quantized(latents) * [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(tape.gradient(loss, latents), [[1.0, 2.0, 3.0]])
+
+
+def test_quantized_latents_learn_to_reconstruct():
+    images, _ = ktg.datasets.load_digits()
+    images = images[:512]
+    model = LatentAutoencoder((8, 8, 1), width=8, value_range=(0.0, 1.0), levels=5, seed=0)
+    model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
+    model.fit(images, batch_size=32, epochs=20, verbose=0)
+    error = np.mean((model.reconstruct(images) - images) ** 2)
+    assert error < 0.3 * images.var(axis=0).mean()
+    # No level of any channel is left unused.
+    for channel in range(4):
+        assert set(np.unique(model.codes(images)[..., channel])) >= {0, 1, 2, 3, 4}, channel
+
+
+def test_a_flow_learns_quantized_latents(tmp_path):
+    model = LatentAutoencoder(**SMALL, levels=5, seed=0)
+    model.standardize(IMAGES)
+    network = small_network((2, 2, 2), 4)
+    flow = LatentFlow(model, num_classes=3, network=network, embedding_dim=4, seed=0)
+    flow.compile(jit_compile=False)
+    flow.fit(IMAGES, LABELS, epochs=1, verbose=0)
+    made = flow.sample([0, 1, 2], steps=2, seed=0)
+    flow.save(tmp_path / "flow.keras")
+    again = ktg.load_model(tmp_path / "flow.keras")
+    assert again.codec.levels == 5
+    np.testing.assert_allclose(again.sample([0, 1, 2], steps=2, seed=0), made, atol=1e-5)
+
+
+def test_what_has_no_codes_says_so():
+    with pytest.raises(ValueError, match=r"levels=8.*levels=None"):
+        LatentAutoencoder(**SMALL).codes(IMAGES)
+
+
 # The scale of the latents
 
 
@@ -218,6 +303,8 @@ def test_networks_have_the_sizes_they_say(downsampling, channels):
         ({"adversarial_start": -1}, "from 0 up.*adversarial_start=-1"),
         ({"latent_channels": 0}, "at least 1.*latent_channels=0"),
         ({"ema_decay": 1.0}, "ema_decay must be"),
+        ({"levels": 1}, "from 2 up.*levels=1"),
+        ({"levels": 2.5}, "from 2 up.*levels=2.5"),
     ],
 )
 def test_what_cannot_be_made_is_refused(settings, message):
