@@ -32,7 +32,8 @@ class SampleGrid(EpochPictures):
             Defaults to `folder`.
 
     Raises:
-        ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive.
+        ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive; when
+            training begins, if the model does not make images.
 
     Example:
         ```python
@@ -65,6 +66,16 @@ class SampleGrid(EpochPictures):
         self.condition = condition
         self.seed = seed
         self.class_names = class_names
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        # Of a flow in latents these are the latents', which are maps, too.
+        shape = getattr(self.model, "example_shape", (1, 1, 1))
+        if len(shape) != 3:
+            raise ValueError(
+                "SampleGrid draws images (height, width, channels); look at samples of vectors and "
+                f"sequences by a callback of your own. Received: a {type(self.model).__name__} of "
+                f"examples of shape {tuple(shape)}"
+            )
 
     def images(self) -> np.ndarray:
         what = self.count if self.condition is None else self.condition

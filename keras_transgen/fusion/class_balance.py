@@ -13,8 +13,8 @@ from keras_transgen.datasets.class_names import are_names, names_in, numbers_of
 from keras_transgen.fusion.class_labels import checked_classes
 from keras_transgen.fusion.feature_vae import FeatureVAE
 from keras_transgen.fusion.latent_classes import check_unlabelled_weight
-from keras_transgen.generative.flow.followed_flow import check_count
 from keras_transgen.generative.generative_model import sampling_seed
+from keras_transgen.training.counts import check_count
 from keras_transgen.training.replica_noise import whole_seed
 
 # Training steps where no epochs are asked for.

@@ -9,11 +9,12 @@ import keras
 
 from keras_transgen.fusion.flow_start import averaged_values, remade
 from keras_transgen.fusion.kept_classes import kept_classes, names_of
-from keras_transgen.fusion.low_rank_network import LowRankNetwork, check_rank
+from keras_transgen.fusion.low_rank_network import LowRankNetwork
 from keras_transgen.fusion.merged_flow import low_rank_network, merge_flow
 from keras_transgen.fusion.network_copy import copied_network
 from keras_transgen.fusion.told_layers import train_told_layers
 from keras_transgen.generative.flow.flow_matching import FlowMatching
+from keras_transgen.training.counts import check_count
 
 _RANK = 8
 # What the trained network has settled.
@@ -148,7 +149,7 @@ METHODS: dict[str, Callable[[keras.Model, FlowMatching, int], keras.Model]] = {
 
 
 def _check(flow: Any, method: str, rank: int | None, settings: dict[str, Any]) -> None:
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}. Received: method={method!r}")
     if not isinstance(flow, FlowMatching):
         raise ValueError(
@@ -156,7 +157,7 @@ def _check(flow: Any, method: str, rank: int | None, settings: dict[str, Any]) -
             f"Received: flow of type {type(flow).__name__}"
         )
     if rank is not None:
-        check_rank(rank)
+        check_count("rank", rank)
         if method != "lora":
             raise ValueError(
                 "rank is that of low-rank additions: leave it out, or take method='lora'. "

@@ -26,6 +26,7 @@ from keras_transgen.generative.translation.translation_model import check_judge
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count
 from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
@@ -175,11 +176,8 @@ class LatentAutoencoder(AdversarialModel):
                 "Nothing would tell the decoder what to make: raise pixel_weight, or give a "
                 "perceptual_loss with a weight. Received: neither"
             )
-        if self.adversarial_start < 0:
-            raise ValueError(
-                "adversarial_start must be a step from 0 up. "
-                f"Received: adversarial_start={self.adversarial_start}"
-            )
+        check_count("adversarial_start", self.adversarial_start, 0)
+        check_count("discriminator_filters", self.discriminator_filters)
 
     # The parts
 

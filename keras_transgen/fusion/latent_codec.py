@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_transgen.fusion.feature_scale import FeatureScale
 from keras_transgen.generative.networks.image_codec import image_decoder, image_encoder
 from keras_transgen.training.config_from_file import arguments_from_file
+from keras_transgen.training.counts import check_count
 
 # Between them the exponential of half the logarithm is a number in any precision.
 _LOG_VARIANCE = (-20.0, 10.0)
@@ -68,6 +69,8 @@ class LatentCodec(keras.layers.Layer):
         self.encoder = image_encoder(self.image_shape, outputs, **sizes)
         self.decoder = image_decoder(self.image_shape, self.latent_channels, **sizes)
         self.scale = FeatureScale(self.latent_channels, name="latent_scale")
+        # What was frozen before it had layers does not reach them, and setting it again does not.
+        self.encoder.trainable = self.decoder.trainable = self.trainable
         self.built = True
 
     @property
@@ -159,11 +162,11 @@ class LatentCodec(keras.layers.Layer):
 def _check(
     image_shape: tuple[int, ...], channels: int, downsampling: int, width: int, levels: int | None
 ) -> None:
-    if levels is not None and (isinstance(levels, bool) or levels != int(levels) or levels < 2):
-        raise ValueError(
-            "levels must be None or a whole number of values from 2 up, 8 for instance. "
-            f"Received: levels={levels}"
-        )
+    sizes = {"latent_channels": channels, "downsampling": downsampling, "width": width}
+    for name, value in sizes.items():
+        check_count(name, value)
+    if levels is not None:
+        check_count("levels", levels, 2)
     power = downsampling >= 2 and downsampling & (downsampling - 1) == 0
     if not power:
         raise ValueError(
@@ -174,9 +177,4 @@ def _check(
         raise ValueError(
             "An autoencoder of images needs (height, width, channels) with sides that are "
             f"multiples of downsampling={downsampling}. Received: image_shape={image_shape}"
-        )
-    if channels < 1 or width < 1:
-        raise ValueError(
-            "latent_channels and width must be at least 1. "
-            f"Received: latent_channels={channels}, width={width}"
         )

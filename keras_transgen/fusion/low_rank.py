@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count
 
 # Layers with one dense kernel that a product of two thin matrices can change.
 ADAPTABLE = (
@@ -44,10 +45,9 @@ class LowRank(keras.layers.Wrapper):
                 "LowRank wraps a dense layer or a convolution. "
                 f"Received: layer of type {type(layer).__name__}"
             )
-        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-            raise ValueError(f"rank must be a whole number from 1 up. Received: rank={rank!r}")
+        check_count("rank", rank)
         super().__init__(layer, **{"dtype": layer.dtype_policy, **kwargs})
-        self.rank = rank
+        self.rank = int(rank)
         self.layer.trainable = False
 
     def build(self, input_shape: Any = None) -> None:

@@ -8,6 +8,7 @@ import keras
 
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count
 from keras_transgen.transfer.deltas.targets import Target, matrix_shape
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -43,7 +44,7 @@ class LowRankNetwork(keras.layers.Wrapper):
                 "LowRankNetwork wraps a network, a Keras model. "
                 f"Received: layer of type {type(layer).__name__}"
             )
-        check_rank(rank)
+        check_count("rank", rank)
         # Inputs go on as they are: times in half precision would be too coarse. Sums are float32.
         super().__init__(layer, **{**kwargs, "dtype": "float32", "autocast": False})
         self.rank = rank
@@ -107,16 +108,6 @@ class LowRankNetwork(keras.layers.Wrapper):
         with keras.saving.custom_object_scope(custom_objects or {}):
             arguments = arguments_from_file(cls, config, layer=Nested(keras.Model))
         return cls(**arguments)
-
-
-def check_rank(rank: Any) -> None:
-    """Refuse what is no rank.
-
-    Raises:
-        ValueError: If it is no whole number from 1 up.
-    """
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise ValueError(f"rank must be a whole number from 1 up. Received: rank={rank!r}")
 
 
 def kernels_of(network: keras.Model) -> list[int]:

@@ -32,6 +32,7 @@ from keras_transgen.generative.networks.semi_supervised import (
 from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.generative.serving import examples_spec, generator_endpoints
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count, is_count
 from keras_transgen.training.serving import Endpoint
 
 _DEFAULT_LATENT_DIM = 100
@@ -328,11 +329,9 @@ class SemiSupervisedGAN(SemiSupervisedModel):
         return cls(**arguments_from_file(cls, config, generator=network, discriminator=network))
 
     def _check_settings(self) -> None:
-        if not _is_count(self.latent_dim) or not (self.width is None or _is_count(self.width)):
-            raise ValueError(
-                "latent_dim and width must be whole numbers from 1 up. Received: "
-                f"latent_dim={self.latent_dim!r:.100}, width={self.width!r:.100}"
-            )
+        check_count("latent_dim", self.latent_dim)
+        if self.width is not None:
+            check_count("width", self.width)
         noises = (self.input_noise, self.hidden_noise)
         if not all(0 <= noise < math.inf for noise in noises):
             raise ValueError(
@@ -352,14 +351,9 @@ class SemiSupervisedGAN(SemiSupervisedModel):
 def _checked_classes(num_classes: Any, class_names: Any) -> int:
     if num_classes is None and class_names is not None:
         return len(checked_class_names(class_names))
-    if not _is_count(num_classes) or num_classes < 2:
+    if not is_count(num_classes, 2):
         raise ValueError(
             "num_classes must be a whole number of at least 2. "
             f"Received: num_classes={num_classes!r:.100}"
         )
     return int(num_classes)
-
-
-def _is_count(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    return whole and value >= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +18,7 @@ from keras_transgen.generative.parts_range import refuse_other_ranges
 from keras_transgen.training import TrainerModel
 from keras_transgen.training.batch_assertions import stop_at_wrong_values
 from keras_transgen.training.batches import ends_promptly
+from keras_transgen.training.counts import check_count
 from keras_transgen.training.entrance import FIT_DATA, PARTS, is_batches
 from keras_transgen.training.replica_noise import whole_seed
 
@@ -315,11 +318,15 @@ class GenerativeModel(TrainerModel):
 
 def graph(function: Callable[..., Any]) -> Callable[..., Any]:
     """A TensorFlow function of a public method, traced once for batches of any size."""
-    return tf.function(function, reduce_retracing=True, autograph=False)
+    # TensorFlow counts how often functions of one place in the source are traced, and warns: of a
+    # partial, which has no place, it counts this one alone.
+    alone = functools.partial(function)
+    return tf.function(alone, reduce_retracing=True, autograph=False)
 
 
 def in_parts(function: Callable[..., tf.Tensor], data: Any, batch_size: int) -> np.ndarray:
     """What a function gives for a tuple of arrays (or structures of them), a batch at a time."""
+    check_count("batch_size", batch_size)
     parts = ends_promptly(tf.data.Dataset.from_tensor_slices(data).batch(batch_size))
     return np.concatenate([function(*part).numpy() for part in parts])
 
@@ -356,8 +363,9 @@ def _checked_range(value_range: Any) -> tuple[float, float] | None:
     if value_range is None:
         return None
     low, high = (float(value) for value in value_range)
-    if not low < high:
+    if not low < high or not math.isfinite(high - low):
         raise ValueError(
-            f"value_range must be (low, high) with low < high. Received: value_range={value_range}"
+            "value_range must be (low, high), finite numbers with low < high. "
+            f"Received: value_range={value_range}"
         )
     return low, high

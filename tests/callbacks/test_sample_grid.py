@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import keras_transgen as ktg
 from keras_transgen.callbacks.sample_grid import SampleGrid
 from tests.callbacks.samplers import Sampler, images
 from tests.plotting.figure_checks import named_rows
@@ -79,3 +80,12 @@ def test_wrong_settings():
         SampleGrid(None)
     with pytest.raises(ValueError, match="every=0"):
         SampleGrid(every=0)
+
+
+def test_a_model_of_vectors_is_refused_before_it_trains(tmp_path):
+    flow = ktg.FlowMatching((3,), width=4)
+    before = flow.network.get_weights()
+    with pytest.raises(ValueError, match=r"FlowMatching of examples of shape \(3,\)"):
+        flow.fit(np.zeros((8, 3), "float32"), verbose=0, callbacks=[SampleGrid(tmp_path)])
+    for old, new in zip(before, flow.network.get_weights()):
+        np.testing.assert_array_equal(old, new)

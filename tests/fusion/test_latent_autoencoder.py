@@ -267,6 +267,17 @@ def test_the_copy_has_the_averaged_weights():
     assert abs(plain - model.encode(IMAGES)).max() > 1e-4
 
 
+def test_a_copy_of_a_frozen_copy_is_frozen():
+    codec = LatentCodec(**SMALL)
+    assert len(codec.trainable_weights) == len(codec.encoder.weights) + len(codec.decoder.weights)
+    frozen = codec.copy_of(codec.weights)
+    again = frozen.copy_of(frozen.weights)
+    for each in (frozen, again, LatentCodec.from_config(again.get_config())):
+        # A model that holds it asks each variable, and not the layer.
+        assert not [weight for weight in each.weights if weight.trainable]
+    assert codec.trainable_weights
+
+
 def test_an_exported_model_gives_the_same(tmp_path):
     model = LatentAutoencoder(**SMALL)
     model.standardize(IMAGES)
@@ -301,10 +312,14 @@ def test_networks_have_the_sizes_they_say(downsampling, channels):
         ({"kl_weight": -1.0}, "must not be negative.*kl_weight=-1.0"),
         ({"pixel_weight": 0.0}, "what to make"),
         ({"adversarial_start": -1}, "from 0 up.*adversarial_start=-1"),
-        ({"latent_channels": 0}, "at least 1.*latent_channels=0"),
+        ({"latent_channels": 0}, "from 1 up.*latent_channels=0"),
+        ({"latent_channels": 2.5}, "from 1 up.*latent_channels=2.5"),
+        ({"discriminator_filters": -1}, "from 1 up.*discriminator_filters=-1"),
         ({"ema_decay": 1.0}, "ema_decay must be"),
         ({"levels": 1}, "from 2 up.*levels=1"),
         ({"levels": 2.5}, "from 2 up.*levels=2.5"),
+        ({"levels": "x"}, "from 2 up.*levels='x'"),
+        ({"levels": float("nan")}, "from 2 up.*levels=nan"),
     ],
 )
 def test_what_cannot_be_made_is_refused(settings, message):
@@ -329,3 +344,5 @@ def test_latents_without_a_scale_are_refused():
         model.decode(np.zeros((1, 3, 2, 2)))
     with pytest.raises(ValueError, match="expects images of shape"):
         model.encode(np.zeros((1, 4, 4, 1)))
+    with pytest.raises(ValueError, match="batch_size=0"):
+        model.reconstruct(IMAGES, batch_size=0)

@@ -42,6 +42,7 @@ from keras_transgen.generative.serving import generator_endpoints
 from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import is_count
 from keras_transgen.training.serving import Endpoint
 
 if TYPE_CHECKING:
@@ -375,7 +376,7 @@ class GAN(AdversarialModel):
                 f"Received: value_range={self.value_range}"
             )
         counts = (self.latent_dim, self.discriminator_steps, self.filters)
-        if not all(_is_count(each) for each in counts):
+        if not all(is_count(each) for each in counts):
             raise ValueError(
                 "latent_dim, discriminator_steps and filters must be whole numbers from 1 up. "
                 f"Received: latent_dim={self.latent_dim!r}, "
@@ -394,8 +395,3 @@ class GAN(AdversarialModel):
 
 def _made_again(layer: keras.layers.Layer) -> Any:
     return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-
-
-def _is_count(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    return whole and value >= 1

@@ -13,10 +13,10 @@ from keras_transgen.generative.condition_values import check_condition_kind
 from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.flow.alignment import aligned_features, check_alignment
 from keras_transgen.generative.flow.endpoints import flow_endpoints
-from keras_transgen.generative.flow.followed_flow import check_count
 from keras_transgen.generative.flow.solved_flow import SolvedFlow
 from keras_transgen.generative.flow.velocity_networks import given_network
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count
 from keras_transgen.training.serving import Endpoint
 
 _DEFAULT_IMAGE_SHAPE = (28, 28, 1)

@@ -22,8 +22,11 @@ from keras_transgen.generative.flow.solvers import SOLVERS, integrate
 from keras_transgen.generative.generative_model import graph, in_parts
 from keras_transgen.generative.moving_average import averaged
 from keras_transgen.training.compilation import compiled, resolve_jit_compile
+from keras_transgen.training.counts import check_count
 
 STEPS = 20
+# Far beyond what makes pictures, and far below where float32 ends.
+_MOST_GUIDANCE = 1e6
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
@@ -33,9 +36,18 @@ class FollowedFlow(FlowModel):
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """Samples from noise, or `(noise, condition)`, by the averaged weights and 20 Heun steps.
 
-        Noise is standard normal `[batch, *example_shape]`.
+        Noise is standard normal `[batch, *example_shape]`, floats; of images see `encode`.
+        `predict` takes noise alone: `decode(noise, condition)` takes both.
+
+        Raises:
+            ValueError: If they are whole numbers, which no noise is.
         """
         noise, *condition = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        if not tf.as_dtype(noise.dtype).is_floating:
+            raise ValueError(
+                "A flow is called on noise, and predict with it: sample(...) makes examples, "
+                f"encode(examples) gives their noise. Received: {noise.dtype} values"
+            )
         noise = tf.cast(noise, tf.float32)
         return self.followed(noise, tuple(condition), tf.constant(STEPS), None, "heun")
 
@@ -149,8 +161,11 @@ class FollowedFlow(FlowModel):
 
     def _check_guidance(self, guidance: float, condition: tuple[Any, ...]) -> bool:
         """Whether the velocity is guided, for which both velocities are needed."""
-        if not isinstance(guidance, (int, float, np.number)) or not math.isfinite(guidance):
-            raise ValueError(f"guidance must be a finite number. Received: guidance={guidance!r}")
+        if not isinstance(guidance, (int, float, np.number)) or not abs(guidance) <= _MOST_GUIDANCE:
+            raise ValueError(
+                f"guidance must be a finite number, at most {_MOST_GUIDANCE:g} in size. "
+                f"Received: guidance={guidance!r:.100}"
+            )
         if guidance == 1:
             return False
         if not condition or not self._drop_probability:
@@ -204,18 +219,3 @@ class FollowedFlow(FlowModel):
         if missing:
             data = keras.tree.map_structure(filled, data)
         return in_parts(function, data, size)[:count]
-
-
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is no whole number from 1 up.
-
-    Args:
-        name: Of the argument.
-        value: What was given.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    if not whole or value < 1:
-        raise ValueError(f"{name} must be a whole number from 1 up. Received: {name}={value!r}")

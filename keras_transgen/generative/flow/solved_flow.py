@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.generative.flow.divergence import DIVERGENCES, MOST_VALUES_EXACT
-from keras_transgen.generative.flow.followed_flow import STEPS, FollowedFlow, check_count
+from keras_transgen.generative.flow.followed_flow import STEPS, FollowedFlow
 from keras_transgen.generative.flow.spherical import spherical_line
 from keras_transgen.generative.generative_model import sampling_seed
 from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
+from keras_transgen.training.counts import check_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +65,7 @@ class SolvedFlow(FollowedFlow):
         follow = self._function(self.followed, solver)
         strength = tf.constant(guidance, tf.float32) if is_guided else None
         return self._computed(
-            lambda noise, condition: follow(noise, condition, tf.constant(steps), strength),
+            lambda noise, condition: follow(noise, condition, tf.constant(int(steps)), strength),
             (noise, parts),
             batch_size,
         )
@@ -133,7 +134,7 @@ class SolvedFlow(FollowedFlow):
         parts = self._conditions_of(condition, len(x))
         back = self._function(self._followed_back, solver)
         return self._computed(
-            lambda x, condition: back(x, condition, tf.constant(steps)), (x, parts), batch_size
+            lambda x, condition: back(x, condition, tf.constant(int(steps))), (x, parts), batch_size
         )
 
     @takes_any_data("condition")
@@ -169,6 +170,10 @@ class SolvedFlow(FollowedFlow):
                 f"noise must be of shape [count, {', '.join(map(str, self.example_shape))}]. "
                 f"Received: shape {list(noise.shape)}"
             )
+        if not np.isfinite(noise).all():
+            raise ValueError(
+                "noise must be finite numbers. Received: noise with NaN or infinite values"
+            )
         self._check_solver(steps, solver, batch_size)
         parts = self._conditions_of(condition, len(noise))
         strength = None
@@ -176,7 +181,7 @@ class SolvedFlow(FollowedFlow):
             strength = tf.constant(guidance, tf.float32)
         follow = self._function(self.followed, solver)
         return self._computed(
-            lambda noise, condition: follow(noise, condition, tf.constant(steps), strength),
+            lambda noise, condition: follow(noise, condition, tf.constant(int(steps)), strength),
             (noise, parts),
             batch_size,
         )
@@ -213,10 +218,11 @@ class SolvedFlow(FollowedFlow):
         Reference:
             Song, Meng and Ermon, Denoising diffusion implicit models, 2021.
         """
-        if points < 2 or len(a) != len(b):
+        check_count("points", points, 2)
+        if len(a) != len(b):
             raise ValueError(
-                "interpolate needs as many examples b as a, and at least 2 points. "
-                f"Received: {len(a)} and {len(b)} examples, points={points}"
+                "interpolate needs as many examples b as a. "
+                f"Received: {len(a)} and {len(b)} examples"
             )
         options = {"steps": steps, "solver": solver, "batch_size": batch_size}
         start, end = (self.encode(each, condition, **options) for each in (a, b))
@@ -285,7 +291,7 @@ class SolvedFlow(FollowedFlow):
         )
         density = self._function(self._log_density, solver, divergence)
         return self._computed(
-            lambda x, condition, drawn: density(x, condition, drawn, tf.constant(steps)),
+            lambda x, condition, drawn: density(x, condition, drawn, tf.constant(int(steps))),
             (x, parts, drawn),
             batch_size,
         )
@@ -349,8 +355,8 @@ class SolvedFlow(FollowedFlow):
                 hidden,
                 condition,
                 tf.random.experimental.stateless_fold_in(base, next(batch)),
-                tf.constant(steps),
-                tf.constant(rounds),
+                tf.constant(int(steps)),
+                tf.constant(int(rounds)),
                 strength,
             ),
             (x, hidden, parts),

@@ -74,6 +74,7 @@ def check_network(
     inputs = [keras.Input(example_shape), keras.Input(())]
     if embedding_dim is not None:
         inputs.append(keras.Input((embedding_dim,)))
+    _check_known_shapes(network, example_shape)
     outputs = called(network, inputs, "network")
     shape = getattr(outputs, "shape", None)
     if shape is None or tuple(shape[1:]) != example_shape:
@@ -88,6 +89,19 @@ def check_network(
         refuse_or_tell(
             "Velocities and noise have no bounds: leave the network's last activation out "
             f"(activation=None). Received: a network whose values lie in [{low:g}, {high:g}]"
+        )
+
+
+def _check_known_shapes(network: keras.Model, example_shape: tuple[int, ...]) -> None:
+    """Refuse a network whose output told the shape of examples, which it does not take."""
+    ends = [getattr(network, name, None) or [] for name in ("inputs", "outputs")]
+    if not all(ends):
+        return
+    shapes = [tuple(first.shape[1:]) for first, *_ in ends]
+    if None not in shapes[0] and shapes[0] != shapes[1] == example_shape:
+        raise ValueError(
+            "The network must give values of the shape of the examples it takes first. "
+            f"Received: a network from examples of shape {shapes[0]} to {shapes[1]}"
         )
 
 

@@ -9,6 +9,7 @@ from keras_transgen.generative.networks.conditioning import (
     discriminator_inputs,
     discriminator_outputs,
 )
+from keras_transgen.training.counts import check_count
 
 _FRAME_SECONDS, _HOP_SECONDS = 0.032, 0.010
 _BANDS, _FLOOR = 64, 1e-3
@@ -76,8 +77,7 @@ def spectrogram_discriminator(
             f"Received: conditioning={conditioning!r}"
         )
     for name, value in (("sample_rate", sample_rate), ("filters", filters)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1 up. Received: {name}={value!r}")
+        check_count(name, value)
     inputs, x, embedding = discriminator_inputs(example_shape, embedding_dim, conditioning)
     x = keras.layers.Reshape((example_shape[0],))(x)
     x = LogMelSpectrogram(

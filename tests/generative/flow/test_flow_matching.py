@@ -347,6 +347,7 @@ def test_grid_has_a_row_for_each_class(monkeypatch):
         ({"width": 0}, "width=0"),
         ({"ema_decay": 1.0}, "ema_decay=1.0"),
         ({"value_range": "unit"}, "value_range='unit'"),
+        ({"value_range": (0.0, np.inf)}, "finite"),
         ({"example_shape": (4, 4, 4, 1)}, "hand in network="),
         ({"example_shape": (8, 8, 1), "network": "dense"}, "flatten"),
         ({"network": keras.Sequential([keras.Input((5,)), keras.layers.Dense(5)])}, "network"),
@@ -362,6 +363,8 @@ def test_networks_that_are_none_of_a_flows():
     joined = keras.layers.Concatenate()([x, keras.layers.Reshape((1,))(t)])
     with pytest.raises(ValueError, match=r"\[batch, 5\].*\(None, 4\)"):
         FlowMatching((5,), network=keras.Model([x, t], keras.layers.Dense(4)(joined)))
+    with pytest.raises(ValueError, match=r"\(5,\) to \(4,\)"):
+        FlowMatching(network=keras.Model([x, t], keras.layers.Dense(4)(joined)))
     bounded = keras.Model([x, t], keras.layers.Dense(5, "tanh")(joined))
     with pytest.raises(ValueError, match=r"no bounds.*\[-1, 1\]"):
         FlowMatching((5,), network=bounded)
@@ -375,7 +378,16 @@ def test_networks_that_are_none_of_a_flows():
         (constant_flow, lambda f: f.sample([0], steps=0), "steps=0"),
         (constant_flow, lambda f: f.sample([0], solver="rk4"), "solver must be one of"),
         (constant_flow, lambda f: f.sample([0], guidance=np.inf), "finite"),
+        (constant_flow, lambda f: f.sample([0], guidance=1e39), "at most 1e"),
+        (constant_flow, lambda f: f.sample([0], batch_size=0), "batch_size=0"),
         (constant_flow, lambda f: f.sample(guidance=2.0), "no condition"),
+        (constant_flow, lambda f: f.decode(np.full((1, 2), np.nan)), "finite"),
+        (constant_flow, lambda f: f.predict(np.zeros((2, 2), "uint8"), verbose=0), "noise"),
+        (
+            constant_flow,
+            lambda f: f.interpolate(np.zeros((1, 2)), np.zeros((1, 2)), points=2.5),
+            "points=2.5",
+        ),
         (constant_flow, lambda f: f.sample([0, 1], count=3), "leave count out"),
         (constant_flow, lambda f: f.decode(np.zeros((2, 3))), r"\[count, 2\]"),
         (constant_flow, lambda f: f.encode(np.zeros((2, 2)), [0]), "2 examples, 1 conditions"),
@@ -414,6 +426,27 @@ def test_networks_that_are_none_of_a_flows():
 def test_what_cannot_be_asked_is_refused(make, ask, message):
     with pytest.raises(ValueError, match=message):
         ask(make())
+
+
+def test_numbers_of_numpy_are_numbers():
+    flow = constant_flow()
+    wanted = flow.sample([0, 1], steps=2, seed=0)
+    found = flow.sample([0, 1], steps=np.int64(2), batch_size=np.int32(1), seed=0)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    x = np.zeros((2, 2), "float32")
+    for ask in (flow.encode, flow.decode, flow.log_likelihood):
+        np.testing.assert_allclose(ask(x, [0, 1], steps=np.int64(2)), ask(x, [0, 1], steps=2))
+    filled = flow.inpaint(x, [1, 0], [0, 1], steps=np.int64(2), rounds=np.int64(1), seed=0)
+    np.testing.assert_allclose(filled, flow.inpaint(x, [1, 0], [0, 1], steps=2, rounds=1, seed=0))
+
+
+def test_many_ways_of_asking_are_no_reason_to_warn(caplog):
+    flows = [constant_flow() for _ in range(3)]
+    for flow in flows:
+        for solver in ("euler", "heun"):
+            flow.sample([0, 1], steps=1, solver=solver, seed=0)
+            flow.sample([0, 1], steps=1, solver=solver, seed=0, guidance=2.0)
+    assert "retracing" not in caplog.text
 
 
 def test_data_of_another_size_are_told():
