@@ -294,7 +294,7 @@ def run_sample(
     ] = None,
     condition: Annotated[
         str | None,
-        typer.Option(help="Class to draw, by name or number from 0, for a conditional GAN."),
+        typer.Option(help="Class to draw, by name or number from 0, of a model of classes."),
     ] = None,
     seed: Annotated[int | None, seed_option("Makes the samples reproducible.")] = None,
     separate: Annotated[bool, typer.Option("--separate", help="One file a sample.")] = False,

@@ -58,8 +58,16 @@ def train_latent_flow(
     held_out = min(max(1, len(pixels) // _HELD_OUT), _MOST_HELD_OUT)
     goes_on = run.folder.exists()
     run.output.mkdir(parents=True, exist_ok=True)
+    own = {**settings, "model": f"{LATENT_FLOW}, autoencoder"}
+    part = ResumableTraining(
+        run.output / "autoencoder", own, run.console, restart, run.minutes, run.steps
+    )
+    if not goes_on:
+        # Before the whole is known to have begun: an autoencoder that lies there, and is of an
+        # earlier run, must not be taken for what this one has finished.
+        part.remember(part.seconds)
     run.remember(run.seconds)
-    autoencoder = _autoencoder(run, settings, pixels, held_out, goes_on, restart)
+    autoencoder = _autoencoder(part, settings, pixels, held_out)
     _tell_gate(run, autoencoder, pixels[-held_out:], settings["judge"])
     conditions = {"class_names": names} if names else {}
     model = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
@@ -103,22 +111,16 @@ def train_latent_flow(
 
 
 def _autoencoder(
-    run: ResumableTraining,
-    settings: dict[str, Any],
-    pixels: Any,
-    held_out: int,
-    goes_on: bool,
-    restart: bool,
+    part: ResumableTraining, settings: dict[str, Any], pixels: Any, held_out: int
 ) -> Any:
     """The trained autoencoder: read, where this run has finished it, or trained."""
     import keras_transgen as ktg
     from keras_transgen.fusion import LatentAutoencoder, PerceptualLoss
     from keras_transgen.plotting import plot_learning_curves, save_figure
 
-    folder: Path = run.output / "autoencoder"
-    own = {**settings, "model": f"{LATENT_FLOW}, autoencoder"}
-    with ResumableTraining(folder, own, run.console, restart, run.minutes, run.steps) as part:
-        if goes_on and not part.folder.exists() and (folder / "model.keras").exists():
+    folder: Path = part.output
+    with part:
+        if not part.folder.exists() and (folder / "model.keras").exists():
             return ktg.load_model(folder / "model.keras")
         loss = None
         if settings["perceptual"] is not None:

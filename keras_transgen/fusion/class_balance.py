@@ -49,7 +49,9 @@ def balance_classes(
     much (0.5 and 2.7), so try them too; see `benchmarks/class_imbalance.py`.
 
     The noise of the samples is learnt as well, and slowly: where classes lie many times their width
-    apart, 500 steps leave it too large, and more `epochs` help.
+    apart, 500 steps leave it too large, so that some samples of a class lie nearer to another one,
+    and more `epochs` help. Features that a linear classifier separates by a handful of rows need no
+    samples.
 
     Args:
         features: Float `[rows, feature_dim]`, as a backbone gives them (no need to scale them).
@@ -114,7 +116,14 @@ def balance_classes(
         if value is not None:
             check_count(name, value)
     check_unlabelled_weight(unlabelled_weight)
-    whole = abs(whole_seed(seed))
+    if unlabelled_weight and more is None:
+        raise ValueError(
+            "unlabelled_weight is that of unlabelled features: give unlabelled=, or leave it out. "
+            f"Received: unlabelled_weight={unlabelled_weight} without unlabelled"
+        )
+    whole = whole_seed(seed)
+    if not 0 <= whole < 2**31:
+        whole = int(np.random.SeedSequence(whole % 2**128).generate_state(1)[0] >> 1)
     rows = np.bincount(y)
     missing = np.maximum(0, (rows.max() if count is None else count) - rows)
     if missing.any():
@@ -133,13 +142,16 @@ def _checked_features(values: Any, name: str) -> np.ndarray:
             f"{name} must be numbers of shape [rows, feature_dim]: extract them with a backbone. "
             f"Received: {name} of shape {found.shape} and type {found.dtype}"
         )
+    with np.errstate(over="ignore"):
+        found = found.astype("float32")
     broken = np.flatnonzero(~np.isfinite(found).all(axis=1))
     if len(broken):
         raise ValueError(
-            f"{name} must be finite; leave broken rows out. Received: NaN or infinite values in "
+            f"{name} must be finite (as float32); leave broken rows out. "
+            "Received: NaN or infinite values in "
             f"{len(broken)} of {len(found)} rows, row {broken[0]} the first"
         )
-    return found.astype("float32")
+    return found
 
 
 def _class_numbers(x: np.ndarray, labels: Any) -> tuple[np.ndarray, tuple[str, ...] | None]:

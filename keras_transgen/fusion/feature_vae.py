@@ -154,6 +154,13 @@ class FeatureVAE(StandardisedFeatures, VAE):
         else:
             others = self._posteriors(unlabelled)
             found = classes_of_all(labelled, labels, others, self.num_classes, unlabelled_weight)
+        if not all(np.isfinite(each).all() for each in (found.means, found.probabilities)):
+            raise ValueError(
+                "Features must be of the size of those that the model was trained on: of some, "
+                "which are far larger, it knows no latents. Received: features from "
+                f"{np.min(features):.3g} to {np.max(features):.3g}"
+                + ("" if unlabelled is None else f", unlabelled up to {np.max(unlabelled):.3g}")
+            )
         self.class_means.assign(found.means)
         self.class_factor.assign(np.linalg.cholesky(found.covariance))
         self.class_known.assign(found.known)

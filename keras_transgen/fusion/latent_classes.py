@@ -117,10 +117,11 @@ def classes_of_all(
 
 def check_unlabelled_weight(unlabelled_weight: float) -> None:
     """Refuse what cannot weigh unlabelled rows."""
-    if not 0.0 <= unlabelled_weight < np.inf:
+    is_number = isinstance(unlabelled_weight, (int, float, np.number))
+    if not is_number or not 0.0 <= unlabelled_weight < np.inf:
         raise ValueError(
             "unlabelled_weight must be at least 0: what an unlabelled row counts beside a "
-            f"labelled one. Received: unlabelled_weight={unlabelled_weight}"
+            f"labelled one. Received: unlabelled_weight={unlabelled_weight!r:.100}"
         )
 
 

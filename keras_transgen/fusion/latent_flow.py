@@ -13,7 +13,7 @@ from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.fusion.latent_autoencoder import LatentAutoencoder
 from keras_transgen.fusion.latent_codec import LatentCodec
-from keras_transgen.fusion.latent_views import LatentViews, whole_data
+from keras_transgen.fusion.latent_views import LatentViews, refuse_weights, whole_data
 from keras_transgen.generative.flow.flow_matching import FlowMatching
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested
@@ -171,6 +171,7 @@ class LatentFlow(FlowMatching):
             (x, y), validation_data = split_last((x, y), validation_split)
         if validation_data is not None:
             given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            refuse_weights(given, type(self).__name__)
             conditions = given[1] if len(given) > 1 else None
             held_out = whole_data(given[0], conditions, type(self).__name__)
             self.check_examples(held_out[0], "validation_data", self.image_shape)

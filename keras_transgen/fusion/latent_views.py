@@ -90,7 +90,8 @@ def whole_data(x: Any, y: Any = None, model: str = "The model") -> tuple[Any, An
         model: What messages call the model.
 
     Raises:
-        ValueError: If there is no end to the data, or they can be read only once.
+        ValueError: If there is no end to the data, they can be read only once, are not in batches,
+            or have weights.
     """
     if isinstance(x, (np.ndarray, tf.Tensor)):
         return x, y
@@ -107,8 +108,36 @@ def whole_data(x: Any, y: Any = None, model: str = "The model") -> tuple[Any, An
     if not found:
         raise ValueError("The data are empty: there is no batch. Received: 0 batches")
     parts = [batch if isinstance(batch, (tuple, list)) else (batch,) for batch in found]
+    _check_parts(tuple(parts[0]), model)
     images = np.concatenate([each[0] for each in parts])
     conditions = [each[1] if len(each) > 1 else None for each in parts]
     if conditions[0] is None:
         return images, None
     return images, keras.tree.map_structure(lambda *each: np.concatenate(each), *conditions)
+
+
+def _check_parts(batch: tuple, model: str) -> None:
+    refuse_weights(batch, model)
+    if isinstance(batch[0], dict) or any(np.ndim(each) == 0 for each in keras.tree.flatten(batch)):
+        raise ValueError(
+            f"{model} takes batches of images, or of (images, conditions): "
+            "data.map(lambda row: (row['image'], row['label'])).batch(32). "
+            f"Received: {'a dictionary' if isinstance(batch[0], dict) else 'single examples'}"
+        )
+
+
+def refuse_weights(parts: tuple, model: str) -> None:
+    """Refuse what comes behind images and conditions.
+
+    Args:
+        parts: Of a batch, or of validation data.
+        model: What messages call the model.
+
+    Raises:
+        ValueError: If there are weights, which would count for nothing.
+    """
+    if len(parts) > 2 and parts[2] is not None:
+        raise ValueError(
+            f"{model} does not weigh examples: leave the weights out. To show a class more often "
+            "repeat its examples. Received: sample weights"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
@@ -13,7 +14,7 @@ from keras_transgen.fusion.labelled_and_unlabelled import (
     check_labels_where_known,
     labelled_and_all,
 )
-from keras_transgen.fusion.paired_batches import paired_batches
+from keras_transgen.fusion.paired_batches import NO_LABEL, paired_batches
 from keras_transgen.fusion.semi_supervised_losses import (
     generated_losses,
     matching_loss,
@@ -36,6 +37,7 @@ from keras_transgen.generative.networks.semi_supervised import (
 from keras_transgen.generative.networks.weight_normalization import start_from_data
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.counts import check_count
 from keras_transgen.training.entrance import FIT_DATA, is_batches
 from keras_transgen.training.named_classes import NamesClasses
 from keras_transgen.training.replica_batches import refuse_idle_replicas
@@ -135,16 +137,31 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
         fraction = kwargs.pop("validation_split", 0.0)
         if fraction and kwargs.get("validation_data") is None:
             (x, y), kwargs["validation_data"] = split_last((x, y), fraction)
+        self._check_held_out(kwargs.get("validation_data"))
         self.check_data(x, y, None, training=False)
         if unlabelled is not None:
             self.check_examples(unlabelled, "unlabelled")
-        batch_size = kwargs.pop("batch_size", None) or _BATCH_SIZE
+        batch_size = kwargs.pop("batch_size", None)
+        batch_size = _BATCH_SIZE if batch_size is None else batch_size
+        check_count("batch_size", batch_size)
         refuse_idle_replicas(self.distribute_strategy, x, batch_size)
         every, some, labels = labelled_and_all(x, y, unlabelled, self.num_classes)
         self._start_from(every)
         shuffle = kwargs.pop("shuffle", True)
         data = paired_batches(every, some, labels, batch_size, self.progress, bool(shuffle))
         return super().fit(data, **kwargs)
+
+    def _check_held_out(self, held_out: Any) -> None:
+        """Refuse arrays without one label: their accuracy would be that of nothing."""
+        if not isinstance(held_out, (tuple, list)) or len(held_out) < 2:
+            return
+        labels = np.asarray(held_out[1])
+        if labels.dtype.kind == "i" and labels.size and (labels == NO_LABEL).all():
+            raise ValueError(
+                "What is held out needs labels to be judged by, one at least: validation_split "
+                "takes the last rows, so mix them, or give validation_data=(x, y). "
+                f"Received: {len(labels)} held-out labels, all {NO_LABEL}"
+            )
 
     def check_data(self, x: Any, y: Any, sample_weight: Any, training: bool) -> None:
         """Refuse data that are none of this model's; built networks start from the first."""

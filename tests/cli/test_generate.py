@@ -99,7 +99,9 @@ def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(digit_folder, tmp_path, capsys):
+def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(
+    digit_folder, tmp_path, monkeypatch
+):
     options = {"model": "latent-flow", "image_size": 8, "color": "grayscale", "steps": 1}
     output = tmp_path / "flow"
     with pytest.raises(ValueError, match="--judge does not apply to flow"):
@@ -114,6 +116,17 @@ def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(digit_folder, tm
     shown = np.asarray(Image.open(files[1])) / 255
     sample = flow.sample([0, 1, 2], seed=3)[1, ..., 0]
     np.testing.assert_allclose(shown, (sample + 1) / 2, atol=1 / 255)
+
+    # A run with other settings that ends before its autoencoder begins does not take this one.
+    def gone(*args, **kwargs):
+        raise OSError("no autoencoder today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_transgen.fusion.LatentAutoencoder", gone)
+        with pytest.raises(OSError, match="today"):
+            run_train(str(digit_folder), **options, latent_dim=3, output=output)
+    other = run_train(str(digit_folder), **options, latent_dim=3, output=output)
+    assert other.codec.latent_channels == 3
 
 
 @pytest.mark.slow

@@ -121,6 +121,7 @@ BROKEN = np.where(np.arange(105)[:, None] == 3, np.nan, ROWS)
         ((ROWS, LABELS / 2), "an integer from 0 up"),
         ((BROKEN, LABELS), "NaN or infinite values in 1 of 105 rows, row 3 the first"),
         ((ROWS, LABELS, BROKEN), "unlabelled must be finite"),
+        ((ROWS * 1e300, LABELS), "float32.*105 of 105 rows"),
         ((ROWS, LABELS, ROWS[:, :3]), "unlabelled of \\(105, 3\\)"),
         ((ROWS[:, 0], LABELS), "shape \\[rows, feature_dim\\]"),
         ((np.zeros((0, 4)), []), "Received: features of shape \\(0, 4\\)"),
@@ -141,6 +142,7 @@ def test_refuses_data_before_training(monkeypatch, arguments, message):
         ("epochs", -1),
         ("batch_size", 0),
         ("unlabelled_weight", -0.1),
+        ("unlabelled_weight", None),
         ("seed", 0.5),
     ],
 )
@@ -148,3 +150,19 @@ def test_refuses_numbers_before_training(monkeypatch, name, value):
     monkeypatch.setattr("keras_transgen.fusion.class_balance.trained_vae", None)
     with pytest.raises(ValueError, match=f"Received: {name}={value}"):
         balance_classes(ROWS, LABELS, ROWS, **{name: value})
+
+
+def test_a_weight_of_nothing_is_refused(monkeypatch):
+    monkeypatch.setattr("keras_transgen.fusion.class_balance.trained_vae", None)
+    with pytest.raises(ValueError, match=r"unlabelled_weight=0.5 without"):
+        balance_classes(ROWS, LABELS, unlabelled_weight=0.5)
+
+
+def test_any_whole_number_is_a_seed():
+    made = [
+        balance_classes(ROWS, LABELS, epochs=1, verbose=0, seed=seed)[0][len(ROWS) :]
+        for seed in (3, -3, 10**30, 10**30)
+    ]
+    np.testing.assert_array_equal(made[2], made[3])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not np.allclose(made[one], made[other])

@@ -181,6 +181,8 @@ def test_refuses():
         vae.fit_classes(FEATURES, np.arange(24) % 4)
     vae.adapt(FEATURES)
     vae.fit_classes(FEATURES, np.zeros(24, int))
+    with pytest.raises(ValueError, match="unlabelled up to"):
+        vae.fit_classes(FEATURES, np.zeros(24, int), FEATURES * np.float32(1e30))
     with pytest.raises(ValueError, match=r"unknown classes \[2\]"):
         vae.sample(np.array([0, 2]))
 

@@ -21,6 +21,10 @@ def small(**kwargs):
     return {"network": network, **given, **kwargs}
 
 
+def rows(*parts):
+    return tf.data.Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0])
+
+
 def features():
     return MultiScaleFeatures(small_backbone(), ["quarter"])
 
@@ -136,6 +140,13 @@ def test_an_untrained_autoencoder_is_refused():
     ("ask", "message"),
     [
         (lambda flow: flow.fit(IMAGES), r"conditions \(the second argument"),
+        (lambda flow: flow.fit(rows(IMAGES, LABELS, np.ones(24)).batch(8)), "does not weigh"),
+        (
+            lambda flow: flow.fit(IMAGES, LABELS, validation_data=(IMAGES, LABELS, np.zeros(24))),
+            "does not weigh",
+        ),
+        (lambda flow: flow.fit(rows(IMAGES, LABELS)), "batch.*single examples"),
+        (lambda flow: flow.fit(rows({"image": IMAGES}).batch(8)), "Received: a dictionary"),
         (lambda flow: flow.fit(IMAGES[:, :4], LABELS), r"expects x of shape \[batch, 8, 8, 1\]"),
         (lambda flow: flow.fit(3 * IMAGES, LABELS), r"float values in \[-1, 1\]"),
         (

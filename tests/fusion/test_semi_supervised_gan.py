@@ -253,7 +253,7 @@ def test_what_it_refuses_to_be():
         SemiSupervisedGAN(3)
     with refused("num_classes must be"):
         SemiSupervisedGAN(1, (5,))
-    with refused("latent_dim and width"):
+    with refused("latent_dim must be"):
         SemiSupervisedGAN(3, (5,), 0)
     with refused("must be finite and not negative"):
         SemiSupervisedGAN(3, (5,), input_noise=-1.0)
@@ -292,6 +292,13 @@ def test_what_it_refuses_to_learn_from():
         model.fit(VECTORS, LABELS, sample_weight=np.ones(24))
     with refused("does not weigh"):
         model.fit(VECTORS, LABELS, class_weight={0: 2.0})
+    some = np.where(np.arange(24) < 9, LABELS, -1)
+    with refused("one at least.*8 held-out labels, all -1"):
+        model.fit(VECTORS, some, validation_split=0.3)
+    with refused("15 held-out labels"):
+        model.fit(VECTORS, some, validation_data=(VECTORS[9:], some[9:]))
+    with refused("batch_size=0"):
+        model.fit(VECTORS, LABELS, batch_size=0)
     data = tf.data.Dataset.from_tensors((VECTORS, LABELS))
     with refused("goes with arrays"):
         model.fit(data, unlabelled=VECTORS)

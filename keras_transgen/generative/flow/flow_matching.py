@@ -75,7 +75,8 @@ class FlowMatching(SolvedFlow):
         alignment_weight: Of that distance, 1 minus the mean cosine, in the loss. Defaults to 0.5.
         align_layer: The network's layer that is drawn to them. Defaults to the middle of the U-Net
             and the block at a third of the Transformer's depth; needed for a network of your own.
-        **kwargs: `seed` and others of `TrainerModel`.
+        **kwargs: `seed` (of noise and order; `keras.utils.set_random_seed` fixes the first weights
+            too) and others of `TrainerModel`.
 
     Raises:
         ValueError: If an argument is out of its range, or the network is none of a flow's.

@@ -124,12 +124,22 @@ class FlowModel(ConditionalModel):
         super().check_data(x, y, sample_weight, training)
         if not training or self.value_range is not None or len(x) < 2:
             return
-        deviation = float(np.std(np.asarray(self.scaled(x)), dtype="float64"))
-        if not _USUAL_DEVIATION[0] <= deviation <= _USUAL_DEVIATION[1]:
+        values = np.asarray(self.scaled(x), "float64")
+        # Columns of a table may be of sizes of their own; pixels and samples of a wave are not.
+        columns = values if values.ndim == 2 else values.reshape(-1, 1)
+        deviations, means = columns.std(axis=0), columns.mean(axis=0)
+        low, high = _USUAL_DEVIATION
+        unusual = (deviations < low) | (deviations > high) | (abs(means) > high * deviations)
+        # Of a constant there is nothing to standardise.
+        unusual &= deviations > 0
+        if unusual.any():
+            first = int(np.argmax(unusual))
+            where = f" in column {first}" if values.ndim == 2 else ""
             warnings.warn(
                 "A flow starts from standard normal noise, and the data are of another size: "
                 "standardise them, (x - x.mean(0)) / x.std(0), or pass value_range=(low, high). "
-                f"Received: x with a standard deviation of {deviation:.3g}",
+                f"Received: x with a mean of {means[first]:.3g} and a standard deviation of "
+                f"{deviations[first]:.3g}{where}",
                 stacklevel=3,
             )
 

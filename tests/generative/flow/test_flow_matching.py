@@ -453,3 +453,8 @@ def test_data_of_another_size_are_told():
     flow = FlowMatching((5,), width=2)
     with pytest.warns(UserWarning, match="standardise"):
         flow.fit(100.0 * VECTORS, batch_size=24, verbose=0)
+    narrow = VECTORS * np.where(np.arange(5) == 3, 0.01, 1.0)
+    with pytest.warns(UserWarning, match="standard deviation of 0.0[01][0-9]* in column 3"):
+        flow.fit(narrow.astype("float32"), batch_size=24, verbose=0)
+    with pytest.warns(UserWarning, match="mean of 2[0-9.]* and a .* in column 0"):
+        flow.fit(VECTORS + np.float32(20.0), batch_size=24, verbose=0)
