@@ -9,7 +9,8 @@ class at radii of 1 and 2 and a rate of 1e-3, with entropy and without (89 per c
 
     python benchmarks/semi_supervised.py --seconds 1800 --seeds 3
 
-Sides may run at the same time, a core each (`--sides`); the last one publishes all.
+Sides may run at the same time, a core each (`--sides`); the last one publishes all. Each training's
+result is kept in runs/semi_supervised, and not made again.
 
 References: Salimans et al., Improved techniques for training GANs, 2016; Lee, Pseudo-label, 2013;
 Sohn et al., FixMatch, 2020.
@@ -122,6 +123,11 @@ def error(side, train, test, options: argparse.Namespace, seed: int) -> tuple[fl
     return 100.0 * float(wrong), {**logs, "steps": budget.steps}
 
 
+def kept(name: str, seed: int, options: argparse.Namespace) -> Path:
+    """Where a training's result lies, so that a run that is stopped goes on; delete it for anew."""
+    return FOLDER / f"{name.replace(' ', '_')}_{options.seconds:g}_{options.labels}_{seed}.json"
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=1800.0, help="CPU time of a training")
@@ -142,24 +148,26 @@ def main() -> None:
     parts = [(x.reshape(-1, 784).astype("float32"), y) for x, y in (train, test)]
     assert all(x.min() >= 0.0 and x.max() == 1.0 for x, _ in parts)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    settings = f"{options.seconds:g}_{options.labels}_{options.seeds}"
+    known = {name: [kept(name, seed, options) for seed in range(options.seeds)] for name in SIDES}
     for name in options.sides:
-        found = [error(SIDES[name], *parts, options, seed) for seed in range(options.seeds)]
-        errors = [each for each, _ in found]
-        told = {"errors": errors, "steps": [logs["steps"] for _, logs in found]}
-        print(name, told, found[-1][1], flush=True)
-        if not options.choose:
-            file = FOLDER / f"{name.replace(' ', '_')}_{settings}.json"
-            file.write_text(json.dumps(told))
-    known = {name: FOLDER / f"{name.replace(' ', '_')}_{settings}.json" for name in SIDES}
-    if options.dry or options.choose or not all(file.exists() for file in known.values()):
+        for seed, file in enumerate(known[name]):
+            if file.exists() and not options.choose:
+                continue
+            wrong, logs = error(SIDES[name], *parts, options, seed)
+            print(name, seed, f"{wrong:.2f} % wrong", logs, flush=True)
+            if not options.choose:
+                file.write_text(json.dumps({"error": wrong, "steps": logs["steps"]}))
+    files = [file for each in known.values() for file in each]
+    if options.dry or options.choose or not all(file.exists() for file in files):
         return
     rows, means = [("side", "test error, per cent", "seeds", "steps")], {}
-    for name, file in known.items():
-        told = json.loads(file.read_text())
-        means[name] = float(np.mean(told["errors"]))
-        each = " ".join(f"{one:.2f}" for one in told["errors"])
-        rows.append((name, f"{means[name]:.2f}", each, " ".join(map(str, told["steps"]))))
+    for name, each in known.items():
+        told = [json.loads(file.read_text()) for file in each]
+        means[name] = float(np.mean([one["error"] for one in told]))
+        errors = " ".join(f"{one['error']:.2f}" for one in told)
+        rows.append(
+            (name, f"{means[name]:.2f}", errors, " ".join(str(one["steps"]) for one in told))
+        )
     ours = means.pop("semi-supervised GAN")
     best = min(means, key=means.get)
     goal = GOALS.get(int(options.seconds))
