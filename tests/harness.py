@@ -444,7 +444,8 @@ def check_frozen_between_fits(case: ModelCase, tools: Tools) -> None:
     before = _values(model)
     case.train(model)
     again = {weight.path for layer in chosen for weight in layer.trainable_weights}
-    assert {path for path in again if not _differs(before, model, path)} == set()
+    still = {path for path in again if not _differs(before, model, path)}
+    assert not still, still
 
 
 def _values(model: keras.Model) -> dict[str, np.ndarray]:
