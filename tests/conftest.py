@@ -23,7 +23,7 @@ import pytest
 import tensorflow as tf
 
 from tests.fresh_process import FreshProcess
-from tests.harness import Tools
+from tests.harness import Tools, is_proven_by_the_core
 
 # Two logical devices must exist before TensorFlow starts, in every test process.
 tf.config.set_logical_device_configuration(
@@ -35,8 +35,12 @@ tf.config.set_logical_device_configuration(
 _finished_files = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Among several processes, files with the most slow tests first: so none ends up alone."""
+    for item in items:
+        if is_proven_by_the_core(item):
+            item.add_marker(pytest.mark.long)
     if hasattr(config, "workerinput"):
         slow = collections.Counter(
             item.path

@@ -654,23 +654,21 @@ LAYER_CHECKS = _parameters(
     [_as_model_check(check) for check in SLOW_MODEL_CHECKS[2:]],
 )
 
-# What a case adds to its family is its loss and its networks; how a step is compiled, cast, spread
-# over replicas and taken up again it shares.
-_OF_A_FAMILY = (
-    "frozen_between_fits",
-    "mixed_bfloat16",
-    "mixed_float16",
-    "xla_equals_plain",
-    "replicas",
-    "training_goes_on_from_file",
+# What a case adds to its family is its loss and its networks; how it is written and taken up again
+# it shares.
+_OF_EACH_CASE = (
+    "config_round_trip",
+    "layer_config_round_trip",
+    "symbolic_equals_eager_shape",
+    "right_weights_move",
 )
 
 
 def every_check(names: Iterable[str], checks: list = MODEL_CHECKS) -> list:
     """Parameters `(name, check)`: every check of every case.
 
-    Those of precision, XLA, replicas and training that goes on are done for the first case with the
-    other tests, and for the rest with the long ones.
+    The first case stands for its family: of the others, what goes beyond configurations and
+    gradients is done with the long tests.
     """
     return [
         pytest.param(
@@ -679,9 +677,33 @@ def every_check(names: Iterable[str], checks: list = MODEL_CHECKS) -> list:
             id=f"{name}-{check.id}",
             marks=[
                 *check.marks,
-                *([pytest.mark.long] if place and check.id in _OF_A_FAMILY else []),
+                *([pytest.mark.long] if place and check.id not in _OF_EACH_CASE else []),
             ],
         )
         for place, name in enumerate(names)
         for check in checks
     ]
+
+
+# How a step is compiled, cast, spread over replicas, evaluated and frozen is the training core's:
+# these files prove it, one for each kind of step, and other models do so with the long tests.
+_OF_THE_CORE = {
+    f"check_{name}"
+    for name in (
+        "validation_logs",
+        "frozen_between_fits",
+        "mixed_bfloat16",
+        "mixed_float16",
+        "xla_equals_plain",
+        "replicas",
+        "two_replicas",
+    )
+}
+_CORE = ("test_trainer", "test_vae", "test_gan", "test_transfer_model", "test_language_model")
+
+
+def is_proven_by_the_core(item: pytest.Item) -> bool:
+    """Whether a test is a check of a model whose kind of step another file's model stands for."""
+    check = getattr(item, "callspec", None) and item.callspec.params.get("check")
+    name = getattr(check, "__name__", None)
+    return name in _OF_THE_CORE and item.path.stem not in _CORE

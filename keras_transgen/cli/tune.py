@@ -178,39 +178,43 @@ def run_tune(
         project_name=SEARCH,
     )
     tuner.record, tuner.console = record, console
-    stopped = None
-    with record.signals, search_progress(console, tuner, trials) as callback:
-        try:
-            _search(tuner, data, epochs or steps or EPOCHS, callback)
-        except Stopped as error:
-            stopped = error
-        except TimeIsOver:
-            console.print(
-                f"{minutes:g} minutes of search are over; the same command with more --minutes "
-                "goes on"
-            )
-        finally:
-            record.remember()
-    if stopped is None and record.signals.received is not None:
-        stopped = Stopped(record.signals.received)
+    with search_progress(console, tuner, trials) as callback:
+        stopped = _searched_until(tuner, data, epochs or steps or EPOCHS, callback, minutes)
     some = any(row["score"] is not None for row in trial_rows(tuner))
-    if stopped is not None and not some:
-        stopped.told = True
-        console.print(f"Stopped by a signal, before a trial came to its end. {_GO_ON}")
-        raise stopped
-    if minutes is not None and not some:
+    if not some and stopped is None and minutes is not None:
         raise ValueError(
             "No trial came to its end in this time; the same command with more --minutes goes on. "
             f"Received: --minutes {minutes:g}"
         )
-    report = write_results(output, tuner, search, names, task, Path(images).name)
-    print_trials(console, report)
-    say_written(console, output)
+    if some or stopped is None:
+        report = write_results(output, tuner, search, names, task, Path(images).name)
+        print_trials(console, report)
+        say_written(console, output)
     if stopped is not None:
         stopped.told = True
-        console.print(f"Stopped by a signal: these are the trials so far. {_GO_ON}")
+        so_far = ": these are the trials so far" if some else ", before a trial came to its end"
+        console.print(f"Stopped by a signal{so_far}. {_GO_ON}")
         raise stopped
     return report
+
+
+def _searched_until(
+    tuner: Any, data: dict[str, Any], epochs: int, callback: Any, minutes: float | None
+) -> Stopped | None:
+    """Search, until it is over, its time is, or a signal comes, which is returned."""
+    with tuner.record.signals as signals:
+        try:
+            _search(tuner, data, epochs, callback)
+        except Stopped as error:
+            return error
+        except TimeIsOver:
+            tuner.console.print(
+                f"{minutes:g} minutes of search are over; the same command with more --minutes "
+                "goes on"
+            )
+        finally:
+            tuner.record.remember()
+    return None if signals.received is None else Stopped(signals.received)
 
 
 def _search(tuner: Any, data: dict[str, Any], epochs: int, callback: Any) -> None:

@@ -22,6 +22,7 @@ def test_what_is_shown_is_what_the_model_writes(tmp_path, capsys):
     assert f"Epoch 4\n{expected}" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_it_can_be_quiet(tmp_path, capsys):
     show = ktg.callbacks.Translations(ENGLISH, folder=tmp_path, quiet=True, max_tokens=4)
     model().fit(ENGLISH, GERMAN, verbose=0, callbacks=[show])

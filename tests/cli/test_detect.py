@@ -64,6 +64,7 @@ def trained(scenes, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_learns_from_a_voc_folder_and_tells_of_each_class(trained, scenes):
     output, said = trained
     report = json.loads((output / "report.json").read_text())
@@ -93,6 +94,7 @@ def test_learns_from_a_voc_folder_and_tells_of_each_class(trained, scenes):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_finds_boxes_and_writes_what_it_finds(trained, scenes, tmp_path):
     images = scenes / "voc" / "JPEGImages"
     result = run("apply", trained[0], images, "--output", tmp_path / "out", "--batch-size", 8)

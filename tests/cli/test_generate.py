@@ -80,6 +80,7 @@ def command(*arguments) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
     options = {"model": "flow", "image_size": 8, "color": "grayscale", "steps": 1}
     run_train(str(digit_folder), **options, output=tmp_path / "classes")
@@ -99,6 +100,7 @@ def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(
     digit_folder, tmp_path, monkeypatch
 ):

@@ -128,6 +128,7 @@ def test_losses_by_hand():
         assert float(logs[name]) == pytest.approx(drawn[name], rel=1e-4), name
 
 
+@pytest.mark.long
 def test_the_discriminator_takes_part_from_its_step_on():
     model = autoencoder(adversarial_weight=0.2, adversarial_start=2)
     model.compile(jit_compile=False)
@@ -194,6 +195,7 @@ def test_the_gradient_passes_the_rounding_unchanged():
     np.testing.assert_array_equal(tape.gradient(loss, latents), [[1.0, 2.0, 3.0]])
 
 
+@pytest.mark.long
 def test_quantized_latents_learn_to_reconstruct():
     images, _ = ktg.datasets.load_digits()
     images = images[:512]

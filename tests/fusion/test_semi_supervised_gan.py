@@ -183,6 +183,7 @@ def test_evaluation_counts_what_has_a_label():
         assert whole[name] == pytest.approx(few[name], rel=1e-5)
 
 
+@pytest.mark.long
 def test_unlabelled_examples_are_as_labels_of_minus_one():
     runs = []
     for data, more in (

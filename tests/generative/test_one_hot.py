@@ -67,6 +67,7 @@ def test_shapes_that_are_no_sequences(shape):
         convolutional_1d_decoder(2, shape)
 
 
+@pytest.mark.long
 def test_a_vae_learns_a_constant_sequence(tmp_path):
     """Its nats fall from 6 log 4 to nearly none, and a loaded one says the same."""
     same = np.repeat(SYMBOLS[:1], 64, axis=0)

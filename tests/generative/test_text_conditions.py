@@ -57,6 +57,7 @@ def test_model(name, check, tools):
     check(CASE, tools)
 
 
+@pytest.mark.long
 def test_learns_what_words_of_two_languages_mean():
     """Zero, one and two lie at -2, 0 and 2, whatever they are called."""
     rng = np.random.default_rng(1)

@@ -252,6 +252,7 @@ def test_steps_at_a_time():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_steps_at_a_time_on_replicas(two_replicas):
     with two_replicas.scope():
         vae = dense_vae()
@@ -314,6 +315,7 @@ def test_keras_average_of_the_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.training import TrainerModel
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 
 WORDS = ["to", "be", "or", "not", "the", "question", "sea", "of", "troubles"]
 
@@ -49,9 +49,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-def test_model(check, name, tools):
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
+def test_model(name, check, tools):
     check(CASES[name], tools)
 
 

@@ -8,7 +8,7 @@ import scipy.special
 import tensorflow as tf
 
 import keras_transgen as ktg
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 
 
 def pairs(count=24, seed=0, longest=6):
@@ -51,9 +51,8 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-def test_model(check, name, tools):
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
+def test_model(name, check, tools):
     check(CASES[name], tools)
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.generative.beta_schedules import LinearWarmup
-from tests.harness import MODEL_CHECKS, ModelCase
+from tests.harness import ModelCase, every_check
 
 WORDS = ["to be", "or not", "the sea", "of troubles", "a dream", "to sleep"]
 
@@ -53,9 +53,8 @@ CASES = {
 DECODERS = ["transformer", "gru"]
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("check", MODEL_CHECKS)
-def test_model(check, name, tools):
+@pytest.mark.parametrize(("name", "check"), every_check(CASES))
+def test_model(name, check, tools):
     check(CASES[name], tools)
 
 

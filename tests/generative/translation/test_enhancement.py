@@ -56,6 +56,7 @@ def test_measures_are_tensorflows():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_learns_to_remove_noise():
     train, held_out = digits()
     model = Enhancer((8, 8, 1), Noise(0.2), filters=16, blocks=1, seed=0)
