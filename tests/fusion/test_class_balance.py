@@ -158,6 +158,7 @@ def test_a_weight_of_nothing_is_refused(monkeypatch):
         balance_classes(ROWS, LABELS, unlabelled_weight=0.5)
 
 
+@pytest.mark.long
 def test_any_whole_number_is_a_seed():
     made = [
         balance_classes(ROWS, LABELS, epochs=1, verbose=0, seed=seed)[0][len(ROWS) :]

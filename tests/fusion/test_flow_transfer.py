@@ -69,7 +69,7 @@ def velocity(flow, vector):
     ("network", "method"),
     [
         *((name, each) for name in ("small", "patch_transformer") for each in METHODS),
-        ("unet", "lora"),
+        pytest.param("unet", "lora", marks=pytest.mark.long),
     ],
 )
 def test_starts_where_the_other_ended(network, method):
@@ -119,7 +119,7 @@ def paths(*layers):
             ["time_hidden", "time_map", "condition_map", "block_0", "last_normalization"],
             520 + 72 + 40 + 48 * 9 + 16 * 9,
         ),
-        (
+        pytest.param(
             "unet",
             # Four blocks of 4 channels; embeddings of 16.
             [
@@ -132,6 +132,7 @@ def paths(*layers):
                 "up_0_1_adaptive",
             ],
             65 * 16 + 17 * 16 + 5 * 16 + 4 * 17 * 8,
+            marks=pytest.mark.long,
         ),
     ],
 )
@@ -184,7 +185,9 @@ def test_additions_reach_attention():
     assert any("attention" in path for path in kernels)
 
 
-@pytest.mark.parametrize("network", ["small", "patch_transformer"])
+@pytest.mark.parametrize(
+    "network", ["small", pytest.param("patch_transformer", marks=pytest.mark.long)]
+)
 def test_merged_samples_as_unmerged(network):
     flow = trained(network)
     side = flow.example_shape[0]

@@ -149,6 +149,7 @@ def test_flow_of_classes(unlabelled, tmp_path):
     close(made, model.decode(noise, labels, steps=3, **guidance))
 
 
+@pytest.mark.long
 def test_flow_without_conditions(tmp_path):
     model = moved_flow((8, 8, 1), value_range=(0.0, 1.0))
     model.export(tmp_path / "flow")

@@ -85,6 +85,7 @@ class Batches(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize("kind", ["list", "tensor", "data set", "PyDataset", "generator"])
+@pytest.mark.long
 def test_texts_of_every_kind_train_alike(kind):
     def fitted(*data, **kwargs):
         # Measured by the first batch of data that come in batches, by all rows of arrays.
@@ -110,6 +111,7 @@ def test_texts_of_every_kind_train_alike(kind):
 
 
 @pytest.mark.parametrize("kind", ["characters", "pieces"])
+@pytest.mark.long
 def test_exports_take_strings(kind, tmp_path):
     sentences = [f"{word} is a number" for word in WORDS] * 4
     vocabulary = VOCABULARY if kind == "characters" else ktg.Vocabulary.train(sentences, size=22)

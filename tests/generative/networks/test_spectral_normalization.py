@@ -134,7 +134,16 @@ def normalized_kernels(gan):
     return [*kernels, table(inputs)]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "float32",
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in ("mixed_float16", "mixed_bfloat16")
+        ),
+    ],
+)
 @pytest.mark.slow
 def test_all_layers_of_a_conditional_discriminator(policy):
     """Norms of what is in force are one; what trains lies on no half-precision grid."""
@@ -158,6 +167,7 @@ def test_all_layers_of_a_conditional_discriminator(policy):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_frozen_layers_of_a_transferred_discriminator_stay():
     gan = ktg.GAN(
         (8, 8, 1), 4, generator=sngan_generator((8, 8, 1), 4, 2), loss="hinge", seed=0,
