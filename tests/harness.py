@@ -699,7 +699,7 @@ _OF_THE_CORE = {
         "two_replicas",
     )
 }
-_CORE = ("test_trainer", "test_vae", "test_gan", "test_transfer_model", "test_language_model")
+_CORE = ("test_trainer", "test_vae", "test_gan", "test_transfer_model")
 
 
 def is_proven_by_the_core(item: pytest.Item) -> bool:

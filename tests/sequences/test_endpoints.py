@@ -59,6 +59,7 @@ def test_a_language_model_generates_as_in_python(tmp_path):
 
 
 @pytest.mark.parametrize("copying", [False, True])
+@pytest.mark.long
 def test_a_translator_generates_as_in_python(copying, tmp_path):
     model = disturbed(translator(*([BOTH] if copying else []), copying=copying))
     signatures = exported(model, str(tmp_path / "module"))
@@ -74,6 +75,7 @@ def test_a_translator_generates_as_in_python(copying, tmp_path):
 
 
 @pytest.mark.parametrize("decoder", ["transformer", "gru"])
+@pytest.mark.long
 def test_a_text_vae_answers_as_in_python(decoder, tmp_path):
     model = latent_model(decoder=decoder)
     signatures = exported(model, str(tmp_path / "module"))
@@ -94,6 +96,7 @@ def test_a_text_vae_answers_as_in_python(decoder, tmp_path):
     assert alone(tmp_path, "decode", latents=z) == model.decode(z)
 
 
+@pytest.mark.long
 def test_pieces_travel_with_the_module(tmp_path):
     pytest.importorskip("tensorflow_text")
     texts = ["to be or not to be", "the sea of troubles", "to sleep"] * 20

@@ -276,6 +276,7 @@ def test_a_model_learns_what_follows():
     )
 
 
+@pytest.mark.long
 def test_forms_of_data_give_the_same_training():
     texts = [str(text) for text in TEXTS]
     forms = {
@@ -363,6 +364,7 @@ def test_two_replicas_answer_as_one(two_replicas):
         assert found[3] == pytest.approx(expected[3], rel=1e-5)
 
 
+@pytest.mark.long
 def test_the_default_rate_warms_up_and_falls():
     model = small()
     model.fit(list(TEXTS), epochs=4, batch_size=2, verbose=0)

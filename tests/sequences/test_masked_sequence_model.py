@@ -115,6 +115,7 @@ def hides_adenine():
     return model
 
 
+@pytest.mark.long
 def test_two_replicas_take_the_step_of_one(two_replicas):
     """Though one replica has many letters to tell and the other few."""
     letters = RNG.integers(1, 4, (8, 10))

@@ -158,6 +158,7 @@ def test_beam_search_finds_what_brute_force_finds(name, penalty):
     assert found == texts[int(scores.argmax())]
 
 
+@pytest.mark.long
 def test_a_model_learns_to_turn_words_around():
     keras.utils.set_random_seed(0)
     sources, targets = pairs(800, seed=1)
@@ -212,6 +213,7 @@ def test_two_replicas_with_40_and_8_tokens_are_one(two_replicas):
 
 
 @pytest.mark.parametrize("copying", [False, True])
+@pytest.mark.long
 def test_two_replicas_answer_as_one(copying, two_replicas):
     """Inside of the strategy's scope and outside."""
 
@@ -237,6 +239,7 @@ def test_two_replicas_answer_as_one(copying, two_replicas):
         assert found[1:] == expected[1:]
 
 
+@pytest.mark.long
 def test_forms_of_data_give_the_same_training():
     sources, targets = [str(each) for each in SOURCES], [str(each) for each in TARGETS]
     both = tf.data.Dataset.from_tensor_slices((sources, targets))
@@ -331,6 +334,7 @@ def test_errors(act, message):
         act(small())
 
 
+@pytest.mark.long
 def test_the_last_pairs_are_held_out():
     keras.utils.set_random_seed(0)
     whole = small()

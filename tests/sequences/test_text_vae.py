@@ -118,6 +118,7 @@ def test_the_gap_by_hand():
     assert abs(expected) > 1e-2
 
 
+@pytest.mark.long
 def test_log_likelihood_is_importance_sampling():
     """Against the average over a fine grid of the one latent unit."""
     model = ktg.TextVAE(
@@ -210,6 +211,7 @@ def test_samples_come_from_the_prior_by_seed(trained):
     assert trained.sample(5, seed=3, temperature=0.0) == trained.decode(z)
 
 
+@pytest.mark.long
 def test_two_replicas_agree_on_the_units_that_count(two_replicas):
     """With one noise for all, two replicas take the step of one."""
 

@@ -145,6 +145,7 @@ def test_features_are_extracted_as_of_each_alone(network, as_set, tmp_path):
     assert found[0] == pytest.approx(cross_entropy(logits_alone(model, SIGNALS), LABELS), rel=1e-4)
 
 
+@pytest.mark.long
 def test_two_replicas_are_one(two_replicas):
     def losses(strategy):
         with strategy.scope():

@@ -136,6 +136,7 @@ def by_hand(name, train, test, seed, **arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_shared_features_change_no_result():
     """Every method's accuracies and F1 are those of runs by hand, by scikit-learn."""
     weighted = {name: METHODS[name] for name in ("linear", "tuned")}
@@ -238,6 +239,7 @@ def scores_of_arrays():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.long
 def test_data_sets_give_what_arrays_give(form, scores_of_arrays):
     data = FORMS[form](NOISY, CLASSES)
     test = FORMS[form](NOISY[:17], CLASSES[:17])

@@ -711,6 +711,7 @@ def test_a_training_that_fails_at_once_leaves_nothing_of_its_search():
     assert model.finds_rate()
 
 
+@pytest.mark.long
 def test_a_backup_of_other_data_is_not_gone_on_with(tmp_path):
     class Stops(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

@@ -38,6 +38,7 @@ def trial_values(search, **values):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_score_is_the_best_models_precision_and_features_are_extracted_once(
     tmp_path, monkeypatch
 ):

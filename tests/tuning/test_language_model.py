@@ -64,6 +64,7 @@ def test_the_score_is_what_held_out_texts_cost_the_best_model(tmp_path):
     assert best.score < np.log(VOCABULARY.size)
 
 
+@pytest.mark.long
 def test_the_same_seeds_find_the_same_and_generators_serve_all_trials(tmp_path):
     scores = []
     for folder, texts in (("list", TEXTS), ("generator", (text for text in TEXTS))):
@@ -75,6 +76,7 @@ def test_the_same_seeds_find_the_same_and_generators_serve_all_trials(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_round_of_hyperband_warms_up_to_the_trials_rate_and_falls_to_a_tenth(tmp_path):
     rates = {}
 

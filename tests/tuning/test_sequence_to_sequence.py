@@ -43,6 +43,7 @@ def nats_a_token(model, sources, targets):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_score_is_what_held_out_targets_cost_the_best_model(tmp_path):
     """Without label smoothing, whatever a trial trains with."""
     space = {**SMALL, "model_dim": 8, "learning_rate": 2e-3}
@@ -68,6 +69,7 @@ def test_the_score_is_what_held_out_targets_cost_the_best_model(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_score_may_be_bleu_of_the_translations(tmp_path):
     sacrebleu = pytest.importorskip("sacrebleu")
     sources, targets = (list(each) for each in TRAIN)

@@ -299,6 +299,7 @@ def test_transposed_pieces_are_learnt_in_all_keys():
     assert found[2] < -1.5
 
 
+@pytest.mark.long
 def test_two_replicas_with_unequal_lengths_are_one(two_replicas):
     made = [[[60, 64]] * 14] * 4 + [[[62], []]] * 4
 
@@ -335,6 +336,7 @@ def test_two_replicas_answer_as_one(two_replicas):
         assert found[1:] == expected[1:]
 
 
+@pytest.mark.long
 def test_forms_of_data_give_the_same_training():
     forms = {
         "list": PIECES,

@@ -382,6 +382,7 @@ def test_a_data_sets_class_names_are_learnt():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_file_of_a_model_that_fit_compiled_trains_with_a_fresh_schedule(tmp_path):
     model = detector()
     model.fit(IMAGES, OBJECTS, epochs=2, verbose=0)
@@ -392,6 +393,7 @@ def test_a_file_of_a_model_that_fit_compiled_trains_with_a_fresh_schedule(tmp_pa
     assert int(loaded.optimizer.iterations.numpy()) == 3
 
 
+@pytest.mark.long
 def test_features_of_held_out_images_are_their_own_under_one_key(tmp_path):
     """As many of them as of the others, and in one view: only the key tells them apart."""
     others, their_objects = scenes(16, seed=4)
