@@ -57,6 +57,7 @@ def test_wrong_decay(decay):
 @pytest.mark.parametrize("loaded", [False, True])
 @pytest.mark.parametrize("how", ["load_weights", "set_weights", "assign"])
 @pytest.mark.parametrize("model", ["gan", "pix2pix", "cyclegan"])
+@pytest.mark.long
 def test_weights_that_are_given_to_a_generator_are_what_is_sampled(model, how, loaded, tmp_path):
     import keras_transgen as ktg
 

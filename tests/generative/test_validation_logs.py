@@ -93,6 +93,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.long
 def test_validation_has_the_penalties_of_training(name, tools):
     make, data = CASES[name]
     check_validation_logs(ModelCase(make=make, data=data), tools)

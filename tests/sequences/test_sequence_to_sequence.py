@@ -188,6 +188,7 @@ def test_copying_writes_letters_that_were_never_trained_on():
     assert share(True) > share(False) + 0.3
 
 
+@pytest.mark.long
 def test_two_replicas_with_40_and_8_tokens_are_one(two_replicas):
     draws = np.random.default_rng(0)
     sources = draws.integers(4, 8, (8, 10)).astype("int32")

@@ -115,6 +115,7 @@ def test_a_share_of_the_pairs_may_be_held_out(tmp_path):
     assert tuner.oracle.get_best_trials()[0].score == pytest.approx(cost, rel=1e-5)
 
 
+@pytest.mark.long
 def test_values_become_the_model_they_name():
     search = search_of({**SMALL, "copying": [False, True], "batch_tokens": [32, 64]})
     hp = keras_tuner.HyperParameters()

@@ -142,6 +142,7 @@ def test_settings():
         ),
     ],
 )
+@pytest.mark.long
 def test_a_discriminator_that_sees_nothing_overfits_under_no_loss(loss, bias):
     """Its logits are one number, wherever the loss moves it: there is nothing to adapt to."""
     blind = keras.Sequential(
