@@ -82,7 +82,7 @@ def test_log_likelihood_is_the_sum_of_single_predictions(positions):
     )
 
 
-@pytest.mark.parametrize("positions", ["rotary", "learned"])
+@pytest.mark.parametrize("positions", ["rotary", pytest.param("learned", marks=pytest.mark.long)])
 def test_the_loss_of_packed_texts_is_that_of_each_alone(positions):
     """Rows shared by documents, several lengths, padding: the mean over tokens is the same."""
     model = small(positions=positions)
