@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
+
+from keras_transgen.generative.networks.group_normalization import group_normalization
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
@@ -60,10 +61,3 @@ class AdaptiveNormalization(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups}
-
-
-def group_normalization(
-    channels: int, groups: int = 8, **kwargs: Any
-) -> keras.layers.GroupNormalization:
-    """Group normalization with as many of the groups as divide the channels."""
-    return keras.layers.GroupNormalization(math.gcd(groups, channels), epsilon=1e-5, **kwargs)

@@ -7,10 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_transgen.generative.networks.adaptive_normalization import (
-    AdaptiveNormalization,
-    group_normalization,
-)
+from keras_transgen.generative.networks.adaptive_normalization import AdaptiveNormalization
+from keras_transgen.generative.networks.group_normalization import group_normalization
 from keras_transgen.generative.networks.time_embedding import flow_inputs, flow_network
 
 _MULTIPLES = (1, 2, 3, 4)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_transgen.generative.networks.adaptive_normalization import group_normalization
+from keras_transgen.generative.networks.group_normalization import group_normalization
 
 _WIDEST = 4
 
