@@ -59,10 +59,9 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     def _group_means(self, x: Any) -> Any:
         """The mean over places and a group's channels, `[batch, groups, 1]`."""
-        places = list(range(1, len(x.shape) - 1))
-        by_channel = ops.mean(x, places) if places else x
-        grouped = ops.reshape(by_channel, [-1, self.groups, x.shape[-1] // self.groups])
-        return ops.mean(grouped, -1, keepdims=True)
+        size = x.shape[-1] // self.groups
+        grouped = ops.reshape(x, [ops.shape(x)[0], -1, self.groups, size])
+        return ops.mean(grouped, [1, 3])[:, :, None]
 
     def _to_channels(self, of_groups: Any, x: Any) -> Any:
         """A number of each group for each of its channels, beside `x`."""
