@@ -37,7 +37,10 @@ _finished_files = itertools.count(1)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Among several processes, files with the most slow tests first: so none ends up alone."""
+    """Mark as long what the core's models prove for others.
+
+    Among several processes, files with the most slow tests come first: so none ends up alone.
+    """
     for item in items:
         if is_proven_by_the_core(item):
             item.add_marker(pytest.mark.long)
