@@ -269,9 +269,10 @@ def test_the_copy_has_the_averaged_weights():
     codec = model.averaged_codec()
     assert isinstance(codec, LatentCodec)
     assert not codec.trainable_weights
-    np.testing.assert_allclose(codec.encode(IMAGES), model.encode(IMAGES), atol=1e-5)
+    # Two programs, and offsets of 0.1 on every weight: they round otherwise by 5e-5.
+    np.testing.assert_allclose(codec.encode(IMAGES), model.encode(IMAGES), atol=1e-3)
     plain = np.asarray(model.codec.encode(IMAGES))
-    assert abs(plain - model.encode(IMAGES)).max() > 1e-4
+    assert abs(plain - model.encode(IMAGES)).max() > 0.1
 
 
 def test_a_copy_of_a_frozen_copy_is_frozen():
