@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from keras_transgen.generative.text_conditions import encodes_texts
+from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.serving import Endpoint, named_specs
 
 COUNT = tf.TensorSpec([], tf.int32, "count")
@@ -24,6 +25,12 @@ class FromLatents(Exported, Protocol):
     """A model that makes examples of latent vectors."""
 
     latent_dim: int
+
+
+class Conditioned(FromLatents, Protocol):
+    """One that makes them for conditions."""
+
+    num_classes: int | None
 
 
 def generator_endpoints(
@@ -58,7 +65,7 @@ def generator_endpoints(
 
 
 def conditional_endpoints(
-    model: FromLatents,
+    model: Conditioned,
     encoder: Any,
     generate: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     condition: Any,
@@ -73,7 +80,7 @@ def conditional_endpoints(
     """
 
     def decode(latents: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"samples": generate(latents, condition)}
+        return {"samples": generate(latents, known_classes(condition, model.num_classes))}
 
     def sample(condition: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return decode(_latents(model, tf.shape(condition)[0], seed), condition)
@@ -110,6 +117,22 @@ def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ..
     if input_signature is not None:
         return named_specs(input_signature)
     return (tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs"),)
+
+
+def known_classes(condition: Any, num_classes: int | None) -> Any:
+    """Conditions that a SavedModel refuses where they are classes which the model does not have.
+
+    A table has no row for such a class, so the model would answer as if none had been asked for.
+    TFLite drops the check.
+
+    Args:
+        condition: As the endpoint is asked.
+        num_classes: How many classes there are, `None` where conditions are no classes.
+    """
+    if num_classes is None:
+        return condition
+    with tf.control_dependencies(stop_at_wrong_labels(condition, num_classes)):
+        return tf.identity(condition)
 
 
 def latent_spec(model: FromLatents) -> tf.TensorSpec:

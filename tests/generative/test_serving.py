@@ -135,6 +135,30 @@ def test_signatures_are_fixed(tmp_path):
         tiny_gan().export(tmp_path, input_signature=LATENT)
 
 
+@pytest.mark.parametrize("wrong", [-1, 3, 99])
+def test_a_class_that_there_is_not_is_refused(wrong, tmp_path):
+    tiny_conditional_gan().export(tmp_path / "gan")
+    moved_flow((5,), 3, embedding_dim=3).export(tmp_path / "flow")
+    labels = np.array([0, wrong], "int32")
+    said = rf"integers from 0 to 2 .* from {min(0, wrong)} to {max(0, wrong)}"
+    settings = {"steps": np.int32(2), "guidance": np.float32(1.0)}
+    noise = RNG.normal(size=(2, 5)).astype("float32")
+    for name, more, start in (
+        ("gan", {}, {"latents": LATENT[:2]}),
+        ("flow", settings, {"noise": noise}),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+            served(tmp_path / name, condition=labels, seed=np.int64(0), **more)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+            served(tmp_path / name, "decode", condition=labels, **start, **more)
+
+
+def test_a_flow_refuses_no_steps(tmp_path):
+    moved_flow((5,)).export(tmp_path)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"at least 1.*steps=0"):
+        served(tmp_path, "sample", count=np.int32(2), seed=np.int64(0), steps=np.int32(0))
+
+
 @pytest.mark.parametrize("unlabelled", [0.0, 0.2])
 def test_flow_of_classes(unlabelled, tmp_path):
     model = moved_flow((5,), 3, embedding_dim=3, unlabelled_probability=unlabelled)

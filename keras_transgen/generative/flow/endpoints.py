@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from keras_transgen.generative.serving import COUNT, SEED, stateless_seed
+from keras_transgen.generative.serving import COUNT, SEED, known_classes, stateless_seed
 from keras_transgen.generative.text_conditions import encodes_texts
+from keras_transgen.training.batch_assertions import stop_unless
 from keras_transgen.training.serving import Endpoint, named_specs
 
 STEPS = tf.TensorSpec([], tf.int32, "steps")
@@ -20,6 +21,7 @@ class Followed(Protocol):
 
     example_shape: tuple[int, ...]
     condition_encoder: Any
+    num_classes: int | None
     has_conditions: bool
     _drop_probability: float
 
@@ -40,7 +42,8 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
 `guidance` |
 
     A seed gives the samples that `model.sample` gives for it. There is no `guidance` where the
-    model was made with `unlabelled_probability=0`.
+    model was made with `unlabelled_probability=0`. A SavedModel refuses fewer steps than one and
+    classes that the model does not have; TFLite has no such checks.
 
     Args:
         model: The flow.
@@ -53,6 +56,14 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
     def noise_of(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         return tf.random.stateless_normal([count, *model.example_shape], stateless_seed(seed))
 
+    def followed(
+        noise: tf.Tensor, condition: tuple[Any, ...], steps: tf.Tensor, guidance: Any = None
+    ) -> dict[str, tf.Tensor]:
+        enough = stop_unless(steps >= 1, "steps must be at least 1. Received: steps={}", steps)
+        with tf.control_dependencies(enough):
+            steps = tf.identity(steps)
+        return {"samples": model.followed(noise, condition, steps, guidance, _SOLVER)}
+
     noise_spec = tf.TensorSpec([None, *model.example_shape], tf.float32, "noise")
     if not model.has_conditions:
         if input_signature is not None:
@@ -62,7 +73,7 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
             )
 
         def decode_alone(noise: tf.Tensor, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"samples": model.followed(noise, (), steps, None, _SOLVER)}
+            return followed(noise, (), steps)
 
         def sample_alone(
             count: tf.Tensor, seed: tf.Tensor, steps: tf.Tensor
@@ -77,7 +88,8 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
     def decode(
         noise: tf.Tensor, condition: Any, steps: tf.Tensor, guidance: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        return {"samples": model.followed(noise, (condition,), steps, guidance, _SOLVER)}
+        known = known_classes(condition, model.num_classes)
+        return followed(noise, (known,), steps, guidance)
 
     def sample(
         condition: Any, seed: tf.Tensor, steps: tf.Tensor, guidance: tf.Tensor | None = None
