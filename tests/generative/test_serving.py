@@ -135,22 +135,21 @@ def test_signatures_are_fixed(tmp_path):
         tiny_gan().export(tmp_path, input_signature=LATENT)
 
 
-@pytest.mark.parametrize("wrong", [-1, 3, 99])
-def test_a_class_that_there_is_not_is_refused(wrong, tmp_path):
+def test_a_class_that_there_is_not_is_refused(tmp_path):
     tiny_conditional_gan().export(tmp_path / "gan")
     moved_flow((5,), 3, embedding_dim=3).export(tmp_path / "flow")
-    labels = np.array([0, wrong], "int32")
-    said = rf"integers from 0 to 2 .* from {min(0, wrong)} to {max(0, wrong)}"
     settings = {"steps": np.int32(2), "guidance": np.float32(1.0)}
     noise = RNG.normal(size=(2, 5)).astype("float32")
     for name, more, start in (
         ("gan", {}, {"latents": LATENT[:2]}),
         ("flow", settings, {"noise": noise}),
     ):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
-            served(tmp_path / name, condition=labels, seed=np.int64(0), **more)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=said):
-            served(tmp_path / name, "decode", condition=labels, **start, **more)
+        for labels in (np.array([0, 3], "int32"), np.array([-1, 2], "int32")):
+            said = rf"integers from 0 to 2 .* from {labels[0]} to {labels[1]}"
+            with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+                served(tmp_path / name, condition=labels, seed=np.int64(0), **more)
+            with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+                served(tmp_path / name, "decode", condition=labels, **start, **more)
 
 
 def test_a_flow_refuses_no_steps(tmp_path):
