@@ -108,8 +108,7 @@ def run_gan(options: argparse.Namespace) -> None:
             scores[name] = f"{logs['real_score']:.1f}, {logs['fake_score']:.1f}"
             figure = plot_sample_grid(samples[:64], value_range=(-1.0, 1.0))
             save_figure(figure, options.output / f"{name}.png")
-            known = {each: result[MODULE]["kernel_distance"] for each, result in found.items()}
-            (options.output / "found.json").write_text(json.dumps(known))
+            (options.output / "found.json").write_text(json.dumps(found))
             budget.start = budget.clock()
 
     budget = TimeBudget(options.seconds * 1.05, clock=time.process_time)
