@@ -272,8 +272,8 @@ def run_flow(options: argparse.Namespace) -> None:
         f"{share[MODULE]:.2f} on {MODULE} (which the autoencoder's perceptual loss has seen) and "
         f"{share[OTHER]:.2f} on {OTHER} (which took no part): "
         f"{'reached' if reached else 'missed'}. {known['latent flow']['seconds']:g} CPU seconds "
-        f"a side, of which {options.autoencoder_seconds:g} are the autoencoder's; {JUDGED} samples against 2,000 "
-        f"training photographs; flows of 5 classes by 10 Heun steps, guidance "
+        f"a side, of which {options.autoencoder_seconds:g} are the autoencoder's; {JUDGED} samples "
+        f"against 2,000 training photographs; flows of 5 classes by 10 Heun steps, guidance "
         f"{options.guidance:g}, the GAN without classes; seed {options.seed}.",
         __file__,
     )
