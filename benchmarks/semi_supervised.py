@@ -9,8 +9,8 @@ class at radii of 1 and 2 and a rate of 1e-3, with entropy and without (89 per c
 
     python benchmarks/semi_supervised.py --seconds 1800 --seeds 3
 
-Sides may run at the same time, a core each (`--sides`); what is there of the others is published with
-the GAN's. Each training's result is kept in runs/semi_supervised, and not made again.
+Sides may run at the same time, a core each (`--sides`); what is there of the others is published
+with the GAN's. Each training's result is kept in runs/semi_supervised, and not made again.
 
 References: Salimans et al., Improved techniques for training GANs, 2016; Lee, Pseudo-label, 2013;
 Sohn et al., FixMatch, 2020.
