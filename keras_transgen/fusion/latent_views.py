@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_transgen.fusion.latent_codec import LatentCodec
 from keras_transgen.generative.flow.alignment import FeatureAlignment
-from keras_transgen.generative.generative_model import graph, in_parts
+from keras_transgen.generative.generative_model import graph, in_parts, weighs_nothing
 from keras_transgen.training.batches import ends_promptly
 
 _BATCH_SIZE = 64
@@ -137,7 +137,4 @@ def refuse_weights(parts: tuple, model: str) -> None:
         ValueError: If there are weights, which would count for nothing.
     """
     if len(parts) > 2 and parts[2] is not None:
-        raise ValueError(
-            f"{model} does not weigh examples: leave the weights out. To show a class more often "
-            "repeat its examples. Received: sample weights"
-        )
+        raise weighs_nothing(model, "sample weights")

@@ -111,11 +111,7 @@ class GenerativeModel(TrainerModel):
         return super().weighed_classes(class_weight)
 
     def _weighs_nothing(self, received: str) -> ValueError:
-        return ValueError(
-            f"{type(self).__name__} does not weigh examples: leave sample_weight and class_weight "
-            "out. To show a class more often repeat its examples. "
-            f"Received: {received}"
-        )
+        return weighs_nothing(type(self).__name__, received)
 
     def stop_at_misfits(self, data: Any) -> list[tf.Operation]:
         """Assertions that a batch's floats are finite and in their range."""
@@ -314,6 +310,19 @@ class GenerativeModel(TrainerModel):
     def _compile_if_needed(self) -> None:
         if not self.compiled:
             self.compile()
+
+
+def weighs_nothing(model: str, received: str) -> ValueError:
+    """The error for weights that would count for nothing.
+
+    Args:
+        model: What messages call the model.
+        received: What was given.
+    """
+    return ValueError(
+        f"{model} does not weigh examples: leave sample_weight and class_weight out. To show a "
+        f"class more often repeat its examples. Received: {received}"
+    )
 
 
 def graph(function: Callable[..., Any]) -> Callable[..., Any]:
