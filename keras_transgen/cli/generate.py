@@ -233,6 +233,7 @@ def _train(
     from keras_transgen.datasets.whole_file import refuse_links_below
     from keras_transgen.plotting import plot_learning_curves, save_figure
     from keras_transgen.training import write_whole_json
+    from keras_transgen.training.batch_assertions import own_words
 
     keras.utils.set_random_seed(seed)
     output = run.output
@@ -243,7 +244,8 @@ def _train(
     data, names = example_images(
         images, image_size, color, conditional, value_range, seed, True, check, skip_broken
     )
-    first = next(iter(data.batch(GRID)))
+    with own_words(data):
+        first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
     made = _model(model, real[0].shape[1:], latent_dim, names or None)
     if not conditional:
@@ -337,6 +339,7 @@ def run_sample(
 
     import keras_transgen as ktg
     from keras_transgen.plotting import plot_sample_grid, save_figure
+    from keras_transgen.plotting.save_figure import checked_suffix
 
     model = ktg.load_model(model_in(model_file))
     if not hasattr(model, "sample"):
@@ -366,6 +369,8 @@ def run_sample(
         console.print(f"{'One wave' if waves == 1 else f'{waves} waves'}: {output}")
         return files
     _refuse_others(kind, of_sound)
+    if not separate:
+        checked_suffix(output)
     count = count or GRID
     labels = _labels(model, count, condition)
     guided = {} if guidance is None else {"guidance": guidance}
@@ -435,7 +440,7 @@ def _labels(model: Any, count: int, condition: str | int | None) -> np.ndarray |
     names = list(model.class_names or ())
     if condition in names:
         return np.full(count, names.index(str(condition)))
-    if not str(condition).isdecimal():
+    if not str(condition).isdecimal() or int(condition) >= classes:
         known = f"one of {', '.join(names)}" if names else f"a number below {classes}"
         raise ValueError(f"--condition must be {known}. Received: --condition {condition}")
     return np.full(count, int(condition))

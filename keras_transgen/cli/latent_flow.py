@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def train_latent_flow(
     from keras_transgen.fusion import LatentFlow
     from keras_transgen.plotting import plot_learning_curves, plot_sample_grid, save_figure
     from keras_transgen.training import write_whole_json
+    from keras_transgen.training.batch_assertions import own_words
 
     seed = settings["seed"]
     keras.utils.set_random_seed(seed)
@@ -52,10 +54,17 @@ def train_latent_flow(
         check=settings["check"],
         skip_broken=settings["skip_broken"],
     )
-    pixels, labels = (np.stack(part) for part in zip(*data.as_numpy_iterator()))
+    with own_words(data):
+        pixels, labels = (np.stack(part) for part in zip(*data.as_numpy_iterator()))
+    if len(pixels) < 2:
+        raise ValueError(
+            "A latent flow needs two images at least, one of them to hold out. "
+            f"Received: {len(pixels)} in {images}"
+        )
     order = np.random.default_rng(seed).permutation(len(pixels))
     pixels, labels = pixels[order], labels[order]
     held_out = min(max(1, len(pixels) // _HELD_OUT), _MOST_HELD_OUT)
+    judge = _judge(run, settings["judge"], pixels[-held_out:])
     goes_on = run.folder.exists()
     run.output.mkdir(parents=True, exist_ok=True)
     own = {**settings, "model": f"{LATENT_FLOW}, autoencoder"}
@@ -67,8 +76,15 @@ def train_latent_flow(
         # earlier run, must not be taken for what this one has finished.
         part.remember(part.seconds)
     run.remember(run.seconds)
-    autoencoder = _autoencoder(part, settings, pixels, held_out)
-    _tell_gate(run, autoencoder, pixels[-held_out:], settings["judge"])
+    try:
+        autoencoder = _autoencoder(part, settings, pixels, held_out)
+    except ValueError:
+        # Refused: an empty folder is of no use.
+        with contextlib.suppress(OSError):
+            part.output.rmdir()
+        raise
+    if judge is not None:
+        _tell_gate(run, judge, autoencoder, pixels[-held_out:])
     conditions = {"class_names": names} if names else {}
     model = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
     learnt = (pixels[:-held_out], labels[:-held_out]) if names else (pixels[:-held_out],)
@@ -152,18 +168,27 @@ def _autoencoder(
         return model
 
 
-def _tell_gate(run: ResumableTraining, autoencoder: Any, held_out: Any, judge: str | None) -> None:
-    """Print the kernel distance of held-out images' reconstructions: no flow comes below it."""
+def _judge(run: ResumableTraining, name: str | None, held_out: Any) -> Any:
+    """What judges reconstructions, loaded before anything is trained; `None` where nothing does."""
     from keras_transgen.backbones import load_backbone
     from keras_transgen.evaluation import SampleQuality
 
-    if judge is None:
-        return
+    if name is None:
+        return None
+    quality = SampleQuality(load_backbone(name), value_range=_VALUE_RANGE)
     if len(held_out) < _FEWEST_JUDGED:
-        run.console.print(f"Too few held-out images to judge reconstructions: {len(held_out)}")
-        return
-    quality = SampleQuality(load_backbone(judge), value_range=_VALUE_RANGE)
+        run.console.print(
+            f"Reconstructions will not be judged: a tenth of the images is held out for it, "
+            f"{len(held_out)}, and {_FEWEST_JUDGED} are needed.",
+            soft_wrap=True,
+        )
+        return None
     quality.update_real(held_out)
+    return quality
+
+
+def _tell_gate(run: ResumableTraining, quality: Any, autoencoder: Any, held_out: Any) -> None:
+    """Print the kernel distance of held-out images' reconstructions: no flow comes below it."""
     quality.update_generated(autoencoder.reconstruct(held_out))
     run.console.print(
         f"Reconstructions of {len(held_out)} held-out images: kernel distance "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_transgen.cli.kept_inputs import FOLDERS_OF_DATA
 from keras_transgen.cli.options import UNFINISHED
 from keras_transgen.cli.stop_signals import Stopped, StopSignals
 
@@ -57,8 +58,7 @@ def state_of_data(settings: dict[str, Any]) -> dict[str, str]:
     """
     from keras_transgen.datasets.folder_walk import found_files
 
-    names = ("images", "others", "data", "validation", "validation_images")
-    given = [settings.get(name) for name in names]
+    given = [settings.get(name) for name in FOLDERS_OF_DATA]
     paths = [Path(path) for each in given if each for path in _listed(each)]
     files = [
         file

@@ -36,7 +36,10 @@ def refuse_damaged_images(error: Exception, *data: Any) -> None:
     """
     own = _NAMED_ALREADY.search(str(error))
     if own:
-        raise ValueError(f"{own[1]}. Replace this file, or remove it") from error
+        raise ValueError(
+            f"{own[1]}. Replace this file, or remove it; of a folder of images check='thorough' "
+            "with skip_broken=True leaves it out"
+        ) from error
     if _MARK not in str(error):
         return
     paths = [path for each in data for path in _file_paths(each)]

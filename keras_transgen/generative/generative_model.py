@@ -371,7 +371,9 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
 def _checked_range(value_range: Any) -> tuple[float, float] | None:
     if value_range is None:
         return None
-    low, high = (float(value) for value in value_range)
+    ends = np.asarray(value_range)
+    numbers = ends.shape == (2,) and ends.dtype.kind in "iuf"
+    low, high = (float(value) for value in ends) if numbers else (0.0, 0.0)
     if not low < high or not math.isfinite(high - low):
         raise ValueError(
             "value_range must be (low, high), finite numbers with low < high. "

@@ -93,8 +93,11 @@ def class_name(number: int, class_names: Sequence[str] | None) -> str:
 
 
 def plain_text(name: str) -> str:
-    """A name as it is, which Matplotlib would read as a formula between two dollar signs."""
-    return name.replace("$", r"\$")
+    """A name as it is, which Matplotlib would read as a formula between two dollar signs.
+
+    Of what is no text, such as a folder's name that is not UTF-8, the codes are shown.
+    """
+    return name.replace("$", r"\$").encode("utf-8", "backslashreplace").decode()
 
 
 def readable(name: str) -> str:

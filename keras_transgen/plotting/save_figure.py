@@ -37,17 +37,30 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
         save_figure(figure, tempfile.mkdtemp() + "/curves.png")
         ```
     """
+    path = Path(path)
+    suffix = checked_suffix(path)
+    colour = figure.get_facecolor()
+    write_whole(
+        str(path), lambda beside: figure.savefig(beside, dpi=dpi, format=suffix, facecolor=colour)
+    )
+    return path
+
+
+def checked_suffix(path: Path) -> str:
+    """The format of a figure's file by its name, before anything is drawn for it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If the suffix is no format that Matplotlib writes.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    path = Path(path)
     formats = sorted(FigureCanvasAgg.get_supported_filetypes())
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in formats:
         raise ValueError(
             f"Expected a path that ends in one of {formats}. Received: path={str(path)!r}"
         )
-    colour = figure.get_facecolor()
-    write_whole(
-        str(path), lambda beside: figure.savefig(beside, dpi=dpi, format=suffix, facecolor=colour)
-    )
-    return path
+    return suffix

@@ -104,7 +104,7 @@ def own_words(*data: Any) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.InvalidArgumentError as error:
+    except tf.errors.OpError as error:
         raise_own(error)
         refuse_damaged_images(error, *data)
         raise

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
 from keras_transgen.cli.evaluate import run_evaluate
-from keras_transgen.cli.generate import _model, run_sample, run_train
+from keras_transgen.cli.generate import _labels, _model, run_sample, run_train
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,59 @@ def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(
             run_train(str(digit_folder), **options, latent_dim=3, output=output)
     other = run_train(str(digit_folder), **options, latent_dim=3, output=output)
     assert other.codec.latent_channels == 3
+
+
+def test_a_latent_flow_is_refused_before_anything_is_trained(digit_folder, tmp_path, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("keras_transgen.fusion.LatentAutoencoder.fit", never)
+    options = {"model": "latent-flow", "color": "grayscale", "steps": 1}
+    single = tmp_path / "single"
+    single.mkdir()
+    Image.fromarray(np.zeros((8, 8), "uint8")).save(single / "1.png")
+    for images, size, more, said in (
+        (digit_folder, 8, {"judge": "nonexistent"}, "No backbone of this name"),
+        (digit_folder, 8, {"perceptual": "nonexistent"}, "No backbone of this name"),
+        (digit_folder, 9, {}, "multiples of downsampling=4"),
+        (single, 8, {}, "two images at least.*Received: 1 in"),
+    ):
+        output = tmp_path / "output"
+        with pytest.raises(ValueError, match=said):
+            run_train(str(images), **options, image_size=size, **more, output=output)
+        assert not list(output.rglob("*"))
+
+
+@pytest.mark.parametrize("model", ["flow", "latent-flow"])
+def test_an_image_that_is_damaged_in_its_middle_is_named(model, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), "uint8")
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    damaged = bytearray((folder / "1.png").read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    (folder / "1.png").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"1\.png.*Replace this file.*skip_broken") as caught:
+        run_train(str(folder), model=model, image_size=8, steps=1, output=tmp_path / "run")
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_picture_is_refused_before_samples_are_drawn(
+    vae_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("keras_transgen.VAE.sample", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(ValueError, match="Expected a path that ends in one of"):
+        run_sample(vae_file, tmp_path / "x.txt", count=1)
+
+
+def test_a_class_by_number_is_one_that_there_is():
+    flow = ktg.FlowMatching((4,), class_names=["ant", "bee"], width=8)
+    assert _labels(flow, 2, "1").tolist() == [1, 1]
+    for wrong in ("2", "-1", "cat"):
+        with pytest.raises(ValueError, match=f"must be one of ant, bee. Received: .*{wrong}"):
+            _labels(flow, 2, wrong)
 
 
 @pytest.mark.slow

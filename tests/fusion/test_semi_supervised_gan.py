@@ -262,6 +262,9 @@ def test_what_it_refuses_to_be():
         SemiSupervisedGAN(3, (5,), generator_output="tanh")
     with refused("value_range must be"):
         SemiSupervisedGAN(3, (5,), value_range="wide")
+    for no_range in ((0,), (0.0, 1.0, 2.0), ("0", "1"), 1.0):
+        with refused("value_range must be"):
+            SemiSupervisedGAN(3, (5,), value_range=no_range)
     with refused("hand in generator="):
         SemiSupervisedGAN(3, (5, 2))
     with refused("output must have the shape"):

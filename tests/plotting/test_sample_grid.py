@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_transgen.plotting import image_mosaic, plot_sample_grid
+from keras_transgen.plotting import image_mosaic, plot_sample_grid, save_figure
 from tests.plotting.figure_checks import assert_readable
 
 RANDOM = np.random.default_rng(0)
@@ -82,3 +82,13 @@ def test_wrong_input_is_refused():
             plot_sample_grid(IMAGES, **options)
     with pytest.raises(ValueError, match=r"shape \(12, 8, 8\)"):
         plot_sample_grid(IMAGES[..., 0], labels=LABELS)
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_codes(tmp_path):
+    # As a folder is called whose name is not UTF-8.
+    figure = plot_sample_grid(np.zeros((1, 2, 2, 1)), labels=[0], class_names=["a\udcff"])
+    save_figure(figure, tmp_path / "grid.png")
+    shown = [text.get_text() for axes in figure.axes for text in [*axes.texts, axes.title]]
+    shown += [text.get_text() for text in figure.texts]
+    shown += [axes.get_ylabel() for axes in figure.axes]
+    assert "a\\udcff" in shown
