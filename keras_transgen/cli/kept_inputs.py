@@ -16,7 +16,9 @@ FOLDERS_OF_DATA = ("images", "others", "data", "validation", "validation_images"
 
 
 def keeps_its_inputs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a command: its `output` must be no place that it reads, and lie in no folder of data.
+    """Wraps a command: its `output` must be none of the other places that it is given.
+
+    Nor may it lie among the data of a training that can be gone on with, which reads them again.
 
     Args:
         command: What runs it; others than those with an argument `output` are left alone.
@@ -29,7 +31,8 @@ def keeps_its_inputs(command: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(*args: Any, **kwargs: Any) -> Any:
         arguments = signature.bind(*args, **kwargs).arguments
         refuse_written_inputs(arguments)
-        refuse_output_among_data(arguments)
+        if "restart" in signature.parameters:
+            refuse_output_among_data(arguments)
         return command(*args, **kwargs)
 
     return guarded

@@ -38,8 +38,8 @@ def test_what_is_read_is_not_written_over(line, tmp_path, monkeypatch):
     [
         "generate train folder --model flow --output folder/run",
         "generate train link --output ./folder/deep/run",
-        "transfer folder --output folder/run",
-        "evaluate folder other --output folder/metrics.json",
+        "transfer digits folder --output folder/run",
+        "translate train folder --output folder/run",
     ],
 )
 def test_nothing_is_written_among_what_is_read(line, tmp_path, monkeypatch):
