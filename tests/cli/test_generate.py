@@ -67,7 +67,7 @@ def test_conditional_gan_by_folder(digit_folder, tmp_path):
     # Without a class, that many of each.
     files = run_sample(tmp_path / "model.keras", tmp_path / "all", count=2, separate=True)
     assert [path.name[:2] for path in files] == ["0_", "0_", "1_", "1_", "2_", "2_"]
-    with pytest.raises(ValueError, match="from 0 to 2"):
+    with pytest.raises(ValueError, match="must be one of four, one, zero"):
         run_sample(tmp_path / "model.keras", tmp_path / "x.png", condition=3)
     metrics = run_evaluate(digit_folder, tmp_path / "model.keras", image_size=8, count=30)
     assert metrics["generated_count"] == 30
