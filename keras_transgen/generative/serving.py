@@ -122,7 +122,7 @@ def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ..
 def known_classes(condition: Any, num_classes: int | None) -> Any:
     """Conditions that a SavedModel refuses where they are classes which the model does not have.
 
-    A table has no row for such a class, so the model would answer as if none had been asked for.
+    Without this the model would answer as if no class had been asked for.
     TFLite drops the check.
 
     Args:

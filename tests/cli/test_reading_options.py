@@ -97,18 +97,11 @@ def test_applying_and_stylizing_read_as_training_does(tmp_path):
 
 
 def test_other_pairs_are_refused_and_stretched_on_demand(tmp_path):
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
     for number in range(3):
-        (tmp_path / "pairs").mkdir(exist_ok=True)
-        Image.new("RGB", (24, 16)).save(tmp_path / "pairs" / f"{number}.png")
-    arguments = (
-        "translate",
-        "train",
-        tmp_path / "pairs",
-        "--size",
-        8,
-        "--output",
-        tmp_path / "out",
-    )
+        Image.new("RGB", (24, 16)).save(pairs / f"{number}.png")
+    arguments = ("translate", "train", pairs, "--size", 8, "--output", tmp_path / "out")
     assert "two images side by side" in str(run(*arguments).exception)
     result = run(*arguments, "--any-shape", "--check", "all")
     assert "Invalid value for '--check'" in result.output
