@@ -208,8 +208,8 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
             ]
         super().compile(chosen[0], chosen[1], jit_compile, **kwargs)
 
-    def _with_own_callbacks(self, callbacks: Any) -> Any:
-        found = super()._with_own_callbacks(callbacks)
+    def _with_own_callbacks(self, callbacks: Any, passed: Any = None) -> Any:
+        found = super()._with_own_callbacks(callbacks, passed)
         return [*found, GameHealth()] if isinstance(found, list) else found
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:

@@ -598,7 +598,8 @@ class TrainerModel(TakesAnyData, StoredModel):
 
         Arrays are shuffled by the model's seed and the step, so that a run resumed by
         `keras.callbacks.BackupAndRestore`, within an epoch too (`save_freq=n`), ends with the
-        weights of a run that was never stopped.
+        weights of a run that was never stopped. So it does on a `tf.data` set that shuffles by a
+        seed, in a new process, where each epoch is a pass over it (no `steps_per_epoch`).
 
         Classes that `class_weight` leaves out weigh one; with `sample_weight` both are multiplied.
 
@@ -657,9 +658,10 @@ class TrainerModel(TakesAnyData, StoredModel):
             data = data if isinstance(data, tuple) else (data,)
             x, shuffle = shuffled_batches(data, batch_size or 32, self.progress), False
             y = sample_weight = batch_size = None
-        if isinstance(x, (tf.data.Dataset, types.GeneratorType)):
+        elif isinstance(x, (tf.data.Dataset, types.GeneratorType)):
             # They bring their order, and Keras warns of its own default.
             shuffle = False
+        passes = isinstance(x, tf.data.Dataset) and not arrays and steps_per_epoch is None
         self._checking_disabled = arrays
         self.progress.step_in_epoch.assign(0)
         self.progress.steps_to_skip = 0
@@ -671,7 +673,7 @@ class TrainerModel(TakesAnyData, StoredModel):
                 batch_size=batch_size,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=self._with_own_callbacks(callbacks),
+                callbacks=self._with_own_callbacks(callbacks, x if passes else None),
                 validation_split=validation_split,
                 validation_data=validation_data,
                 shuffle=shuffle,
@@ -706,14 +708,14 @@ class TrainerModel(TakesAnyData, StoredModel):
             data = alike(data, raised)
         return data
 
-    def _with_own_callbacks(self, callbacks: Any) -> Any:
+    def _with_own_callbacks(self, callbacks: Any, passed: Any = None) -> Any:
         if isinstance(callbacks, keras.callbacks.CallbackList):
             return callbacks
         given = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
         given = [callback for callback in given if callback is not None]
         guard = NaNGuard()
         guard.watch(given)
-        return [guard, EpochMarker(), *given, EpochResumer(given)]
+        return [guard, EpochMarker(), *given, EpochResumer(given, passed)]
 
     @takes_any_data(*PARTS)
     def evaluate(

@@ -297,8 +297,8 @@ class AdversarialModel(GenerativeModel):
             logs["augmentation_probability"] = self.augmentation.probability.value
         return self._epoch_means(logs, batch_size_of(real))
 
-    def _with_own_callbacks(self, callbacks: Any) -> Any:
-        found = super()._with_own_callbacks(callbacks)
+    def _with_own_callbacks(self, callbacks: Any, passed: Any = None) -> Any:
+        found = super()._with_own_callbacks(callbacks, passed)
         return [*found, ScoreWarning(self.loss_setting)] if isinstance(found, list) else found
 
     def evaluation_step(self, data: Any, noise: list[Phase]) -> Logs:
