@@ -67,7 +67,7 @@ class _SampleDistance(keras.callbacks.Callback, abc.ABC):
         """The distance of the model's samples as it is now."""
         span = getattr(self.model, "value_range", None) or (0.0, 1.0)
         if self._reference is None:
-            self._reference = self._summary(self.data, span)
+            self._reference = self._summary(_as_trained(self.data, self.model), span)
         what = self.count if self.condition is None else self.condition
         samples = self.model.sample(what, seed=self.seed)
         return self._distance(self._reference, self._summary(samples, span))
@@ -79,6 +79,18 @@ class _SampleDistance(keras.callbacks.Callback, abc.ABC):
     @abc.abstractmethod
     def _distance(self, real: Any, generated: Any) -> float:
         """The distance of two summaries."""
+
+
+def _as_trained(data: Any, model: Any) -> Any:
+    """Bytes that are no images, in the range of samples, as the model takes them in training.
+
+    Those of images are scaled where they are brought to the extractor's range.
+    """
+    value_range = getattr(model, "value_range", None)
+    if value_range is None or getattr(data, "dtype", None) != np.uint8 or len(data.shape) == 4:
+        return data
+    low, high = value_range
+    return low + (high - low) * np.asarray(data, "float32") / 255.0
 
 
 class KernelDistance(_SampleDistance):

@@ -57,7 +57,13 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
         self._within_epoch = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        super().on_train_begin(logs)
+        try:
+            super().on_train_begin(logs)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                "The output folder holds an unfinished run whose checkpoint cannot be read. Begin "
+                f"anew with --restart. Received: {self.backup_dir} ({error!s:.200})"
+            ) from error
         self._started = time.monotonic() - self.run.seconds
         self.run.signals.waits = True
 

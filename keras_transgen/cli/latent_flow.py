@@ -130,14 +130,13 @@ def _autoencoder(
     part: ResumableTraining, settings: dict[str, Any], pixels: Any, held_out: int
 ) -> Any:
     """The trained autoencoder: read, where this run has finished it, or trained."""
-    import keras_transgen as ktg
     from keras_transgen.fusion import LatentAutoencoder, PerceptualLoss
     from keras_transgen.plotting import plot_learning_curves, save_figure
 
     folder: Path = part.output
     with part:
         if not part.folder.exists() and (folder / "model.keras").exists():
-            return ktg.load_model(folder / "model.keras")
+            return _finished(folder / "model.keras")
         loss = None
         if settings["perceptual"] is not None:
             side = pixels.shape[1:3]
@@ -166,6 +165,19 @@ def _autoencoder(
         save_figure(model.reconstruction_grid(pixels[-8:]), folder / "reconstructions.png")
         part.end()
         return model
+
+
+def _finished(file: Path) -> Any:
+    """The autoencoder that an earlier run of this training has finished."""
+    import keras_transgen as ktg
+
+    try:
+        return ktg.load_model(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            "The output folder holds an unfinished run whose autoencoder cannot be read. Begin "
+            f"anew with --restart. Received: {file} ({error!s:.200})"
+        ) from error
 
 
 def _judge(run: ResumableTraining, name: str | None, held_out: Any) -> Any:

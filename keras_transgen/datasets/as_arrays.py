@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,9 +147,7 @@ def _of_objects(values: Sequence[Any], name: str) -> Any:
     """Single values, words, or arrays, as one."""
     if not values:
         raise ValueError(f"The data are empty: there is no row. Received: {name} of length 0")
-    place = next((place for place, each in enumerate(values) if _is_missing(each)), None)
-    if place is not None:
-        raise ValueError(_missing(name, place, sum(map(_is_missing, values))))
+    refuse_where(map(_is_missing, values), name)
     kinds = {_kind(each) for each in values}
     if len(kinds) > 1:
         first = {_kind(each): place for place, each in reversed(list(enumerate(values)))}
@@ -235,6 +233,29 @@ def _dimensions(value: Any) -> int:
     if isinstance(value, (list, tuple)):
         return 1 + (_dimensions(value[0]) if len(value) else 0)
     return 0
+
+
+def refuse_missing_words(words: Iterable[Any], name: str) -> None:
+    """Refuse words of which some are `None`, NaN or pandas' mark of what is missing.
+
+    Args:
+        words: Words, in bytes or not, and what stands where there is none.
+        name: What the message calls them.
+
+    Raises:
+        ValueError: If one is missing; the first is told.
+    """
+    # NaN, which tables hold in the place of a word, differs from itself.
+    refuse_where(
+        (_is_missing(each) or (isinstance(each, float) and each != each) for each in words), name
+    )
+
+
+def refuse_where(missing: Iterable[bool], name: str) -> None:
+    """Refuse data of which some are missing, as `missing` says of each, by the first one's row."""
+    places = [place for place, each in enumerate(missing) if each]
+    if places:
+        raise ValueError(_missing(name, places[0], len(places)))
 
 
 def _is_missing(value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_transgen.datasets.as_arrays import refuse_missing_words
 from keras_transgen.datasets.printable import printable
 
 _SHOWN = 5
@@ -127,8 +128,13 @@ def numbers_of(labels: Any, class_names: Sequence[str]) -> np.ndarray:
 
 
 def _words(labels: np.ndarray) -> np.ndarray:
-    """Words as an array of `str`."""
+    """Words as an array of `str`.
+
+    Raises:
+        ValueError: If one is missing (`None`, NaN or pandas' own), which would be a class else.
+    """
     if labels.dtype.kind == "U":
         return labels
+    refuse_missing_words(labels.ravel(), "labels")
     decoded = [each.decode() if isinstance(each, bytes) else str(each) for each in labels.ravel()]
     return np.array(decoded, object).reshape(labels.shape)

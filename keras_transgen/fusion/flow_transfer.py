@@ -13,6 +13,7 @@ from keras_transgen.fusion.low_rank_network import LowRankNetwork
 from keras_transgen.fusion.merged_flow import low_rank_network, merge_flow
 from keras_transgen.fusion.network_copy import copied_network
 from keras_transgen.fusion.told_layers import train_told_layers
+from keras_transgen.generative.flow.alignment import aligned_features
 from keras_transgen.generative.flow.flow_matching import FlowMatching
 from keras_transgen.training.counts import check_count
 
@@ -115,6 +116,12 @@ scales and offsets that are made of them |
         "num_classes": None if kept is None else len(kept),
         "class_names": names_of(flow, kept, class_names),
     }
+    if settings.get("align_with") is not None:
+        # A configuration holds the network itself: it names no address.
+        seen = settings.get("value_range", flow.value_range)
+        settings["align_with"] = aligned_features(
+            settings["align_with"], flow.example_shape, (-1.0, 1.0) if seen == "auto" else seen
+        )
     return remade(flow, {**config, **settings}, kept)
 
 

@@ -1,4 +1,4 @@
-"""A warning where the discriminator of a semi-supervised GAN has won, and nothing is learnt."""
+"""Warnings of a semi-supervised GAN where no game is played, or the discriminator has won it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class GameHealth(keras.callbacks.Callback):
 
     Where a classifier of MNIST gained, the unlabelled loss stayed between 0.25 and 0.45; where the
     generator had a sigmoid, the first sign came, then the second, and the gain was nil.
+
+    It also warns where both are exactly 0: no row of the epoch was without a label.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,16 @@ class GameHealth(keras.callbacks.Callback):
         logs = logs or {}
         unlabelled, matching = logs.get("unlabelled_loss"), logs.get("matching_loss")
         if self._told or unlabelled is None or matching is None:
+            return
+        if float(matching) == 0.0 and float(unlabelled) == 0.0:
+            self._told = True
+            warnings.warn(
+                "Every row had a label, so that the generator did not train and nothing was learnt "
+                "but from the labels. In a data set, examples without a label have the label -1; "
+                "give arrays, and those with a label count as examples without one, too. "
+                f"Epoch {epoch + 1}: unlabelled_loss 0, matching_loss 0",
+                stacklevel=2,
+            )
             return
         if float(unlabelled) < WON_BELOW and float(matching) > FAR_ABOVE:
             self._told = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import keras
@@ -155,7 +156,7 @@ class SemiSupervisedGAN(SemiSupervisedModel):
         self.latent_dim = latent_dim
         self.num_classes = num_classes
         self.width = width
-        self.input_noise, self.hidden_noise = float(input_noise), float(hidden_noise)
+        self.input_noise, self.hidden_noise = input_noise, hidden_noise
         self.output_setting = generator_output
         self.ema_decay = ema_decay
         self._handed_in = {
@@ -333,11 +334,12 @@ class SemiSupervisedGAN(SemiSupervisedModel):
         if self.width is not None:
             check_count("width", self.width)
         noises = (self.input_noise, self.hidden_noise)
-        if not all(0 <= noise < math.inf for noise in noises):
+        if not all(isinstance(noise, Real) and 0 <= noise < math.inf for noise in noises):
             raise ValueError(
                 "input_noise and hidden_noise must be finite and not negative. "
-                f"Received: input_noise={noises[0]}, hidden_noise={noises[1]}"
+                f"Received: input_noise={noises[0]!r}, hidden_noise={noises[1]!r}"
             )
+        self.input_noise, self.hidden_noise = map(float, noises)
         if not isinstance(self.output_setting, str) or self.output_setting not in (
             "auto",
             *OUTPUTS,

@@ -36,7 +36,7 @@ from keras_transgen.generative.networks.semi_supervised import (
 )
 from keras_transgen.generative.networks.weight_normalization import start_from_data
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
-from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.batches import check_lengths, is_arrays, split_last
 from keras_transgen.training.counts import check_count
 from keras_transgen.training.entrance import FIT_DATA, is_batches
 from keras_transgen.training.named_classes import NamesClasses
@@ -139,6 +139,7 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
             (x, y), kwargs["validation_data"] = split_last((x, y), fraction)
         self._check_held_out(kwargs.get("validation_data"))
         self.check_data(x, y, None, training=False)
+        check_lengths((x, y))
         if unlabelled is not None:
             self.check_examples(unlabelled, "unlabelled")
         batch_size = kwargs.pop("batch_size", None)
@@ -150,6 +151,20 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
         shuffle = kwargs.pop("shuffle", True)
         data = paired_batches(every, some, labels, batch_size, self.progress, bool(shuffle))
         return super().fit(data, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The losses, and the accuracy of rows that have labels; see `keras.Model.evaluate`.
+
+        Raises:
+            ValueError: If no row has one: what was judged of the labels would be that of nothing.
+        """
+        found = super().evaluate(x, y, *args, **kwargs)
+        if not any(float(each.count) for each in self._trackers if each.name == "accuracy"):
+            raise ValueError(
+                "What is evaluated needs labels to be judged by, one at least. "
+                f"Received: labels that are all {NO_LABEL}"
+            )
+        return found
 
     def _check_held_out(self, held_out: Any) -> None:
         """Refuse arrays without one label: their accuracy would be that of nothing."""

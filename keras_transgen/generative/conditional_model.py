@@ -21,6 +21,7 @@ from keras_transgen.generative.text_conditions import encodes_texts, with_tokens
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.entrance import PARTS
 from keras_transgen.training.named_classes import NamesClasses
+from keras_transgen.training.serving import fitting_specs
 
 
 class ConditionalModel(NamesClasses, GenerativeModel):
@@ -158,8 +159,21 @@ class ConditionalModel(NamesClasses, GenerativeModel):
             self.check_labels(y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def condition_spec(self) -> Any:
-        """Shape and dtype of a batch of conditions, for an export."""
+    def condition_spec(self, asked: Any = None) -> Any:
+        """Shape and dtype of a batch of conditions, for an export.
+
+        Args:
+            asked: What the user wants them to be; `None` for what is known.
+
+        Raises:
+            ValueError: If the model takes no such conditions.
+        """
+        known = self._known_condition_spec()
+        if asked is None or not isinstance(known, tf.TensorSpec) or known.shape.rank is None:
+            return known if asked is None else asked
+        return fitting_specs(asked, known, "condition")
+
+    def _known_condition_spec(self) -> Any:
         if self.num_classes is not None:
             return tf.TensorSpec([None], tf.int32)
         if encodes_texts(self.condition_encoder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import keras
@@ -35,10 +36,10 @@ class MovingAverage(keras.layers.Layer):
     def __init__(
         self, layers: Sequence[keras.layers.Layer], decay: float = 0.999, **kwargs: Any
     ) -> None:
-        if not 0.0 <= decay < 1.0:
+        if not isinstance(decay, Real) or not 0.0 <= decay < 1.0:
             raise ValueError(
                 "ema_decay must be at least 0 and below 1, or None for no average. "
-                f"Received: ema_decay={decay}"
+                f"Received: ema_decay={decay!r}"
             )
         super().__init__(**{"dtype": "float32", **kwargs})
         self.decay = decay

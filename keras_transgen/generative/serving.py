@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
-from keras_transgen.training.serving import Endpoint, named_specs
+from keras_transgen.training.serving import Endpoint, fitting_specs, named_specs
 
 COUNT = tf.TensorSpec([], tf.int32, "count")
 SEED = tf.TensorSpec([], tf.int64, "seed")
@@ -114,9 +114,8 @@ def image_endpoint(
 
 def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ...]:
     """A signature of one argument: examples, float32 in the model's range unless said otherwise."""
-    if input_signature is not None:
-        return named_specs(input_signature)
-    return (tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs"),)
+    known = tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs")
+    return (known,) if input_signature is None else fitting_specs(input_signature, known)
 
 
 def known_classes(condition: Any, num_classes: int | None) -> Any:

@@ -108,8 +108,8 @@ class EpochResumer(keras.callbacks.Callback):
         progress = self.model.progress
         progress.steps_to_skip = int(progress.step_in_epoch.numpy())
         if self._passed is not None:
-            # Where `BackupAndRestore` goes on; see `EpochMarker`. Keras begins another pass at the
-            # end of an epoch whose length it knows, and leaves it; test_progress.py holds the count.
+            # Where `BackupAndRestore` goes on; see `EpochMarker`. Keras begins a second pass at the
+            # end of an epoch of known length, and leaves it; test_progress.py holds the count.
             begun = 2 if int(self._passed.cardinality()) >= 0 else 1
             for _ in range(begun * (self.model._initial_epoch or 0)):
                 iter(self._passed)

@@ -128,6 +128,44 @@ def named_specs(contracts: Any, name: str = "inputs") -> tuple[Any, ...]:
     return (_named_spec(contracts, name),)
 
 
+def fitting_specs(given: Any, known: tf.TensorSpec, name: str = "inputs") -> tuple[Any, ...]:
+    """A signature of one argument that was asked for, held against what the model takes.
+
+    Args:
+        given: As in `named_specs`.
+        known: What the model takes. The dtype may be another one, but stays a whole number, a
+            number with a point or a string; bytes may stand for numbers with a point, as for
+            images. A shape of `None` fits all.
+        name: As in `named_specs`.
+
+    Raises:
+        ValueError: If it does not fit: no call of what is exported would work.
+    """
+    specs = named_specs(given, name)
+    known = tf.TensorSpec(known.shape, known.dtype)
+    for spec in specs:
+        fits = isinstance(spec, tf.TensorSpec) and known.shape.is_compatible_with(spec.shape)
+        if not fits or spec.dtype not in _alike(known.dtype):
+            raise ValueError(
+                f"input_signature must say what the model takes, such as {_told(known)}. "
+                f"Received: {_told(spec)}"
+            )
+    return specs
+
+
+def _alike(dtype: tf.DType) -> tuple[tf.DType, ...]:
+    """What may be handed in where a model takes a dtype."""
+    if dtype.is_floating:
+        return (tf.float32, tf.float16, tf.bfloat16, tf.float64, tf.uint8)
+    return (tf.int32, tf.int64, tf.uint8, tf.int8, tf.int16) if dtype.is_integer else (dtype,)
+
+
+def _told(spec: Any) -> str:
+    if not isinstance(spec, tf.TensorSpec):
+        return f"{spec!r:.100}"
+    return f"tf.TensorSpec({spec.shape.as_list()}, tf.{spec.dtype.name})"
+
+
 def _named_spec(given: Any, name: str) -> tf.TensorSpec:
     shape, dtype = getattr(given, "shape", None), getattr(given, "dtype", None)
     if isinstance(shape, tf.TensorShape):

@@ -143,12 +143,23 @@ class StoredModel(keras.Model):
                 formats, its arguments.
 
         Raises:
-            ValueError: If the shape of the input is not known, or the format takes no such model.
+            ValueError: If the shape of the input is not known or does not fit the model, the place
+                cannot be written to, or the format takes no such model.
         """
         writers: dict[str, Callable[..., None]] = {
             "tf_saved_model": write_saved_model,
             "litert": write_litert,
         }
+        if not os.fspath(filepath) or (format == "tf_saved_model" and os.path.isfile(filepath)):
+            raise ValueError(
+                "filepath must be a folder for a SavedModel, a new one or one that may be written "
+                f"into, or a file for other formats. Received: filepath={os.fspath(filepath)!r}"
+            )
+        if format == "tf_saved_model" and kwargs:
+            raise ValueError(
+                "A SavedModel takes no further options. Received: "
+                f"{', '.join(f'{name}={value!r:.50}' for name, value in kwargs.items())}"
+            )
         endpoints = self.serving_endpoints(input_signature) if format in writers else {}
         if not endpoints:
             super().export(filepath, format, verbose, input_signature, **kwargs)

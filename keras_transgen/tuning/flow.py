@@ -20,7 +20,11 @@ from keras_transgen.tuning.package_hyper_model import (
     model_arguments,
     present,
 )
-from keras_transgen.tuning.sample_distance import SampleDistanceHyperModel, some_rows
+from keras_transgen.tuning.sample_distance import (
+    SampleDistanceHyperModel,
+    checked_shape,
+    some_rows,
+)
 from keras_transgen.tuning.search_space import Hyperparameter
 
 _OF_MODEL = (
@@ -50,7 +54,7 @@ class FlowHyperModel(SampleDistanceHyperModel):
     | `ema_decay` | 0.99, 0.999 | |
     | `prediction` | `velocity` | |
     | `batch_size` | that of `tuner.search` | |
-    | `unlabelled_probability`, `embedding_dim` | the model's | classes |
+    | `unlabelled_probability`, `embedding_dim` | the model's | classes or other conditions |
     | `jit_compile` | `"auto"` (also: `True`, `False`), as in `FlowMatching.compile` | |
 
     The objective is that of `GANHyperModel`: the kernel distance of samples to real images on the
@@ -114,7 +118,10 @@ class FlowHyperModel(SampleDistanceHyperModel):
         **arguments: Any,
     ) -> None:
         self.num_classes = num_classes
-        known = self.known(len(tuple(example_shape)))
+        of_condition = ("class_names", "condition_shape", "condition_encoder")
+        given = [num_classes, *(arguments.get(name) for name in of_condition)]
+        self._has_conditions = any(each is not None for each in given)
+        known = self.known(len(checked_shape(example_shape)))
         taken = ["example_shape", "image_shape", "num_classes", *_OF_MODEL]
         arguments = model_arguments(type(self).__name__, FlowMatching, arguments, taken)
         fixed = {
@@ -131,7 +138,7 @@ class FlowHyperModel(SampleDistanceHyperModel):
                 "A search is over networks for vectors (features,), sequences (length, channels) "
                 f"and images (height, width, channels). Received: a shape of {rank} dimensions"
             )
-        of_classes = ("unlabelled_probability", "embedding_dim") if self.num_classes else ()
+        of_classes = ("unlabelled_probability", "embedding_dim") if self._has_conditions else ()
         return [
             Hyperparameter("network", networks, allowed=networks),
             Hyperparameter("width", (16, 32, 64) if rank == 3 else (64, 128, 256)),
@@ -157,12 +164,12 @@ class FlowHyperModel(SampleDistanceHyperModel):
         return model
 
     def _real(self, parts: Sequence[Any]) -> tuple[np.ndarray, Any]:
-        if self.num_classes is None:
+        if not self._has_conditions:
             return super()._real(parts)
         rows = some_rows(parts, self.samples)
         if len(rows) < 2:
             raise keras_tuner.errors.FatalValueError(
-                "Samples are drawn for the labels of real examples: give tuner.search examples "
-                "with labels. Received: data without labels"
+                "Samples are drawn for the labels (or other conditions) of real examples: give "
+                "tuner.search examples with labels. Received: data without labels"
             )
         return rows[0], rows[1]

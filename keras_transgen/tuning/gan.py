@@ -19,7 +19,7 @@ from keras_transgen.tuning.package_hyper_model import (
     model_arguments,
     present,
 )
-from keras_transgen.tuning.sample_distance import SampleDistanceHyperModel
+from keras_transgen.tuning.sample_distance import SampleDistanceHyperModel, checked_shape
 from keras_transgen.tuning.search_space import Hyperparameter
 
 _OF_MODEL = (
@@ -125,7 +125,7 @@ class GANHyperModel(SampleDistanceHyperModel):
         tunable: bool = True,
         **arguments: Any,
     ) -> None:
-        known = self.known(len(tuple(image_shape)) == 3)
+        known = self.known(len(checked_shape(image_shape)) == 3)
         taken = [*_EXCLUDED, *(each.name for each in known)]
         arguments = model_arguments(type(self).__name__, self.model_class, arguments, taken)
         fixed = {

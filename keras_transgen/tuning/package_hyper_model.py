@@ -107,8 +107,8 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
         """Train the model of a trial, with the arguments of `tuner.search`.
 
         Raises:
-            keras_tuner.errors.FatalValueError: If the objective is not logged, or the tuner's
-                folder holds another search.
+            keras_tuner.errors.FatalValueError: If the objective is not logged, the tuner's folder
+                holds another search, or the data are refused.
             keras_tuner.errors.FatalRuntimeError: If the chief of a distributed search is gone.
         """
         values = self._read(hp)
@@ -124,7 +124,13 @@ class PackageHyperModel(keras_tuner.HyperModel, abc.ABC):
         if "batch_size" in values:
             kwargs["batch_size"] = values["batch_size"]
         watchers = self.watchers(x, y, kwargs)
-        history = self.train(model, values, x, y, callbacks=[*watchers, *given, *own], **kwargs)
+        try:
+            history = self.train(model, values, x, y, callbacks=[*watchers, *given, *own], **kwargs)
+        except ValueError as error:
+            # What is refused before the first step is the data, as in every other trial.
+            if "batch_size" in values or int(model.progress.step.numpy()):
+                raise
+            raise keras_tuner.errors.FatalValueError(str(error)) from error
         if role() == "worker":
             self._check_chief()
         return history

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from keras_transgen.backbones import load_backbone
 from keras_transgen.callbacks.sample_quality import KernelDistance
+from keras_transgen.datasets.as_arrays import as_arrays
+from keras_transgen.training.counts import check_count, is_count
 from keras_transgen.tuning.package_hyper_model import PackageHyperModel
 
 
@@ -43,12 +45,9 @@ class SampleDistanceHyperModel(PackageHyperModel):
         Raises:
             ValueError: If a number is too small.
         """
-        if samples < 2 or every < 1:
-            raise ValueError(
-                "samples must be at least 2 and every at least 1. "
-                f"Received: samples={samples}, every={every}"
-            )
-        self.image_shape = tuple(int(size) for size in image_shape)
+        check_count("samples", samples, 2)
+        check_count("every", every)
+        self.image_shape = checked_shape(image_shape)
         self.samples = samples
         self.every = every
         self.extractor = _extractor(extractor, self.image_shape)
@@ -94,16 +93,41 @@ class SampleDistanceHyperModel(PackageHyperModel):
         return some_rows(parts, self.samples)[0], None
 
 
+def checked_shape(shape: Any) -> tuple[int, ...]:
+    """The shape of examples as whole numbers.
+
+    Raises:
+        ValueError: If it is no sequence of sizes.
+    """
+    if not isinstance(shape, Sequence) or not all(map(is_count, shape)):
+        raise ValueError(
+            f"The shape of examples must be sizes, such as (28, 28, 1). Received: {shape!r:.100}"
+        )
+    return tuple(int(size) for size in shape)
+
+
 def some_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
     """Random rows of `(x,)` or `(x, y)` as arrays, always the same; a data set stands alone.
 
     A set is often sorted by class, and its first rows are then no sample of it. Of a data set
     twenty times as many rows are looked at, at most, and as many kept as are asked for.
+
+    Raises:
+        keras_tuner.errors.FatalValueError: If there are no data, or arrays of other lengths.
     """
     rng = np.random.default_rng(0)
-    given = [part for part in parts if part is not None]
+    given = [as_arrays(part) for part in parts if part is not None]
+    if not given:
+        raise keras_tuner.errors.FatalValueError(
+            "Samples are compared with real examples: give them to tuner.search. Received: no data"
+        )
     if isinstance(given[0], (np.ndarray, tf.Tensor)):
         rows = len(given[0])
+        if any(len(part) != rows for part in given):
+            raise keras_tuner.errors.FatalValueError(
+                "All arrays must have the same number of rows (the first dimension). "
+                f"Received: {[len(part) for part in given]}"
+            )
         chosen = np.sort(rng.choice(rows, min(count, rows), replace=False))
         return [np.asarray(part)[chosen] for part in given]
     kept: list[np.ndarray] = []

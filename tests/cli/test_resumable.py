@@ -383,6 +383,29 @@ def test_a_run_that_cannot_be_read(tmp_path, screen, text):
     assert not (tmp_path / "unfinished").exists()
 
 
+@pytest.mark.parametrize("broken", ["training_metadata.json", "latest.weights.h5"])
+@pytest.mark.parametrize("length", [0, 40])
+def test_a_checkpoint_that_cannot_be_read(tmp_path, broken, length):
+    from keras_transgen.cli.checkpoint import Checkpoint
+
+    signals = SimpleNamespace(waits=False, received=None)
+    run = SimpleNamespace(signals=signals, seconds=0.0, minutes=None, steps=None)
+    run.remember = lambda *told: None
+
+    def fit():
+        model = ktg.VAE((2,), latent_dim=1)
+        model.compile(jit_compile=False)
+        place = str(tmp_path / "checkpoint")
+        model.fit(np.zeros((4, 2)), epochs=1, verbose=0, callbacks=[Checkpoint(run, place)])
+
+    fit()
+    file = tmp_path / "checkpoint" / broken
+    # Half a number is a number, so a file of JSON is damaged otherwise.
+    file.write_bytes(b"{" * length if broken.endswith("json") else file.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"anew with --restart. Received: .*checkpoint"):
+        fit()
+
+
 def test_somebody_elses_folder_is_left_alone(tmp_path, screen):
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished" / "novel.txt").write_text("Chapter 1")

@@ -115,6 +115,8 @@ BROKEN = np.where(np.arange(105)[:, None] == 3, np.nan, ROWS)
     [
         ((ROWS, 0 * LABELS), "two classes or more.*105 rows, all of class 0"),
         ((ROWS, np.full(105, "ant")), "all of class ant"),
+        ((ROWS, ["ant"] * 104 + [None]), "1 missing value, the first in row 104"),
+        ((ROWS, np.array(["ant", float("nan"), "bee"] * 35, object)), "35 missing.*in row 1"),
         ((ROWS, LABELS - 1), "give rows without one as unlabelled=.*60 labels below 0"),
         ((ROWS, 2 * LABELS), "labels up to 4, and no row of class 1"),
         ((ROWS, LABELS[:9]), "Received: 105 examples, y of shape \\(9,\\)"),

@@ -339,6 +339,18 @@ def test_latent_flows():
     np.testing.assert_allclose(merged, new.sample([3, 0], steps=2, seed=0), atol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["all", "conditioning"])
+def test_an_alignment_can_be_asked_for_anew(method):
+    aligned = {"align_with": "digits", "align_layer": "convolution"}
+    new = transfer_flow(trained(), method, **aligned)
+    logs = fitted(new, IMAGES, LABELS).history.history
+    # One minus the mean cosine.
+    assert 0.0 < logs["alignment"][0] < 2.0
+    latent = LatentFlow(known_codec(), 3, network=small_network((2, 2, 2), 4), embedding_dim=4)
+    other = transfer_flow(fitted(latent, IMAGES, LABELS), method, **aligned)
+    assert other.align_with.value_range == (-1.0, 1.0)
+
+
 # What is refused
 
 

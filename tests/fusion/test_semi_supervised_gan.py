@@ -245,6 +245,17 @@ def test_a_fit_watches_the_game():
         model.fit(abs(VECTORS) + 1.0, LABELS, verbose=0)
 
 
+def test_rows_that_all_have_labels_play_no_game_and_it_is_told():
+    model = SemiSupervisedGAN(3, (5,), 3, width=2)
+    model.compile(jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices((VECTORS[:12], LABELS[:12])).batch(6)
+    with pytest.warns(UserWarning, match="Every row had a label"):
+        model.fit(data, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.fit(VECTORS[:12], LABELS[:12], verbose=0)
+
+
 def refused(match: str):
     return pytest.raises(ValueError, match=match)
 
@@ -258,6 +269,10 @@ def test_what_it_refuses_to_be():
         SemiSupervisedGAN(3, (5,), 0)
     with refused("must be finite and not negative"):
         SemiSupervisedGAN(3, (5,), input_noise=-1.0)
+    with refused("must be finite and not negative.*hidden_noise='much'"):
+        SemiSupervisedGAN(3, (5,), hidden_noise="much")
+    with refused("ema_decay must be.*ema_decay='a'"):
+        SemiSupervisedGAN(3, (5,), ema_decay="a")
     with refused("generator_output must be"):
         SemiSupervisedGAN(3, (5,), generator_output="tanh")
     with refused("value_range must be"):
@@ -288,6 +303,8 @@ def test_what_it_refuses_to_learn_from():
         model.fit(VECTORS, LABELS - 1)
     with refused("At least one example needs a label"):
         model.fit(VECTORS, np.full(24, -1))
+    with refused(r"same number of rows.*\[24, 23\]"):
+        model.fit(VECTORS, LABELS[:23])
     with refused("unlabelled of shape"):
         model.fit(VECTORS, LABELS, unlabelled=IMAGES)
     with refused("must be of one type"):
@@ -308,6 +325,11 @@ def test_what_it_refuses_to_learn_from():
         model.fit(data, unlabelled=VECTORS)
     with refused("from 0 to 2"):
         model.fit(tf.data.Dataset.from_tensors((VECTORS, LABELS + 3)))
+    without = np.full(24, -1)
+    model.compile(jit_compile=False)
+    for judged in ((VECTORS, without), (tf.data.Dataset.from_tensors((VECTORS, without)),)):
+        with refused("labels to be judged by"):
+            model.evaluate(*judged, verbose=0)
     # Of a data set the first batch is looked at before training, and every other one in its step.
     later = tf.data.Dataset.from_tensor_slices((VECTORS, np.arange(24) - 1)).batch(4)
     model.compile(jit_compile=False)

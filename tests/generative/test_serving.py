@@ -135,6 +135,42 @@ def test_signatures_are_fixed(tmp_path):
         tiny_gan().export(tmp_path, input_signature=LATENT)
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (tf.TensorSpec([None, 64]), r"tf.TensorSpec\(\[None\], tf.int32\). Received: .*64"),
+        (tf.TensorSpec([None], tf.float32), "Received: .*float32"),
+        (tf.TensorSpec([None, 1], tf.int32), r"Received: .*\[None, 1\]"),
+    ],
+)
+def test_a_signature_that_no_call_could_fit_is_refused(tmp_path, asked, told):
+    for model in (tiny_conditional_gan(), moved_flow((5,), 3, embedding_dim=3)):
+        with pytest.raises(ValueError, match=told):
+            model.export(tmp_path / "model", input_signature=asked)
+    vae = ktg.VAE((6,), latent_dim=2)
+    with pytest.raises(ValueError, match=r"\[None, 6\], tf.float32\). Received: .*\[None, 7\]"):
+        vae.export(tmp_path / "model", input_signature=tf.TensorSpec([None, 7]))
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_class_may_be_asked_for_as_another_whole_number(tmp_path):
+    model = tiny_conditional_gan()
+    model.export(tmp_path / "model", input_signature=tf.TensorSpec([None], tf.int64))
+    classes = np.array([1, 0])
+    made = served(tmp_path / "model", condition=classes, seed=np.int64(1))["samples"]
+    close(made, model.sample(classes, seed=1))
+
+
+def test_a_place_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("kept")
+    for place, options in (("", {}), ("file", {}), ("new", {"bogus": 1})):
+        with pytest.raises(ValueError, match=r"filepath must be a folder|further options"):
+            tiny_gan().export(place, **options)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
 def test_a_class_that_there_is_not_is_refused(tmp_path):
     tiny_conditional_gan().export(tmp_path / "gan")
     moved_flow((5,), 3, embedding_dim=3).export(tmp_path / "flow")

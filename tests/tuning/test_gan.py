@@ -132,7 +132,7 @@ def test_a_registered_penalty_and_loss_can_be_searched_for(monkeypatch):
         ({"space": {"loss": ["hinge", "softmargn"]}}, "softmargn"),
         ({"space": {"step": "one_stage"}}, "one_stage"),
         ({"space": {"gradient_penalty": "gp"}}, "gp"),
-        ({"samples": 1}, "samples must be at least 2"),
+        ({"samples": 1}, "samples must be a whole number from 2 up"),
         ({"generator": None}, "goes into space="),
     ],
 )

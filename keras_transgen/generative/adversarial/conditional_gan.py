@@ -409,9 +409,8 @@ class ConditionalGAN(ConditionalModel, GAN):
                 parts = (condition, tf.zeros(tf.shape(condition)[:1], tf.bool))
             return self._by_average(latents, parts)
 
-        if input_signature is None:
-            input_signature = self.condition_spec()
-        return conditional_endpoints(self, self.condition_encoder, generate, input_signature)
+        condition = self.condition_spec(input_signature)
+        return conditional_endpoints(self, self.condition_encoder, generate, condition)
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:

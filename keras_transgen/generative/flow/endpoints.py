@@ -29,7 +29,7 @@ class Followed(Protocol):
         self, noise: Any, condition: tuple[Any, ...], steps: Any, guidance: Any, solver: str
     ) -> tf.Tensor: ...
 
-    def condition_spec(self) -> Any: ...
+    def condition_spec(self, asked: Any = None) -> Any: ...
 
 
 def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, Endpoint]:
@@ -50,7 +50,8 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
         input_signature: Shape and dtype of conditions, where the model does not know them.
 
     Raises:
-        ValueError: If there is an `input_signature` of a model without conditions.
+        ValueError: If there is an `input_signature` of a model without conditions, or one that
+            its conditions do not fit.
     """
 
     def noise_of(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -97,8 +98,7 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
         count = tf.shape(tf.nest.flatten(condition)[0])[0]
         return decode(noise_of(count, seed), condition, steps, guidance)
 
-    given = model.condition_spec() if input_signature is None else input_signature
-    conditions = named_specs(given, "condition")
+    conditions = named_specs(model.condition_spec(input_signature), "condition")
     settings = (STEPS, GUIDANCE) if model._drop_probability else (STEPS,)
     encoder = model.condition_encoder
     resources = () if encoder is None else (encoder,)
