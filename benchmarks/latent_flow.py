@@ -225,22 +225,28 @@ def run_flow(options: argparse.Namespace) -> None:
     asked = np.random.default_rng(0).choice(labels, JUDGED)
     for side in options.sides:
         keras.utils.set_random_seed(options.seed)
-        model, steps = sides[side](images, labels, options)
+        name = side.replace(" ", "_")
+        kept = options.output / f"{name}.keras"
+        if options.judge_again:
+            model = ktg.load_model(kept)
+            steps = json.loads((options.output / f"{name}.json").read_text())["steps"]
+        else:
+            model, steps = sides[side](images, labels, options)
+            model.save(kept)
+        seed = options.sample_seed
         if side == "plain GAN":
-            samples = model.sample(JUDGED, seed=0)
+            samples = model.sample(JUDGED, seed=seed)
             shown = {"images": samples[:50]}
         else:
-            solver = {"steps": 10, "seed": 0, "guidance": options.guidance}
+            solver = {"steps": 10, "seed": seed, "guidance": options.guidance}
             samples = model.sample(asked, **solver)
             of_each = np.repeat(np.arange(5), 10)
             shown = {"images": model.sample(of_each, **solver), "columns": 10}
         found = {"measures": judge(side, samples), "steps": steps}
-        name = side.replace(" ", "_")
         found["seconds"] = options.seconds or RACE
         (options.output / f"{name}.json").write_text(json.dumps(found))
         figure = plot_sample_grid(shown.pop("images"), value_range=(-1.0, 1.0), **shown)
         save_figure(figure, options.output / f"{name}.png")
-        model.save(options.output / f"{name}.keras")
         print(side, steps, flush=True)
     if options.no_publish:
         return
@@ -274,7 +280,8 @@ def run_flow(options: argparse.Namespace) -> None:
         f"{'reached' if reached else 'missed'}. {known['latent flow']['seconds']:g} CPU seconds "
         f"a side, of which {options.autoencoder_seconds:g} are the autoencoder's; {JUDGED} samples "
         f"against 2,000 training photographs; flows of 5 classes by 10 Heun steps, guidance "
-        f"{options.guidance:g}, the GAN without classes; seed {options.seed}.",
+        f"{options.guidance:g}, the GAN without classes; the latent flow by batches of "
+        f"{options.flow_batch} at a rate of {options.flow_rate:g}; seed {options.seed}.",
         __file__,
     )
 
@@ -391,6 +398,10 @@ def main() -> None:
     sides = ["latent flow", "pixel flow", "plain GAN"]
     arguments.add_argument("--sides", nargs="*", choices=sides, default=sides)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--sample-seed", type=int, default=0, help="of the samples judged")
+    arguments.add_argument(
+        "--judge-again", action="store_true", help="sides that were trained: samples anew"
+    )
     arguments.add_argument("--choose", action="store_true", help="on training photographs")
     arguments.add_argument("--output", type=Path, default=ROOT / "runs" / "latent_flow")
     arguments.add_argument("--no-publish", action="store_true")

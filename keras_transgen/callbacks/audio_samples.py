@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_transgen.datasets.wave_file import write_wav
-from keras_transgen.datasets.whole_file import refuse_links_below
+from keras_transgen.datasets.whole_file import refuse_files_above, refuse_links_below
 
 _MOST_CLASSES = 16
 
@@ -80,6 +80,7 @@ class AudioSamples(keras.callbacks.Callback):
         self._epoch = self._written = -1
         self._writer: Any = None
         if self.folder is not None:
+            refuse_files_above(self.folder)
             # Before training, and not after its first epoch.
             self.place(0, 0)
 

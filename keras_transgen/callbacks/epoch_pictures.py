@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_transgen.datasets.whole_file import refuse_links_below
+from keras_transgen.datasets.whole_file import refuse_files_above, refuse_links_below
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.plotting.save_figure import save_figure
 
@@ -41,6 +41,7 @@ class EpochPictures(keras.callbacks.Callback):
         if self.folder is not None:
             # Before training, and not after its first epoch.
             self.place(0)
+            refuse_files_above(self.folder)
 
     def images(self) -> np.ndarray:
         """The pictures' parts, `[rows, columns, height, width, channels]`."""

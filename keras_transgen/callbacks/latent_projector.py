@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transgen.datasets.whole_file import refuse_links_below
+from keras_transgen.datasets.whole_file import refuse_files_above, refuse_links_below
 from keras_transgen.plotting.mosaic import image_mosaic
 from keras_transgen.training import write_whole, write_whole_text
 
@@ -62,6 +62,7 @@ class LatentProjector(keras.callbacks.Callback):
         if every < 1:
             raise ValueError(f"every must be at least 1 epoch. Received: every={every}")
         self.log_dir = Path(log_dir)
+        refuse_files_above(self.log_dir)
         self.x = np.asarray(x)
         self.labels = None if labels is None else np.asarray(labels).reshape(len(labels), -1)
         self.label_names = list(label_names or [])

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_transgen.datasets.printable import printable
-from keras_transgen.datasets.whole_file import write_whole_text
+from keras_transgen.datasets.whole_file import refuse_files_above, write_whole_text
 
 
 class Translations(keras.callbacks.Callback):
@@ -62,6 +62,8 @@ class Translations(keras.callbacks.Callback):
             raise ValueError(f"every must be at least 1. Received: every={every}")
         self.every = every
         self.folder = None if folder is None else Path(folder)
+        if self.folder is not None:
+            refuse_files_above(self.folder)
         self.quiet = quiet
         self.options = options
 

@@ -90,6 +90,23 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def refuse_files_above(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder, to be written into later, in whose place or above which is a file.
+
+    Args:
+        folder: It need not be there yet.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for each in (Path(folder), *Path(folder).parents):
+        if each.is_file():
+            raise ValueError(
+                "A folder must be one that files can be written into. "
+                f"Received: {os.fspath(folder)!r}, where {str(each)!r} is a file"
+            )
+
+
 def refuse_links_below(folder: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Raises if the way from `folder` to a file in it leads through a link.
 

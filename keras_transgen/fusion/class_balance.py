@@ -70,9 +70,9 @@ def balance_classes(
         verbose: Progress of the training, as in `keras.Model.fit`. Defaults to `"auto"`: shown.
 
     Returns:
-        `(x, y)`: float32 `[rows + generated, feature_dim]` and their labels, of the kind that was
-        given. The real rows come first, in their order, as they are; then the generated ones, by
-        class. Where no class is short of rows, nothing is trained or added.
+        `(x, y)`: float32 `[rows + generated, feature_dim]` and their labels, int64 numbers or
+        `str` names as they were given. The real rows come first, in their order, as they are; then
+        the generated ones, by class. Where no class is short of rows, nothing is trained or added.
 
     Raises:
         ValueError: Before training: fewer than two classes, a label below 0 or a class number

@@ -67,7 +67,8 @@ scales and offsets that are made of them |
         flow: The trained model, a `FlowMatching` or a `LatentFlow`. It is left as it is.
         method: See the table. Defaults to `"all"`.
         num_classes: Classes of the new flow, the old ones among them. Defaults to as many as the
-            trained flow has: its embeddings then start what the labels mean from now on.
+            trained flow has: its embeddings then start what the labels mean from now on, where
+            classes have no names.
         class_names: Names of all classes of the new flow, in the order of their numbers, instead of
             `num_classes` or with it.
         rank: For `"lora"`: rank of the additions. Defaults to 8.

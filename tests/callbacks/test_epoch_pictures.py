@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.callbacks.audio_samples import AudioSamples
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
+from keras_transgen.callbacks.latent_projector import LatentProjector
 from keras_transgen.callbacks.latent_traversal import LatentTraversal
 from keras_transgen.callbacks.reconstruction_grid import ReconstructionGrid
 from keras_transgen.callbacks.sample_grid import SampleGrid
 from keras_transgen.callbacks.translation_grid import TranslationGrid
+from keras_transgen.callbacks.translations import Translations
 from keras_transgen.plotting.traversal import plot_traversal
 from tests.callbacks.samplers import REAL, Sampler, images
 
@@ -51,6 +54,20 @@ def test_wrong_settings():
         White()
     with pytest.raises(ValueError, match="every=0"):
         White("folder", every=0)
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        for callback in (
+            lambda place: White(place),
+            lambda place: AudioSamples(8000, place),
+            lambda place: Translations(["a"], folder=place),
+            lambda place: LatentProjector(place, REAL),
+        ):
+            with pytest.raises(ValueError, match=r"written into. Received: .* is a file"):
+                callback(folder)
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_a_link_between_the_root_and_the_folder_is_refused(tmp_path):
