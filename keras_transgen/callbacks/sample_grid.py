@@ -30,6 +30,8 @@ class SampleGrid(EpochPictures):
         class_names: Names of the rows, for integer conditions.
         root: Folder that the files must stay in; a link between it and `folder` is refused.
             Defaults to `folder`.
+        sample_arguments: Further arguments of the model's `sample`, such as `{"guidance": 3.0}` of
+            a flow.
 
     Raises:
         ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive; when
@@ -60,8 +62,10 @@ class SampleGrid(EpochPictures):
         log_dir: str | Path | None = None,
         class_names: list[str] | None = None,
         root: str | Path | None = None,
+        sample_arguments: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(folder, every, log_dir, root)
+        self.sample_arguments = dict(sample_arguments or {})
         self.count = count
         self.condition = condition
         self.seed = seed
@@ -79,7 +83,7 @@ class SampleGrid(EpochPictures):
 
     def images(self) -> np.ndarray:
         what = self.count if self.condition is None else self.condition
-        return np.asarray(self.model.sample(what, seed=self.seed))
+        return np.asarray(self.model.sample(what, seed=self.seed, **self.sample_arguments))
 
     def figure(self, images: np.ndarray, value_range: tuple[float, float], title: str) -> Figure:
         labels = integer_classes(self.condition)

@@ -16,6 +16,8 @@ _EPOCHS = 20
 _HELD_OUT, _MOST_HELD_OUT, _FEWEST_JUDGED = 10, 1000, 20
 _VALUE_RANGE = (-1.0, 1.0)
 _GRID = 64
+# Of pictures of classes: clearer, and after a training of minutes nearer to photographs.
+_GUIDANCE = 3.0
 
 
 def train_latent_flow(
@@ -92,12 +94,14 @@ def train_latent_flow(
     passes = run.epochs(settings["epochs"], batches, _EPOCHS)
     of_classes = np.repeat(np.arange(len(names)), 8)
     shown = {"condition": of_classes} if names else {"count": _GRID}
+    guided = {"guidance": _GUIDANCE} if names else {}
     grid = SampleGrid(
         run.output / "samples",
         every=preview_interval(passes),
         seed=seed,
         class_names=names or None,
         root=run.output,
+        sample_arguments=guided,
         **shown,
     )
     model.fit(
@@ -112,13 +116,13 @@ def train_latent_flow(
     save_figure(plot_learning_curves(run.curves()), run.output / "learning_curves.png")
     asked = of_classes if names else _GRID
     figure = plot_sample_grid(
-        model.sample(asked, seed=seed),
+        model.sample(asked, seed=seed, **guided),
         labels=of_classes if names else None,
         class_names=names or None,
         real=pixels[:_GRID],
         real_labels=labels[:_GRID] if names else None,
         value_range=_VALUE_RANGE,
-        title="real images and samples",
+        title="real images and samples" + (f", guidance {_GUIDANCE:g}" if names else ""),
     )
     save_figure(figure, run.output / "samples.png")
     say_written(run.console, run.output)

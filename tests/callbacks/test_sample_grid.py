@@ -75,6 +75,19 @@ def test_tensorboard_receives_the_mosaic(tmp_path):
     assert (picture == 255).all()
 
 
+def test_samples_are_asked_for_with_further_arguments(tmp_path):
+    flow = ktg.FlowMatching((8, 8, 1), 3, width=4)
+    for weight in flow.trainable_weights:
+        weight.assign(weight.numpy() + 0.1)
+    flow.average.restart()
+    options = {"guidance": 3.0, "steps": 2}
+    grid = SampleGrid(tmp_path, condition=np.arange(3), seed=4, sample_arguments=options)
+    grid.set_model(flow)
+    expected = flow.sample(np.arange(3), seed=4, **options)
+    np.testing.assert_array_equal(grid.images(), expected)
+    assert abs(expected - flow.sample(np.arange(3), seed=4, steps=2)).max() > 1e-3
+
+
 def test_wrong_settings():
     with pytest.raises(ValueError, match="neither"):
         SampleGrid(None)
