@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.callbacks.asked_conditions import refuse_no_condition
+
 
 def diversity(examples: Any, groups: Any = None) -> float:
     """Root mean squared distance of two different examples `[count, ...]`, within groups if given.
@@ -95,6 +97,9 @@ class CollapseWarning(keras.callbacks.Callback):
         self._groups = integer_classes(condition)
         self._real: float | None = None
         self._last: float | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        refuse_no_condition(self.model, self, self.condition, "the labels of its examples")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if epoch % self.every == 0 or self._last is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_transgen.callbacks.asked_conditions import refuse_no_condition, wants_conditions
 from keras_transgen.callbacks.collapse_warning import integer_classes
 from keras_transgen.callbacks.epoch_pictures import EpochPictures
 from keras_transgen.plotting.sample_grid import plot_sample_grid
@@ -22,12 +24,12 @@ class SampleGrid(EpochPictures):
 
     Args:
         folder: Where `epoch_0001.png`, ... go; `None` for no files.
-        count: Samples in the grid; for a conditional model give `condition`.
-        condition: Conditions to sample for. Integer classes get a row each.
+        count: Samples in the grid; of a model of classes about as many, each class in its row.
+        condition: Conditions to sample for instead. Integer classes get a row each.
         every: Epochs from one grid to the next; the first epoch always has one.
         seed: Of the noise.
         log_dir: Where TensorBoard looks; `None` for no TensorBoard images.
-        class_names: Names of the rows, for integer conditions.
+        class_names: Names of the rows, for integer conditions. Defaults to those of the model.
         root: Folder that the files must stay in; a link between it and `folder` is refused.
             Defaults to `folder`.
         sample_arguments: Further arguments of the model's `sample`, such as `{"guidance": 3.0}` of
@@ -35,7 +37,8 @@ class SampleGrid(EpochPictures):
 
     Raises:
         ValueError: If there is neither a folder nor a `log_dir`, or `every` is not positive; when
-            training begins, if the model does not make images.
+            training begins, if the model does not make images, or makes them for conditions that
+            are no classes and there is no `condition`.
 
     Example:
         ```python
@@ -60,7 +63,7 @@ class SampleGrid(EpochPictures):
         every: int = 1,
         seed: int = 0,
         log_dir: str | Path | None = None,
-        class_names: list[str] | None = None,
+        class_names: Sequence[str] | None = None,
         root: str | Path | None = None,
         sample_arguments: dict[str, Any] | None = None,
     ) -> None:
@@ -80,6 +83,12 @@ class SampleGrid(EpochPictures):
                 f"sequences by a callback of your own. Received: a {type(self.model).__name__} of "
                 f"examples of shape {tuple(shape)}"
             )
+        classes = getattr(self.model, "num_classes", None)
+        if self.condition is None and classes is not None and wants_conditions(self.model):
+            self.condition = np.repeat(np.arange(classes), max(1, self.count // classes))
+        refuse_no_condition(self.model, self, self.condition, "a list of a few of them")
+        if self.class_names is None:
+            self.class_names = getattr(self.model, "class_names", None)
 
     def images(self) -> np.ndarray:
         what = self.count if self.condition is None else self.condition

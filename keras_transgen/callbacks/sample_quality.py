@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_transgen.callbacks.asked_conditions import refuse_no_condition
 from keras_transgen.evaluation import (
     FeatureExtractor,
     StreamingStatistics,
@@ -56,6 +57,9 @@ class _SampleDistance(keras.callbacks.Callback, abc.ABC):
     def log_name(self) -> str:
         """The name in the logs: the metric and its extractor."""
         return f"{self.metric}[{self.extractor.name}]"
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        refuse_no_condition(self.model, self, self.condition, "the labels of its real images")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if epoch % self.every == 0 or not self.history:

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_transgen.generative.text_conditions import encodes_texts
 
+_FOR_ONE = ", one for each example; count=4 draws four without any"
+
 
 def check_condition_kind(
     num_classes: int | None,
@@ -88,7 +90,7 @@ def check_class_labels(labels: Any, num_classes: int, name: str) -> None:
             f"Received: values of type {values.dtype}"
         )
     if not (values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)):
-        advice = ""
+        advice = _FOR_ONE if values.ndim == 0 else ""
         if values.ndim == 2 and values.shape[1] == num_classes:
             advice = "; turn one-hot rows into numbers with labels.argmax(axis=1)"
         raise ValueError(
@@ -126,7 +128,8 @@ def check_condition_vectors(
         if values.ndim == 0 or not fits:
             expected = ", ".join("any" if size is None else str(size) for size in shape)
             raise ValueError(
-                f"Expected {name} of shape [batch{', ' if expected else ''}{expected}]. "
+                f"Expected {name} of shape [batch{', ' if expected else ''}{expected}]"
+                f"{_FOR_ONE if values.ndim == 0 else ''}. "
                 f"Received: shape {list(values.shape)}"
             )
     if values.ndim == 0 or not len(values):

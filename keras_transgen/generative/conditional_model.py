@@ -159,6 +159,21 @@ class ConditionalModel(NamesClasses, GenerativeModel):
             self.check_labels(y)
         return super().evaluate(x, y, *args, **kwargs)
 
+    def row_names(self, conditions: Any, asked: Any) -> list[str] | None:
+        """What stands beside the rows of a grid, one for each condition; `None` for numbers.
+
+        Args:
+            conditions: As the user gave them.
+            asked: The same as arrays.
+        """
+        if self.num_classes is not None:
+            return [
+                str(number) if self.class_names is None else self.class_names[number]
+                for number in np.ravel(asked).astype(int)
+            ]
+        is_text = encodes_texts(self.condition_encoder)
+        return [str(each) for each in conditions] if is_text else None
+
     def condition_spec(self, asked: Any = None) -> Any:
         """Shape and dtype of a batch of conditions, for an export.
 

@@ -1,5 +1,6 @@
 """Grids of samples: files that show the samples, the same noise each time, TensorBoard."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -73,6 +74,39 @@ def test_tensorboard_receives_the_mosaic(tmp_path):
     # Two by two images of eight pixels with a gap of one, all white.
     assert picture.shape == (17, 17, 3)
     assert (picture == 255).all()
+
+
+def test_a_model_of_classes_draws_each_in_its_row_by_its_name(tmp_path):
+    flow = ktg.FlowMatching((8, 8, 1), class_names=["ant", "bee", "cat"], width=4)
+    grid = SampleGrid(tmp_path, count=7)
+    grid.set_model(flow)
+    grid.on_train_begin()
+    np.testing.assert_array_equal(grid.condition, [0, 0, 1, 1, 2, 2])
+    assert list(grid.class_names) == ["ant", "bee", "cat"]
+    shown = flow.sample_grid(2, seed=0, conditions=["cat", "ant"], steps=1)
+    assert [text.get_text() for text in texts_of(shown)] == ["cat", "ant"]
+    cgan = ktg.ConditionalGAN(3, (8, 8, 1), filters=4)
+    assert [text.get_text() for text in texts_of(cgan.sample_grid(2, 0, [2, 0]))] == ["2", "0"]
+
+
+def texts_of(figure):
+    return [text for axes in figure.axes for text in (*axes.texts, *axes.get_yticklabels())]
+
+
+def test_what_a_model_of_conditions_must_be_told_is_said_before_it_trains(tmp_path):
+    model = ktg.FlowMatching((8, 8, 1), condition_shape=(2,), width=4)
+    x, y = np.zeros((4, 8, 8, 1), "float32"), np.eye(2, dtype="float32")[[0, 1, 0, 1]]
+    for callback in (
+        SampleGrid(tmp_path),
+        ktg.callbacks.KernelDistance(keras.layers.Flatten(name="values"), x),
+        ktg.callbacks.CollapseWarning(x),
+    ):
+        name = type(callback).__name__
+        with pytest.raises(ValueError, match=f"give {name} condition=, such as"):
+            model.fit(x, y, verbose=0, callbacks=[callback])
+    assert int(model.progress.step.numpy()) == 0
+    with pytest.raises(ValueError, match=r"shape \[batch, 2\], one for each example; count=4"):
+        model.sample(4)
 
 
 def test_samples_are_asked_for_with_further_arguments(tmp_path):

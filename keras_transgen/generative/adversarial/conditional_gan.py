@@ -369,17 +369,14 @@ class ConditionalGAN(ConditionalModel, GAN):
         Args:
             count: Samples in a row.
             seed: As in `sample`.
-            conditions: As in `sample`; texts stand beside their rows. Defaults to all classes.
+            conditions: As in `sample`; classes and texts stand beside their rows. Defaults to all
+                classes.
         """
         span = self.value_range or (0.0, 1.0)
         if conditions is not None:
             asked = self.entered("condition", conditions, False)
             rows = np.repeat(np.arange(len(asked)), count)
-            names = (
-                [str(each) for each in conditions]
-                if encodes_texts(self.condition_encoder)
-                else None
-            )
+            names = self.row_names(conditions, asked)
             return plot_sample_grid(
                 self.sample(np.asarray(asked)[rows], seed),
                 labels=rows,
@@ -391,7 +388,11 @@ class ConditionalGAN(ConditionalModel, GAN):
             return plot_sample_grid(self.sample(None, seed, count=count), value_range=span)
         labels = np.repeat(np.arange(self.num_classes), count)
         return plot_sample_grid(
-            self.sample(labels, seed), labels=labels, columns=count, value_range=span
+            self.sample(labels, seed),
+            labels=labels,
+            class_names=self.class_names,
+            columns=count,
+            value_range=span,
         )
 
     # Saving and serving

@@ -14,7 +14,6 @@ from keras_transgen.generative.flow.divergence import DIVERGENCES, MOST_VALUES_E
 from keras_transgen.generative.flow.followed_flow import STEPS, FollowedFlow
 from keras_transgen.generative.flow.spherical import spherical_line
 from keras_transgen.generative.generative_model import sampling_seed
-from keras_transgen.generative.text_conditions import encodes_texts
 from keras_transgen.plotting.sample_grid import plot_sample_grid
 from keras_transgen.training.counts import check_count
 
@@ -80,21 +79,18 @@ class SolvedFlow(FollowedFlow):
         Args:
             count: Samples in a row.
             seed: As in `sample`.
-            conditions: As in `sample`; texts stand beside their rows. Defaults to all classes.
+            conditions: As in `sample`; classes and texts stand beside their rows. Defaults to all
+                classes.
             **kwargs: Further arguments of `sample`: `steps`, `guidance`, `solver`.
         """
         span = self.value_range or (0.0, 1.0)
         if conditions is None and self.num_classes is None:
             samples = self.sample(count=count, seed=seed, **kwargs)
             return plot_sample_grid(samples, value_range=span)
-        names = self.class_names
         if conditions is None:
-            asked = np.arange(int(self.num_classes or 0))
-        else:
-            asked = np.asarray(self.entered("condition", conditions, False))
-            names = None
-            if encodes_texts(self.condition_encoder):
-                names = tuple(str(each) for each in conditions)
+            conditions = np.arange(int(self.num_classes or 0))
+        asked = np.asarray(self.entered("condition", conditions, False))
+        names = self.row_names(conditions, asked)
         rows = np.repeat(np.arange(len(asked)), count)
         samples = self.sample(asked[rows], seed=seed, **kwargs)
         return plot_sample_grid(
