@@ -104,6 +104,7 @@ def train_latent_flow(
         sample_arguments=guided,
         **shown,
     )
+    run.console.print(f"Now the flow in its latents, in batches of {settings['batch_size']}")
     model.fit(
         *learnt,
         batch_size=settings["batch_size"],
@@ -156,6 +157,7 @@ def _autoencoder(
         learnt = pixels[:-held_out]
         passes = part.epochs(settings["epochs"], -(-len(learnt) // batch_size), _EPOCHS)
         folder.mkdir(parents=True, exist_ok=True)
+        part.console.print(f"First the autoencoder, in batches of {batch_size}")
         model.fit(
             learnt,
             batch_size=batch_size,

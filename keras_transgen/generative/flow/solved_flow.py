@@ -44,7 +44,7 @@ class SolvedFlow(FollowedFlow):
             steps: Of the solver. Defaults to 20. More are more exact; `"heun"` asks the network
                 twice a step.
             guidance: How much more than it learnt the velocity follows the condition: 1 (default)
-                samples what was learnt, 2 to 4 clearer and more uniform examples of a class, 0 any.
+                samples what was learnt, 2 to 5 clearer and more uniform examples of a class, 0 any.
                 Other values than 1 take twice as long.
             solver: `"heun"` (default) or `"euler"`.
             seed: Any integer for the same samples every time; `None` for fresh ones.
