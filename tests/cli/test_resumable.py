@@ -117,7 +117,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path, images):
             file.parent.mkdir(parents=True, exist_ok=True)
             keras.utils.save_img(file, pixels[row], scale=True)
         options = ["generate", "train", "images", "--model", "flow", "--image-size", 8,
-                   "--batch-size", 8, "--width", 4, "--epochs", 4]  # fmt: skip
+                   "--batch-size", 8, "--epochs", 4]  # fmt: skip
     line = [*options, "--output", tmp_path / "killed"]
     process = started(line, tmp_path)
     wait_for(process, (tmp_path / "killed/unfinished/checkpoint/training_metadata.json").exists)
