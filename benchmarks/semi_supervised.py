@@ -1,8 +1,8 @@
 """MNIST with few labels: a semi-supervised GAN against peers that have no generator.
 
 All sides have the same network, noise, averages, optimizer, batches and CPU time (labels alone a
-quarter of it), and none is compiled: a step of the GAN's takes 1.2 to 1.3 times as long under XLA
-on these CPUs. They differ in what unlabelled images add to the loss of the labelled ones: nothing;
+quarter of it), and none is compiled, since XLA made the GAN's steps slower on these CPUs. They
+differ in what unlabelled images add to the loss of the labelled ones: nothing;
 the game against a generator; or the class that the network is sure of (pseudo-labels, whose
 threshold was chosen with `--choose`: 0.8, 9.7 per cent wrong; 0.95 gave 11.1 and 12.2). Test images
 are looked at once, at the end. A fourth side, virtual adversarial training, gave all images one
