@@ -534,7 +534,7 @@ class LatentAutoencoder(AdversarialModel):
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """`encode` (images to `latents`), `decode` (back), `reconstruct`; `codes` with levels."""
         functions = self._functions
-        images = examples_spec(self, input_signature)
+        images = examples_spec(self.example_shape, input_signature)
         latents = tf.TensorSpec([None, *self.latent_shape], tf.float32, "latents")
         endpoints = {
             "encode": Endpoint(lambda x: {"latents": functions["encode"](x)}, images),

@@ -304,7 +304,7 @@ class SemiSupervisedGAN(SemiSupervisedModel):
         def predict(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"logits": self(inputs)}
 
-        spec = examples_spec(self, input_signature)
+        spec = examples_spec(self.example_shape, input_signature)
         return {"predict": Endpoint(predict, spec), **generator_endpoints(self, self._by_average)}
 
     def get_config(self) -> dict[str, Any]:

@@ -402,7 +402,9 @@ class LatentVariableModel(GenerativeModel):
 
         return {
             "sample": Endpoint(sample, (COUNT, SEED), draws_noise=True),
-            "encode": Endpoint(encode, examples_spec(self, input_signature), (self.encoder,)),
+            "encode": Endpoint(
+                encode, examples_spec(self.example_shape, input_signature), (self.encoder,)
+            ),
             "decode": Endpoint(decode, (latent_spec(self),)),
         }
 

@@ -15,13 +15,7 @@ COUNT = tf.TensorSpec([], tf.int32, "count")
 SEED = tf.TensorSpec([], tf.int64, "seed")
 
 
-class Exported(Protocol):
-    """What endpoints ask of a model."""
-
-    example_shape: tuple[int, ...]
-
-
-class FromLatents(Exported, Protocol):
+class FromLatents(Protocol):
     """A model that makes examples of latent vectors."""
 
     latent_dim: int
@@ -96,25 +90,29 @@ def conditional_endpoints(
 
 
 def image_endpoint(
-    model: Exported, function: Callable[[tf.Tensor], tf.Tensor], input_signature: Any = None
+    image_shape: tuple[int | None, ...],
+    function: Callable[[tf.Tensor], tf.Tensor],
+    input_signature: Any = None,
 ) -> Endpoint:
     """Images in, `images` out.
 
     Args:
-        model: The model.
+        image_shape: Of an image that goes in.
         function: Makes images of a batch of images.
-        input_signature: Shape and dtype of the input. Defaults to float32 examples of the model.
+        input_signature: Shape and dtype of the input. Defaults to float32 images of that shape.
     """
 
     def endpoint(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"images": function(inputs)}
 
-    return Endpoint(endpoint, examples_spec(model, input_signature))
+    return Endpoint(endpoint, examples_spec(image_shape, input_signature))
 
 
-def examples_spec(model: Exported, input_signature: Any = None) -> tuple[Any, ...]:
+def examples_spec(
+    example_shape: tuple[int | None, ...], input_signature: Any = None
+) -> tuple[Any, ...]:
     """A signature of one argument: examples, float32 in the model's range unless said otherwise."""
-    known = tf.TensorSpec([None, *model.example_shape], tf.float32, "inputs")
+    known = tf.TensorSpec([None, *example_shape], tf.float32, "inputs")
     return (known,) if input_signature is None else fitting_specs(input_signature, known)
 
 

@@ -399,9 +399,8 @@ class CycleGAN(TranslationModel):
         """`a_to_b` and `b_to_a`."""
 
         def endpoint(direction: str, shape: tuple[int, ...]) -> Endpoint:
-            spec = tf.TensorSpec([None, *shape], tf.float32)
-            given = spec if input_signature is None else input_signature
-            return image_endpoint(self, functools.partial(self._made, direction), given)
+            made = functools.partial(self._made, direction)
+            return image_endpoint(shape, made, input_signature)
 
         return {
             "a_to_b": endpoint("ab", self.example_shape),

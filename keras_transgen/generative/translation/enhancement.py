@@ -290,7 +290,7 @@ class Enhancer(Pix2Pix):
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """`enhance`: spoilt images to clean ones."""
-        return {"enhance": image_endpoint(self, self.call, input_signature)}
+        return {"enhance": image_endpoint(self.example_shape, self.call, input_signature)}
 
     @classmethod
     def nested_arguments(cls) -> dict[str, Nested]:

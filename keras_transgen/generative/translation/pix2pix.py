@@ -413,7 +413,7 @@ class Pix2Pix(TranslationModel):
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """`translate`, as `predict` does it: without the generator's noise."""
-        return {"translate": image_endpoint(self, self.call, input_signature)}
+        return {"translate": image_endpoint(self.example_shape, self.call, input_signature)}
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -1,6 +1,8 @@
 """Exported translations make the images that the model makes."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
 import keras_transgen as ktg
 from keras_transgen.generative.translation import Downscaling
@@ -31,6 +33,16 @@ def test_cyclegan_both_ways(tmp_path):
     np.testing.assert_allclose(made, model.a_to_b(IMAGES), atol=1e-5)
     back = served(tmp_path, "b_to_a", inputs=made)["images"]
     np.testing.assert_allclose(back, model.b_to_a(made), atol=1e-5)
+    with pytest.raises(ValueError, match=r"such as tf.TensorSpec\(\[None, 8, 8, 3\]"):
+        model.export(tmp_path / "other", input_signature=tf.TensorSpec([None, 8, 8, 1]))
+
+
+def test_cyclegan_of_bytes(tmp_path):
+    model = ktg.CycleGAN((8, 8, 1), (8, 8, 1), *2 * (translator(1, 1),), *2 * (judge(1),))
+    model.export(tmp_path, input_signature=tf.TensorSpec([None, 8, 8, 1], tf.uint8))
+    images = RNG.integers(0, 256, (2, 8, 8, 1)).astype("uint8")
+    made = served(tmp_path, "b_to_a", inputs=images)["images"]
+    np.testing.assert_allclose(made, model.b_to_a(images), atol=1e-5)
 
 
 def test_enhancer(tmp_path):
