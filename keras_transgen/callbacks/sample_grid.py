@@ -83,23 +83,29 @@ class SampleGrid(EpochPictures):
                 f"sequences by a callback of your own. Received: a {type(self.model).__name__} of "
                 f"examples of shape {tuple(shape)}"
             )
+        refuse_no_condition(self.model, self, self._asked(), "a list of a few of them")
+
+    def _asked(self) -> Any:
+        """The condition, or of a model of classes each of them."""
         classes = getattr(self.model, "num_classes", None)
-        if self.condition is None and classes is not None and wants_conditions(self.model):
-            self.condition = np.repeat(np.arange(classes), max(1, self.count // classes))
-        refuse_no_condition(self.model, self, self.condition, "a list of a few of them")
-        if self.class_names is None:
-            self.class_names = getattr(self.model, "class_names", None)
+        if self.condition is not None or classes is None or not wants_conditions(self.model):
+            return self.condition
+        return np.repeat(np.arange(classes), max(1, self.count // classes))
 
     def images(self) -> np.ndarray:
-        what = self.count if self.condition is None else self.condition
+        condition = self._asked()
+        what = self.count if condition is None else condition
         return np.asarray(self.model.sample(what, seed=self.seed, **self.sample_arguments))
 
     def figure(self, images: np.ndarray, value_range: tuple[float, float], title: str) -> Figure:
-        labels = integer_classes(self.condition)
+        labels = integer_classes(self._asked())
+        names = self.class_names
+        if names is None:
+            names = getattr(self.model, "class_names", None)
         return plot_sample_grid(
             images,
             labels=labels,
-            class_names=self.class_names if labels is not None else None,
+            class_names=None if labels is None else names,
             value_range=value_range,
             title=title,
         )
