@@ -49,8 +49,8 @@ _OPTIONS = {
     MUSIC: ("music",),
     WAVENET: ("sound",),
     WAVEGAN: ("sound", "latents"),
-    FLOW: ("images",),
-    LATENT_FLOW: ("images", "latents", "networks"),
+    FLOW: ("images", "flows"),
+    LATENT_FLOW: ("images", "flows", "latents", "networks"),
 }
 # What models learn from that the package brings no example of.
 _TAUGHT_BY = {
@@ -97,6 +97,15 @@ def run_train(
             min=1,
             help="Size of the latent vector; of latent-flow channels of the latents.",
             show_default="the model's",
+        ),
+    ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=4,
+            help="Of flow and latent-flow: channels of the network's largest maps. Half of them "
+            "train faster, and learn less.",
+            show_default="32",
         ),
     ] = None,
     perceptual: Annotated[
@@ -159,6 +168,7 @@ def run_train(
     options: dict[str, dict[str, Any]] = {
         "music": {"frames_per_beat": frames_per_beat, "transpose": transpose},
         "sound": {"sample_rate": sample_rate, "seconds": seconds, "pattern": pattern},
+        "flows": {"width": width},
         "latents": {"latent_dim": latent_dim},
         "networks": {"perceptual": perceptual, "judge": judge},
         "images": {
@@ -203,6 +213,8 @@ def run_train(
         "check": check,
         "skip_broken": skip_broken,
     }
+    if "flows" in own:
+        settings |= options["flows"]
     if model == LATENT_FLOW:
         settings |= options["networks"]
         by_class = images == EMBEDDED or _is_by_class(images)
@@ -225,6 +237,7 @@ def _train(
     seed: int,
     check: str,
     skip_broken: bool,
+    width: int | None = None,
 ) -> Any:
     import keras
     import numpy as np
@@ -247,7 +260,7 @@ def _train(
     with own_words(data):
         first = next(iter(data.batch(GRID)))
     real = (np.asarray(first[0]), np.asarray(first[1]) if conditional else None)
-    made = _model(model, real[0].shape[1:], latent_dim, names or None)
+    made = _model(model, real[0].shape[1:], latent_dim, names or None, width)
     if not conditional:
         data = data.map(lambda image, _: image)
     data = data.batch(batch_size, drop_remainder=images == EMBEDDED).prefetch(1)
@@ -323,6 +336,14 @@ def run_sample(
             show_default="1",
         ),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of a flow: steps from noise to samples; fewer are faster, and coarser.",
+            show_default="20",
+        ),
+    ] = None,
     sample_rate: Annotated[
         int | None,
         typer.Option(
@@ -348,9 +369,10 @@ def run_sample(
         )
     of_wavenet = {"seconds": seconds, "temperature": temperature}
     of_sound = {"sample_rate": sample_rate, **of_wavenet}
+    of_flow = {"guidance": guidance, "steps": steps}
     kind = type(model).__name__
     if not isinstance(model, ktg.FlowMatching):
-        _refuse_others(kind, {"guidance": guidance})
+        _refuse_others(kind, of_flow)
     if isinstance(model, ktg.MusicModel):
         others = {"condition": condition, "separate": separate or None, **of_sound}
         _refuse_others(MUSIC, {**others, "temperature": None})
@@ -373,12 +395,16 @@ def run_sample(
         checked_suffix(output)
     count = count or GRID
     labels = _labels(model, count, condition)
-    guided = {} if guidance is None else {"guidance": guidance}
-    samples = np.asarray(model.sample(count if labels is None else labels, seed=seed, **guided))
+    asked = {name: each for name, each in of_flow.items() if each is not None}
+    samples = np.asarray(model.sample(count if labels is None else labels, seed=seed, **asked))
     low, high = _range(model)
     if not separate:
         output.parent.mkdir(parents=True, exist_ok=True)
-        save_figure(plot_sample_grid(samples, labels=labels, value_range=(low, high)), output)
+        names = None if labels is None else model.class_names
+        figure = plot_sample_grid(
+            samples, labels=labels, class_names=names, value_range=(low, high)
+        )
+        save_figure(figure, output)
         console.print(f"{len(samples)} samples: {output}")
         return [output]
     output.mkdir(parents=True, exist_ok=True)
@@ -401,7 +427,11 @@ def _refuse_others(model: str, options: dict[str, Any]) -> None:
 
 
 def _model(
-    model: str, shape: tuple[int, int, int], latent_dim: int | None, names: list[str] | None
+    model: str,
+    shape: tuple[int, int, int],
+    latent_dim: int | None,
+    names: list[str] | None,
+    width: int | None,
 ) -> Any:
     import keras_transgen as ktg
 
@@ -414,7 +444,7 @@ def _model(
         "conditional-gan": lambda: ktg.ConditionalGAN(
             class_names=names, image_shape=shape, **latent, **varied
         ),
-        FLOW: lambda: ktg.FlowMatching(shape, class_names=names),
+        FLOW: lambda: ktg.FlowMatching(shape, class_names=names, width=width),
     }
     return makers[model]()
 

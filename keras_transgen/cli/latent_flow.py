@@ -88,7 +88,9 @@ def train_latent_flow(
     if judge is not None:
         _tell_gate(run, judge, autoencoder, pixels[-held_out:])
     conditions = {"class_names": names} if names else {}
-    model = LatentFlow(autoencoder, mirrored=False, seed=seed, **conditions)
+    model = LatentFlow(
+        autoencoder, mirrored=False, seed=seed, width=settings["width"], **conditions
+    )
     learnt = (pixels[:-held_out], labels[:-held_out]) if names else (pixels[:-held_out],)
     batches = -(-len(learnt[0]) // settings["batch_size"])
     passes = run.epochs(settings["epochs"], batches, _EPOCHS)

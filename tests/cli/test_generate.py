@@ -88,13 +88,15 @@ def test_a_flow_by_folder_with_and_without_classes(digit_folder, tmp_path):
     model = ktg.load_model(file)
     assert model.class_names == ("four", "one", "zero")
     files = run_sample(
-        file, tmp_path / "ones", count=2, condition="one", guidance=3.0, seed=5, separate=True
-    )
-    for path, sample in zip(files, model.sample([1, 1], guidance=3.0, seed=5)):
+        file, tmp_path / "ones", count=2, condition="one", guidance=3.0, steps=2, seed=5,
+        separate=True,
+    )  # fmt: skip
+    for path, sample in zip(files, model.sample([1, 1], guidance=3.0, steps=2, seed=5)):
         expected = np.clip((sample[..., 0] + 1) / 2, 0, 1)
         np.testing.assert_allclose(np.asarray(Image.open(path)) / 255, expected, atol=1 / 255)
-    run_train(str(digit_folder / "one"), **options, output=tmp_path / "none")
-    assert ktg.load_model(tmp_path / "none/model.keras").class_names is None
+    run_train(str(digit_folder / "one"), **options, width=8, output=tmp_path / "none")
+    without = ktg.load_model(tmp_path / "none/model.keras")
+    assert (without.class_names, without.width, model.width) == (None, 8, None)
     with pytest.raises(ValueError, match="--latent-dim does not apply to flow"):
         run_train(str(digit_folder), **options, latent_dim=3, output=tmp_path / "x")
 
@@ -108,7 +110,8 @@ def test_a_latent_flow_goes_on_with_the_autoencoder_that_it_had(
     output = tmp_path / "flow"
     with pytest.raises(ValueError, match="--judge does not apply to flow"):
         run_train(str(digit_folder), **{**options, "model": "flow"}, judge="digits", output=output)
-    flow = run_train(str(digit_folder), **options, output=output)
+    flow = run_train(str(digit_folder), **options, width=8, output=output)
+    assert flow.width == 8
     assert flow.class_names == ("four", "one", "zero")
     autoencoder = ktg.load_model(output / "autoencoder/model.keras")
     assert int(autoencoder.progress.step.numpy()) == 1
@@ -188,6 +191,10 @@ def test_a_class_by_number_is_one_that_there_is():
 def test_only_a_flow_is_guided(vae_file, tmp_path):
     with pytest.raises(ValueError, match="--guidance does not apply to VAE"):
         run_sample(vae_file, tmp_path / "x.png", guidance=2.0)
+    with pytest.raises(ValueError, match="--steps does not apply to VAE"):
+        run_sample(vae_file, tmp_path / "x.png", steps=4)
+    with pytest.raises(ValueError, match="--width does not apply to vae"):
+        run_train(output=tmp_path / "vae", width=8)
 
 
 @pytest.mark.slow
