@@ -112,15 +112,22 @@ def start(side: str, known: ktg.FlowMatching, rank: int | None, options) -> ktg.
         shape = (SIZE, SIZE, 3)
         return ktg.FlowMatching(shape, network=network(options.width, None), **settings)
     names = [*known.class_names, options.target]
+    if options.guidance != [1.0]:
+        # What is asked for without a class stays what the other classes made it: guidance leads
+        # away from them.
+        settings["unlabelled_probability"] = 1e-6
     return transfer_flow(known, side, class_names=names, rank=rank, **settings)
 
 
-def sampled(flow: ktg.FlowMatching, options: argparse.Namespace) -> np.ndarray:
+def sampled(
+    flow: ktg.FlowMatching, options: argparse.Namespace, guidance: float = 1.0
+) -> np.ndarray:
     """Of the new class, which is the last one."""
     solver = {"steps": 10, "seed": 0}
     if flow.num_classes is None:
         return flow.sample(options.judged, **solver)
-    return flow.sample(np.full(options.judged, flow.num_classes - 1), **solver)
+    asked = np.full(options.judged, flow.num_classes - 1)
+    return flow.sample(asked, guidance=guidance, **solver)
 
 
 def run(side, rate, rank, known, few, judge, options) -> dict:
@@ -128,11 +135,13 @@ def run(side, rate, rank, known, few, judge, options) -> dict:
     flow.compile(keras.optimizers.AdamW(rate, weight_decay=0.01))
     labels = None if flow.num_classes is None else np.full(len(few), flow.num_classes - 1)
     clock = trained(flow, batches(few, labels, options.seed), options.seconds)
-    samples = sampled(flow, options)
     what = f"{side}, rate {rate:g}" + ("" if rank is None else f", rank {rank}")
     trains = sum(int(np.prod(weight.shape)) for weight in flow.trainable_weights)
     print(f"{what}: {clock.steps:,} steps, {clock.spent:.0f} CPU s, {trains:,} trainable")
-    measures = judge(what, samples)
+    # From scratch there is one class and nothing to lead away from.
+    for guidance in [1.0] if flow.num_classes is None else options.guidance:
+        samples = sampled(flow, options, guidance)
+        measures = judge(f"{what}, guidance {guidance:g}", samples)
     return {"measures": measures, "steps": clock.steps, "trainable": trains, "samples": samples}
 
 
@@ -157,6 +166,9 @@ def main() -> None:
     arguments.add_argument("--ema", type=float, default=0.99)
     arguments.add_argument("--judged", type=int, default=400, help="samples")
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument(
+        "--guidance", type=float, nargs="+", default=[1.0], help="several with --choose"
+    )
     arguments.add_argument(
         "--sides",
         nargs="*",
@@ -235,7 +247,9 @@ def main() -> None:
     publish(
         # Machines differ by their steps in a second.
         "Transfer of a flow to one class of flowers at 32x32, about "
-        f"{round(found['from scratch']['steps'], -2):,} steps from scratch",
+        f"{round(found['from scratch']['steps'], -2):,} steps from scratch, "
+        f"{round(int(known.progress.step.numpy()), -2):,} of the source"
+        + ("" if options.guidance == [1.0] else f", guidance {options.guidance[0]:g}"),
         f"{FEW} photographs, equal CPU time: kernel distance at most {SHARE} of that from scratch, "
         "on both networks",
         rows,
@@ -245,7 +259,8 @@ def main() -> None:
         f"other four not counted), {options.judged} samples of 10 Heun steps against "
         f"{len(held_out)} held-out photographs of the class {options.target}; precision and "
         f"coverage on {MODULE}; U-Net of "
-        f"{options.width} channels on patches of 2, batch {BATCH}, average {options.ema:g}, seed "
+        f"{options.width} channels on patches of 2, batch {BATCH}, average {options.ema:g}, "
+        f"guidance {options.guidance[0]:g} of what was transferred, seed "
         f"{options.seed}. Settings: {settings}; but for a look at two rates of "
         "`all` on tulips at 64x64 they were not chosen by measurement, and seconds were what there "
         "was time for.",

@@ -105,7 +105,8 @@ class KernelDistance(_SampleDistance):
     that they always find it. `history` holds the distances by epoch.
 
     Args:
-        backbone: A backbone, a Keras layer or model, or any callable from images to features.
+        backbone: A backbone or its name, a Keras layer or model, or any callable from images to
+            features.
         data: Real images as the model takes them, `[count, height, width, channels]`.
         condition: What to sample for, with a conditional model; its length is then the count.
         count: Samples; defaults to the number of real images. Numbers taken with different counts

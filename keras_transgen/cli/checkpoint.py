@@ -119,8 +119,19 @@ class Checkpoint(keras.callbacks.BackupAndRestore):
         return steps is not None and int(self.model.progress.step.numpy()) >= steps
 
 
-class OpenProgress(keras.callbacks.ProgbarLogger):
-    """The progress of a training that ends by its steps or its time: epochs without a last one."""
+class StoppedProgress(keras.callbacks.ProgbarLogger):
+    """The progress of a training that may end within an epoch, which then had fewer steps."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if self.target is not None and self.seen < self.target:
+            self.target = self.seen
+            if self.progbar is not None:
+                self.progbar.target = self.seen
+        super().on_epoch_end(epoch, logs)
+
+
+class OpenProgress(StoppedProgress):
+    """That of a training that ends by its steps or its time: epochs without a last one."""
 
     def set_params(self, params: dict) -> None:
         # Of a single epoch Keras says no number.

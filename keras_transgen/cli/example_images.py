@@ -60,3 +60,19 @@ def example_images(
     if not labelled:
         data = data.map(lambda image: (image, tf.constant(0, tf.int64)))
     return data, list(index.class_names or ()) if labelled else []
+
+
+def few_of_each(images: Any, labels: Any, count: int = 8) -> tuple[Any, Any]:
+    """The first images of each class, for a picture; all of them where there are no classes.
+
+    Args:
+        images: An array of images.
+        labels: Their classes, or `None`.
+        count: Of a class at most. Defaults to 8, the samples that stand in a row.
+    """
+    import numpy as np
+
+    if labels is None:
+        return images, None
+    rows = np.sort(np.concatenate([np.flatnonzero(labels == each)[:count] for each in set(labels)]))
+    return images[rows], labels[rows]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from keras_transgen.cli.example_images import example_images, has_folders
+from keras_transgen.cli.example_images import example_images, few_of_each, has_folders
 from keras_transgen.cli.latent_flow import LATENT_FLOW, train_latent_flow
 from keras_transgen.cli.music import MUSIC, sample_music, train_music
 from keras_transgen.cli.one_at_a_time import one_at_a_time
@@ -398,9 +399,9 @@ def run_sample(
     asked = {name: each for name, each in of_flow.items() if each is not None}
     samples = np.asarray(model.sample(count if labels is None else labels, seed=seed, **asked))
     low, high = _range(model)
+    names = None if labels is None else model.class_names
     if not separate:
         output.parent.mkdir(parents=True, exist_ok=True)
-        names = None if labels is None else model.class_names
         figure = plot_sample_grid(
             samples, labels=labels, class_names=names, value_range=(low, high)
         )
@@ -408,7 +409,7 @@ def run_sample(
         console.print(f"{len(samples)} samples: {output}")
         return [output]
     output.mkdir(parents=True, exist_ok=True)
-    files = _write_each(samples, labels, (low, high), output)
+    files = _write_each(samples, labels, names, (low, high), output)
     console.print(f"{len(files)} samples: {output}")
     return files
 
@@ -431,7 +432,7 @@ def _model(
     shape: tuple[int, int, int],
     latent_dim: int | None,
     names: list[str] | None,
-    width: int | None,
+    width: int | None = None,
 ) -> Any:
     import keras_transgen as ktg
 
@@ -485,7 +486,7 @@ def _final_grid(model: Any, real: tuple, names: list[str], seed: int) -> Any:
 
     from keras_transgen.plotting import plot_sample_grid
 
-    images, real_labels = real
+    images, real_labels = few_of_each(*real)
     labels = None if real_labels is None else np.repeat(np.arange(len(names)), 8)
     samples = np.asarray(model.sample(len(images) if labels is None else labels, seed=seed))
     return plot_sample_grid(
@@ -514,8 +515,14 @@ def _reconstructions(model: Any, real: tuple) -> Any:
 
 
 def _write_each(
-    samples: np.ndarray, labels: np.ndarray | None, limits: tuple[float, float], folder: Path
+    samples: np.ndarray,
+    labels: np.ndarray | None,
+    names: Sequence[str] | None,
+    limits: tuple[float, float],
+    folder: Path,
 ) -> list[Path]:
+    import re
+
     import keras
     import numpy as np
 
@@ -524,7 +531,12 @@ def _write_each(
     low, high = limits
     files = []
     for number, sample in enumerate(samples):
-        kind = "" if labels is None else f"{labels[number]}_"
+        kind = ""
+        if labels is not None:
+            kind = f"{labels[number]}_"
+            if names is not None:
+                # As far as names of files go.
+                kind += re.sub(r"[^\w-]+", "_", names[labels[number]])[:40] + "_"
         files.append(folder / f"{kind}{number:05}.png")
         pixels = np.clip((sample - low) / (high - low), 0.0, 1.0) * 255.0
         write_whole(str(files[-1]), keras.utils.array_to_img(pixels, scale=False).save)

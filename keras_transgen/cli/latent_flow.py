@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from keras_transgen.cli.example_images import example_images
+from keras_transgen.cli.example_images import example_images, few_of_each
 from keras_transgen.cli.options import say_written
 from keras_transgen.cli.quiet import fit_verbosity
 from keras_transgen.cli.resumable import ResumableTraining, preview_interval
@@ -117,13 +117,14 @@ def train_latent_flow(
     model.save(run.output / "model.keras")
     write_whole_json(run.output / "classes.json", names)
     save_figure(plot_learning_curves(run.curves()), run.output / "learning_curves.png")
-    asked = of_classes if names else _GRID
+    real, real_labels = few_of_each(pixels[:_GRID], labels[:_GRID] if names else None)
+    asked = of_classes if names else len(real)
     figure = plot_sample_grid(
         model.sample(asked, seed=seed, **guided),
         labels=of_classes if names else None,
         class_names=names or None,
-        real=pixels[:_GRID],
-        real_labels=labels[:_GRID] if names else None,
+        real=real,
+        real_labels=real_labels,
         value_range=_VALUE_RANGE,
         title="real images and samples" + (f", guidance {_GUIDANCE:g}" if names else ""),
     )

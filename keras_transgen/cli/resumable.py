@@ -199,10 +199,11 @@ class ResumableTraining:
 
     def callbacks(self) -> list[Any]:
         """The callbacks that `fit` needs, before any others."""
-        from keras_transgen.cli.checkpoint import Checkpoint, OpenProgress
+        from keras_transgen.cli.checkpoint import Checkpoint, OpenProgress, StoppedProgress
 
         self.remember(self.seconds)
-        return [Checkpoint(self, str(self.backup)), *([OpenProgress()] if self.is_open else [])]
+        progress = OpenProgress if self.is_open else StoppedProgress
+        return [Checkpoint(self, str(self.backup)), progress()]
 
     def epochs(self, epochs: int | None, data: Any, default: int) -> int:
         """How many epochs `fit` is told, given the limits.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,8 +24,8 @@ class FeatureExtractor:
     width, channels]` is passed on as it is.
 
     Args:
-        backbone: A Keras layer or model, or any callable, from a batch to `[batch, features]`.
-            A Keras layer runs in inference mode.
+        backbone: A Keras layer or model, or any callable, from a batch to `[batch, features]`, or
+            a name that `load_backbone` takes. A Keras layer runs in inference mode.
         name: What the metrics are named after; defaults to the backbone's own name, or to what
             it was loaded from.
         image_size: Height and width the network takes, or one number for both. Defaults to what
@@ -51,17 +52,21 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        backbone: Callable[..., Any],
+        backbone: Callable[..., Any] | str | os.PathLike[str],
         name: str | None = None,
         *,
         image_size: int | tuple[int, int] | None = None,
         backbone_range: tuple[float, float] | None = None,
         batch_size: int = 64,
     ) -> None:
+        if isinstance(backbone, (str, os.PathLike)):
+            from keras_transgen.backbones import load_backbone
+
+            backbone = load_backbone(backbone)
         if not callable(backbone):
             raise ValueError(
-                "Expected a backbone that can be called with images: a Keras layer, a model or a "
-                f"function. Received: backbone={backbone!r}"
+                "Expected a backbone that can be called with images: a Keras layer, a model, a "
+                f"function, or what load_backbone takes. Received: backbone={backbone!r}"
             )
         if batch_size < 1:
             raise ValueError(f"Expected batch_size of at least 1. Received: {batch_size}")

@@ -79,7 +79,7 @@ class SampleQuality:
     metric's name. Nor can numbers taken with different counts, so these are in the result.
 
     Args:
-        backbone: A backbone, a Keras layer or model, or any callable from images to
+        backbone: A backbone or its name, a Keras layer or model, or any callable from images to
             `[batch, features]`.
         name: What the metrics are named after; defaults to the backbone's name.
         value_range: `(low, high)` of float images handed in; integer images are 0 to 255, `uint16`

@@ -68,6 +68,10 @@ class FeatureScale(keras.layers.Layer):
         self.deviation.assign(deviation)
         self.rows.assign(count)
 
+    def forget(self) -> None:
+        """Know neither any more, until `adapt`."""
+        self.rows.assign(0)
+
     def call(self, features: Any) -> Any:
         return (features - self.mean) / self.divisor()
 

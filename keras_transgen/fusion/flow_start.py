@@ -28,6 +28,7 @@ def remade(
     config = {**flow.get_config(), **changes}
     # What trains is what the network says.
     del config["trains"]
+    config["trainable"] = True
     if isinstance(flow, LatentFlow):
         config["autoencoder"] = flow.codec.copy_of(flow.codec.weights)
     new = type(flow).from_config(config)

@@ -177,7 +177,7 @@ def _check(flow: Any, method: str, rank: int | None, settings: dict[str, Any]) -
                 f"The trained flow's network settles {name}: leave it out, and train another flow "
                 f"for another one. Received: {name}={settings[name]!r:.100}"
             )
-    unknown = sorted(set(settings) - set(flow.get_config()) - {"seed"})
+    unknown = sorted(set(settings) - (set(flow.get_config()) - {"trains"}) - {"seed"})
     if unknown:
         raise ValueError(
             f"{type(flow).__name__} has no argument {unknown[0]!r} that could differ. "
@@ -191,5 +191,6 @@ def _check(flow: Any, method: str, rank: int | None, settings: dict[str, Any]) -
     if not int(flow.progress.step.numpy()):
         raise ValueError(
             "There is nothing to transfer from a flow that has not been trained: call fit first, "
-            "or load one with ktg.load_model. Received: a flow after 0 steps"
+            "or load one with ktg.load_model. What transfer_flow made begins at 0 anew: transfer "
+            "the flow that it came from, or fit it first. Received: a flow after 0 steps"
         )

@@ -1,4 +1,4 @@
-"""Warnings of a semi-supervised GAN where no game is played, or the discriminator has won it."""
+"""Warnings of a semi-supervised GAN without labels or a game, or whose game has been won."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class GameHealth(keras.callbacks.Callback):
     Where a classifier of MNIST gained, the unlabelled loss stayed between 0.25 and 0.45; where the
     generator had a sigmoid, the first sign came, then the second, and the gain was nil.
 
-    It also warns where both are exactly 0: no row of the epoch was without a label.
+    It also warns where both are exactly 0: no row of the epoch was without a label; and where the
+    supervised loss and the accuracy are: none had one.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,15 @@ class GameHealth(keras.callbacks.Callback):
                 "but from the labels. In a data set, examples without a label have the label -1; "
                 "give arrays, and those with a label count as examples without one, too. "
                 f"Epoch {epoch + 1}: unlabelled_loss 0, matching_loss 0",
+                stacklevel=2,
+            )
+            return
+        if logs.get("supervised_loss") == 0.0 and logs.get("accuracy") == 0.0:
+            self._told = True
+            warnings.warn(
+                "No row of this epoch had a label, so that no class was learnt: supervised_loss "
+                "and accuracy are 0 of nothing. Give some examples their labels, and mix them "
+                f"with the others. Epoch {epoch + 1}: labels all -1",
                 stacklevel=2,
             )
             return

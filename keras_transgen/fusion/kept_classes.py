@@ -24,8 +24,15 @@ def kept_classes(
         kind = "conditions that are no classes" if flow.has_conditions else "no conditions"
         raise ValueError(
             "The new flow has the conditions of the trained one: leave num_classes and class_names "
-            f"out. Received: num_classes={num_classes}, class_names={class_names!r:.100}, and a "
+            "out, or train a flow of classes, FlowMatching(num_classes=...), and transfer that. "
+            f"Received: num_classes={num_classes}, class_names={class_names!r:.100}, and a "
             f"flow with {kind}"
+        )
+    if isinstance(class_names, (list, tuple)) and len(class_names) == 1:
+        raise ValueError(
+            "class_names are those of all classes of the new flow, of the old ones that stay, too: "
+            f"class_names=[*flow.class_names, {class_names[0]!r:.50}], say. "
+            f"Received: class_names={class_names!r:.100}"
         )
     names = None if class_names is None else checked_class_names(class_names)
     count = len(names) if num_classes is None and names else num_classes

@@ -12,7 +12,11 @@ import tensorflow as tf
 
 from keras_transgen.datasets.as_arrays import takes_any_data
 from keras_transgen.fusion.latent_codec import LatentCodec
-from keras_transgen.fusion.measured_latents import measure_latents
+from keras_transgen.fusion.measured_latents import (
+    ForgottenScale,
+    can_be_read_again,
+    measure_latents,
+)
 from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
 from keras_transgen.generative.adversarial.contract import Logs
 from keras_transgen.generative.adversarial.losses import adversarial_loss
@@ -26,7 +30,7 @@ from keras_transgen.generative.translation.translation_model import check_judge
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training import loss_weight
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
-from keras_transgen.training.counts import check_count
+from keras_transgen.training.counts import check_count, check_weights
 from keras_transgen.training.entrance import FIT_DATA
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
@@ -52,12 +56,14 @@ class LatentAutoencoder(AdversarialModel):
 
     d is a pretrained network's distance (`PerceptualLoss`), the KL a mean over the latents in nats,
     and D a discriminator that judges patches, by the hinge loss, from step `adversarial_start` on.
-    The logs name the parts `pixel`, `perceptual`, `kl` and `adversarial` without their weights.
+    The logs name the parts `pixel`, `perceptual`, `kl` and `adversarial` without their weights, and
+    `gradient_norm`, the length of the gradient of encoder and decoder.
 
     After `fit` the mean and deviation of each channel of the latents are measured on the training
     images (10,000 at most), and are weights of the model: `encode` gives standardised latents and
-    `decode` takes them. Both, `reconstruct` and `evaluate` use the averaged weights, and the mean
-    of q(z|x) where training draws from it.
+    `decode` takes them. A training that begins forgets them, so that one that is stopped, or what
+    `ModelCheckpoint` writes, asks for `standardize(images)`. Both, `reconstruct` and `evaluate` use
+    the averaged weights, and the mean of q(z|x) where training draws from it.
 
     With `levels` latents are quantised: nothing is drawn and there is no KL. Each latent lies
     within (-1, 1), and the decoder sees the nearest of so many evenly spaced values, of which
@@ -134,10 +140,21 @@ class LatentAutoencoder(AdversarialModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(image_shape, value_range, **kwargs)
+        if self.value_range is None:
+            raise ValueError(
+                "Images are made between two values: give value_range=(low, high). "
+                "Received: value_range=None"
+            )
         self.perceptual_setting = perceptual_loss
-        self.perceptual_loss = keras.losses.get(perceptual_loss)
+        self.perceptual_loss = _found_loss(perceptual_loss)
         # A layer of this model, so that its weights are known as the model's.
         self.perceptual_features = getattr(self.perceptual_loss, "features", None)
+        check_weights(
+            pixel_weight=pixel_weight,
+            perceptual_weight=perceptual_weight,
+            kl_weight=kl_weight,
+            adversarial_weight=adversarial_weight,
+        )
         self.pixel_weight = float(pixel_weight)
         self.perceptual_weight = float(perceptual_weight)
         self.kl_weight = float(kl_weight)
@@ -166,10 +183,6 @@ class LatentAutoencoder(AdversarialModel):
         self.check_parts()
 
     def _check_weights(self) -> None:
-        names = ("pixel_weight", "perceptual_weight", "kl_weight", "adversarial_weight")
-        negative = [f"{name}={getattr(self, name)}" for name in names if getattr(self, name) < 0]
-        if negative:
-            raise ValueError(f"Weights must not be negative. Received: {', '.join(negative)}")
         seen = self.perceptual_loss is not None and self.perceptual_weight
         if not self.pixel_weight and not seen:
             raise ValueError(
@@ -249,8 +262,13 @@ class LatentAutoencoder(AdversarialModel):
             ValueError: If the data do not fit the model, before training starts.
         """
         history = super().fit(x, y, *args, **kwargs)
-        measure_latents(self, x)
+        if can_be_read_again(x):
+            measure_latents(self, x)
         return history
+
+    def _with_own_callbacks(self, callbacks: Any, passed: Any = None) -> Any:
+        found = super()._with_own_callbacks(callbacks, passed)
+        return [ForgottenScale(), *found] if isinstance(found, list) else found
 
     @takes_any_data("images")
     def standardize(self, images: Any) -> None:
@@ -258,7 +276,15 @@ class LatentAutoencoder(AdversarialModel):
 
         Args:
             images: As for `fit`, or a data set of batches of them; 10,000 are looked at.
+
+        Raises:
+            ValueError: If they are none of this model's, or a generator, which could be read once.
         """
+        if not can_be_read_again(images):
+            raise ValueError(
+                "standardize takes images, or a data set of batches of them. "
+                f"Received: images of type {type(images).__name__}"
+            )
         measure_latents(self, images)
 
     def draw_noise(self, data: Any, seed: tf.Tensor, training: bool) -> Any:
@@ -478,6 +504,10 @@ class LatentAutoencoder(AdversarialModel):
                 f"latents must be of shape [count, {', '.join(map(str, self.latent_shape))}]. "
                 f"Received: shape {list(latents.shape)}"
             )
+        if not np.isfinite(latents).all():
+            raise ValueError(
+                "latents must be finite numbers. Received: latents with NaN or infinite values"
+            )
         return self._computed("decode", latents, batch_size)
 
     def check_standardized(self) -> None:
@@ -488,9 +518,9 @@ class LatentAutoencoder(AdversarialModel):
         """
         if not self.standardized:
             raise ValueError(
-                "The scale of the latents is measured after training: fit(images) first, or "
-                "standardize(images) after training from a Python generator. "
-                f"Received: a {type(self).__name__} whose latents were never measured"
+                "The scale of the latents is measured at the end of fit(images): call it first, or "
+                "standardize(images) after a training that was stopped or read a Python generator. "
+                f"Received: a {type(self).__name__} whose latents were not measured since"
             )
 
     def _computed(self, name: str, data: Any, batch_size: int) -> np.ndarray:
@@ -569,6 +599,17 @@ class LatentAutoencoder(AdversarialModel):
         """Make the model again from what `get_config` returned."""
         loss = Nested(Callable, optional=True, names=True, functions=True)
         return cls(**arguments_from_file(cls, config, perceptual_loss=loss))
+
+
+def _found_loss(loss: Any) -> Any:
+    """The perceptual loss; `None` for none."""
+    try:
+        return keras.losses.get(loss)
+    except ValueError as error:
+        raise ValueError(
+            "perceptual_loss must be a Keras loss: of a pretrained network by its name, "
+            f"fusion.PerceptualLoss(name, value_range=...). Received: perceptual_loss={loss!r:.100}"
+        ) from error
 
 
 def _nothing() -> tf.Tensor:

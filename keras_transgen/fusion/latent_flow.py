@@ -18,6 +18,7 @@ from keras_transgen.generative.flow.flow_matching import FlowMatching
 from keras_transgen.training.batches import split_last
 from keras_transgen.training.config_from_file import Nested
 from keras_transgen.training.entrance import FIT_DATA, PARTS
+from keras_transgen.training.trainable_flags import KeepsFrozen
 
 # Of the second part of the data where an alignment has features of its own there.
 _FEATURES = "features_of_clean_images"
@@ -25,7 +26,7 @@ _CONDITION = "condition"
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class LatentFlow(FlowMatching):
+class LatentFlow(KeepsFrozen, FlowMatching):
     """`FlowMatching` on the standardised latents of a frozen autoencoder, by `fit(images, labels)`.
 
     The noise, the network and the loss are those of `FlowMatching`, with latents
@@ -70,6 +71,8 @@ class LatentFlow(FlowMatching):
         al., Flow matching in latent space, 2023; Yu et al., Representation alignment for
         generation: training diffusion transformers is easier than you think, 2025.
     """
+
+    frozen_parts = ("codec",)
 
     def __init__(
         self,

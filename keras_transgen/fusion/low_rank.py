@@ -9,6 +9,7 @@ import keras
 
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.counts import check_count
+from keras_transgen.training.trainable_flags import KeepsFrozen
 
 # Layers with one dense kernel that a product of two thin matrices can change.
 ADAPTABLE = (
@@ -23,7 +24,7 @@ ADAPTABLE = (
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class LowRank(keras.layers.Wrapper):
+class LowRank(KeepsFrozen, keras.layers.Wrapper):
     """Computes as its layer with the kernel `W + A B`, of which only A and B train.
 
     The layer is a dense one or a convolution, transposed or not. A starts at random (He, uniform)
@@ -38,6 +39,8 @@ class LowRank(keras.layers.Wrapper):
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.
     """
+
+    frozen_parts = ("layer",)
 
     def __init__(self, layer: keras.layers.Layer, rank: int = 8, **kwargs: Any) -> None:
         if not isinstance(layer, ADAPTABLE):

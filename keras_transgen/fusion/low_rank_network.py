@@ -9,13 +9,14 @@ import keras
 from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
 from keras_transgen.training.counts import check_count
+from keras_transgen.training.trainable_flags import KeepsFrozen
 from keras_transgen.transfer.deltas.targets import Target, matrix_shape
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
 @keras.saving.register_keras_serializable(package="keras_transgen")
-class LowRankNetwork(keras.layers.Wrapper):
+class LowRankNetwork(KeepsFrozen, keras.layers.Wrapper):
     """Computes as its network with kernels `W + A B`, of which only A and B train.
 
     The kernels are those of dense layers, of attention and of convolutions, wherever in the network
@@ -37,6 +38,8 @@ class LowRankNetwork(keras.layers.Wrapper):
     Reference:
         Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, 2021.
     """
+
+    frozen_parts = ("layer",)
 
     def __init__(self, layer: keras.Model, rank: int = 8, **kwargs: Any) -> None:
         if not isinstance(layer, keras.Model):

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.generative.likelihoods import Likelihood
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_weights, is_weight
 
 # Added to squared norms: a position without any feature has no direction, and no gradient.
 _EPSILON = 1e-6
@@ -168,11 +169,7 @@ class PerceptualLikelihood(Likelihood):
                 "A VAE's images lie in [0, 1]: make the loss with value_range=(0.0, 1.0). "
                 f"Received: a loss with value_range={loss.value_range}"
             )
-        if pixel_weight < 0 or (weight is not None and weight < 0):
-            raise ValueError(
-                "The weights must not be negative. "
-                f"Received: weight={weight}, pixel_weight={pixel_weight}"
-            )
+        check_weights(weight=0.0 if weight is None else weight, pixel_weight=pixel_weight)
         self.loss = loss
         # A layer of this layer, so that its weights are known as the model's.
         self.features = loss.features
@@ -238,10 +235,10 @@ def _unit(features: Any) -> tf.Tensor:
 def _checked_weights(weights: Sequence[float] | None, layers: Sequence[str]) -> list[float]:
     if weights is None:
         return [1.0] * len(layers)
-    found = [float(weight) for weight in weights]
-    if len(found) != len(layers) or min(found) < 0.0 or sum(found) == 0.0:
+    found = list(weights)
+    if len(found) != len(layers) or not all(map(is_weight, found)) or not sum(found):
         raise ValueError(
             "weights must be one number for each layer, none negative and not all zero. "
             f"Received: weights={found} for layers={list(layers)}"
         )
-    return found
+    return [float(weight) for weight in found]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import keras
@@ -31,10 +33,8 @@ from keras_transgen.fusion.semi_supervised_step import (
 from keras_transgen.generative.adversarial.adversarial_model import AdversarialModel
 from keras_transgen.generative.moving_average import MovingAverage, averaged
 from keras_transgen.generative.networks.condition_scale import some_rows
-from keras_transgen.generative.networks.semi_supervised import (
-    start_at_mean,
-)
-from keras_transgen.generative.networks.weight_normalization import start_from_data
+from keras_transgen.generative.networks.semi_supervised import last_bias, start_at_mean
+from keras_transgen.generative.networks.weight_normalization import has_started, start_from_data
 from keras_transgen.training.batch_assertions import stop_at_wrong_labels
 from keras_transgen.training.batches import check_lengths, is_arrays, split_last
 from keras_transgen.training.counts import check_count
@@ -140,6 +140,12 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
         self._check_held_out(kwargs.get("validation_data"))
         self.check_data(x, y, None, training=False)
         check_lengths((x, y))
+        if is_batches(unlabelled):
+            raise ValueError(
+                "unlabelled= takes an array, beside arrays x and y. Of data sets make one of "
+                "(examples, labels), in which the label -1 says that there is none. "
+                f"Received: unlabelled of type {type(unlabelled).__name__}"
+            )
         if unlabelled is not None:
             self.check_examples(unlabelled, "unlabelled")
         batch_size = kwargs.pop("batch_size", None)
@@ -157,14 +163,23 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
 
         Raises:
             ValueError: If no row has one: what was judged of the labels would be that of nothing.
+                Within `fit` a warning says so, and the two are NaN.
         """
         found = super().evaluate(x, y, *args, **kwargs)
-        if not any(float(each.count) for each in self._trackers if each.name == "accuracy"):
-            raise ValueError(
-                "What is evaluated needs labels to be judged by, one at least. "
-                f"Received: labels that are all {NO_LABEL}"
+        if any(float(each.count) for each in self._trackers if each.name == "accuracy"):
+            return found
+        if self._is_fitting and isinstance(found, dict):
+            # An epoch has been trained, which an error would lose.
+            warnings.warn(
+                "validation_data has no label to be judged by: supervised_loss and accuracy of it "
+                f"are NaN. Give some of its rows their labels. Received: labels all {NO_LABEL}",
+                stacklevel=2,
             )
-        return found
+            return {**found, "supervised_loss": math.nan, "accuracy": math.nan}
+        raise ValueError(
+            "What is evaluated needs labels to be judged by, one at least. "
+            f"Received: labels that are all {NO_LABEL}"
+        )
 
     def _check_held_out(self, held_out: Any) -> None:
         """Refuse arrays without one label: their accuracy would be that of nothing."""
@@ -191,10 +206,14 @@ class SemiSupervisedModel(NamesClasses, AdversarialModel):
         self._started = True
         rows = self.scaled(tf.convert_to_tensor(some_rows(x)[:_START_ROWS]))
         with self.distribute_strategy.scope():
-            if not self._handed_in["discriminator"]:
-                start_from_data([*self.discriminator.layers, self.classifier], rows)
+            layers = [*self.discriminator.layers, self.classifier]
+            # What was given weights of its own keeps them.
+            if not self._handed_in["discriminator"] and not has_started(layers):
+                start_from_data(layers, rows)
             if not self._handed_in["generator"]:
-                start_at_mean(self.generator, rows.numpy())
+                bias = keras.ops.convert_to_numpy(last_bias(self.generator))
+                if not bias.any():
+                    start_at_mean(self.generator, rows.numpy())
             self.average_what_was_loaded()
 
     # Training

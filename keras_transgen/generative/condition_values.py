@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_transgen.generative.text_conditions import encodes_texts
+from keras_transgen.training.counts import check_count, is_count, is_weight
 
 _FOR_ONE = ", one for each example; count=4 draws four without any"
 
@@ -35,10 +36,12 @@ def check_condition_kind(
                 "A condition is a class or a vector: give num_classes, or condition_shape and "
                 "condition_encoder. Received: both"
             )
-        if isinstance(num_classes, bool) or int(num_classes) != num_classes or num_classes < 2:
-            raise ValueError(
-                f"num_classes must be an integer of at least 2. Received: num_classes={num_classes}"
-            )
+        check_count("num_classes", num_classes, 2)
+    elif condition_shape is not None and not _is_shape(condition_shape):
+        raise ValueError(
+            "condition_shape must be sizes from 1 up, such as (16,) of vectors. "
+            f"Received: condition_shape={condition_shape!r:.100}"
+        )
     elif (
         condition_encoder is None
         and condition_shape is not None
@@ -53,11 +56,18 @@ def check_condition_kind(
             "condition_encoder must be a Keras layer or model. "
             f"Received: {type(condition_encoder).__name__}"
         )
-    if not 0.0 <= unlabelled_probability < 1.0:
+    if not is_weight(unlabelled_probability) or unlabelled_probability >= 1.0:
         raise ValueError(
             "unlabelled_probability must be at least 0 and below 1. "
-            f"Received: unlabelled_probability={unlabelled_probability}"
+            f"Received: unlabelled_probability={unlabelled_probability!r:.100}"
         )
+
+
+def _is_shape(shape: Any) -> bool:
+    """Whether these are sizes, of which an encoder may leave some open."""
+    return isinstance(shape, (tuple, list)) and all(
+        size is None or is_count(size) for size in shape
+    )
 
 
 def check_class_labels(labels: Any, num_classes: int, name: str) -> None:

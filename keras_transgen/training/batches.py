@@ -28,15 +28,17 @@ def is_arrays(data: Any) -> bool:
     return bool(leaves) and all(isinstance(leaf, (np.ndarray, tf.Tensor)) for leaf in leaves)
 
 
-def check_call(x: Any, batch_size: int | None) -> None:
+def check_call(x: Any, batch_size: int | None, y: Any = None) -> None:
     """Refuse what is no data, in words: Keras' own would print all of it.
 
     Args:
         x: What `fit`, `evaluate` or `predict` was given.
         batch_size: The same.
+        y: The second argument of `fit` and `evaluate`.
 
     Raises:
-        ValueError: There are no data, or lists of numbers instead of arrays, or a batch of none.
+        ValueError: There are no data, or lists of numbers instead of arrays, one label for all
+            examples, or a batch of none.
     """
     if x is None:
         raise ValueError("There are no data. Give x: arrays or a data set. Received: x=None")
@@ -50,6 +52,12 @@ def check_call(x: Any, batch_size: int | None) -> None:
                 f"Received: x of type {type(x).__name__} with {len(wrong)} values of type "
                 f"{type(wrong[0]).__name__}"
             )
+    is_array = isinstance(y, (np.ndarray, np.generic, tf.Tensor))
+    if isinstance(y, plain) or (is_array and not np.ndim(y)):
+        raise ValueError(
+            "The second argument holds a label (or a target) for each example. "
+            f"Received: y={y!r:.100}, one for all"
+        )
     is_number = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool)
     if batch_size is not None and (not is_number or batch_size < 1):
         raise ValueError(

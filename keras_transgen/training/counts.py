@@ -1,7 +1,9 @@
-"""Numbers of things as arguments: whole, and not too small."""
+"""Numbers as arguments: of things, whole and not too small; and weights, finite and from 0 up."""
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -28,3 +30,25 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
         raise ValueError(
             f"{name} must be a whole number from {least} up. Received: {name}={value!r:.100}"
         )
+
+
+def is_weight(value: Any) -> bool:
+    """Whether a value is a finite number from 0 up, and no truth value."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    return bool(number and 0.0 <= value < math.inf)
+
+
+def check_weights(**weights: Any) -> None:
+    """Refuse weights that are no finite numbers from 0 up.
+
+    Args:
+        **weights: Each under its argument's name.
+
+    Raises:
+        ValueError: If one is none: NaN, too, which no comparison finds.
+    """
+    for name, value in weights.items():
+        if not is_weight(value):
+            raise ValueError(
+                f"{name} must be a finite number from 0 up. Received: {name}={value!r:.100}"
+            )

@@ -27,6 +27,11 @@ def whole_seed(seed: Any) -> int:
     return int(seed)
 
 
+def as_int64(seed: int) -> int:
+    """The whole number of 64 bits with the lowest bits of a seed, which is most often itself."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
 def replica_seed(seed: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """The stateless seed of the current replica at a step.
 

@@ -11,6 +11,28 @@ from keras_transgen.training.compilation import flat_layers
 from keras_transgen.training.config_from_file import FileConfigError, shown
 
 
+class KeepsFrozen:
+    """A Keras layer whose named parts stay frozen: Keras' flag reaches all layers within.
+
+    Stands before the layer's class among the bases.
+    """
+
+    frozen_parts: tuple[str, ...] = ()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether what is not frozen for good trains."""
+        return super().trainable  # type: ignore[misc]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        super(KeepsFrozen, type(self)).trainable.fset(self, value)  # type: ignore[misc]
+        for name in self.frozen_parts:
+            part = getattr(self, name, None)
+            if part is not None:
+                part.trainable = False
+
+
 def trainable_flags(model: keras.Model) -> dict[str, str]:
     """Which layers and weights of a model train.
 

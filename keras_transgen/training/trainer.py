@@ -54,6 +54,7 @@ from keras_transgen.training.replica_batches import (
     size_without_lost_convolutions,
 )
 from keras_transgen.training.replica_noise import (
+    as_int64,
     replica_seed,
     spread_seed_generators,
     whole_seed,
@@ -118,7 +119,7 @@ class TrainerModel(TakesAnyData, StoredModel):
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if seed is not None:
-            self.progress.seed.assign(whole_seed(seed))
+            self.progress.seed.assign(as_int64(whole_seed(seed)))
         self._jit_setting: bool | str = "auto"
         self._compile_arguments: types.SimpleNamespace | None = None
         self._checking_disabled = False
@@ -609,7 +610,7 @@ class TrainerModel(TakesAnyData, StoredModel):
             NonFiniteLossError: If the loss becomes NaN or infinite.
         """
         refuse_hdf5_checkpoints(callbacks)
-        check_call(x, batch_size)
+        check_call(x, batch_size, y)
         check_epochs(epochs)
         if self.built and self.weights and not self.trainable_variables:
             raise ValueError(
@@ -731,7 +732,7 @@ class TrainerModel(TakesAnyData, StoredModel):
         **kwargs: Any,
     ) -> Any:
         """Evaluate the model, with the arguments and the result of `keras.Model.evaluate`."""
-        check_call(x, batch_size)
+        check_call(x, batch_size, y)
         if is_arrays((x,)):
             check_weights_have_labels(y, sample_weight)
         batches, given = None, x

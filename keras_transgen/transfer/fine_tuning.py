@@ -327,7 +327,7 @@ def _check_arguments(given: dict[str, Any]) -> None:
     Raises:
         ValueError: Data, batch size, epochs or callbacks are none.
     """
-    check_call(given["x"], given["batch_size"])
+    check_call(given["x"], given["batch_size"], given["y"])
     check_epochs(given["epochs"])
     wanted, there = given["steps_per_epoch"], None
     if is_in_memory(given["x"]):

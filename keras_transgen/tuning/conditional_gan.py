@@ -9,6 +9,7 @@ import keras_tuner
 import numpy as np
 
 from keras_transgen.generative import ConditionalGAN
+from keras_transgen.training.counts import check_count
 from keras_transgen.tuning.gan import GANHyperModel
 from keras_transgen.tuning.package_hyper_model import present
 from keras_transgen.tuning.sample_distance import some_rows
@@ -73,6 +74,7 @@ class ConditionalGANHyperModel(GANHyperModel):
     model_class = ConditionalGAN
 
     def __init__(self, image_shape: Sequence[int], num_classes: int, **kwargs: Any) -> None:
+        check_count("num_classes", num_classes, 2)
         self.num_classes = num_classes
         super().__init__(image_shape, **kwargs)
 

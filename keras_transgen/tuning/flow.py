@@ -12,6 +12,7 @@ import numpy as np
 from keras_transgen.generative import FlowMatching
 from keras_transgen.generative.flow.straight_paths import PREDICTIONS
 from keras_transgen.generative.flow.times import TIMES
+from keras_transgen.training.counts import check_count
 from keras_transgen.tuning.domains import log_range
 from keras_transgen.tuning.fresh_parts import fresh
 from keras_transgen.tuning.package_hyper_model import (
@@ -117,6 +118,8 @@ class FlowHyperModel(SampleDistanceHyperModel):
         tunable: bool = True,
         **arguments: Any,
     ) -> None:
+        if num_classes is not None:
+            check_count("num_classes", num_classes, 2)
         self.num_classes = num_classes
         of_condition = ("class_names", "condition_shape", "condition_encoder")
         given = [num_classes, *(arguments.get(name) for name in of_condition)]

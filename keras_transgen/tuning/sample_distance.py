@@ -113,8 +113,19 @@ def some_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
     twenty times as many rows are looked at, at most, and as many kept as are asked for.
 
     Raises:
-        keras_tuner.errors.FatalValueError: If there are no data, or arrays of other lengths.
+        keras_tuner.errors.FatalValueError: If there are fewer than two rows, or arrays of other
+            lengths.
     """
+    kept = _chosen_rows(parts, count)
+    if not kept or len(kept[0]) < 2:
+        raise keras_tuner.errors.FatalValueError(
+            "Samples are compared with real examples: give tuner.search two of them at least. "
+            f"Received: {len(kept[0]) if kept else 0} examples"
+        )
+    return kept
+
+
+def _chosen_rows(parts: Sequence[Any], count: int) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     given = [as_arrays(part) for part in parts if part is not None]
     if not given:

@@ -6,9 +6,11 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from keras_transgen.training.counts import is_count, is_weight
 from keras_transgen.tuning.domains import Choices, Domain, Fixed, Range, domain_of
 
 MARKER = "search_space"
@@ -91,6 +93,7 @@ class SearchSpace:
         domain = domain_of(each.name, asked)
         if each.allowed is not None:
             _refuse_values(each, domain)
+        _refuse_numbers(each.name, domain)
         conditions: dict[str, list[Any]] = {}
         for parent, values in each.when.items():
             if parent not in self._domains:
@@ -181,6 +184,36 @@ class SearchSpace:
 
 def _meets(value: Any, condition: Condition) -> bool:
     return condition(value) if callable(condition) else value in condition
+
+
+# Of hyperparameters of several searches: numbers of things, and shares below 1.
+_COUNTS = (
+    "batch_size", "batch_tokens", "discriminator_steps", "embedding_dim", "feedforward_dim",
+    "filters", "head_epochs", "head_width", "hidden_units", "latent_dim", "model_dim",
+    "num_heads", "num_layers", "rank", "width",
+)  # fmt: skip
+_SHARES = ("dropout", "ema_decay", "unlabelled_probability")
+
+
+def _refuse_numbers(name: str, domain: Domain) -> None:
+    """Refuse numbers that no model could be built with, before a trial fails by them.
+
+    What is no number is the model's to judge.
+    """
+    for value in domain.possible():
+        if not isinstance(value, numbers.Real):
+            continue
+        if name in _COUNTS and not is_count(value):
+            expected = "whole numbers from 1 up"
+        elif name.endswith("learning_rate") and not (is_weight(value) and value):
+            expected = "numbers above 0"
+        elif name in _SHARES and not (is_weight(value) and value < 1.0):
+            expected = "at least 0 and below 1"
+        else:
+            continue
+        raise ValueError(
+            f"{name!r} must be {expected}. Received: {value!r} in space={{{name!r}: ...}}"
+        )
 
 
 def _refuse_values(each: Hyperparameter, domain: Domain) -> None:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import keras_transgen as ktg
 from keras_transgen.cli.application import app
 from keras_transgen.cli.evaluate import run_evaluate
+from keras_transgen.cli.example_images import few_of_each
 from keras_transgen.cli.generate import _labels, _model, run_sample, run_train
 
 
@@ -63,7 +64,7 @@ def test_conditional_gan_by_folder(digit_folder, tmp_path):
     files = run_sample(
         tmp_path / "model.keras", tmp_path / "ones", count=2, condition=1, seed=0, separate=True
     )
-    assert [path.name for path in files] == ["1_00000.png", "1_00001.png"]
+    assert [path.name for path in files] == ["1_one_00000.png", "1_one_00001.png"]
     # Without a class, that many of each.
     files = run_sample(tmp_path / "model.keras", tmp_path / "all", count=2, separate=True)
     assert [path.name[:2] for path in files] == ["0_", "0_", "1_", "1_", "2_", "2_"]
@@ -185,6 +186,14 @@ def test_a_class_by_number_is_one_that_there_is():
     for wrong in ("2", "-1", "cat"):
         with pytest.raises(ValueError, match=f"must be one of ant, bee. Received: .*{wrong}"):
             _labels(flow, 2, wrong)
+
+
+def test_pictures_have_eight_of_each_class_at_most():
+    images, labels = np.arange(30), np.repeat([2, 0, 1], 10)
+    few, of_few = few_of_each(images, labels)
+    assert few.tolist() == [*range(8), *range(10, 18), *range(20, 28)]
+    assert of_few.tolist() == [2] * 8 + [0] * 8 + [1] * 8
+    assert few_of_each(images, None)[0] is images
 
 
 @pytest.mark.slow

@@ -272,6 +272,7 @@ def test_steps_and_minutes_end_a_training(digit_folder, tmp_path, capsys):
     made = run_train(str(digit_folder), steps=11, output=tmp_path / "steps", **options)
     # In the second epoch of nine steps.
     assert int(made.progress.step.numpy()) == 11
+    assert re.findall(r"^(\d+/\d+)", capsys.readouterr().out, re.M) == ["9/9", "2/2"]
     made = run_train(str(digit_folder), minutes=1e-6, output=tmp_path / "minutes", **options)
     assert int(made.progress.step.numpy()) == 1
     assert not (tmp_path / "minutes" / "unfinished").exists()

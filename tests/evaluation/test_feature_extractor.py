@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transgen.backbones import load_backbone
 from keras_transgen.evaluation import FeatureExtractor
 
 IMAGES = np.random.default_rng(0).uniform(size=(10, 4, 4, 1)).astype("float32")
@@ -134,7 +135,7 @@ def test_values_outside_their_range_are_told_once():
 
 def test_wrong_use_is_refused():
     with pytest.raises(ValueError, match="can be called"):
-        FeatureExtractor("mobilenet")
+        FeatureExtractor(3)
     with pytest.raises(ValueError, match="Expected a name"):
         FeatureExtractor(type("Nameless", (), {"__call__": lambda self, x: x})())
     with pytest.raises(ValueError, match="batch_size"):
@@ -172,3 +173,12 @@ def test_grey_and_colour_images_in_turn():
     np.testing.assert_allclose(extracted(extractor, IMAGES), IMAGES.reshape(10, 16), atol=1e-6)
     grey = (colour @ [0.2989, 0.587, 0.114]).reshape(10, 16)
     np.testing.assert_allclose(extracted(extractor, colour), grey, atol=1e-3)
+
+
+def test_a_backbone_by_its_name():
+    images = np.random.default_rng(0).uniform(size=(2, 8, 8, 1)).astype("float32")
+    (named,) = FeatureExtractor("digits").batches(images)
+    (loaded,) = FeatureExtractor(load_backbone("digits")).batches(images)
+    np.testing.assert_array_equal(named, loaded)
+    with pytest.raises(ValueError, match="no_such_network"):
+        FeatureExtractor("no_such_network")

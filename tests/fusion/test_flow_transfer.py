@@ -273,6 +273,31 @@ def test_all_trains_again_after_less_of_it_did():
 # Classes
 
 
+def test_a_frozen_flow_gives_one_that_trains():
+    flow = trained()
+    flow.trainable = False
+    try:
+        for method in METHODS:
+            new = transfer_flow(flow, method)
+            assert new.trainable_variables
+            assert len(new.trainable_variables) == len(
+                transfer_flow(trained(), method).trainable_variables
+            )
+        merged = merge_flow(transfer_flow(flow, "lora"))
+        assert len(merged.trainable_variables) > len(new.trainable_variables)
+    finally:
+        flow.trainable = True
+
+
+def test_what_lora_and_latent_flows_freeze_stays_so():
+    latent = LatentFlow(known_codec(), 3, network=small_network((2, 2, 2), 4), embedding_dim=4)
+    for flow in (transfer_flow(trained(), "lora"), latent):
+        before = [weight.path for weight in flow.trainable_variables]
+        flow.trainable = False
+        flow.trainable = True
+        assert [weight.path for weight in flow.trainable_variables] == before
+
+
 def test_names_keep_their_embeddings_at_other_places():
     flow = FlowMatching(
         (8, 8, 1), class_names=["a", "b", "c"], network=small_network(embedding_dim=4),
@@ -369,6 +394,9 @@ def test_an_alignment_can_be_asked_for_anew(method):
         ("all", {"network": "unet"}, "settles network"),
         ("all", {"depth": 3}, "no argument 'depth' that could differ"),
         ("lora", {"align_with": "digits"}, "leave align_with out"),
+        ("all", {"alignment_weight": "a"}, "from 0 up.*alignment_weight='a'"),
+        ("all", {"class_names": ["new"]}, r"\[\*flow.class_names, 'new'\]"),
+        ("all", {"trains": [1]}, "no argument 'trains'"),
     ],
 )
 def test_refuses(method, settings, message):

@@ -317,7 +317,13 @@ def test_networks_have_the_sizes_they_say(downsampling, channels):
     [
         ({"image_shape": (10, 8, 1)}, "multiples of downsampling=4.*image_shape=\\(10, 8, 1\\)"),
         ({"downsampling": 3}, "power of 2.*downsampling=3"),
-        ({"kl_weight": -1.0}, "must not be negative.*kl_weight=-1.0"),
+        ({"kl_weight": -1.0}, "from 0 up.*kl_weight=-1.0"),
+        ({"kl_weight": float("inf")}, "from 0 up.*kl_weight=inf"),
+        ({"pixel_weight": float("nan")}, "from 0 up.*pixel_weight=nan"),
+        ({"perceptual_weight": "a"}, "from 0 up.*perceptual_weight='a'"),
+        ({"adversarial_weight": True}, "from 0 up.*adversarial_weight=True"),
+        ({"value_range": None}, "value_range=None"),
+        ({"perceptual_loss": "digits"}, "fusion.PerceptualLoss.*perceptual_loss='digits'"),
         ({"pixel_weight": 0.0}, "what to make"),
         ({"adversarial_start": -1}, "from 0 up.*adversarial_start=-1"),
         ({"latent_channels": 0}, "from 1 up.*latent_channels=0"),
@@ -343,9 +349,9 @@ def test_a_loss_of_another_range_is_refused():
 
 def test_latents_without_a_scale_are_refused():
     model = LatentAutoencoder(**SMALL)
-    with pytest.raises(ValueError, match="never measured"):
+    with pytest.raises(ValueError, match="not measured since"):
         model.encode(IMAGES)
-    with pytest.raises(ValueError, match="never measured"):
+    with pytest.raises(ValueError, match="not measured since"):
         model.decode(np.zeros((1, 2, 2, 2)))
     model.standardize(IMAGES)
     with pytest.raises(ValueError, match=r"\[count, 2, 2, 2\].*\[1, 3, 2, 2\]"):
@@ -354,3 +360,55 @@ def test_latents_without_a_scale_are_refused():
         model.encode(np.zeros((1, 4, 4, 1)))
     with pytest.raises(ValueError, match="batch_size=0"):
         model.reconstruct(IMAGES, batch_size=0)
+    with pytest.raises(ValueError, match="latents with NaN or infinite"):
+        model.decode(np.full((1, 2, 2, 2), np.inf))
+
+
+def test_images_that_give_no_scale_are_refused():
+    model = LatentAutoencoder(**SMALL)
+    broken = IMAGES.copy()
+    broken[3, 1, 1] = np.nan
+    wide = tf.data.Dataset.from_tensors(IMAGES * 7.0)
+    for images, message in (
+        (broken, "finite numbers"),
+        (IMAGES * 255.0, "values"),
+        (wide, "values"),
+        (IMAGES[:, :4, :4], r"images of shape \[batch, 8, 8, 1\]"),
+        (IMAGES[:0], "empty"),
+        (None, "NoneType"),
+        ((each for each in IMAGES), "generator"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.standardize(images)
+    assert not model.standardized
+    model.codec.encoder.weights[0].assign(model.codec.encoder.weights[0] * np.nan)
+    with pytest.raises(ValueError, match="latents of these images are not finite"):
+        model.standardize(IMAGES)
+    assert not model.standardized
+
+
+class Interrupted(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_training_that_moves_the_latents_forgets_their_scale(tmp_path):
+    model = LatentAutoencoder(**SMALL)
+    model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
+    model.fit(IMAGES, verbose=0)
+    np.testing.assert_allclose(model.encode(IMAGES).std((0, 1, 2)), 1.0, atol=1e-4)
+    with pytest.raises(ValueError, match="finite"):
+        model.fit(IMAGES * np.nan, verbose=0)
+    assert model.standardized
+    file = tmp_path / "kept.keras"
+    kept = keras.callbacks.ModelCheckpoint(file)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(IMAGES, epochs=3, batch_size=4, verbose=0, callbacks=[kept, Interrupted()])
+    for stopped in (model, ktg.load_model(file)):
+        with pytest.raises(ValueError, match="after a training that was stopped"):
+            stopped.encode(IMAGES)
+        stopped.standardize(IMAGES)
+        np.testing.assert_allclose(stopped.encode(IMAGES).std((0, 1, 2)), 1.0, atol=1e-4)
+    model.fit(((IMAGES[k : k + 4],) for k in (0, 4)), verbose=0)
+    assert not model.standardized

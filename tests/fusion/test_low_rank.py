@@ -81,6 +81,16 @@ def test_rank_is_at_most_the_kernels():
     assert layer.down.shape == (2, 2)
 
 
+def test_what_is_added_to_stays_frozen_whatever_the_flag():
+    model = keras.Sequential([keras.Input((2,)), LowRank(keras.layers.Dense(3), rank=1)])
+    before = [weight.path for weight in model.trainable_weights]
+    model.trainable = False
+    assert model.trainable_weights == []
+    model.trainable = True
+    assert [weight.path for weight in model.trainable_weights] == before
+    assert [path.rsplit("/")[-1] for path in before] == ["down", "up"]
+
+
 def test_refuses():
     with pytest.raises(ValueError, match="Received: layer of type ReLU"):
         LowRank(keras.layers.ReLU())

@@ -188,7 +188,7 @@ def test_what_is_no_density_says_so():
         model.fit(2.0 * np.round(ONE) - 1.0, verbose=0)
     with pytest.raises(ValueError, match=r"value_range=\(0.0, 1.0\)"):
         PerceptualLikelihood(loss())
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="from 0 up"):
         vae(weight=-1.0)
 
 

@@ -256,6 +256,42 @@ def test_rows_that_all_have_labels_play_no_game_and_it_is_told():
         model.fit(VECTORS[:12], LABELS[:12], verbose=0)
 
 
+def test_weights_that_were_given_stay():
+    """Built networks start from the data, unless they were given weights."""
+    model = SemiSupervisedGAN(3, (5,), 3, width=2)
+    rng = np.random.default_rng(3)
+    for layer in (model.discriminator, model.generator, model.classifier):
+        given = [0.1 * rng.normal(size=weight.shape) + 0.5 for weight in layer.weights]
+        layer.set_weights(given)
+    optimizers = [keras.optimizers.SGD(0.0) for _ in range(2)]
+    model.compile(*optimizers, jit_compile=False)
+    parts = [*model.discriminator.weights, *model.generator.trainable_weights]
+    before = [weight.numpy() for weight in parts if "seed" not in weight.path]
+    model.fit(VECTORS, LABELS, verbose=0)
+    after = [weight.numpy() for weight in parts if "seed" not in weight.path]
+    for one, other in zip(before, after):
+        np.testing.assert_array_equal(one, other)
+    fresh = SemiSupervisedGAN(3, (5,), 3, width=2)
+    fresh.compile(*[keras.optimizers.SGD(0.0) for _ in range(2)], jit_compile=False)
+    fresh.fit(VECTORS, LABELS, verbose=0)
+    gains = [weight for weight in fresh.discriminator.weights if weight.path.endswith("gain")]
+    assert all((gain.numpy() != 1.0).any() for gain in gains)
+
+
+def test_rows_without_any_label_are_told_of():
+    model = SemiSupervisedGAN(3, (5,), 3, width=2)
+    model.compile(jit_compile=False)
+    without = tf.data.Dataset.from_tensor_slices((VECTORS, np.full(24, -1))).batch(12)
+    with pytest.warns(UserWarning, match="No row of this epoch had a label"):
+        model.fit(without, verbose=0)
+    with pytest.warns(UserWarning, match="validation_data has no label"):
+        logs = model.fit(VECTORS, LABELS, validation_data=without, epochs=2, verbose=0).history
+    assert np.isnan(logs["val_accuracy"]).tolist() == [True, True]
+    assert np.isfinite(logs["val_unlabelled_loss"]).all()
+    with refused("labels to be judged by"):
+        model.evaluate(without, verbose=0)
+
+
 def refused(match: str):
     return pytest.raises(ValueError, match=match)
 
@@ -325,6 +361,8 @@ def test_what_it_refuses_to_learn_from():
         model.fit(data, unlabelled=VECTORS)
     with refused("from 0 to 2"):
         model.fit(tf.data.Dataset.from_tensors((VECTORS, LABELS + 3)))
+    with refused("takes an array, beside"):
+        model.fit(VECTORS, LABELS, unlabelled=data)
     without = np.full(24, -1)
     model.compile(jit_compile=False)
     for judged in ((VECTORS, without), (tf.data.Dataset.from_tensors((VECTORS, without)),)):

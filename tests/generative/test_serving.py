@@ -206,6 +206,9 @@ def test_flow_of_classes(unlabelled, tmp_path):
     noise = RNG.normal(size=(3, 5)).astype("float32")
     made = served(tmp_path, "decode", noise=noise, **asked, **guidance)["samples"]
     close(made, model.decode(noise, labels, steps=3, **guidance))
+    if unlabelled:
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"finite number.*guidance=nan"):
+            served(tmp_path, seed=np.int64(4), **asked, guidance=np.float32(np.nan))
 
 
 @pytest.mark.long

@@ -83,6 +83,7 @@ def test_data_that_no_trial_takes_end_the_search(tmp_path):
         ((x, y + 1), "from 0 to 9"),
         ((x[:, :60], y), "60"),
         ((x / np.float32(1), y), r"value_range"),
+        ((x[:1], y[:1]), "two of them at least. Received: 1 examples"),
     ):
         with pytest.raises(fatal, match=message):
             searched(tmp_path, search, *data)
@@ -119,6 +120,12 @@ def test_vectors_have_one_network():
         ({"samples": 1}, "samples=1"),
         ({"samples": 2.5}, "samples=2.5"),
         ({"every": None}, "every=None"),
+        ({"space": {"width": [0, 8]}}, "whole numbers from 1 up.*Received: 0"),
+        ({"num_classes": 1}, "from 2 up.*num_classes=1"),
+        ({"space": {"width": True}}, "whole numbers from 1 up.*Received: True"),
+        ({"space": {"learning_rate": -1}}, "above 0.*Received: -1"),
+        ({"space": {"learning_rate": float("nan")}}, "above 0.*Received: nan"),
+        ({"space": {"ema_decay": [0.9, 2]}}, "below 1.*Received: 2"),
         ({"example_shape": 8}, "sizes, such as.*Received: 8"),
         ({"width": 3}, "width"),
         ({"example_shape": (2, 2, 2, 1)}, "4 dimensions"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -15,6 +15,7 @@ from keras_transgen.generative.networks.residual_1d import (
     residual_1d_generator,
 )
 from keras_transgen.generative.networks.wavegan import wavegan_discriminator, wavegan_generator
+from keras_transgen.training.counts import is_count
 
 _DENSE_UNITS_PER_FILTER = 4
 _OF_SEQUENCES = ("wavegan", "residual_1d")
@@ -109,7 +110,9 @@ def one_shape(
         ValueError: If both are given and differ.
     """
     if example_shape is None or image_shape is None:
-        return example_shape or image_shape
+        # Vectors may be said by their length.
+        shape = example_shape or image_shape
+        return (cast(int, shape),) if is_count(shape) else shape
     if tuple(example_shape) != tuple(image_shape):
         raise ValueError(
             "image_shape is another name of example_shape; give one of them. "

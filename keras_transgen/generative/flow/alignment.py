@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_transgen.backbones.multi_scale_features import MultiScaleFeatures
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_weights
 
 _HIDDEN = 256
 _EPSILON = 1e-6
@@ -136,10 +137,7 @@ def check_alignment(align_with: Any, weight: float, layer: str | None) -> None:
     Raises:
         ValueError: If one is so.
     """
-    if not weight >= 0 or math.isinf(weight):
-        raise ValueError(
-            f"alignment_weight must be a number from 0 up. Received: alignment_weight={weight}"
-        )
+    check_weights(alignment_weight=weight)
     if align_with is None and layer is not None:
         raise ValueError(
             "align_layer= goes with align_with=, the pretrained network. "

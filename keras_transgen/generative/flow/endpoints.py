@@ -42,8 +42,9 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
 `guidance` |
 
     A seed gives the samples that `model.sample` gives for it. There is no `guidance` where the
-    model was made with `unlabelled_probability=0`. A SavedModel refuses fewer steps than one and
-    classes that the model does not have; TFLite has no such checks.
+    model was made with `unlabelled_probability=0`. A SavedModel refuses fewer steps than one,
+    a guidance that is not finite, and classes that the model does not have; TFLite has no such
+    checks.
 
     Args:
         model: The flow.
@@ -61,6 +62,9 @@ def flow_endpoints(model: Followed, input_signature: Any = None) -> dict[str, En
         noise: tf.Tensor, condition: tuple[Any, ...], steps: tf.Tensor, guidance: Any = None
     ) -> dict[str, tf.Tensor]:
         enough = stop_unless(steps >= 1, "steps must be at least 1. Received: steps={}", steps)
+        if guidance is not None:
+            message = "guidance must be a finite number. Received: guidance={}"
+            enough += stop_unless(tf.math.is_finite(guidance), message, guidance)
         with tf.control_dependencies(enough):
             steps = tf.identity(steps)
         return {"samples": model.followed(noise, condition, steps, guidance, _SOLVER)}

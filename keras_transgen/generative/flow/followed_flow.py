@@ -25,6 +25,8 @@ from keras_transgen.training.compilation import compiled, resolve_jit_compile
 from keras_transgen.training.counts import check_count
 
 STEPS = 20
+# As an int32 holds.
+MOST_STEPS = 2**31 - 1
 # Far beyond what makes pictures, and far below where float32 ends.
 _MOST_GUIDANCE = 1e6
 _LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -180,6 +182,11 @@ class FollowedFlow(FlowModel):
     def _check_solver(self, steps: int, solver: str, batch_size: int) -> None:
         SOLVERS.find(solver)
         check_count("steps", steps)
+        if steps > MOST_STEPS:
+            raise ValueError(
+                f"steps must be at most {MOST_STEPS:,}; 20 to 100 are usual. "
+                f"Received: steps={steps}"
+            )
         check_count("batch_size", batch_size)
 
     # Computing

@@ -215,6 +215,8 @@ class SolvedFlow(FollowedFlow):
             Song, Meng and Ermon, Denoising diffusion implicit models, 2021.
         """
         check_count("points", points, 2)
+        self.check_examples(a, "a")
+        self.check_examples(b, "b")
         if len(a) != len(b):
             raise ValueError(
                 "interpolate needs as many examples b as a. "
@@ -362,9 +364,11 @@ class SolvedFlow(FollowedFlow):
     def _checked_mask(self, mask: Any, count: int) -> np.ndarray:
         values = np.asarray(mask)
         if values.dtype.kind not in "buif" or not np.isin(values, (0, 1)).all():
+            others = values[~np.isin(values, (0, 1))] if values.dtype.kind in "buif" else values
             raise ValueError(
-                "mask must hold booleans, or 0 and 1, which is to be made. "
-                f"Received: values of type {values.dtype}"
+                "mask must hold booleans, or 0 and 1, which is to be made: of another image, "
+                "mask > 0, say. "
+                f"Received: values of type {values.dtype}, {others.flat[0]!s:.50} among them"
             )
         whole = (count, *self.example_shape)
         try:
@@ -372,7 +376,8 @@ class SolvedFlow(FollowedFlow):
         except ValueError:
             raise ValueError(
                 f"mask must broadcast to {list(whole)}, such as a mask of one example or one for "
-                f"each. Received: shape {list(values.shape)}"
+                "each; one without channels is mask[..., None]. "
+                f"Received: shape {list(values.shape)}"
             ) from None
 
     # What is asked for

@@ -215,10 +215,15 @@ def start_at_mean(generator: keras.Model, examples: np.ndarray) -> None:
         generator: Of `semi_supervised_generator`.
         examples: `[batch, *example_shape]`, scaled.
     """
-    last, output = generator.get_layer("last"), generator.get_layer("output_range")
-    bias = last.layer.bias if isinstance(last, WeightNormalization) else last.bias
+    bias, output = last_bias(generator), generator.get_layer("output_range")
     mean = examples.reshape(-1, bias.shape[0]).mean(axis=0)
     bias.assign(output.inverse(mean))
+
+
+def last_bias(generator: keras.Model) -> keras.Variable:
+    """The last bias of a generator of `semi_supervised_generator`."""
+    last = generator.get_layer("last")
+    return last.layer.bias if isinstance(last, WeightNormalization) else last.bias
 
 
 def _start(deviation: float = 0.1) -> dict[str, Any]:

@@ -116,6 +116,16 @@ class WeightNormalization(keras.layers.Wrapper):
         return cls(**arguments)
 
 
+def has_started(layers: list[keras.layers.Layer]) -> bool:
+    """Whether gains and biases of weight-normalised layers are others than they were built with."""
+    for layer in layers:
+        if isinstance(layer, WeightNormalization):
+            gain, bias = map(keras.ops.convert_to_numpy, (layer.gain, layer.layer.bias))
+            if (gain != 1.0).any() or bias.any():
+                return True
+    return False
+
+
 def start_from_data(layers: list[keras.layers.Layer], examples: Any) -> Any:
     """Start a chain of layers from a batch: see `WeightNormalization.start_from`.
 

@@ -35,6 +35,7 @@ from keras_transgen.generative.translation.translation_model import (
 from keras_transgen.generative.translation.unpaired_batches import unpaired_batches
 from keras_transgen.plotting.translations import plot_translations
 from keras_transgen.training.batches import is_arrays, split_last
+from keras_transgen.training.counts import check_weights
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.replica_batches import refuse_idle_replicas
 from keras_transgen.training.serving import Endpoint
@@ -186,11 +187,7 @@ class CycleGAN(TranslationModel):
         equal = self.example_shape == self.target_shape
         if identity_weight is None:
             identity_weight = 0.5 * self.cycle_weight if equal else 0.0
-        if self.cycle_weight < 0 or identity_weight < 0:
-            raise ValueError(
-                "cycle_weight and identity_weight must not be negative. Received: "
-                f"cycle_weight={self.cycle_weight}, identity_weight={identity_weight}"
-            )
+        check_weights(cycle_weight=self.cycle_weight, identity_weight=identity_weight)
         if identity_weight and not equal:
             raise ValueError(
                 "An image of one shape cannot stay as it is on its way to another: pass "

@@ -34,6 +34,7 @@ from keras_transgen.generative.translation.translation_model import (
     check_translator,
 )
 from keras_transgen.plotting.translations import plot_translations
+from keras_transgen.training.counts import check_weights
 from keras_transgen.training.entrance import FIT_DATA, PARTS
 from keras_transgen.training.gradients import num_replicas
 from keras_transgen.training.serving import Endpoint
@@ -432,12 +433,10 @@ class Pix2Pix(TranslationModel):
             raise ValueError(
                 f"dropout must be at least 0 and below 1. Received: dropout={self.dropout}"
             )
-        if self.reconstruction_weight < 0 or self.perceptual_weight < 0:
-            raise ValueError(
-                "reconstruction_weight and perceptual_weight must not be negative. Received: "
-                f"reconstruction_weight={self.reconstruction_weight}, "
-                f"perceptual_weight={self.perceptual_weight}"
-            )
+        check_weights(
+            reconstruction_weight=self.reconstruction_weight,
+            perceptual_weight=self.perceptual_weight,
+        )
         without = self.perceptual_setting is None or not self.perceptual_weight
         if not self.adversarial_weight and not self.reconstruction_weight and without:
             raise ValueError(

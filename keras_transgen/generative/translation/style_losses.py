@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_transgen.training.counts import check_weights
+
 _EPSILON = 1e-8
 
 Logs = dict[str, tf.Tensor]
@@ -23,12 +25,14 @@ class StyleWeights(NamedTuple):
 
 def checked_weights(content: float, style: float, total_variation: float) -> StyleWeights:
     """The weights, as floats; none negative, and not both of content and style zero."""
+    check_weights(
+        content_weight=content, style_weight=style, total_variation_weight=total_variation
+    )
     weights = StyleWeights(float(content), float(style), float(total_variation))
-    if min(weights) < 0.0 or not (weights.content or weights.style):
+    if not (weights.content or weights.style):
         raise ValueError(
-            "content_weight, style_weight and total_variation_weight must not be negative, and one "
-            f"of the first two must be above 0. Received: content_weight={content}, "
-            f"style_weight={style}, total_variation_weight={total_variation}"
+            "content_weight or style_weight must be above 0. Received: "
+            f"content_weight={content}, style_weight={style}"
         )
     return weights
 

@@ -21,6 +21,7 @@ from keras_transgen.generative.config_values import serialized
 from keras_transgen.generative.moving_average import MovingAverage
 from keras_transgen.generative.network_calls import called
 from keras_transgen.training.config_from_file import Nested, arguments_from_file
+from keras_transgen.training.counts import check_count, check_weights
 
 _ADAM = {"learning_rate": 2e-4, "beta_1": 0.5}
 
@@ -55,11 +56,8 @@ class TranslationModel(AdversarialModel):
         super().__init__(image_shape, value_range, **kwargs)
         self.target_shape = checked_image_shape(target_shape, "target_shape")
         checked_image_shape(self.example_shape, "image_shape")
-        if adversarial_weight < 0 or filters < 1:
-            raise ValueError(
-                "adversarial_weight must not be negative and filters must be at least 1. Received: "
-                f"adversarial_weight={adversarial_weight}, filters={filters}"
-            )
+        check_weights(adversarial_weight=adversarial_weight)
+        check_count("filters", filters)
         self.loss_setting = loss
         self.label_smoothing = label_smoothing
         self.adversarial_weight = float(adversarial_weight)

@@ -337,7 +337,13 @@ def test_grid_has_a_row_for_each_class(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_classes": 1}, "at least 2.*num_classes=1"),
+        ({"num_classes": 1}, "from 2 up.*num_classes=1"),
+        ({"num_classes": 2.0}, "from 2 up.*num_classes=2.0"),
+        ({"num_classes": "3"}, "from 2 up.*num_classes='3'"),
+        ({"condition_shape": 3}, "condition_shape=3"),
+        ({"condition_shape": (0,)}, r"condition_shape=\(0,\)"),
+        ({"unlabelled_probability": "a"}, "unlabelled_probability='a'"),
+        ({"alignment_weight": np.nan}, "alignment_weight=nan"),
         ({"num_classes": 3, "condition_shape": (2,)}, "Received: both"),
         ({"condition_shape": (3, 2)}, "condition_encoder"),
         ({"unlabelled_probability": 1.0}, "below 1"),
@@ -360,6 +366,13 @@ def test_what_cannot_be_made_is_refused(settings, message):
         FlowMatching(**{"example_shape": (5,), "width": 4, **settings})
 
 
+def test_vectors_are_said_by_their_length_and_seeds_are_of_any_size():
+    flow = FlowMatching(5, width=4, seed=2**80 + 7)
+    assert flow.example_shape == (5,)
+    assert int(flow.progress.seed.numpy()) == 7
+    assert int(FlowMatching(5, width=4, seed=-3).progress.seed.numpy()) == -3
+
+
 def test_networks_that_are_none_of_a_flows():
     x, t = keras.Input((5,)), keras.Input(())
     joined = keras.layers.Concatenate()([x, keras.layers.Reshape((1,))(t)])
@@ -378,6 +391,8 @@ def test_networks_that_are_none_of_a_flows():
         (constant_flow, lambda f: f.sample([3]), "from 0 to 2"),
         (constant_flow, lambda f: f.sample(3), r"shape \[\]"),
         (constant_flow, lambda f: f.sample([0], steps=0), "steps=0"),
+        (constant_flow, lambda f: f.sample([0], steps=2**31), "at most 2,147,483,647"),
+        (constant_flow, lambda f: f.inpaint(np.zeros((2, 2)), [255, 0]), "mask > 0.*255 among"),
         (constant_flow, lambda f: f.sample([0], solver="rk4"), "solver must be one of"),
         (constant_flow, lambda f: f.sample([0], guidance=np.inf), "finite"),
         (constant_flow, lambda f: f.sample([0], guidance=1e39), "at most 1e"),
@@ -389,6 +404,11 @@ def test_networks_that_are_none_of_a_flows():
             constant_flow,
             lambda f: f.interpolate(np.zeros((1, 2)), np.zeros((1, 2)), points=2.5),
             "points=2.5",
+        ),
+        (
+            constant_flow,
+            lambda f: f.interpolate(np.zeros((2, 2)), np.zeros(2)),
+            r"expects b of shape \[batch, 2\]",
         ),
         (constant_flow, lambda f: f.sample([0, 1], count=3), "leave count out"),
         (constant_flow, lambda f: f.decode(np.zeros((2, 3))), r"\[count, 2\]"),
@@ -423,6 +443,8 @@ def test_networks_that_are_none_of_a_flows():
             "num_classes=",
         ),
         (constant_flow, lambda f: f.fit(VECTORS[:, :2]), "Received: None"),
+        (constant_flow, lambda f: f.fit(VECTORS[:, :2], 1), "y=1, one for all"),
+        (constant_flow, lambda f: f.fit(VECTORS[:, :2], np.int64(1)), "one for all"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(make, ask, message):

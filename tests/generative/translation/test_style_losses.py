@@ -63,7 +63,15 @@ def test_objective_against_numpy():
     assert float(loss) == pytest.approx(2 * content + 3 * style + 5 * variation, rel=1e-4)
 
 
-@pytest.mark.parametrize("weights", [(-1, 1, 0), (1, 1, -0.1), (0, 0, 1)])
-def test_weights_that_ask_for_nothing_are_refused(weights):
-    with pytest.raises(ValueError, match=f"total_variation_weight={weights[2]}"):
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ((-1, 1, 0), "content_weight=-1"),
+        ((1, 1, -0.1), "total_variation_weight=-0.1"),
+        ((1, float("nan"), 0), "style_weight=nan"),
+        ((0, 0, 1), "content_weight=0, style_weight=0"),
+    ],
+)
+def test_weights_that_ask_for_nothing_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
         checked_weights(*weights)
