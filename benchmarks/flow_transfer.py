@@ -8,7 +8,10 @@ network of the same size and see mirror images. The kernel distance of samples t
 photographs is taken on two networks, which took no part in any training.
 
     python benchmarks/flow_transfer.py --choose --target tulip   # a grid, on another class
-    python benchmarks/flow_transfer.py
+    python benchmarks/flow_transfer.py --source-seconds 1500
+
+`--guidance` samples away from what the source learnt: of tulips after 500 steps of `all` at a rate
+of 3e-4 the distance was 0.65 without, and 0.66, 0.66, 0.68 and 0.70 at 1.5, 2, 3 and 4.
 """
 
 import argparse
