@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -235,7 +235,7 @@ def _unit(features: Any) -> tf.Tensor:
 def _checked_weights(weights: Sequence[float] | None, layers: Sequence[str]) -> list[float]:
     if weights is None:
         return [1.0] * len(layers)
-    found = list(weights)
+    found = list(weights) if isinstance(weights, Iterable) else [weights]
     if len(found) != len(layers) or not all(map(is_weight, found)) or not sum(found):
         raise ValueError(
             "weights must be one number for each layer, none negative and not all zero. "

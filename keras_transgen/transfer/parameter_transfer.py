@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_transgen.training.counts import check_weights
 from keras_transgen.transfer.fine_tuning import FineTuning
 from keras_transgen.transfer.heads import dense_of
 from keras_transgen.transfer.schedules import (
@@ -112,6 +113,7 @@ class ParameterTransfer(FineTuning):
                 "gradual_unfreezing must be a share of the training, in (0, 1]. "
                 f"Received: gradual_unfreezing={gradual_unfreezing}"
             )
+        check_weights(weight_decay=weight_decay)
         super().__init__(
             backbone,
             num_classes,

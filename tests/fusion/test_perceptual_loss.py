@@ -120,6 +120,8 @@ def test_layers_of_a_saved_model(tmp_path):
         ({"layers": ["halve"]}, r"Did you mean one of \['half'\].*Received: \['halve'\]"),
         ({"layers": ["half"], "weights": [1.0, 2.0]}, "one number for each layer"),
         ({"layers": ["half"], "weights": [0.0]}, "not all zero"),
+        ({"layers": ["half"], "weights": [float("nan")]}, "none negative"),
+        ({"layers": ["half"], "weights": -1.0}, r"weights=\[-1.0\]"),
         ({"layers": ["half"], "value_range": (1.0, 0.0)}, "low < high"),
     ],
 )

@@ -148,6 +148,7 @@ def test_probe_where_the_head_allows_it():
         ({"layer_decay": 0.0}, "layer_decay must be in"),
         ({"layer_decay": 1.5}, "layer_decay must be in"),
         ({"gradual_unfreezing": 0.0}, "share of the training"),
+        ({"weight_decay": float("nan")}, "from 0 up.*weight_decay=nan"),
         ({"warm_up": 1.0}, "warm_up must be in"),
         ({"label_smoothing": 1.0}, "label_smoothing must be in"),
         ({"learning_rate": -1.0}, "learning_rate must be 'auto', or a number above zero"),
