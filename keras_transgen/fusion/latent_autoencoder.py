@@ -563,6 +563,8 @@ class LatentAutoencoder(AdversarialModel):
 
     def serving_endpoints(self, input_signature: Any = None) -> dict[str, Endpoint]:
         """`encode` (images to `latents`), `decode` (back), `reconstruct`; `codes` with levels."""
+        # It would answer in the scale of latents that were never measured.
+        self.check_standardized()
         functions = self._functions
         images = examples_spec(self.example_shape, input_signature)
         latents = tf.TensorSpec([None, *self.latent_shape], tf.float32, "latents")

@@ -1,5 +1,7 @@
 """LatentAutoencoder: the harness, its loss by hand, the scale of its latents, what it refuses."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -353,6 +355,9 @@ def test_latents_without_a_scale_are_refused():
         model.encode(IMAGES)
     with pytest.raises(ValueError, match="not measured since"):
         model.decode(np.zeros((1, 2, 2, 2)))
+    with pytest.raises(ValueError, match="not measured since"):
+        model.export("nowhere")
+    assert not Path("nowhere").exists()
     model.standardize(IMAGES)
     with pytest.raises(ValueError, match=r"\[count, 2, 2, 2\].*\[1, 3, 2, 2\]"):
         model.decode(np.zeros((1, 3, 2, 2)))
@@ -365,7 +370,7 @@ def test_latents_without_a_scale_are_refused():
 
 
 def test_images_that_give_no_scale_are_refused():
-    model = LatentAutoencoder(**SMALL)
+    model = LatentAutoencoder(**SMALL, ema_decay=None)
     broken = IMAGES.copy()
     broken[3, 1, 1] = np.nan
     wide = tf.data.Dataset.from_tensors(IMAGES * 7.0)
