@@ -128,7 +128,7 @@ def test_the_file_holds_no_more_than_it_needs():
 
 
 def test_an_untrained_autoencoder_is_refused():
-    with pytest.raises(ValueError, match="never measured"):
+    with pytest.raises(ValueError, match="not measured since"):
         LatentFlow(LatentAutoencoder((8, 8, 1), width=4))
     flow = LatentFlow(LatentCodec((8, 8, 1), latent_channels=2, width=4), **small())
     with pytest.raises(ValueError, match="train the autoencoder first"):

@@ -405,11 +405,6 @@ def test_networks_that_are_none_of_a_flows():
             lambda f: f.interpolate(np.zeros((1, 2)), np.zeros((1, 2)), points=2.5),
             "points=2.5",
         ),
-        (
-            constant_flow,
-            lambda f: f.interpolate(np.zeros((2, 2)), np.zeros(2)),
-            r"expects b of shape \[batch, 2\]",
-        ),
         (constant_flow, lambda f: f.sample([0, 1], count=3), "leave count out"),
         (constant_flow, lambda f: f.decode(np.zeros((2, 3))), r"\[count, 2\]"),
         (constant_flow, lambda f: f.encode(np.zeros((2, 2)), [0]), "2 examples, 1 conditions"),
