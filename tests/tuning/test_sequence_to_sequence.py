@@ -146,7 +146,7 @@ def test_values_become_the_model_they_name():
     [
         ({"space": {"target_vocabulary": [TARGET]}}, "no such hyperparameter"),
         ({"space": {"label_smoothing": 1.0}}, r"label_smoothing must be a number in \[0, 1\)"),
-        ({"space": {"batch_tokens": 0}}, "batch_tokens must be a whole number"),
+        ({"space": {"batch_tokens": 0}}, "'batch_tokens' must be whole numbers"),
         ({"space": {"copying": [False, True]}}, "copying needs one vocabulary"),
         ({"copying": True}, "goes into space="),
         ({"score": "rouge"}, r"score must be one of \('loss', 'bleu'\)"),
