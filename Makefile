@@ -17,7 +17,7 @@ done; exit $$failed
 endef
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-long test-fast lint types imports bench format dist docs clean help
+.PHONY: demo test test-slow test-long lint types imports bench format dist docs clean help
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,16 +34,17 @@ $(READY): pyproject.toml
 demo: $(READY) ## Set up and run the main job on the embedded data; results under runs/demo/
 	$(BIN)/keras-transgen demo --output runs/demo
 
-test: TESTS := not long
-test: $(READY) ## Set up and run the tests; the long ones (clusters, kills, notebooks): test-long
+test: TESTS := not slow and not long
+test: $(READY) ## Set up and run the tests, but for test-slow and test-long
+	$(IN_PARTS)
+
+test-slow: TESTS := slow and not long
+test-slow: $(READY) ## Tests of seconds each, examples of docstrings among them; .ci/run takes them, too
 	$(IN_PARTS)
 
 test-long: TESTS := long
 test-long: $(READY) ## What takes processes of its own, whole pages and notebooks
 	$(IN_PARTS)
-
-test-fast: $(READY) ## The tests that take seconds
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not long"
 
 lint: $(READY) ## Lint and format check, types, and who may import whom
 	$(BIN)/ruff check .

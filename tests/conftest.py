@@ -39,7 +39,8 @@ _finished_files = itertools.count(1)
 def pytest_collection_modifyitems(config, items):
     """Mark as long what the core's models prove for others.
 
-    Among several processes, files with the most slow tests come first: so none ends up alone.
+    Among several processes, files with the most slow tests come first, then those with the most: so
+    none ends up alone.
     """
     for item in items:
         if is_proven_by_the_core(item):
@@ -50,7 +51,8 @@ def pytest_collection_modifyitems(config, items):
             for item in items
             if item.get_closest_marker("slow") or item.get_closest_marker("long")
         )
-        items.sort(key=lambda item: -slow[item.path])
+        count = collections.Counter(item.path for item in items)
+        items.sort(key=lambda item: (-slow[item.path], -count[item.path], str(item.path)))
 
 
 def pytest_collection_finish():

@@ -141,6 +141,7 @@ def tags(folder) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_callbacks(case, tmp_path):
     # No epoch improves on the first by so much: the rate falls, and then the run ends.

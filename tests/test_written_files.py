@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import keras_transgen
 
 PACKAGE = Path(keras_transgen.__file__).parent
@@ -60,6 +62,7 @@ def _is_model(call):
     return ast.unparse(call.func.value) in {"model", "made", "vae", "gan", "best", "super()"}
 
 
+@pytest.mark.slow
 def test_every_file_is_written_whole():
     found = {
         f"{file.relative_to(PACKAGE).as_posix()}:{line}"

@@ -125,6 +125,7 @@ def trained(folder, jit_compile=False):
     return [weight.numpy() for weight in model.trainable_weights]
 
 
+@pytest.mark.slow
 def test_training_under_xla_and_on_two_replicas(sound, two_replicas):
     plain, compiled = trained(sound), trained(sound, jit_compile=True)
     with two_replicas.scope():

@@ -176,6 +176,7 @@ writer.finish()
 """
 
 
+@pytest.mark.slow
 def test_killed_writer(tmp_path):
     """A real SIGKILL: the finished blocks are there, and no cache is."""
     folder = tmp_path / "features"
@@ -200,6 +201,7 @@ def test_killed_writer(tmp_path):
     np.testing.assert_array_equal(stored[:, 0], np.repeat(np.arange(0, 400, 2), 2))
 
 
+@pytest.mark.slow
 def test_full_disk(tmp_path):
     """A process that may write no more than 64 KiB a file meets what a full disk gives."""
     script = textwrap.dedent(

@@ -149,6 +149,7 @@ def test_a_layer_that_the_weights_do_not_fill(units, honest, tmp_path):
         load_model(rewritten(honest, tmp_path / "evil.keras", change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [

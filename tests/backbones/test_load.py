@@ -97,6 +97,7 @@ def test_digits_are_small_and_their_training_is_on_record():
     assert record["script"] == "benchmarks/train_digits_backbone.py"
 
 
+@pytest.mark.slow
 def test_a_linear_probe_on_ten_labels_a_class():
     """scikit-learn's digits were scanned by others with another device than the training data."""
     data = load_digits()

@@ -59,6 +59,7 @@ def rewritten(file: Path, change) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_file_stands_alone(folder, home, tmp_path):
     backbone = SavedModelBackbone(folder, trainable=True)
     model = trained(backbone)

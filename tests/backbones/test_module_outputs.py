@@ -85,6 +85,7 @@ def test_named_tuples_are_dicts():
     assert select_output(point(1, 2), "y") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("key", ["note", "onset", "contour"])
 def test_basic_pitch_as_it_is(shared_folder, key):

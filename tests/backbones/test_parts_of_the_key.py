@@ -169,6 +169,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_each_setting_and_the_data_count(tmp_path):
     made = network()
     names = set()
@@ -251,6 +252,7 @@ DELTAS = {
 }
 
 
+@pytest.mark.slow
 def test_each_part_of_a_delta_counts(tmp_path):
     for repeated in (False, True):
         for part, make in DELTAS.items():

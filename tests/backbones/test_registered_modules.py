@@ -4,6 +4,8 @@ import ast
 import sys
 from pathlib import Path
 
+import pytest
+
 import keras_transgen
 from keras_transgen.backbones.registered_modules import import_classes, registered_modules
 
@@ -20,6 +22,7 @@ def registers(decorator: ast.expr) -> bool:
     return ast.unparse(called).rsplit(".", 1)[-1] == "register_keras_serializable"
 
 
+@pytest.mark.slow
 def test_what_is_found_in_the_text_is_what_the_source_registers():
     found = {}
     for path, tree in sources():

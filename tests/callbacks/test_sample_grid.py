@@ -76,6 +76,7 @@ def test_tensorboard_receives_the_mosaic(tmp_path):
     assert (picture == 255).all()
 
 
+@pytest.mark.slow
 def test_a_model_of_classes_draws_each_in_its_row_by_its_name(tmp_path):
     flow = ktg.FlowMatching((8, 8, 1), class_names=["ant", "bee", "cat"], width=4)
     of_two = ktg.FlowMatching((8, 8, 1), class_names=["dog", "eel"], width=4)
@@ -112,6 +113,7 @@ def test_what_a_model_of_conditions_must_be_told_is_said_before_it_trains(tmp_pa
         model.sample(4)
 
 
+@pytest.mark.slow
 def test_samples_are_asked_for_with_further_arguments(tmp_path):
     flow = ktg.FlowMatching((8, 8, 1), 3, width=4)
     for weight in flow.trainable_weights:

@@ -66,6 +66,7 @@ def test_conditions_are_handed_to_the_model():
     assert model.asked[0][0] is condition
 
 
+@pytest.mark.slow
 def test_a_trained_generator_is_nearer_than_a_fresh_one():
     from keras_transgen.generative.adversarial.gan import GAN
 

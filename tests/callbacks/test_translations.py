@@ -10,6 +10,7 @@ def model():
     return ktg.SequenceToSequence(vocabulary, num_layers=1, model_dim=8, num_heads=2, seed=0)
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_what_the_model_writes(tmp_path, capsys):
     translator = model()
     show = ktg.callbacks.Translations(ENGLISH, GERMAN, 2, tmp_path, max_tokens=4, beam_width=2)

@@ -64,6 +64,7 @@ def test_a_registered_delta_is_a_method_and_any_other_word_is_none(monkeypatch, 
     assert "of_my_own" in result.output
 
 
+@pytest.mark.slow
 def test_transfer_writes_the_model_the_report_and_the_figures(digit_folder, tmp_path):
     output = tmp_path / "out"
     report = run_transfer("digits", digit_folder, image_size=8, output=output)

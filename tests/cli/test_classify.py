@@ -42,6 +42,7 @@ def pixels_of(files):
     return np.stack([np.asarray(Image.open(file))[..., None] / np.float32(255) for file in files])
 
 
+@pytest.mark.slow
 def test_files_and_folders_together(model_file, digit_folder, tmp_path):
     single = digit_folder / "four" / "03.png"
     output = tmp_path / "new" / "answers.csv"
@@ -59,6 +60,7 @@ def test_files_and_folders_together(model_file, digit_folder, tmp_path):
     assert [path.name for path in output.parent.iterdir()] == ["answers.csv"]
 
 
+@pytest.mark.slow
 def test_chunks_are_in_order(model_file, digit_folder, tmp_path):
     """72 images in chunks of 8 are the same rows as in one."""
     run_classify(model_file, [digit_folder], output=tmp_path / "a.csv", batch_size=1)
@@ -158,6 +160,7 @@ def test_a_model_of_images_without_a_record(tmp_path, digit_folder):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_models_of_other_kinds_without_a_record(tmp_path):
     waves = save_waves(tmp_path / "waves")
     save_sequences(tmp_path / "fasta", length=24)
@@ -275,6 +278,7 @@ def test_options_that_contradict_the_model(tmp_path):
         run_classify(tmp_path / "text.keras", [tmp_path / "fasta"])
 
 
+@pytest.mark.slow
 def test_a_broken_recording_leaves_no_half_file(tmp_path):
     waves = save_waves(tmp_path / "waves")
     sound = save_network(tmp_path / "s.keras", (None, 1), keras.layers.Conv1D(4, 8))

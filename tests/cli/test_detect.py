@@ -241,6 +241,7 @@ def test_categories_of_another_file_are_refused(scenes, tmp_path):
         boxed_data(part, BoxedPart(tmp_path / "other.json", images))
 
 
+@pytest.mark.slow
 def test_a_classifier_tells_what_is_in_the_boxes(detector_file, scenes, tmp_path):
     """One that goes by brightness alone, with crops that are cut out by hand."""
     sums = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])

@@ -48,6 +48,7 @@ def test_a_backbone_of_texts(shown, tmp_path):
     assert said["use"].endswith("letters TABLE --text COLUMN --label COLUMN")
 
 
+@pytest.mark.slow
 def test_a_network_of_keras_and_a_name_with_spaces(shown, tmp_path, monkeypatch):
     network = save_network(tmp_path / "my waves.keras", (None, 1), keras.layers.Conv1D(4, 8))
     waves = save_waves(tmp_path / "waves")

@@ -90,6 +90,7 @@ def test_fasta_is_counted_alike_in_training_and_in_use(sequences, fasta, tmp_pat
     assert again["classes"] == list(CLASSES)
 
 
+@pytest.mark.slow
 def test_a_table_is_counted_as_fasta_is(sequences, table, tmp_path):
     options = {"kmers": 2, "text": "letters", "label": "kind"}
     report = run_transfer(table, output=tmp_path / "out", validation=table, **options)

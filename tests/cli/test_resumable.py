@@ -267,6 +267,7 @@ def test_a_search_that_is_stopped_goes_on(tmp_path, digit_folder):
     assert len([row for row in report["trials"] if row["score"] is not None]) == 3
 
 
+@pytest.mark.slow
 def test_steps_and_minutes_end_a_training(digit_folder, tmp_path, capsys):
     options = {"model": "vae", "image_size": 8, "color": "grayscale", "batch_size": 8}
     made = run_train(str(digit_folder), steps=11, output=tmp_path / "steps", **options)
@@ -285,6 +286,7 @@ def test_steps_of_a_transfer(digit_folder, tmp_path):
     assert int(ktg.load_model(tmp_path / "model.keras").progress.step.numpy()) in (0, 3)
 
 
+@pytest.mark.slow
 def test_previews_of_translations(digit_folder, tmp_path):
     from keras_transgen.cli.translate_train import run_train as run_translate
 
@@ -435,6 +437,7 @@ def test_how_many_epochs_there_are(tmp_path, screen):
     assert run(minutes=1, steps=14).epochs(None, 7, 20) == 2
 
 
+@pytest.mark.slow
 def test_the_old_name_of_the_size(digit_folder, tmp_path, capsys):
     made = run_train(
         str(digit_folder), size=8, color="grayscale", steps=1, batch_size=8, output=tmp_path

@@ -100,6 +100,7 @@ def spectrum(channel=True):
     return layers if channel else [keras.layers.Reshape((-1, 1)), *layers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [True, False])
 @pytest.mark.parametrize("seconds", [None, 0.25])
 def test_a_folder_of_recordings(tmp_path, channel, seconds):
@@ -145,6 +146,7 @@ def convolution():
     return [keras.layers.Conv1D(16, 5, padding="same", activation="relu")]
 
 
+@pytest.mark.slow
 def test_a_fasta_file_a_class(tmp_path):
     written = save_sequences(tmp_path / "fasta")
     network = save_network(tmp_path / "dna.keras", (None, 4), *convolution())
@@ -214,6 +216,7 @@ def test_sequences_as_tokens(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_images_with_flips_and_a_classifier(digit_folder, tmp_path):
     report = run_transfer(
         "digits",
@@ -237,6 +240,7 @@ def test_images_with_flips_and_a_classifier(digit_folder, tmp_path):
         assert row["precision"] == pytest.approx(confusion[index, index] / max(predicted, 1))
 
 
+@pytest.mark.slow
 def test_layers_of_the_network(digit_folder, tmp_path):
     names = ktg.load_backbone("digits").layer_names()[-2:]
     run_transfer("digits", digit_folder, image_size=8, layers=",".join(names), output=tmp_path)

@@ -44,6 +44,7 @@ def extracted(source, digit_folder, tmp_path, **options):
         return file["features"], str(file["digest"])
 
 
+@pytest.mark.slow
 def test_a_network_that_rescales_is_read(digit_folder, features, tmp_path):
     source = saved("rescales", tmp_path)
     backbone = ktg.load_backbone(source)
@@ -75,6 +76,7 @@ def test_an_unknown_range_is_asked_for(command, digit_folder, tmp_path):
     assert not out.with_suffix(".npz").exists()
 
 
+@pytest.mark.slow
 def test_the_range_is_said(digit_folder, features, tmp_path):
     known, _ = extracted(saved("unknown", tmp_path), digit_folder, tmp_path, value_range="0,1")
     np.testing.assert_allclose(known, features, atol=1e-5)
@@ -90,6 +92,7 @@ def test_the_range_is_said(digit_folder, features, tmp_path):
     assert model.input_contract.value_range == (-1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_convention_is_said(digit_folder, features, tmp_path):
     source = saved("takes -1 to 1", tmp_path)
     found, digest = extracted(source, digit_folder, tmp_path, preprocessing="tf")

@@ -42,6 +42,7 @@ def network():
     return keras.Sequential([keras.Input((8, 8, 3)), *layers], name="small")
 
 
+@pytest.mark.slow
 def test_every_way_of_reading_names_the_file(folder):
     data = image_folder(folder, 8, 2)
     whole = image_folder(folder, 8, 2)

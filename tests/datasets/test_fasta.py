@@ -88,6 +88,7 @@ def test_promoters_of_e_coli(shared_folder):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_proteins_and_the_masks_of_their_structure(shared_folder, tmp_path):
     with zipfile.ZipFile(

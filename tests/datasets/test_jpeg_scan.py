@@ -150,6 +150,7 @@ def test_a_damaged_header_is_named_by_the_quick_check(tmp_path):
         image_folder(tmp_path, 8, labelled=False)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_real_photographs_are_whole(shared_folder):
     folders = ("ants_bees/val", "facades_pairs_128/val", "bccd_400")

@@ -201,6 +201,7 @@ def test_without_mido_the_extra_is_named(tmp_path, monkeypatch):
             call()
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_chorales(shared_folder, tmp_path):
     folder = shared_folder / "data/jsb_chorales"

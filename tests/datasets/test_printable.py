@@ -13,6 +13,7 @@ def test_what_is_written_stays(text):
     assert printable(text) == text
 
 
+@pytest.mark.slow
 def test_nothing_that_acts_is_left():
     kinds = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     acting = [chr(code) for code in range(sys.maxunicode + 1)]

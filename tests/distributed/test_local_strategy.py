@@ -19,6 +19,7 @@ losses.append(model.fit(data, epochs=2, verbose=0).history["loss"][-1])
 """
 
 
+@pytest.mark.slow
 def test_a_cell_run_again_and_again_trains():
     """With `tf.distribute.MirroredStrategy(...)` in its place, the third run fails."""
     seen = {

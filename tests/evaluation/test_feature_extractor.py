@@ -175,6 +175,7 @@ def test_grey_and_colour_images_in_turn():
     np.testing.assert_allclose(extracted(extractor, colour), grey, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_backbone_by_its_name():
     images = np.random.default_rng(0).uniform(size=(2, 8, 8, 1)).astype("float32")
     (named,) = FeatureExtractor("digits").batches(images)

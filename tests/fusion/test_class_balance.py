@@ -25,6 +25,7 @@ def clouds(counts, seed=0):
 ROWS, LABELS = clouds((60, 40, 5))
 
 
+@pytest.mark.slow
 def test_real_rows_come_first_and_samples_lie_in_their_classes():
     x, y = balance_classes(ROWS, LABELS, latent_dim=3, epochs=90, seed=0, verbose=0)
     np.testing.assert_array_equal(x[:105], ROWS)
@@ -37,6 +38,7 @@ def test_real_rows_come_first_and_samples_lie_in_their_classes():
         assert (np.abs(apart)[[0, 1, 3]] < 0.6 * ROWS.std(axis=0)[[0, 1, 3]]).all()
 
 
+@pytest.mark.slow
 def test_unlabelled_rows_tell_where_a_class_of_five_lies_and_how_wide_it_is():
     """The five are all at one end of their class; the samples are not."""
     many, theirs = clouds((300, 300, 300), seed=1)
@@ -80,6 +82,7 @@ def test_samples_are_of_the_mixture_of_posteriors():
         assert (np.abs(rows.mean(axis=0) - expected) < 4.0 * rows.std(axis=0) / 3000**0.5).all()
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_rows_whatever_keras_own_seed_is():
     def called(seed, of_keras):
         keras.utils.set_random_seed(of_keras)

@@ -185,6 +185,7 @@ def test_additions_reach_attention():
     assert any("attention" in path for path in kernels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", ["small", pytest.param("patch_transformer", marks=pytest.mark.long)]
 )
@@ -207,6 +208,7 @@ def test_merged_samples_as_unmerged(network):
     np.testing.assert_allclose(again.sample(labels, steps=2, seed=0), samples, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_file_trains_on(method, tmp_path):
     new = fitted(transfer_flow(trained(), method, num_classes=4), IMAGES, NEW)
@@ -224,6 +226,7 @@ def test_file_trains_on(method, tmp_path):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_export_samples_the_same(tmp_path):
     new = fitted(transfer_flow(trained(), "lora", num_classes=4), IMAGES, NEW)
     new.export(tmp_path / "sampler")
@@ -345,6 +348,7 @@ def test_encoders_of_conditions_come_along():
     assert new.condition_scale.adapted
 
 
+@pytest.mark.slow
 def test_latent_flows():
     keras.utils.set_random_seed(1)
     flow = LatentFlow(
@@ -364,6 +368,7 @@ def test_latent_flows():
     np.testing.assert_allclose(merged, new.sample([3, 0], steps=2, seed=0), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["all", "conditioning"])
 def test_an_alignment_can_be_asked_for_anew(method):
     aligned = {"align_with": "digits", "align_layer": "convolution"}

@@ -71,6 +71,7 @@ QUANTIZED = ModelCase(
 CASES = {"autoencoder": CASE, "quantised": QUANTIZED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
@@ -110,6 +111,7 @@ def autoencoder(**kwargs):
     return LatentAutoencoder(perceptual_loss=loss, ema_decay=None, **settings)
 
 
+@pytest.mark.slow
 def test_losses_by_hand():
     weights = {"pixel_weight": 0.7, "perceptual_weight": 1.5, "kl_weight": 0.3}
     model = autoencoder(adversarial_weight=0.2, adversarial_start=0, **weights)
@@ -148,6 +150,7 @@ def test_the_discriminator_takes_part_from_its_step_on():
         assert abs(weight.numpy() - old).max() < 2 * 2 * 2e-4
 
 
+@pytest.mark.slow
 def test_learns_to_reconstruct_without_network_and_discriminator():
     images, _ = ktg.datasets.load_digits()
     images = images[:512]
@@ -164,6 +167,7 @@ def test_learns_to_reconstruct_without_network_and_discriminator():
 # Quantised latents
 
 
+@pytest.mark.slow
 def test_latents_are_rounded_to_levels_by_hand():
     model = LatentAutoencoder(**SMALL, levels=4, ema_decay=None, pixel_weight=2.0)
     raw = np.tanh(np.asarray(model.codec.encoder(IMAGES)))
@@ -211,6 +215,7 @@ def test_quantized_latents_learn_to_reconstruct():
         assert set(np.unique(model.codes(images)[..., channel])) >= {0, 1, 2, 3, 4}, channel
 
 
+@pytest.mark.slow
 def test_a_flow_learns_quantized_latents(tmp_path):
     model = LatentAutoencoder(**SMALL, levels=5, seed=0)
     model.standardize(IMAGES)
@@ -233,6 +238,7 @@ def test_what_has_no_codes_says_so():
 # The scale of the latents
 
 
+@pytest.mark.slow
 def test_latents_are_standardised_by_what_numpy_measures():
     model = LatentAutoencoder(**SMALL)
     model.standardize(IMAGES)
@@ -261,6 +267,7 @@ def test_a_data_set_and_bytes_are_measured_alike():
     np.testing.assert_allclose(model.codec.scale.mean.numpy(), raw.mean((0, 1, 2)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_copy_has_the_averaged_weights():
     model = LatentAutoencoder(**SMALL)
     for average in model.average.averages:
@@ -288,6 +295,7 @@ def test_a_copy_of_a_frozen_copy_is_frozen():
     assert codec.trainable_weights
 
 
+@pytest.mark.slow
 def test_an_exported_model_gives_the_same(tmp_path):
     model = LatentAutoencoder(**SMALL)
     model.standardize(IMAGES)
@@ -398,6 +406,7 @@ class Interrupted(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_training_that_moves_the_latents_forgets_their_scale(tmp_path):
     model = LatentAutoencoder(**SMALL)
     model.compile(keras.optimizers.SGD(0.5), jit_compile=False)

@@ -49,6 +49,7 @@ def test_model(name, check, tools):
     check(CASES[name], tools)
 
 
+@pytest.mark.slow
 def test_is_flow_matching_on_latents_between_encoder_and_decoder():
     """The same run by hand: latents of images and their mirror images, then the decoder."""
     codec = known_codec()
@@ -90,6 +91,7 @@ def test_is_flow_matching_on_latents_between_encoder_and_decoder():
     np.testing.assert_allclose(way[0, 0], flow.decode(noise[:1], LABELS[:1], steps=3)[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_data_sets_bytes_and_held_out_images():
     codec = known_codec()
     pixels = np.round((IMAGES + 1) * 127.5).astype("uint8")

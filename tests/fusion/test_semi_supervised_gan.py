@@ -208,6 +208,7 @@ def test_samples_lie_in_the_range_and_are_the_seeds():
     assert not np.array_equal(samples, model.sample(7, seed=4))
 
 
+@pytest.mark.slow
 def test_names_of_classes():
     names = np.array(["b", "a"])[np.arange(12) % 2]
     model = SemiSupervisedGAN(2, (5,), 3, width=2)
@@ -245,6 +246,7 @@ def test_a_fit_watches_the_game():
         model.fit(abs(VECTORS) + 1.0, LABELS, verbose=0)
 
 
+@pytest.mark.slow
 def test_rows_that_all_have_labels_play_no_game_and_it_is_told():
     model = SemiSupervisedGAN(3, (5,), 3, width=2)
     model.compile(jit_compile=False)
@@ -256,6 +258,7 @@ def test_rows_that_all_have_labels_play_no_game_and_it_is_told():
         model.fit(VECTORS[:12], LABELS[:12], verbose=0)
 
 
+@pytest.mark.slow
 def test_weights_that_were_given_stay():
     """Built networks start from the data, unless they were given weights."""
     model = SemiSupervisedGAN(3, (5,), 3, width=2)
@@ -278,6 +281,7 @@ def test_weights_that_were_given_stay():
     assert all((gain.numpy() != 1.0).any() for gain in gains)
 
 
+@pytest.mark.slow
 def test_rows_without_any_label_are_told_of():
     model = SemiSupervisedGAN(3, (5,), 3, width=2)
     model.compile(jit_compile=False)
@@ -375,6 +379,7 @@ def test_what_it_refuses_to_learn_from():
         model.fit(later, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_class_without_labels_is_told_of():
     model = SemiSupervisedGAN(5, (5,), 3, width=2)
     model.compile(jit_compile=False)

@@ -11,6 +11,7 @@ from tests.served import served
 SEED = np.int64(3)
 
 
+@pytest.mark.slow
 def test_feature_vae(tmp_path):
     model = tiny(num_classes=3)
     model.adapt(FEATURES)
@@ -38,6 +39,7 @@ def test_feature_gan(tmp_path):
     np.testing.assert_allclose(made, model.sample(labels, seed=3), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pretrained_vae(tmp_path):
     model = PretrainedVAE("digits", (8, 8, 1), latent_dim=2)
     images = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")

@@ -21,6 +21,7 @@ def conditional(**options):
     )
 
 
+@pytest.mark.slow
 def test_a_vae_takes_lists_at_every_method():
     vae = ktg.VAE((8, 8, 1), 2, seed=0)
     vae.fit(list(IMAGES), validation_data=IMAGES.tolist(), verbose=0)
@@ -41,6 +42,7 @@ def test_a_gan_judges_lists():
     np.testing.assert_allclose(gan.discriminate(list(IMAGES)), gan.discriminate(IMAGES), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "labels",
     [WORDS, WORDS.tolist(), pd.Series(WORDS), pd.Series(WORDS).astype("category")],
@@ -62,6 +64,7 @@ def test_names_are_the_numbers_of_their_classes(labels, tmp_path):
     np.testing.assert_array_equal(loaded.sample(["ant"], seed=1), cgan.sample([0], seed=1))
 
 
+@pytest.mark.slow
 def test_one_hot_conditions_are_classes():
     rows = conditional(num_classes=3)
     rows.fit(IMAGES, np.eye(3)[LABELS], verbose=0)
@@ -81,6 +84,7 @@ def test_unknown_names_are_refused():
         conditional(num_classes=3).sample(["ant"])
 
 
+@pytest.mark.slow
 def test_one_name_and_data_sets_say_what_to_do():
     import tensorflow as tf
 

@@ -153,6 +153,7 @@ def test_a_prior_of_one_s_own_is_saved(tmp_path):
     np.testing.assert_array_equal(loaded.sample(3, seed=0), vae.sample(3, seed=0))
 
 
+@pytest.mark.slow
 def test_a_backbone_as_encoder_stays_as_it_is(tmp_path):
     images, _ = ktg.datasets.load_digits()
     backbone = ktg.load_backbone("digits")

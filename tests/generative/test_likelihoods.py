@@ -194,6 +194,7 @@ def test_wrong_arguments(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_gaussian_gradient_reaches_sigma():
     likelihood = prepared(Gaussian())
     x = np.full((2, *SHAPE), 2.0, "float32")

@@ -120,6 +120,7 @@ def test_weights_given_to_a_generator_are_what_predicts_and_is_exported(tmp_path
     np.testing.assert_allclose(found, trained.predict(latent, verbose=0), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_averages_stay_where_training_moved_the_weights(jit_compile, tmp_path):
     import keras_transgen as ktg

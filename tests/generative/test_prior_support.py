@@ -73,6 +73,7 @@ def test_the_model_refuses_before_it_trains():
         ktg.VAE((4,), 3, prior=PARTIAL["half_normal"])
 
 
+@pytest.mark.slow
 def test_variables_of_a_prior_are_learned_and_saved(tmp_path):
     """The mean of the best normal prior is that of the posterior's means; here it moves there."""
     location, scale = tf.Variable([3.0, 3.0]), tf.Variable([1.0, 1.0], trainable=False)

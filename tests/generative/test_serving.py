@@ -194,6 +194,7 @@ def test_a_flow_refuses_no_steps(tmp_path):
         served(tmp_path, "sample", count=np.int32(2), seed=np.int64(0), steps=np.int32(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unlabelled", [0.0, 0.2])
 def test_flow_of_classes(unlabelled, tmp_path):
     model = moved_flow((5,), 3, embedding_dim=3, unlabelled_probability=unlabelled)

@@ -152,6 +152,7 @@ def test_free_bits_of_a_prior_without_units():
     assert logs["loss"] == pytest.approx(logs["reconstruction"] + 150.0, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_sample_weights():
     """Weights of 0 leave examples out; the mean is still over all."""
     weights = np.repeat([2.0, 0.0], 12).astype("float32")
@@ -179,6 +180,7 @@ def test_regularizers_count():
     assert logs["loss"] - logs["reconstruction"] - logs["kl"] == pytest.approx(extra, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_training_finds_the_likelihood():
     """Learned by gradients, the bound comes close to the truth it may not cross."""
     x = MODEL.data(2000)
@@ -199,6 +201,7 @@ def test_training_finds_the_likelihood():
 # Beta
 
 
+@pytest.mark.slow
 def test_a_schedule_sets_the_variable_every_step():
     vae = dense_vae(beta=LinearWarmup(4))
     vae.compile("adam", steps_per_execution=1, jit_compile=False)
@@ -229,6 +232,7 @@ def test_beta_can_be_assigned_between_compiled_steps():
 # fit
 
 
+@pytest.mark.slow
 def test_defaults_and_logs():
     images = IMAGES[..., :1]
     vae = image_vae()
@@ -277,6 +281,7 @@ def test_labelled_data_sets():
     assert np.isfinite(history["val_loss"]).all()
 
 
+@pytest.mark.slow
 def test_noise_differs_between_steps_and_comes_back_with_the_seed():
     def losses(seed):
         keras.utils.set_random_seed(0)

@@ -55,6 +55,7 @@ def test_other_suffixes_are_refused(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_neither_import_nor_a_figure_touches_pyplot_or_the_settings(tmp_path):
     code = """if True:
         import sys, types

@@ -31,6 +31,7 @@ def alone(folder, name, imports=(), **inputs):
     return [text.decode() for text in found["texts"].tolist()]
 
 
+@pytest.mark.slow
 def test_a_language_model_generates_as_in_python(tmp_path):
     model = disturbed(language_model())
     # What has been used is exported too, with the functions that it keeps.

@@ -49,6 +49,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
@@ -82,6 +83,7 @@ def test_log_likelihood_is_the_sum_of_single_predictions(positions):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positions", ["rotary", pytest.param("learned", marks=pytest.mark.long)])
 def test_the_loss_of_packed_texts_is_that_of_each_alone(positions):
     """Rows shared by documents, several lengths, padding: the mean over tokens is the same."""
@@ -142,12 +144,14 @@ def greedy(model, prompt, count):
 PROMPTS = ["to b", "", "the sea of t", "q", "or not to be "]
 
 
+@pytest.mark.slow
 def test_generation_from_caches_gives_the_tokens_of_the_whole_model(trained):
     found = trained.generate(PROMPTS, max_tokens=24, temperature=0.0)
     assert found == [greedy(trained, prompt, 24) for prompt in PROMPTS]
     assert len(set(found)) > 2
 
 
+@pytest.mark.slow
 def test_generation_goes_on_beyond_the_context():
     model = small(positions="learned", context_length=16)
     model.network.embedding.embeddings.assign(
@@ -157,6 +161,7 @@ def test_generation_goes_on_beyond_the_context():
     assert found == greedy(model, "to be", 60)
 
 
+@pytest.mark.slow
 def test_samples_by_hand(trained):
     """Token by token with the inverse of the cumulated probabilities, on the same numbers."""
     prompts = ["to ", "the "]
@@ -175,6 +180,7 @@ def test_samples_by_hand(trained):
         assert found[row] == expected
 
 
+@pytest.mark.slow
 def test_seeds_fix_samples_and_none_draws_afresh(trained):
     prompts = [""] * 8
     first = trained.generate(prompts, max_tokens=16, seed=1)
@@ -185,6 +191,7 @@ def test_seeds_fix_samples_and_none_draws_afresh(trained):
     assert trained.generate(prompts[:3], max_tokens=16, seed=1) == first[:3]
 
 
+@pytest.mark.slow
 def test_more_prompts_than_are_read_at_once(trained):
     prompts = [WORDS[place % 9] for place in range(70)]
     found = trained.generate(prompts, max_tokens=4, temperature=0.0)
@@ -209,6 +216,7 @@ def of_pieces():
     return model
 
 
+@pytest.mark.slow
 def test_prompt_and_continuation_read_as_one_text(of_pieces):
     prompts = ["one big", "one big ", "oneness"]
     found = of_pieces.generate(prompts, max_tokens=14, temperature=0.0)
@@ -239,6 +247,7 @@ def test_numbers_of_numpy_and_large_ones_are_numbers(trained):
     assert trained.generate(PROMPTS, seed=2**40, **given) == expected
 
 
+@pytest.mark.slow
 def test_short_trainings_are_not_compiled():
     model = small()
     model.fit(TEXTS, verbose=0)
@@ -263,6 +272,7 @@ def test_a_second_call_compiles_nothing(trained):
     assert counts == [each.experimental_get_tracing_count() for each in functions.values()]
 
 
+@pytest.mark.slow
 def test_a_model_learns_what_follows():
     """Texts that are one of two: the likelihoods become their shares."""
     texts = ["ab"] * 30 + ["cd"] * 10
@@ -321,6 +331,7 @@ def test_a_stream_is_read_in_other_windows_each_epoch():
     assert model._rows([stream.tolist()], False).shape == (25, 5)
 
 
+@pytest.mark.slow
 def test_two_replicas_with_unequal_lengths_are_one(two_replicas):
     rows = np.zeros((8, 33), "int32")
     rows[:4] = 5
@@ -343,6 +354,7 @@ def test_two_replicas_with_unequal_lengths_are_one(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_answer_as_one(two_replicas):
     """Inside of the strategy's scope and outside."""
 

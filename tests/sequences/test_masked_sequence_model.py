@@ -70,6 +70,7 @@ def test_the_loss_is_the_mean_over_what_is_hidden():
     assert measured["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_pretraining_learns_what_follows_what_and_its_network_is_a_backbone(tmp_path):
     # ACGT again and again from any of its letters: neighbours tell what is hidden.
     letters = (np.arange(24) + RNG.integers(0, 4, (64, 1))) % 4
@@ -88,6 +89,7 @@ def test_pretraining_learns_what_follows_what_and_its_network_is_a_backbone(tmp_
     assert loaded.evaluate(x, verbose=0, return_dict=True) == pytest.approx(after, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_lists_of_sequences_and_data_sets():
     model = tiny()
     several = [one_hot(RNG.integers(0, 4, length)) for length in (5, 9, 3, 7)]

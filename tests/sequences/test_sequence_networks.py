@@ -54,6 +54,7 @@ def test_as_a_backbone_whose_labels_have_several_lengths(network):
     assert measured["loss"] == pytest.approx(float(tf.reduce_mean(expected)), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_it_learns_labels_of_positions(network):
     rng = np.random.default_rng(0)

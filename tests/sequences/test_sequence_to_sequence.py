@@ -51,6 +51,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
@@ -96,6 +97,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_log_likelihood_is_the_sum_of_single_predictions(name):
     """Of pairs that share padded batches with longer ones."""
@@ -105,6 +107,7 @@ def test_log_likelihood_is_the_sum_of_single_predictions(name):
     np.testing.assert_allclose(model.log_likelihood(sources, targets), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_over_tokens():
     model = MODELS["two vocabularies"]()
     nats = -model.log_likelihood(SOURCES, TARGETS).sum()
@@ -129,6 +132,7 @@ def test_label_smoothing_is_the_cross_entropy_with_smoothed_labels():
     assert float(mean) == pytest.approx(plain, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_greedy_generation_gives_the_tokens_of_the_whole_model(name):
     model = MODELS[name]()
@@ -144,6 +148,7 @@ def test_greedy_generation_gives_the_tokens_of_the_whole_model(name):
     assert model.generate(sources, max_tokens=7) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("name", MODELS)
 def test_beam_search_finds_what_brute_force_finds(name, penalty):
@@ -169,6 +174,7 @@ def test_a_model_learns_to_turn_words_around():
     assert np.mean([one == other for one, other in zip(found, held_out[1])]) >= 0.95
 
 
+@pytest.mark.slow
 def test_copying_writes_letters_that_were_never_trained_on():
     """Names are copied, which a model without a pointer cannot write."""
     vocabulary = ktg.Vocabulary.characters(["abcdefghxyz"])

@@ -50,6 +50,7 @@ def test_texts_longer_than_the_context_are_cut():
     np.testing.assert_allclose(whole, cut, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_features_serve_a_classifier_alone_and_among_longer_texts(name, tmp_path):
     model = ktg.FeatureTransfer(ktg.load_backbone(MODELS[name]()), 2, seed=0)
@@ -63,6 +64,7 @@ def test_features_serve_a_classifier_alone_and_among_longer_texts(name, tmp_path
     np.testing.assert_allclose(again.predict(["bad"], verbose=0), alone, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
@@ -99,6 +101,7 @@ def test_its_parameters_are_tuned(make, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_file_of_a_model_is_a_backbone(tmp_path):
     model = language_model()
     model.save(tmp_path / "model.keras")

@@ -53,6 +53,7 @@ CASES = {
 DECODERS = ["transformer", "gru"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
@@ -68,6 +69,7 @@ def log_p_by_hand(model, text, z):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_loss_by_hand(decoder):
     """Means over texts of -log p(text|z) and of the KL, free bits by unit."""
@@ -105,6 +107,7 @@ def test_many_texts_are_read_by_length_and_answered_in_their_order():
     assert np.ptp(found, axis=0).min() > 1e-2
 
 
+@pytest.mark.slow
 def test_the_gap_by_hand():
     """What the vector of the text before costs, and the own one, told token by token."""
     model = disturbed()
@@ -138,6 +141,7 @@ def test_log_likelihood_is_importance_sampling():
     assert found[0] == pytest.approx(expected, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_decoding_gives_the_likeliest_tokens_of_the_whole_model(decoder):
     model = disturbed(decoder=decoder, num_layers=2)
@@ -186,6 +190,7 @@ def trained():
     return model
 
 
+@pytest.mark.slow
 def test_a_trained_model_reconstructs_and_its_vectors_say_something(trained):
     texts = WORDS[:4]
     assert trained.reconstruct(texts) == texts
@@ -239,6 +244,7 @@ def test_two_replicas_agree_on_the_units_that_count(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_two_replicas_answer_as_one(decoder, two_replicas):
     """Inside of the strategy's scope and outside."""

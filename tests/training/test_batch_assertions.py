@@ -78,6 +78,7 @@ def test_however_the_step_is_run(compiled):
         model.fit(as_data("data set", (GOOD,), (np.floor(GOOD * 255),)), verbose=0)
 
 
+@pytest.mark.slow
 def test_on_two_replicas(two_replicas):
     with two_replicas.scope():
         model = vae()
@@ -165,6 +166,7 @@ def test_labels_of_a_later_batch_of_a_transfer_model(kind, task, count, good, ba
         model.fit(as_data(kind, (GOOD, good), (NAN, good)), verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("batches", "message"),
     [

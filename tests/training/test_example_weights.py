@@ -50,6 +50,7 @@ def _trained(kind, *data, **kwargs):
     return np.concatenate([weight.numpy().ravel() for weight in model.head.weights])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["TransferModel", "FeatureTransfer"])
 def test_classes_left_out_weigh_one_and_both_weights_are_multiplied(kind):
     own = np.linspace(0.5, 2.0, 24).astype("float32")

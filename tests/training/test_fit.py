@@ -167,6 +167,7 @@ def test_one_optimizer_for_two_networks_is_refused():
         TwoPlayers().compile(generator_optimizer=adam, discriminator_optimizer=adam)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_end_of_data_of_unknown_length_counts_no_step(replicas, two_replicas):
     """Three batches an epoch; what is met at their end must not move an optimizer's counter."""

@@ -40,6 +40,7 @@ def run(folder=None, stop=None, shuffled=False):
     return [weight.numpy() for weight in model.weights]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffled", [False, "known length", "unknown length"])
 @pytest.mark.parametrize("stops", [(7,), (7, 8), (6, 7, 9), (8, 12, 13)])
 def test_however_often_it_is_stopped(tmp_path, stops, shuffled):

@@ -61,6 +61,7 @@ def test_dropout_masks_differ_between_replicas(two_replicas):
     assert abs((first == 0).mean() - 0.5) < 0.25
 
 
+@pytest.mark.slow
 def test_fresh_seeds_are_fixed_by_keras_and_given_ones_are_whole():
     drawn = []
     for _ in range(2):

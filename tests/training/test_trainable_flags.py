@@ -31,6 +31,7 @@ def freeze_groups(model):
     model.backbone.freeze_to(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [pytest.param("before fit", marks=pytest.mark.long), "after fit"])
 @pytest.mark.parametrize(
     "freeze", [freeze_head, freeze_first_layer, freeze_one_weight, freeze_groups]

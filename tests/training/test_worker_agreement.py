@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_transgen.training.worker_agreement import (
@@ -34,6 +35,7 @@ def test_versions_are_those_that_the_packages_say():
     assert versions["keras"] == keras.__version__
 
 
+@pytest.mark.slow
 def test_one_machine_has_nobody_to_agree_with(two_replicas):
     for strategy in (tf.distribute.get_strategy(), two_replicas):
         refuse_unequal_workers(strategy, {"anything": "at all"}, "start")

@@ -18,6 +18,7 @@ def _vae():
     return ktg.VAE((8, 8, 1), 2, encoder=encoder, decoder=keras.Sequential(layers), seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
 def test_auto_trains_as_without_compilation(steps_per_execution):
     plain, auto = _vae(), _vae()

@@ -59,6 +59,7 @@ def test_other_compressions_and_encryption(tmp_path):
         check_members(path, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "64 bits"])
 def test_a_directory_of_half_a_million_is_not_read(kind, tmp_path, monkeypatch):
     entry = b"PK\x01\x02" + bytes(42)

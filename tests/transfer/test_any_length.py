@@ -97,6 +97,7 @@ def cross_entropy(logits, labels):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
     ("network", "sequences"), [(text_network, TOKENS), (signal_network, SIGNALS)]
@@ -262,6 +263,7 @@ def test_padding_that_a_network_cannot_see_is_told():
         TransferModel(network, 2, preprocessing=words).fit(TEXTS, LABELS, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_arrays_of_words_are_texts(shuffle):
     words = keras.layers.TextVectorization(12)

@@ -132,6 +132,7 @@ def test_tflite(kind, tmp_path):
     np.testing.assert_allclose(answers["probabilities"], softmax, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_quantised_weights_make_a_smaller_file_that_agrees(tmp_path):
     model = ktg.TransferModel("digits", 10)
     images, _ = ktg.datasets.load_digits()

@@ -103,6 +103,7 @@ def test_generators_are_read_once_and_need_names():
         TransferModel(backbone(), 3).fit(generated(IMAGES, WORDS), verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [False, True])
 def test_what_needs_the_data_twice_keeps_the_batches_of_a_generator(words):
     def fitted(x, y, kind, **options):
@@ -172,6 +173,7 @@ def test_validation_data_may_be_a_generator_that_each_epoch_goes_through(kind):
         np.testing.assert_allclose(histories[0][name], values, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_yes_and_no_in_batches_and_data_of_unknown_rank():
     are_bees = LABELS == 1
     for kind in (FeatureTransfer, TransferModel):
@@ -291,6 +293,7 @@ def test_a_folders_names_are_taken_over():
     assert other.class_names is None
 
 
+@pytest.mark.slow
 def test_weights_by_name_are_weights_by_number():
     def loss(labels, class_weight):
         model = TransferModel(backbone(), class_names=NAMES, seed=0)
@@ -301,6 +304,7 @@ def test_weights_by_name_are_weights_by_number():
     assert loss(WORDS, {"bee": 5.0}) != pytest.approx(loss(LABELS, None), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_validation_labels_take_the_form_of_the_others():
     rows = np.eye(3)[LABELS]
 

@@ -228,6 +228,7 @@ def test_steps_on_cached_features_go_where_l_bfgs_does():
     assert history["val_loss"][-1] == pytest.approx(found["loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_head_of_ones_own_is_trained_on_cached_features(tmp_path):
     layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)]
     model = FeatureTransfer(backbone(), head=layers, pooling="average")

@@ -88,6 +88,7 @@ def test_refuses_what_cannot_be_measured(arguments, message):
         few_shot_evaluation(**arguments)
 
 
+@pytest.mark.slow
 def test_runs_do_not_depend_on_each_other():
     def accuracies(shots):
         found = few_shot_evaluation(
@@ -165,6 +166,7 @@ def test_shared_features_change_no_result():
                 assert row.f1[seed] == pytest.approx(expected), row
 
 
+@pytest.mark.slow
 def test_each_image_goes_through_a_frozen_network_once():
     models = {
         "linear": lambda: FeatureTransfer(counting_backbone(), 3, l2=0.1),
@@ -262,6 +264,7 @@ def test_f1_is_shown_where_classes_are_unequal():
     assert not few_shot_evaluation(models, IMAGES, LABELS, **few).unequal
 
 
+@pytest.mark.slow
 def test_test_data_may_be_read_in_any_order():
     data = tf.data.Dataset.from_tensor_slices((NOISY, CLASSES)).shuffle(32).batch(8)
     methods = {name: METHODS[name] for name in ("linear", "head")}

@@ -82,6 +82,7 @@ def test_rates_that_diverge_are_none():
     assert rate_of_short_trials(np.array([np.nan, np.nan])) == 0
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_scikit_learn_at_the_best_temperature():
     from sklearn.metrics import log_loss
 
@@ -698,6 +699,7 @@ def test_more_steps_than_the_arrays_have_are_refused_before_the_search():
         )
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_at_once_leaves_nothing_of_its_search():
     class Fails(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
@@ -730,6 +732,7 @@ def test_a_backup_of_other_data_is_not_gone_on_with(tmp_path):
     Fast(small_network(), 2, seed=0).fit(x, y, callbacks=[backup()], verbose=0)
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_classes():
     x, y = data(60)
     fitted = [

@@ -62,6 +62,7 @@ def test_losses_are_those_of_gradient_descent():
     assert float(model.point.numpy()) == 1.0
 
 
+@pytest.mark.slow
 def test_everything_is_put_back_bit_for_bit():
     model = TransferModel(
         backbone(trainable=True, normalization="adapt"),
@@ -112,6 +113,7 @@ def test_an_error_on_the_way_puts_back_too():
     assert model.optimizer is optimizer
 
 
+@pytest.mark.slow
 def test_rates_by_layer_keep_their_proportions():
     model = ParameterTransfer(backbone(), 3, layer_decay=0.5, warm_up=0.0, learning_rate=0.3)
     model.compile(model.default_optimizer(3, 4))

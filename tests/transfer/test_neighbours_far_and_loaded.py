@@ -49,6 +49,7 @@ def test_weights_load_into_a_model_that_remembers_nothing_yet(tmp_path):
     np.testing.assert_allclose(loaded.predict(IMAGES, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_examples_of_no_weight_change_no_sweep():
     random = np.random.default_rng(0)
     features = random.normal(size=(40, 6))

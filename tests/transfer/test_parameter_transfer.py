@@ -34,6 +34,7 @@ def test_first_step_starts_from_the_probe():
     np.testing.assert_allclose(model.head.kernel, probe.head.kernel, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_backbone_trains_and_its_statistics_do_as_told():
     for normalization in ("frozen", "adapt"):
         model = ParameterTransfer(backbone(normalization=normalization), 3, learning_rate=0.01)
@@ -58,6 +59,7 @@ def test_fine_tuning_learns_what_the_probe_cannot():
     assert losses[1] < 0.75 * losses[0]
 
 
+@pytest.mark.slow
 def test_each_fit_without_compile_has_a_schedule_of_its_own_length():
     model = ParameterTransfer(backbone(), 3, learning_rate=0.1, warm_up=0.25, seed=1)
     model.fit(IMAGES, LABELS, epochs=4, batch_size=12, verbose=0)
@@ -120,6 +122,7 @@ def test_unfreezing_needs_to_know_the_length():
         model.fit(((IMAGES, LABELS) for _ in range(2)), verbose=0)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_file(tmp_path):
     model = ParameterTransfer(backbone(), 3, layer_decay=0.5, learning_rate=0.01, seed=2)
     model.fit(IMAGES, LABELS, epochs=2, batch_size=8, verbose=0)
@@ -181,6 +184,7 @@ def test_ants_and_bees_in_three_lines(shared_folder):
     assert history.history["val_accuracy"][-1] >= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"layer_decay": 0.8}, {"gradual_unfreezing": 0.5}])
 def test_a_sequential_network_with_an_optimizer_a_group_goes_on_from_its_file(tmp_path, settings):
     """Keras calls its variables otherwise in a file: `network/first/kernel` is `first/kernel`."""

@@ -55,6 +55,7 @@ def _check(model, got):
         assert got[name] == pytest.approx(value, abs=2e-3 if name == "auc" else 1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], ROWS], ids=["int", "column", "rows"])
 def test_fit_validation_and_evaluate_agree_with_scikit_learn(labels, tmp_path):
     model = TransferModel(backbone(), 3, seed=0)

@@ -30,6 +30,7 @@ def told(call):
     return [str(each.message) for each in caught if "Nobody knows" in str(each.message)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ktg.FeatureTransfer, ktg.ParameterTransfer])
 @pytest.mark.parametrize("mode", ["caffe", "torch", "tf"])
 def test_a_convention_by_name(mode, kind, tmp_path, fresh_process):
@@ -107,6 +108,7 @@ def test_predict_tells_too():
         TransferModel(network(), 2).predict(data, verbose=0)
 
 
+@pytest.mark.slow
 def test_where_nothing_is_said():
     rescaling = keras.layers.Rescaling(1 / 255)
     quiet = {

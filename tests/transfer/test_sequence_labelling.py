@@ -71,6 +71,7 @@ def test_padding_counts_for_nothing_whatever_its_labels():
     )
 
 
+@pytest.mark.slow
 def test_two_replicas_of_unequal_lengths_are_one(two_replicas):
     def fitted(strategy):
         with strategy.scope():
@@ -90,6 +91,7 @@ def test_two_replicas_of_unequal_lengths_are_one(two_replicas):
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_classes_weigh_by_position():
     weights = {0: 1.0, 1: 5.0, 2: 0.5}
 
@@ -119,6 +121,7 @@ def test_a_probe_of_positions_is_a_probe_of_rows(network):
         )
 
 
+@pytest.mark.slow
 def test_names_files_and_a_whole_training(tmp_path):
     words = [np.array(NAMES)[row].tolist() for row in ROWS]
     model = ParameterTransfer(
@@ -140,6 +143,7 @@ def test_names_files_and_a_whole_training(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [signal_network, convolutional_network])
 def test_a_probe_of_a_data_set_is_that_of_arrays(network):
     ragged = [
@@ -155,6 +159,7 @@ def test_a_probe_of_a_data_set_is_that_of_arrays(network):
     assert losses == pytest.approx([losses[-1]] * 3, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_data_sets_of_ragged_labels():
     ragged = [
         tf.RaggedTensor.from_row_lengths(np.concatenate(each), LENGTHS) for each in (SIGNALS, ROWS)
@@ -245,6 +250,7 @@ def test_names_end_with_their_sequences():
     assert set(found.ravel()) <= {"rest", "beat", "lift", ""}
 
 
+@pytest.mark.slow
 def test_the_number_of_labels_is_that_of_most_sequences():
     labels = [np.zeros(n, int) for n in LENGTHS]
     labels[1] = labels[1][:-1]

@@ -44,6 +44,7 @@ def test_losses_are_those_of_each_alone():
     assert model.evaluate(WAVES, LABELS, verbose=0)[0] == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_training_with_augmentation_moves_the_network_and_learns():
     tones = [
         np.sin((0.3 + 1.5 * label) * np.arange(len(wave))) for wave, label in zip(WAVES, LABELS)

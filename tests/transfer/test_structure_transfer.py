@@ -135,6 +135,7 @@ def test_merge(kind, method):
         np.testing.assert_array_equal(backbone_values(model)[path], value)
 
 
+@pytest.mark.slow
 @both_kinds
 def test_several_deltas_take_turns(kind, tmp_path):
     model = make(kind, "lora")
@@ -199,6 +200,7 @@ def test_fresh_parameters_with_statistics_that_follow(kind, tmp_path):
     np.testing.assert_array_equal(predictions(again), trained)
 
 
+@pytest.mark.slow
 def test_a_merged_delta_stays_while_the_head_trains():
     model = make("keras")
     train(model)

@@ -21,6 +21,7 @@ def _moved(model, **kwargs):
     return sum(moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_user", [False, True])
 def test_transfer_model_unfrozen_and_frozen(by_user):
     model = TransferModel(backbone(), 3, seed=0)
@@ -82,6 +83,7 @@ def test_half_precision():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.mark.slow
 def test_two_replicas(two_replicas):
     with two_replicas.scope():
         model = TransferModel(backbone(), 3, seed=0)
@@ -104,6 +106,7 @@ def test_saved_after_unfreezing(tmp_path):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_gan_trains_what_is_trainable_now():
     gan = ktg.GAN(image_shape=(8, 8, 1), latent_dim=4, seed=0)
     images = IMAGES * 2 - 1
@@ -139,6 +142,7 @@ def _gan(network):
     return ktg.GAN((8, 8, 1), 4, discriminator=keras.Sequential(layers), filters=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_vae, _gan])
 def test_a_backbone_within_a_generative_model(make):
     """Frozen up to a block, wholly and not at all, it trains what it says, at each fit."""

@@ -108,6 +108,7 @@ class Batches(keras.utils.PyDataset):
         return IMAGES[part], LABELS[part]
 
 
+@pytest.mark.slow
 def test_every_form_of_data_trains_alike():
     def trained(*data, **kwargs):
         model = TransferModel(backbone(), 3, seed=1)

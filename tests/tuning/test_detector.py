@@ -89,6 +89,7 @@ def test_values_become_the_model_they_name():
     assert model.default_rate == pytest.approx(3e-4)
 
 
+@pytest.mark.slow
 def test_an_augmentation_of_ones_own_and_a_network_that_stays_whole():
     own = BoxAugmentation(vertical=True)
     search = search_of({**SMALL, "transfer": "parameter", "augmentation": {"both": own}})

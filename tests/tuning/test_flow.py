@@ -15,6 +15,7 @@ def features(images):
     return np.asarray(ktg.load_backbone("digits")(np.asarray(images, "float32")))
 
 
+@pytest.mark.slow
 def test_the_score_is_the_kernel_distance_of_samples_for_the_real_labels(tmp_path):
     (x, y), _ = few_digits()
     space = {"network": "unet", "width": [2, 4], "embedding_dim": 2}
@@ -45,6 +46,7 @@ def vectors():
     return np.round(255 * x.reshape(-1, 64)).astype("uint8"), y
 
 
+@pytest.mark.slow
 def test_bytes_are_scaled_as_the_model_scales_them(tmp_path):
     x, y = vectors()
     space = {"width": 2, "times": "uniform", "embedding_dim": 2, "learning_rate": [1e-3, 2e-3]}
@@ -56,6 +58,7 @@ def test_bytes_are_scaled_as_the_model_scales_them(tmp_path):
     np.testing.assert_allclose(*found, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "conditions"),
     [
@@ -72,6 +75,7 @@ def test_conditions_of_any_kind_are_scored(tmp_path, arguments, conditions):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_data_that_no_trial_takes_end_the_search(tmp_path):
     """Else each trial fails by itself, and the search ends as if all were well."""
     x, y = vectors()

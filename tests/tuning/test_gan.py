@@ -43,6 +43,7 @@ def test_the_score_is_the_kernel_distance_of_the_best_models_samples(tmp_path):
     assert trial.score == pytest.approx(min(each.score for each in tuner.oracle.trials.values()))
 
 
+@pytest.mark.slow
 def test_a_conditional_search_samples_for_the_real_images_labels(tmp_path):
     (x, y), _ = few_digits()
     search = ConditionalGANHyperModel(

@@ -104,6 +104,7 @@ def test_each_round_of_hyperband_warms_up_to_the_trials_rate_and_falls_to_a_tent
         assert nats_a_token(model, HELD_OUT) == pytest.approx(trial.score, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_share_of_the_texts_may_be_held_out(tmp_path):
     tuner = tuner_of(search_of(), tmp_path, max_trials=1)
     tuner.search(TEXTS, validation_split=0.25, batch_size=4, epochs=1, verbose=0)
@@ -114,6 +115,7 @@ def test_a_share_of_the_texts_may_be_held_out(tmp_path):
     assert tuner.oracle.get_best_trials()[0].score == pytest.approx(measured, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_values_become_the_model_they_name():
     search = search_of({**SMALL, "num_heads": [2, 4], "positions": ["rotary", "learned"],
                         "dropout": [0.1, 0.3], "feedforward_dim": 12})  # fmt: skip
@@ -220,6 +222,7 @@ def test_wrong_data_end_the_search_before_a_trial_trains(data, message, tmp_path
     assert len(tuner.oracle.trials) == 1
 
 
+@pytest.mark.slow
 def test_another_vocabulary_is_another_search(tmp_path):
     tuner_of(search_of(), tmp_path).search(
         TEXTS, validation_data=HELD_OUT, batch_size=8, epochs=1, verbose=0

@@ -107,6 +107,7 @@ def test_bleu_without_its_library_says_what_to_install(monkeypatch):
         search_of(score="bleu")
 
 
+@pytest.mark.slow
 def test_a_share_of_the_pairs_may_be_held_out(tmp_path):
     tuner = tuner_of(search_of(), tmp_path, max_trials=1)
     tuner.search(*TRAIN, validation_split=0.25, epochs=1, verbose=0)

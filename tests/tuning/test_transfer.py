@@ -157,6 +157,7 @@ def test_a_trial_that_trains_the_backbone_leaves_the_others_theirs():
         np.testing.assert_array_equal(frozen.numpy(), value)
 
 
+@pytest.mark.slow
 def test_features_are_extracted_once_for_all_trials(tmp_path):
     train, validation = few_digits()
     counted, held_out = Counted(*train), Counted(*validation)
@@ -197,6 +198,7 @@ def test_features_outlive_the_search_in_a_folder(tmp_path):
     assert len(before) == 4
 
 
+@pytest.mark.slow
 def test_preprocessing_and_augmentation_of_ones_own(tmp_path):
     train, validation = few_digits()
     search = search_of(
@@ -212,6 +214,7 @@ def test_preprocessing_and_augmentation_of_ones_own(tmp_path):
     assert tuner.oracle.get_best_trials()[0].score is not None
 
 
+@pytest.mark.slow
 def test_heads_of_ones_own(tmp_path):
     """A layer, copied for each trial, and a function that makes one; both have a learning rate."""
     train, validation = few_digits()

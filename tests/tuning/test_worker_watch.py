@@ -20,6 +20,7 @@ def test_a_patience_that_is_none(patience):
             pass
 
 
+@pytest.mark.slow
 def test_a_worker_gives_signs_and_takes_leave(monkeypatch, tmp_path):
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner3")

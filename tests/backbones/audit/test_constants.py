@@ -119,6 +119,7 @@ def shaped_by(folder, sizes, plus=()):
     return folder
 
 
+@pytest.mark.slow
 def test_computed_while_the_graph_is_read(tmp_path):
     """The threat is real: TensorFlow evaluates the tensor at loading, to know a shape."""
     assert audit_module(shaped_by(tmp_path / "small", [3])).doubtful == ()

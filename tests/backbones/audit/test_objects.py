@@ -56,6 +56,7 @@ def test_names_of_tensorflows_own_methods(folder, name):
     assert f"has a child in the place of TensorFlow's own {name!r}" in str(forgery.refused(folder))
 
 
+@pytest.mark.slow
 def test_such_a_child_is_called_at_loading(folder):
     """The threat is real."""
     rename(folder, "spare", "_gather_saveables_for_checkpoint")

@@ -78,6 +78,7 @@ def test_model(name, check, tools):
     check(CASES[name], tools)
 
 
+@pytest.mark.slow
 def test_learns_what_each_class_is():
     """Classes at -2, 0 and 2: the samples of each come near its own place."""
     rng = np.random.default_rng(1)
@@ -119,6 +120,7 @@ def test_projection_is_the_inner_product_with_the_mapped_embedding():
     np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropped_conditions_and_samples_without_one():
     cgan = tiny_conditional_gan(unlabelled_probability=0.5)
     cgan.fit(IMAGES, LABELS, batch_size=8, verbose=0)
@@ -143,6 +145,7 @@ def test_auxiliary_loss_is_the_cross_entropy_of_examples_that_kept_their_class()
     assert float(kept) == pytest.approx(per_example[1:3].sum() / 4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_encoder_trains_with_the_generator_only():
     def encoder():
         return keras.Sequential(
@@ -161,6 +164,7 @@ def test_an_encoder_trains_with_the_generator_only():
     assert moved == [True, False]
 
 
+@pytest.mark.slow
 def test_text_conditions(tmp_path):
     texts = np.array(["a red one", "a blue one", "none"] * 8, dtype=object)
     words = keras.layers.TextVectorization(output_sequence_length=3)
@@ -231,6 +235,7 @@ def test_a_wrong_label_in_a_later_batch_stops_the_run(jit_compile):
     assert int(cgan.progress.step.numpy()) == 2
 
 
+@pytest.mark.slow
 def test_images_as_conditions():
     """A convolutional encoder: what `sample` draws for an image depends on the image."""
     encoder = keras.Sequential(

@@ -94,6 +94,7 @@ def test_everything_together_on_replicas(tools):
     check_replicas(CASES["everything, shared"], tools)
 
 
+@pytest.mark.slow
 def test_learns_a_gaussian():
     """Mean and spread of the samples come near the data's, from 0 and about 1."""
     rng = np.random.default_rng(1)
@@ -119,6 +120,7 @@ def test_samples_by_seed():
     assert not np.allclose(gan.sample(5), gan.sample(5))
 
 
+@pytest.mark.slow
 def test_bytes_are_scaled_on_the_device():
     pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1)).astype("uint8")
     scaled = pixels.astype("float32") / 127.5 - 1.0
@@ -188,6 +190,7 @@ def test_latent_vectors_and_shape_follow_the_networks_handed_in():
     assert lazy.sample(2, seed=0).shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_regularization_losses_count():
     def trained(step, regularizer):
         keras.utils.set_random_seed(0)

@@ -32,6 +32,7 @@ def test_scores_that_may_be_are_not(loss, score):
         ScoreWarning(loss).on_epoch_end(0, None)
 
 
+@pytest.mark.slow
 def test_fit_tells_it():
     gan = ktg.GAN(IMAGES.shape[1:], filters=2, latent_dim=2)
     gan.compile(jit_compile=False)

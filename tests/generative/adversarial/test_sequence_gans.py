@@ -118,6 +118,7 @@ def test_both_names_of_the_shape():
         ktg.GAN((6, 4), image_shape=(8, 8, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(256, 1), (6, 4)])
 @pytest.mark.parametrize("conditioning", ["projection", "concatenation"])
 def test_conditions_reach_samples_and_logits(shape, conditioning):

@@ -56,6 +56,7 @@ def test_maps_of_another_size_are_resized_to_the_places():
     np.testing.assert_allclose(alignment([inner, clean]), alignment([inner, large]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_is_weighed_in_the_loss_and_moves_the_network_and_the_projection():
     losses = {}
     for weight in (0.0, 0.5):

@@ -60,6 +60,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES))
 def test_model(name, check, tools):
     check(CASES[name], tools)
@@ -230,6 +231,7 @@ def test_conditions_are_dropped_as_often_as_asked_and_never_in_evaluation():
     np.testing.assert_array_equal((embedded == nothing).all(1), dropped)
 
 
+@pytest.mark.slow
 def test_learns_what_each_class_is():
     """Classes of N(-2, 0.2) and N(2, 0.5): the samples have their means and deviations."""
     rng = np.random.default_rng(1)
@@ -459,6 +461,7 @@ def test_numbers_of_numpy_are_numbers():
     np.testing.assert_allclose(filled, flow.inpaint(x, [1, 0], [0, 1], steps=2, rounds=1, seed=0))
 
 
+@pytest.mark.slow
 def test_many_ways_of_asking_are_no_reason_to_warn(caplog):
     flows = [constant_flow() for _ in range(3)]
     for flow in flows:
@@ -468,6 +471,7 @@ def test_many_ways_of_asking_are_no_reason_to_warn(caplog):
     assert "retracing" not in caplog.text
 
 
+@pytest.mark.slow
 def test_data_of_another_size_are_told():
     flow = FlowMatching((5,), width=2)
     with pytest.warns(UserWarning, match="standardise"):

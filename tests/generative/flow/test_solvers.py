@@ -34,6 +34,7 @@ def test_back_and_a_state_of_parts():
     assert (float(x[0]), float(y[0])) == pytest.approx((1.0, 0.0), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_solver_of_ones_own():
     @SOLVERS.register("midpoint")
     def midpoint(velocity, state, time, size):

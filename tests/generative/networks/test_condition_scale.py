@@ -58,6 +58,7 @@ def test_what_enters_has_zero_mean_and_unit_deviation(kind):
     assert 0.4 < np.sqrt(np.square(judged).mean()) < 1.6
 
 
+@pytest.mark.slow
 def test_it_is_measured_once_and_kept(tmp_path):
     gan = conditional_gan(embedding())
     gan.fit(IMAGES, LABELS[:, None], verbose=0)
@@ -99,6 +100,7 @@ def test_rows_of_a_sorted_set_are_drawn_from_all_of_it():
     assert np.bincount(chosen).min() > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_an_encoder_moves_by_as_much_less_as_its_outputs_are_scaled_up(steps, monkeypatch):
     conditions, moves, sampled = LABELS[:, None], [], []
@@ -122,6 +124,7 @@ def test_an_encoder_moves_by_as_much_less_as_its_outputs_are_scaled_up(steps, mo
     assert np.abs(moves[1]).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_the_map_of_many_features_moves_by_the_root_of_their_number_less(monkeypatch):
     """Unslowed, an embedding of many features grows until the noise is not heard."""
     moves = []

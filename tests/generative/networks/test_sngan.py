@@ -38,6 +38,7 @@ def pair() -> keras.Model:
     return tiny_gan(generator=generator, discriminator=discriminator, loss="hinge")
 
 
+@pytest.mark.slow
 def test_trains():
     gan = pair()
     history = gan.fit(IMAGES, batch_size=8, epochs=2, verbose=0).history

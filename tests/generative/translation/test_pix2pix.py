@@ -72,6 +72,7 @@ def test_model(check, tools):
     check(CASE, tools)
 
 
+@pytest.mark.slow
 def test_logs_of_an_untrained_step_are_those_of_the_paper():
     """L1 and cross-entropy over patches, by NumPy from the networks' own outputs."""
     model = FixedNoisePix2Pix(**SETTINGS, reconstruction_weight=7.0, adversarial_weight=0.5)
@@ -101,6 +102,7 @@ def test_logs_of_an_untrained_step_are_those_of_the_paper():
     assert logs["val_l1"] == pytest.approx(np.abs(without_noise - TARGETS).mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_perceptual_loss_of_any_kind_counts_once():
     def doubled(target, made):
         return 2.0 * tf.reduce_mean((target - made) ** 2, axis=[1, 2, 3])

@@ -40,6 +40,7 @@ def test_names(folder):
     assert names["harmonize"] == (["melody", "seed", "temperature"], ["pitches"])
 
 
+@pytest.mark.slow
 def test_the_likeliest_harmonies_are_those_of_the_model(model, folder):
     melodies = [[64, 64, None, 60, 68, 67], [66, None, None, 61, 60, 60]]
     given = np.array([[-1 if each is None else each for each in row] for row in melodies], "int32")
@@ -52,6 +53,7 @@ def test_the_likeliest_harmonies_are_those_of_the_model(model, folder):
     assert found == model.harmonize(longer, temperature=0.0)
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_the_whole_model_read_anew(model, folder):
     signature = tf.saved_model.load(str(folder)).signatures["sample"]
 

@@ -108,6 +108,7 @@ def by_hand(model, piece):
     return total
 
 
+@pytest.mark.slow
 def test_log_likelihood_is_the_sum_of_single_predictions(model):
     # Silence is music too.
     chosen = [*PIECES[:4], [[]], [[], [], []], [[60, 61, 62]]]
@@ -142,6 +143,7 @@ def test_pieces_of_any_length_are_read_in_parts(length, model):
     np.testing.assert_allclose(model.log_likelihood([piece])[0], -nats.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_mean_over_frames():
     model = disturbed()
     lengths = np.array([len(piece) for piece in PIECES])
@@ -206,6 +208,7 @@ def open_frames(count):
     return np.zeros((count, NOTES), "int32")
 
 
+@pytest.mark.slow
 def test_samples_are_those_of_the_whole_model_read_anew(model):
     assert model.sample(1, 12, temperature=0.0) == [uncached(model, open_frames(12), likeliest)]
     found = model.sample(2, 12, temperature=0.8, seed=3)
@@ -214,6 +217,7 @@ def test_samples_are_those_of_the_whole_model_read_anew(model):
     assert found == [uncached(model, open_frames(12), drawn(3, 0, top_p=0.7))]
 
 
+@pytest.mark.slow
 def test_continuations_are_those_of_the_whole_model_read_anew(model):
     """Of beginnings of several lengths, together."""
     begun = [[[60], [62, 64]], [[]], [[60, 65, 68]] * 5]
@@ -237,6 +241,7 @@ def test_harmonies_keep_the_melody_and_are_those_of_the_whole_model_read_anew(mo
     assert any(len(frame) > 1 for frame in found[0])
 
 
+@pytest.mark.slow
 def test_samples_have_the_frequencies_of_the_likelihood(model):
     """Four thousand first frames: the share of each set against its probability."""
     first = [tuple(piece[0]) for piece in model.sample(4000, 1, seed=0)]
@@ -268,6 +273,7 @@ def test_a_second_call_compiles_nothing(model):
 # Training
 
 
+@pytest.mark.slow
 def test_it_learns_which_frame_follows():
     """Two chords in turn, the third one of two by chance: nats a frame as they must be."""
     draws = np.random.default_rng(0)
@@ -286,6 +292,7 @@ def test_it_learns_which_frame_follows():
     assert always == [[[62, 65, 67], [60, 64]]]
 
 
+@pytest.mark.slow
 def test_transposed_pieces_are_learnt_in_all_keys():
     one = [[60, 62], [61, 63], [60, 62]]
     model = small(model_dim=16, note_dim=16, transpose=(0, 4))
@@ -319,6 +326,7 @@ def test_two_replicas_with_unequal_lengths_are_one(two_replicas):
         np.testing.assert_allclose(alone, mirrored, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_answer_as_one(two_replicas):
     def answers(model):
         return (
@@ -357,6 +365,7 @@ def test_forms_of_data_give_the_same_training():
             np.testing.assert_allclose(history[key], value, rtol=1e-6, err_msg=f"{name}, {key}")
 
 
+@pytest.mark.slow
 def test_the_default_rate_warms_up_and_falls():
     model = small()
     model.fit(PIECES, epochs=4, batch_size=2, verbose=0)
@@ -367,6 +376,7 @@ def test_the_default_rate_warms_up_and_falls():
     assert float(rate(steps)) == pytest.approx(2e-4, rel=0.05)
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_a_file(tmp_path):
     model = disturbed(transpose=(-2, 3))
     model.save(tmp_path / "music.keras")

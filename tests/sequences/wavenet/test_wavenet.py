@@ -225,6 +225,7 @@ def test_the_loss_is_a_mean_over_samples_whatever_pads_them(name):
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_padded_arrays_with_lengths_are_lists():
     model = louder(small())
     lengths = np.array([len(wave) for wave in WAVES])
@@ -244,6 +245,7 @@ def test_padded_arrays_with_lengths_are_lists():
         model.fit(array, LABELS, lengths=lengths + 30)
 
 
+@pytest.mark.slow
 def test_data_sets_train_as_arrays_do():
     labels = [["low", "high"][label] for label in LABELS]
     data = tf.data.Dataset.from_tensor_slices((ragged(WAVES), labels)).batch(8)
@@ -270,6 +272,7 @@ def test_a_sample_hears_its_receptive_field_and_nothing_else():
         assert heard.max() == min(39, place + 8)
 
 
+@pytest.mark.slow
 def test_names_are_learnt_and_sampled_by():
     model = ktg.WaveNet(RATE, 2, levels=16, **SIZES)
     model.compile("adam", jit_compile=False)
@@ -279,6 +282,7 @@ def test_names_are_learnt_and_sampled_by():
     np.testing.assert_array_equal(by_name, model.sample([1, 0], seconds=0.1, seed=0))
 
 
+@pytest.mark.slow
 def test_each_clip_has_a_length_of_its_own():
     """Half a second and two seconds, by class."""
     draws = np.random.default_rng(0)
@@ -309,6 +313,7 @@ def test_frames_give_the_length():
     assert [len(wave) for wave in found] == [10 * len(frames) for frames in FRAMES[:3]]
 
 
+@pytest.mark.slow
 def test_it_learns():
     """Tones that a network of one layer predicts: far fewer nats than their levels have alone."""
     waves, labels = clips(64)
@@ -365,6 +370,7 @@ def test_later_batches_are_looked_at(wave, label):
         model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(8), verbose=0)
 
 
+@pytest.mark.slow
 def test_silence_and_clips_shorter_than_the_receptive_field():
     model = small(layers_per_stack=6)
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
@@ -425,6 +431,7 @@ def test_frames_that_do_not_fit_their_waves():
         model.fit(WAVES[:2], [FRAMES[0], np.zeros((20, 2), "float32")], verbose=0)
 
 
+@pytest.mark.slow
 def test_classes_weigh():
     """A class of weight zero moves nothing."""
     results = []

@@ -72,6 +72,7 @@ def test_sequential_networks_are_opened_too():
     assert [adapter.name for adapter in delta.adapters] == ["adapter_a", "adapter_b"]
 
 
+@pytest.mark.slow
 def test_statistics_of_the_base_stay():
     backbone = keras_backbone()
     model = StructureTransfer(backbone, 3, method="adapter", head_initialization="random")

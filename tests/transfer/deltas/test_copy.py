@@ -80,6 +80,7 @@ def test_report_as_table_and_json():
     assert "(3, 2)" in console.export_text()
 
 
+@pytest.mark.slow
 def test_as_a_method_from_a_saved_model_into_a_wider_keras_network(tmp_path):
     wide = keras_backbone(width=7)
     model = StructureTransfer(

@@ -51,6 +51,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), every_check(CASES, MODEL_CHECKS))
 def test_model(name, check, tools: Tools):
     check(CASES[name], tools)
@@ -197,6 +198,7 @@ def test_uint8_is_scaled_and_its_features_are_those_of_floats():
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_images_without_any_object_are_learnt_from():
     nothing = {"boxes": np.zeros((16, 0, 4)), "labels": np.zeros((16, 0))}
     values = logs(IMAGES, nothing)
@@ -370,6 +372,7 @@ def test_an_image_that_is_damaged_is_named(tmp_path):
         model.fit(data, epochs=1, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_data_sets_class_names_are_learnt():
     data = tf.data.Dataset.from_tensor_slices((IMAGES, OBJECTS))
     data.class_names = ["dark", "bright"]
@@ -415,6 +418,7 @@ def test_a_rate_of_ones_own_is_the_highest_of_the_schedule():
     assert max(float(rate(step)) for step in range(100)) == pytest.approx(2e-3)
 
 
+@pytest.mark.slow
 def test_views_that_are_varied_otherwise_are_not_found_under_the_key(tmp_path):
     """The second view is mirrored left and right at first, then upside down."""
     found = []
