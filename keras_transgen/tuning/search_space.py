@@ -200,7 +200,11 @@ def _refuse_numbers(name: str, domain: Domain) -> None:
 
     What is no number is the model's to judge.
     """
-    for value in domain.possible():
+    # The ends of a range say it of all that lies between.
+    values = (
+        [domain.min_value, domain.max_value] if isinstance(domain, Range) else domain.possible()
+    )
+    for value in values:
         if not isinstance(value, numbers.Real):
             continue
         if name in _COUNTS and not is_count(value):

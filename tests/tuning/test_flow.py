@@ -125,6 +125,8 @@ def test_vectors_have_one_network():
         ({"samples": 2.5}, "samples=2.5"),
         ({"every": None}, "every=None"),
         ({"space": {"width": [0, 8]}}, "whole numbers from 1 up.*Received: 0"),
+        # A range is looked at by its ends: this one would fill all memory.
+        ({"space": {"width": {"min_value": 0, "max_value": 10**12}}}, "from 1 up.*Received: 0"),
         ({"num_classes": 1}, "from 2 up.*num_classes=1"),
         ({"space": {"width": True}}, "whole numbers from 1 up.*Received: True"),
         ({"space": {"learning_rate": -1}}, "above 0.*Received: -1"),
