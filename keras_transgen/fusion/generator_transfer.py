@@ -101,7 +101,7 @@ def transfer_gan(
         network.trainable = True
     METHODS[method](generator, discriminator, frozen_layers)
     parts = {"generator": generator, "discriminator": discriminator}
-    config = {**gan.get_config(), **parts, **settings}
+    config = {**gan.get_config(), "trainable": True, **parts, **settings}
     # The method says what trains.
     del config["trains"]
     model = type(gan).from_config(config)

@@ -101,6 +101,17 @@ def test_all_trains_after_less_of_it_did():
     assert not frozen.discriminator.layers[1].trainable
 
 
+def test_a_frozen_gan_gives_one_that_trains():
+    gan = trained()
+    wanted = [weight.path for weight in transfer_gan(gan).trainable_variables]
+    gan.trainable = False
+    try:
+        found = [weight.path for weight in transfer_gan(gan).trainable_variables]
+    finally:
+        gan.trainable = True
+    assert len(found) == len(wanted) > 0
+
+
 @pytest.mark.slow
 def test_conditional():
     gan = tiny_conditional_gan(generator_conditioning="normalization")
